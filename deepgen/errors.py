@@ -1,0 +1,72 @@
+"""The errors deepgen raises: each says what was expected, what came, and what to do.
+
+Every one also inherits the builtin a caller would already catch, so ``except ValueError`` keeps working.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+
+class DeepgenError(Exception):
+    """Base of all errors raised on purpose by deepgen; the command line prints it as one line."""
+
+
+class ShapeError(DeepgenError, ValueError):
+    """A tensor has the wrong number of axes, the wrong width, or no rows."""
+
+
+class SupportError(DeepgenError, ValueError):
+    """A value lies outside a model's support: NaN, infinite, or for example 0.3 for a binary unit."""
+
+
+class ArgumentError(DeepgenError, ValueError):
+    """An argument is outside its range, or two arguments contradict one another."""
+
+
+class UnknownName(DeepgenError, LookupError):
+    """A name that is not on the list; the message carries the nearest one that is."""
+
+
+class DataError(DeepgenError, ValueError):
+    """A file of data is missing, broken, or not of the format its name promises."""
+
+
+class MissingCapability(DeepgenError, TypeError):
+    """A model lacks the protocol that an operation needs (for example a normalised ``log_prob``)."""
+
+
+class CheckpointError(DeepgenError, RuntimeError):
+    """A checkpoint is truncated, altered, foreign, or cannot be written; the message names the file."""
+
+
+class DivergenceError(DeepgenError, RuntimeError):
+    """Training or sampling left the finite numbers.
+
+    Attributes:
+        step: the step at which it was noticed.
+        state: the last finite state, or None if none was kept.
+    """
+
+    def __init__(self, message: str, *, step: int, state: Any = None) -> None:
+        super().__init__(message)
+        self.step = step
+        self.state = state
+
+
+class DegenerateWeights(RuntimeWarning):
+    """A few importance weights carry the whole estimate, so its error bar cannot be believed."""
+
+
+def unknown_name(kind: str, name: object, known: Iterable[str]) -> UnknownName:
+    """Return an `UnknownName` for ``name``, with the nearest of ``known`` in its message.
+
+    >>> print(unknown_name("data set", "digit", ["digits", "mnist"]))
+    unknown data set 'digit': did you mean 'digits'? Known: digits, mnist
+    """
+    options = sorted(known)
+    nearest = difflib.get_close_matches(str(name), options, n=1)
+    hint = f"did you mean {nearest[0]!r}? " if nearest else ""
+    return UnknownName(f"unknown {kind} {name!r}: {hint}Known: {', '.join(options)}")

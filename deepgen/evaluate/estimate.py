@@ -1,0 +1,176 @@
+"""What deepgen says when it states a number: the value, its error, and which side of the truth it is on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
+
+from deepgen.errors import ArgumentError
+
+Side = Literal["exact", "unbiased", "below", "above", "undetermined"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value in nats with its standard error, its side and its method.
+
+    Attributes:
+        value: the estimate, in ``unit``.
+        stderr: Monte-Carlo standard error of ``value`` as an estimate of the quantity named by ``method`` on these
+            very data; 0.0 when nothing was drawn. It does not include the choice of the data: see ``stderr_data``.
+        side: where ``value`` lies with respect to the quantity: ``exact``; ``unbiased``; ``below`` or ``above`` (in
+            expectation, by the method's inequality); ``undetermined`` when no inequality is known.
+        method: the estimator, in words.
+        n: the number of draws (chains, samples) behind ``value``; 0 when nothing was drawn.
+        ess: effective number of those draws, ``(sum w)^2 / sum w^2`` for weighted ones; NaN when not weighted.
+        unit: ``nats``, or ``nats/example`` for a mean over data rows.
+        stderr_data: standard error of the mean over the data rows, NaN where there are none: how far another test
+            set of that size would move the value. No amount of computing removes it.
+        settings: what is needed to repeat it: temperatures, chains, data set, split, binarisation, rows.
+
+    >>> log_z = Estimate(218.4, 0.1, "below", "AIS", n=100)
+    >>> print(log_z)
+    218.40 ± 0.10 nats (below; AIS)
+    >>> print(-log_z + 5.0)
+    -213.40 ± 0.10 nats (above; AIS)
+    """
+
+    value: float
+    stderr: float
+    side: Side
+    method: str
+    n: int = 0
+    ess: float = math.nan
+    unit: str = "nats"
+    stderr_data: float = math.nan
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.side not in get_args(Side):
+            raise ArgumentError(f"side must be one of {get_args(Side)}, got {self.side!r}")
+        if self.stderr < 0 or (self.side == "exact" and self.stderr != 0):
+            raise ArgumentError(f"stderr {self.stderr} does not fit a value that is {self.side}")
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Return the central interval ``value -/+ t * stderr`` of the given level (Student's t with n - 1 degrees).
+
+        It covers the quantity itself for ``exact`` and ``unbiased`` values, and for a bound whose bias is small beside
+        its stderr; for a looser bound only the end on its own side is to be believed.
+        """
+        reach = self.stderr * _t_quantile(level, self.n) if self.stderr > 0 else 0.0
+        return self.value - reach, self.value + reach
+
+    def __neg__(self) -> Estimate:
+        flipped: dict[Side, Side] = {"below": "above", "above": "below"}
+        return replace(self, value=-self.value, side=flipped.get(self.side, self.side))
+
+    def __add__(self, constant: float) -> Estimate:
+        return replace(self, value=self.value + constant)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; NaN becomes None."""
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "settings"}
+        plain = {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in plain.items()}
+        return {**plain, "settings": dict(self.settings)}
+
+    def __str__(self) -> str:
+        error = "" if self.side == "exact" else f" ± {self.stderr:.2f}"
+        return f"{self.value:.2f}{error} {self.unit} ({self.side}; {self.method})"
+
+
+@dataclass(frozen=True)
+class Bracket:
+    """Two estimates of one quantity, one from each side: what a two-sided method returns instead of a point.
+
+    Attributes:
+        below: an `Estimate` that lies below the quantity in expectation (or is exact).
+        above: one that lies above.
+
+    >>> low, high = Estimate(9.9, 0.1, "below", "AIS", n=100), Estimate(10.1, 0.1, "above", "reverse AIS", n=100)
+    >>> print(Bracket(low, high))
+    [9.90 ± 0.10, 10.10 ± 0.10] nats (AIS | reverse AIS)
+    """
+
+    below: Estimate
+    above: Estimate
+
+    def __post_init__(self) -> None:
+        if self.below.side == "above" or self.above.side == "below":
+            raise ArgumentError(f"a Bracket needs (below, above), got ({self.below.side}, {self.above.side})")
+
+    @property
+    def width(self) -> float:
+        """The distance between the two values; it can come out negative by chance when the bracket is tight."""
+        return self.above.value - self.below.value
+
+    def interval(self, level: float = 0.95) -> tuple[float, float]:
+        """Return (lower end of the one below, upper end of the one above), each at ``level``."""
+        return self.below.interval(level)[0], self.above.interval(level)[1]
+
+    def __neg__(self) -> Bracket:
+        return Bracket(-self.above, -self.below)
+
+    def __add__(self, constant: float) -> Bracket:
+        return Bracket(self.below + constant, self.above + constant)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {"below": self.below.to_dict(), "above": self.above.to_dict()}
+
+    def __str__(self) -> str:
+        low, high = self.below, self.above
+        return (
+            f"[{low.value:.2f} ± {low.stderr:.2f}, {high.value:.2f} ± {high.stderr:.2f}] {low.unit} "
+            f"({low.method} | {high.method})"
+        )
+
+
+def bits_per_dim(estimate: Estimate, dimensions: int) -> Estimate:
+    """Return ``-log p / (D log 2)``: a log-likelihood per example in nats as bits per dimension (lower is better).
+
+    The density must be that of the discrete data: for dequantised pixels rescaled from {0..255} to [0, 1] first subtract
+    ``D log 256`` from the log-likelihood.
+
+    >>> nice = Estimate(1980.5, 0.0, "exact", "NICE", unit="nats/example")
+    >>> print(bits_per_dim(nice + -784 * math.log(256), 784))
+    4.36 bits/dim (exact; NICE)
+    """
+    if dimensions < 1:
+        raise ArgumentError(f"dimensions must be at least 1, got {dimensions}")
+    if not estimate.unit.startswith("nats"):
+        raise ArgumentError(f"expected an Estimate in nats, got {estimate.unit}")
+    scale = 1.0 / (dimensions * math.log(2.0))
+    return replace(
+        -estimate,
+        value=-estimate.value * scale,
+        stderr=estimate.stderr * scale,
+        stderr_data=estimate.stderr_data * scale,
+        unit="bits/dim",
+    )
+
+
+def _t_quantile(level: float, n: int) -> float:
+    """Quantile of Student's t (n - 1 degrees of freedom), by the Cornish-Fisher expansion around the normal one.
+
+    Abramowitz & Stegun 26.7.5; within 0.3 % for n >= 8 at levels up to 0.99, which spares an import of scipy.
+    """
+    if not 0 < level < 1:
+        raise ArgumentError(f"level must lie between 0 and 1, got {level}")
+    z = math.sqrt(2.0) * _erfinv(level)
+    if n < 2:
+        return z
+    nu = n - 1.0
+    return (
+        z
+        + (z**3 + z) / (4 * nu)
+        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * nu**2)
+        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * nu**3)
+    )
+
+
+def _erfinv(x: float) -> float:
+    from statistics import NormalDist
+
+    return NormalDist().inv_cdf((1 + x) / 2) / math.sqrt(2.0)

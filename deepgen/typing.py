@@ -1,0 +1,102 @@
+"""The protocols that say what a model can do, and the shape vocabulary of the docstrings.
+
+Shapes are written ``[batch, *event]``: ``batch`` rows of data, ``chains`` parallel Markov chains (always the first
+axis), ``visible`` and ``hidden`` the widths of a Boltzmann machine's layers, ``event`` whatever one example is.
+
+The name of a protocol carries the normalisation: `LogProb` is a probability, `LogDensity` is known only up to a
+constant, and what averages log-likelihoods does not accept the second. All are runtime checkable, so
+``isinstance(model, LogProb)`` asks whether the methods are there (torch.nn.Module needs no further base class).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from deepgen.errors import MissingCapability
+
+if TYPE_CHECKING:
+    from deepgen.samplers.kernel import Kernel
+
+
+@runtime_checkable
+class LogProb(Protocol):
+    """``log_prob(x)``: ``[batch, *event] -> [batch]``, normalised, in nats."""
+
+    def log_prob(self, x: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
+class LogDensity(Protocol):
+    """``log_density(x)``: ``[batch, *event] -> [batch]``, in nats, up to a constant that does not depend on x."""
+
+    def log_density(self, x: Tensor) -> Tensor: ...
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """``sample(n, *, generator)``: ``[n, *event]``, independent exact draws."""
+
+    def sample(self, n: int, *, generator: torch.Generator | int | None = None) -> Tensor: ...
+
+
+@runtime_checkable
+class Latent(Protocol):
+    """``prior()``, ``posterior(x)`` and ``likelihood(z)``, each a torch Distribution."""
+
+    def prior(self) -> torch.distributions.Distribution: ...
+
+    def posterior(self, x: Tensor) -> torch.distributions.Distribution: ...
+
+    def likelihood(self, z: Tensor) -> torch.distributions.Distribution: ...
+
+
+@runtime_checkable
+class Blocked(Protocol):
+    """``gibbs(beta)``: a `Kernel` that resamples the model's own blocks at inverse temperature ``beta``."""
+
+    def gibbs(self, beta: float = 1.0) -> Kernel: ...
+
+
+@runtime_checkable
+class Rebuilt(Protocol):
+    """``arguments()``: the constructor's arguments (plain values or objects that are `Rebuilt` themselves)."""
+
+    def arguments(self) -> Mapping[str, Any]: ...
+
+
+class Update(Protocol):
+    """One training step: ``update(state, batch, *, generator) -> (state, metrics)``.
+
+    ``state`` is what the objective carries from step to step (a NamedTuple of tensors, such as persistent chains),
+    ``metrics`` 0-d tensors left on the device, so that a step never waits for it.
+    """
+
+    def __call__(self, state: Any, batch: Tensor, *, generator: torch.Generator) -> tuple[Any, dict[str, Tensor]]: ...
+
+
+@runtime_checkable
+class Objective(Protocol):
+    """What a model is trained towards: ``start``, ``update`` and a default ``optimizer``."""
+
+    def start(self, model: torch.nn.Module, x: Tensor, *, generator: torch.Generator) -> Any:
+        """The first state, a (possibly empty) NamedTuple of tensors; ``x`` are rows of the data."""
+
+    def update(self, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> Update:
+        """The step function for this model and optimizer."""
+
+    def optimizer(self, model: torch.nn.Module) -> torch.optim.Optimizer:
+        """What `deepgen.fit` uses when the caller names no optimizer."""
+
+
+def require(model: object, protocol: type, purpose: str) -> None:
+    """Raise `MissingCapability` unless ``model`` satisfies ``protocol``; ``purpose`` completes 'is needed to ...'."""
+    if not isinstance(model, protocol):
+        promise = (protocol.__doc__ or "").split("\n")[0].strip()
+        raise MissingCapability(
+            f"{type(model).__name__} has no {protocol.__name__}, which is needed to {purpose}. "
+            f"{protocol.__name__} means {promise}"
+        )
