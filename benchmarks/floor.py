@@ -1,0 +1,68 @@
+"""Timing helpers shared by the benchmarks: one thread, CPU time, and the sides of a ratio in alternation.
+
+A ratio of two times taken minutes apart on a shared machine says little. Here every round times each side once, so that
+what slows the machine slows all of them; the figure of a side is its median over the rounds, and a ratio's is the median
+of the rounds' ratios.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+Sides = Mapping[str, Callable[[], object]]
+
+
+def alternate(sides: Sides, rounds: int = 60, inner: int = 1, warmup: int = 3) -> dict[str, list[float]]:
+    """CPU microseconds of each side in each round; a side is called ``inner`` times per round."""
+    for _ in range(warmup):
+        for side in sides.values():
+            side()
+    times: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(rounds):
+        for name, side in sides.items():
+            start = time.process_time_ns()
+            for _ in range(inner):
+                side()
+            times[name].append((time.process_time_ns() - start) / 1e3 / inner)
+    return times
+
+
+def ratio(times: Mapping[str, list[float]], numerator: str, *denominator: str) -> float:
+    """Median over rounds of ``numerator`` over the sum of ``denominator``."""
+    below = [sum(parts) for parts in zip(*(times[name] for name in denominator), strict=True)]
+    return statistics.median(a / b for a, b in zip(times[numerator], below, strict=True))
+
+
+def median(times: Mapping[str, list[float]], *names: str) -> float:
+    """Median over rounds of the sum of ``names``."""
+    return statistics.median(sum(parts) for parts in zip(*(times[name] for name in names), strict=True))
+
+
+def step_pieces(
+    weight: Tensor, visible: Tensor, hidden: Tensor, batch: int, generator: torch.Generator
+) -> dict[str, Callable[[], object]]:
+    """The arithmetic that one dense PCD-1 step cannot avoid, piece by piece: three products, uniforms, sigmoid, compare.
+
+    ``visible`` ``[batch + chains, visible]`` and ``hidden`` ``[batch + chains, hidden]`` hold binary states; ``weight`` is
+    not changed but read and written as an update would.
+    """
+    rows, nv, nh = len(visible), *weight.shape
+    chains = rows - batch
+    weight, response = weight.clone(), torch.rand(rows, nh, generator=generator)
+    down, up = weight.new_empty(chains, nv), weight.new_empty(rows, nh)
+    uniforms = weight.new_empty(chains * (nv + nh))
+    fields = weight.new_empty(chains * nv + rows * nh)
+    means = torch.rand(chains * (nv + nh), generator=generator)
+    return {
+        "h -> v product": lambda: torch.mm(hidden[:chains], weight.t(), out=down),
+        "v -> h product": lambda: torch.mm(visible, weight, out=up),
+        "outer product and update": lambda: weight.addmm_(visible.t(), response, alpha=1e-12),
+        "uniforms": lambda: uniforms.uniform_(generator=generator),
+        "sigmoid": lambda: fields.sigmoid_(),
+        "compare": lambda: torch.lt(uniforms, means, out=means),
+    }
