@@ -1,0 +1,114 @@
+"""Every Python block of the documentation runs, prints what the page says, and every command on it parses."""
+
+from __future__ import annotations
+
+import contextlib
+import doctest
+import io
+import socket
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+import torch
+from pages import ROOT, commands, examples, pages
+
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+WITH_CODE = [page for page in pages() if examples(page.read_text())]
+WITH_COMMANDS = [page for page in pages() if commands(page.read_text())]
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no block open a connection."""
+
+    def refuse(*_: Any, **__: Any) -> NoReturn:
+        raise AssertionError("a documentation example tried to use the network")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket.socket, "connect_ex", refuse)
+
+
+def run(text: str, name: str) -> None:
+    """Run the examples of ``text`` in one namespace and compare what they print."""
+    namespace: dict[str, Any] = {"__name__": "__page__"}
+    for example in examples(text):
+        # empty lines in front, so that a traceback shows the line of the page
+        code = compile("\n" * example.line + example.code, name, "exec")
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(code, namespace)
+        if example.output is not None and not doctest.OutputChecker().check_output(
+            example.output, printed.getvalue(), FLAGS
+        ):
+            raise AssertionError(
+                f"{name}:{example.line} says that it prints\n{example.output}\nbut it printed\n{printed.getvalue()}"
+            )
+
+
+@pytest.mark.parametrize("page", WITH_CODE, ids=name_of)
+def test_blocks_run_and_print_what_the_page_says(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offline: None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    stream = torch.get_rng_state()
+    run(page.read_text(), name_of(page))
+    assert torch.equal(stream, torch.get_rng_state()), "the page's examples moved torch's global random stream"
+
+
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=name_of)
+def test_commands_parse(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sub-commands and options a page names exist; nothing is run."""
+    import typer
+
+    from deepgen.cli import app
+
+    monkeypatch.chdir(tmp_path)
+    root: Any = typer.main.get_command(app)
+    for words in commands(page.read_text()):
+        if words[:1] in (["--version"], ["--help"], []):
+            continue
+        command, rest = root, [word for word in words if word != "--debug"]
+        while hasattr(command, "commands"):
+            assert rest and rest[0] in command.commands, f"deepgen {' '.join(words)}: no such command"
+            command, rest = command.commands[rest[0]], rest[1:]
+        if "--help" not in rest:
+            command.make_context("deepgen", list(rest))
+
+
+def test_runner_finds_indented_blocks_and_their_output() -> None:
+    text = '!!! note\n    ```python\n    if True:\n        print(1)\n    ```\n\n    ```text title="output"\n    1\n    ```\n'
+    (example,) = examples(text)
+    assert example.code == "if True:\n    print(1)\n"
+    assert example.output == "1\n"
+    run(text, "page")
+
+
+def test_runner_shares_a_namespace_and_refuses_other_output() -> None:
+    page = '```python\nx = 2\n```\n\n```python\nprint(x)\n```\n\n```text title="output"\n{}\n```\n'
+    run(page.format(2), "page")
+    with pytest.raises(AssertionError, match="page:5 says that it prints"):
+        run(page.format(3), "page")
+
+
+def test_runner_reads_commands_with_continuation_lines() -> None:
+    text = "```console\n$ deepgen train rbm \\\n    --data digits && deepgen data list  # two\n$ make demo\n```\n"
+    assert commands(text) == [["train", "rbm", "--data", "digits"], ["data", "list"]]
+
+
+def test_every_page_stands_in_the_navigation() -> None:
+    """A page that no reader can reach is a page lost."""
+    navigation = (ROOT / "mkdocs.yml").read_text()
+    missing = [str(p.relative_to(ROOT / "docs")) for p in (ROOT / "docs").rglob("*.md")]
+    assert [page for page in missing if page not in navigation] == []
+
+
+def test_pages_name_no_machine_path() -> None:
+    """What is printed must be true on the reader's machine too."""
+    suspicious = ("/work/", "/tmp/", "../shared", "/home/", "/root/")
+    found = [(name_of(p), word) for p in pages() for word in suspicious if word in p.read_text()]
+    assert found == []
