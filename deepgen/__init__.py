@@ -1,7 +1,22 @@
 """deepgen: probabilistic generative modelling on PyTorch, with likelihoods that can be believed."""
 
-from deepgen import errors, evaluate, explicit, random, samplers, typing
+from deepgen import errors, evaluate, explicit, objectives, random, samplers, train, typing
 from deepgen.explicit import RBM
+from deepgen.train import fit, load, load_weights, save
 
 __version__ = "0.1.0"
-__all__ = ["RBM", "errors", "evaluate", "explicit", "random", "samplers", "typing"]
+__all__ = [
+    "RBM",
+    "errors",
+    "evaluate",
+    "explicit",
+    "fit",
+    "load",
+    "load_weights",
+    "objectives",
+    "random",
+    "samplers",
+    "save",
+    "train",
+    "typing",
+]

@@ -1,0 +1,5 @@
+"""What a model is trained towards."""
+
+from deepgen.objectives.likelihood import ExpectationMaximisation, MaximumLikelihood
+
+__all__ = ["ExpectationMaximisation", "MaximumLikelihood"]

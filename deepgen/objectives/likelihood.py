@@ -1,0 +1,108 @@
+"""Maximum likelihood: by gradient for any normalised model, and by exact EM steps for a mixture.
+
+    maximise  L = 1/N sum_n log p(x_n),  in nats per example
+
+The gradient is autograd's over each batch (an unbiased estimate of that of L). Expectation-maximisation (Dempster,
+Laird & Rubin 1977) needs all rows at once and no rate, and never lowers its objective.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from deepgen.errors import ArgumentError, MissingCapability
+from deepgen.explicit.mixture import BernoulliMixture
+from deepgen.typing import LogProb, Update, require
+
+
+class Nothing(NamedTuple):
+    """The state of an objective that carries nothing from step to step."""
+
+
+class Rows(NamedTuple):
+    """rows: how many examples the whole data have, 0-d."""
+
+    rows: Tensor
+
+
+@dataclass(frozen=True)
+class MaximumLikelihood:
+    """Gradient ascent on the mean log-likelihood of the batch, for any model with `LogProb`.
+
+    The metric is ``log_likelihood``, in nats per example, of each batch before its step.
+
+    >>> import deepgen as dg
+    >>> model = dg.explicit.BernoulliMixture(4)
+    >>> update = MaximumLikelihood().update(model, torch.optim.SGD(model.parameters(), lr=0.1))
+    >>> _, metrics = update(Nothing(), torch.ones(5, 4), generator=dg.random.generator(0))
+    >>> metrics["log_likelihood"]  # -4 log 2
+    tensor(-2.7726)
+    """
+
+    def start(self, model: nn.Module, x: Tensor, *, generator: torch.Generator) -> Nothing:
+        require(model, LogProb, "train by maximum likelihood")
+        return Nothing()
+
+    def update(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Update:
+        require(model, LogProb, "train by maximum likelihood")
+
+        def step(state: Any, batch: Tensor, *, generator: torch.Generator) -> tuple[Any, dict[str, Tensor]]:
+            optimizer.zero_grad(set_to_none=True)
+            value = model.log_prob(batch).mean()  # type: ignore[operator]
+            (-value).backward()
+            optimizer.step()
+            return state, {"log_likelihood": value.detach()}
+
+        return step
+
+    def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
+        return torch.optim.Adam(model.parameters(), lr=1e-3)
+
+
+@dataclass(frozen=True)
+class ExpectationMaximisation:
+    """Exact EM steps for a `BernoulliMixture`; call ``fit`` with ``batch_size=len(x)``.
+
+    With ``pseudo_count`` c, every component sees c extra rows of each value in every column, and c extra rows in all
+    (the posterior mode under a Beta(1 + c, 1 + c) prior on rates and a Dirichlet(1 + c) prior on weights). At c = 0 it
+    is maximum likelihood, and the likelihood never falls; a constant column then gets the rate 1e-7 or 1 - 1e-7.
+
+    The metric is ``log_likelihood``, in nats per example, before the step. The optimizer is not used.
+    """
+
+    pseudo_count: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not self.pseudo_count >= 0:
+            raise ArgumentError(f"pseudo_count must be at least 0, got {self.pseudo_count}")
+
+    def start(self, model: nn.Module, x: Tensor, *, generator: torch.Generator) -> Rows:
+        if not isinstance(model, BernoulliMixture):
+            raise MissingCapability(f"exact EM is for a BernoulliMixture, got {type(model).__name__}")
+        return Rows(torch.tensor(len(x)))
+
+    def update(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Update:
+        assert isinstance(model, BernoulliMixture)  # start has checked it
+
+        @torch.no_grad()
+        def step(state: Rows, batch: Tensor, *, generator: torch.Generator) -> tuple[Rows, dict[str, Tensor]]:
+            if len(batch) != int(state.rows):
+                raise ArgumentError(f"an EM step needs all {int(state.rows)} rows at once: fit with that batch_size")
+            joint = model.log_joint(batch)
+            total = joint.logsumexp(-1, keepdim=True)
+            mine = (joint - total).exp()  # [rows, components], responsibilities
+            counts, c = mine.sum(0), self.pseudo_count
+            tiny = 1e-7
+            rate = ((mine.t() @ batch + c) / (counts + 2 * c).clamp_min(tiny).unsqueeze(-1)).clamp(tiny, 1 - tiny)
+            model.logits.copy_(rate.logit())
+            model.weight_logits.copy_((counts + c).clamp_min(tiny).log())
+            return state, {"log_likelihood": total.mean()}
+
+        return step
+
+    def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
+        return torch.optim.SGD(model.parameters(), lr=0.0)

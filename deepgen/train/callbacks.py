@@ -1,0 +1,154 @@
+"""Plain objects that `deepgen.fit` calls with each epoch's record; a function of the record will do as well.
+
+A callback may have more: ``state_dict()`` and ``load_state_dict()`` to be part of the checkpoint, an attribute ``stop``
+that ends the run when true, ``finish(model)`` for the last word on the weights, and ``close()``.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+from deepgen.errors import ArgumentError, MissingCapability
+from deepgen.train.history import Record
+
+
+class Callback(Protocol):
+    """``callback(record, model)``, after each epoch."""
+
+    def __call__(self, record: Record, model: nn.Module, /) -> None: ...
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """A callback whose state belongs to the run: dicts, lists, plain values and tensors."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any], /) -> None: ...
+
+
+class Progress:
+    """A bar on stderr with the time left, and the last epoch's figures behind it."""
+
+    def __init__(self, total: int | None, done: int = 0) -> None:
+        from tqdm import tqdm
+
+        self.bar = tqdm(total=total, initial=done, desc="fit", unit="step", dynamic_ncols=True)
+
+    def advance(self) -> None:
+        self.bar.update(1)
+
+    def __call__(self, record: Record, model: nn.Module) -> None:
+        figures = {**record.metrics, **({} if record.monitor is None else {"monitor": record.monitor})}
+        self.bar.set_postfix(epoch=record.epoch, **{k: f"{v:.4g}" for k, v in figures.items()}, refresh=False)
+
+    def close(self) -> None:
+        self.bar.close()
+
+
+class EarlyStopping:
+    """End the run when the monitor has not risen for ``patience`` epochs, and leave the model at its best epoch.
+
+    Higher is better, as for all log-likelihoods; hand ``fit`` a monitor of the other sign for a loss.
+
+    Args:
+        patience: epochs without a new best that are one too many.
+        margin: by how much a new best must exceed the old one.
+
+    >>> stopping = EarlyStopping(patience=2)
+    >>> for epoch, value in enumerate([-3.0, -2.0, -2.5, -2.2], 1):
+    ...     stopping(Record(epoch, epoch, 0.0, 0.0, {}, monitor=value), nn.Linear(1, 1))
+    >>> stopping.stop, stopping.best_epoch
+    (True, 2)
+    """
+
+    def __init__(self, patience: int = 5, margin: float = 0.0) -> None:
+        if patience < 1 or margin < 0:
+            raise ArgumentError(f"need patience >= 1 and margin >= 0, got patience={patience}, margin={margin}")
+        self.patience, self.margin = patience, margin
+        self.best, self.best_epoch, self.waited = -math.inf, 0, 0
+        self.weights: dict[str, Tensor] | None = None
+
+    @property
+    def stop(self) -> bool:
+        return self.waited >= self.patience
+
+    def __call__(self, record: Record, model: nn.Module) -> None:
+        if record.monitor is None:
+            raise ArgumentError("EarlyStopping needs a monitor: call fit with valid= and monitor=")
+        if record.monitor > self.best + self.margin:
+            self.best, self.best_epoch, self.waited = record.monitor, record.epoch, 0
+            self.weights = {name: value.clone() for name, value in model.state_dict().items()}
+        else:
+            self.waited += 1
+
+    def finish(self, model: nn.Module) -> None:
+        """Put the best weights back."""
+        if self.weights is not None:
+            model.load_state_dict(self.weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {k: getattr(self, k) for k in ("best", "best_epoch", "waited", "weights")}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+
+
+class TensorBoard:
+    """Write every metric and the monitor to TensorBoard event files in ``directory`` (the extra ``tensorboard``).
+
+    After a resume, what an interrupted run had written beyond its checkpoint is marked as purged.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self.directory = str(directory)
+        self._writer: Any = None
+
+    def __call__(self, record: Record, model: nn.Module) -> None:
+        if self._writer is None:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError as error:
+                raise MissingCapability(
+                    "the TensorBoard callback needs the package tensorboard: pip install 'deepgen[tensorboard]'"
+                ) from error
+            self._writer = SummaryWriter(self.directory, purge_step=record.step)
+        for name, value in record.metrics.items():
+            self._writer.add_scalar(name, value, record.step)
+        if record.monitor is not None:
+            self._writer.add_scalar("monitor", record.monitor, record.step)
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+
+class Checkpoint:
+    """How often ``fit(..., out=...)`` writes its checkpoint: every so many seconds, or every so many steps.
+
+    It is written at the start, at the end, and on Ctrl-C in any case. When it is written changes no number of the run.
+    """
+
+    def __init__(self, *, seconds: float | None = None, steps: int | None = None) -> None:
+        if (seconds is None) == (steps is None) or (seconds or 0) < 0 or (steps is not None and steps < 1):
+            raise ArgumentError(f"give either seconds >= 0 or steps >= 1, got seconds={seconds}, steps={steps}")
+        self.seconds, self.steps = seconds, steps
+        self._last = time.monotonic()
+
+    def due(self, step: int) -> bool:
+        """Whether to write one after this step; asking counts as writing."""
+        if self.steps is not None:
+            return step % self.steps == 0
+        now = time.monotonic()
+        if now - self._last < (self.seconds or 0.0):
+            return False
+        self._last = now
+        return True
+
+    def __call__(self, record: Record, model: nn.Module) -> None:
+        """Nothing to do per epoch."""

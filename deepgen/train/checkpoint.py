@@ -1,0 +1,128 @@
+"""Models and runs in directories: `save`, `load`, `load_weights`, and `load_run` for what a fit left behind.
+
+See `deepgen.train.store` for the files and `deepgen.train.rebuild` for how a model is written down.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from deepgen.errors import CheckpointError, MissingCapability
+from deepgen.train.history import History
+from deepgen.train.rebuild import decode, encode
+from deepgen.train.store import read, write
+
+Path = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a fit's directory holds.
+
+    Attributes:
+        model: the model, at its best epoch once a run with early stopping has ended; None if it was built from the
+            user's own classes (then build it and call `load_weights`).
+        history: the records so far; ``history.settings`` has the settings.
+        settings: those of the fit: seed, batch size, objective, data with provenance, and the caller's ``extras``.
+    """
+
+    model: nn.Module | None
+    history: History
+    settings: dict[str, Any]
+
+
+def save(model: nn.Module, directory: Path) -> None:
+    """Store ``model`` in ``directory``, in place of what is there.
+
+    Raises:
+        CheckpointError: the disk refuses; what was there before is unharmed.
+
+    >>> import tempfile, deepgen as dg
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     dg.save(dg.explicit.RBM(visible=6, hidden=dg.explicit.Gaussian(2)), folder)
+    ...     dg.load(folder)
+    RBM(
+      6 visible, 2 hidden
+      (visible): Bernoulli()
+      (hidden): Gaussian()
+    )
+    """
+    write(directory, {"kind": "model", "model": describe_model(model)})
+
+
+def load(directory: Path) -> nn.Module:
+    """Rebuild the model stored in ``directory`` by `save` or by `deepgen.fit`, on the CPU.
+
+    Raises:
+        CheckpointError: no checkpoint there, a damaged one, or one of a model built from classes outside deepgen.
+    """
+    return _rebuild(read(directory), directory)
+
+
+def load_weights(model: nn.Module, directory: Path) -> None:
+    """Copy the weights stored in ``directory`` into ``model``, which must have parameters of the same names and shapes.
+
+    Raises:
+        CheckpointError: no checkpoint there, a damaged one, or one of a different model.
+    """
+    put_weights(model, read(directory)["model"]["weights"], directory)
+
+
+def load_run(directory: Path) -> Run:
+    """Return model, history and settings of the fit in ``directory``.
+
+    Raises:
+        CheckpointError: no checkpoint there, a damaged one, or a model that was saved without a run.
+    """
+    content = read(directory)
+    if content["kind"] != "run":
+        raise CheckpointError(f"{directory} holds a saved model without a history; expected the out= of a fit")
+    history = History.from_dict(content["history"])
+    model = None if content["model"]["rebuild"] is None else _rebuild(content, directory)
+    return Run(model, history, history.settings)
+
+
+def describe_model(model: nn.Module) -> dict[str, Any]:
+    """What a checkpoint holds of a model: how to rebuild it (None if only the user can), and its weights."""
+    try:
+        rebuild = encode(model)
+    except MissingCapability:
+        rebuild = None
+    return {"class": type(model).__name__, "rebuild": rebuild, "weights": dict(model.state_dict())}
+
+
+def put_weights(model: nn.Module, weights: dict[str, Tensor], directory: Path) -> None:
+    """Load ``weights`` or say what does not fit."""
+    own = model.state_dict()
+    if own.keys() != weights.keys():
+        differing = ", ".join(sorted(own.keys() ^ weights.keys()))
+        raise CheckpointError(f"{directory} holds another model: these names are not in both: {differing}")
+    for name, value in weights.items():
+        if own[name].shape != value.shape:
+            raise CheckpointError(
+                f"{directory} holds another model: {name} is {list(value.shape)} there, {list(own[name].shape)} here"
+            )
+    model.load_state_dict(weights)
+
+
+def _rebuild(content: dict[str, Any], directory: Path) -> nn.Module:
+    stored = content["model"]
+    if stored["rebuild"] is None:
+        raise CheckpointError(
+            f"{directory} holds a {stored['class']} with parts that are not deepgen's own: "
+            "build it yourself and call deepgen.load_weights(model, directory)"
+        )
+    model = decode(stored["rebuild"])
+    if not isinstance(model, nn.Module):
+        raise CheckpointError(f"{directory} names {stored['rebuild']}, which is no model")
+    for name, tensor in model.state_dict(keep_vars=True).items():  # a model saved in float64 comes back in float64
+        if name in stored["weights"]:
+            with torch.no_grad():
+                tensor.data = tensor.data.to(stored["weights"][name].dtype)
+    put_weights(model, stored["weights"], directory)
+    return model

@@ -1,0 +1,243 @@
+"""Fit a model in one line: the training loop with progress, validation, early stopping, checkpoints and resume."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from deepgen.errors import ArgumentError, MissingCapability
+from deepgen.evaluate.estimate import Bracket, Estimate
+from deepgen.random import generator, spawn
+from deepgen.train.callbacks import Callback, Checkpoint, Progress, Stateful
+from deepgen.train.checkpoint import Path, describe_model
+from deepgen.train.history import History, Record
+from deepgen.train.interrupt import Interrupted, delayed_interrupt
+from deepgen.train.loop import train
+from deepgen.train.source import Source, as_tensor, fingerprint
+from deepgen.train.state import RunState, Schedule, _copy, describe, plain, resumable
+from deepgen.typing import LogProb, Objective
+
+Monitor = Callable[[nn.Module, Any], float | Estimate | Bracket]
+
+
+def fit(
+    model: nn.Module,
+    data: Any,
+    objective: Objective,
+    *,
+    epochs: int,
+    batch_size: int = 100,
+    optimizer: torch.optim.Optimizer | None = None,
+    schedule: Schedule = None,
+    seed: int = 0,
+    valid: Any = None,
+    monitor: Monitor | None = None,
+    callbacks: Sequence[Callback] = (),
+    out: Path | None = None,
+    resume: bool = True,
+    progress: bool = True,
+    max_seconds: float | None = None,
+    extras: dict[str, Any] | None = None,
+) -> History:
+    """Train ``model`` on ``data`` towards ``objective`` and return the history.
+
+    With ``out`` the run is kept in that directory, and the same call goes on from there: a run killed at any moment
+    and resumed ends in the same weights, bit for bit, as one that was not (on the same machine and thread count, for
+    models that draw from the generator they are handed; torch's Dropout does not). Ctrl-C finishes the step, saves,
+    and raises `Interrupted`; a second one stops at once.
+
+    Args:
+        model: any module the objective takes; trained in place.
+        data: tensor, array, Dataset or DataLoader; rows first, cast to the model's dtype and device.
+        objective: such as ``dg.objectives.PersistentCD(k=1)``.
+        epochs: passes through the data in all, resumed parts included.
+        batch_size: rows per step (a DataLoader keeps its own).
+        optimizer: over the model's parameters; the objective's default if None.
+        schedule: a function of the fraction of steps done (0 to 1) giving a factor of the rate, applied at every step;
+            or a torch LRScheduler of ``optimizer``, stepped after every epoch.
+        seed: data order is a function of (seed, epoch); the update's generator is spawned from it.
+        valid: data for ``monitor``.
+        monitor: ``monitor(model, valid)``, higher is better, after every epoch. If None and the model has `LogProb`,
+            the mean log-likelihood of ``valid``.
+        callbacks: called with ``(record, model)`` after every epoch, see `deepgen.train.callbacks`.
+        out: directory of the run.
+        resume: go on from what ``out`` holds; False starts anew in its place.
+        progress: show a bar with the time left.
+        max_seconds: end the run after the step in which its seconds, resumed parts included, exceed this. The same call
+            with a larger limit goes on.
+        extras: plain values to keep with the settings.
+
+    Returns:
+        The `History`: one record per epoch. Without ``out`` it is the only trace besides the weights.
+
+    Raises:
+        ArgumentError, ShapeError, SupportError, MissingCapability: the arguments do not fit together.
+        CheckpointError: ``out`` is damaged or belongs to another run, or cannot be written.
+        DivergenceError: a metric or a parameter left the finite numbers (looked at once per epoch).
+        Interrupted: Ctrl-C.
+
+    >>> import deepgen as dg
+    >>> mixture = dg.explicit.BernoulliMixture(3, components=2)
+    >>> history = dg.fit(mixture, torch.ones(20, 3), dg.objectives.MaximumLikelihood(), epochs=5, progress=False)
+    >>> len(history), history[-1].metrics["log_likelihood"] > history[0].metrics["log_likelihood"]
+    (5, True)
+    """
+    if epochs < 1 or batch_size < 1:
+        raise ArgumentError(f"need epochs >= 1 and batch_size >= 1, got epochs={epochs}, batch_size={batch_size}")
+    source = Source(data, model, batch_size, seed)
+    if optimizer is None:
+        stepped = isinstance(schedule, torch.optim.lr_scheduler.LRScheduler)
+        optimizer = schedule.optimizer if stepped else objective.optimizer(model)  # type: ignore[union-attr]
+    _check(source, optimizer, schedule, epochs)
+    watch = _Watch(model, monitor, valid, source)
+    stateful = [callback for callback in callbacks if isinstance(callback, Stateful)]
+    settings = {
+        "model": plain({k: v for k, v in describe_model(model).items() if k != "weights"}),
+        "objective": describe(objective),
+        "optimizer": describe(optimizer),
+        "schedule": describe(schedule),
+        "seed": seed,
+        "batch_size": batch_size,
+        "data": source.fingerprint(),
+        "valid": None if valid is None else fingerprint(as_tensor(valid)),
+        "callbacks": [type(callback).__name__ for callback in stateful],
+        "epochs": epochs,
+        "extras": extras or {},
+    }
+    stored = resumable(out, settings, epochs) if out is not None and resume else None
+    stream = spawn(generator(seed, source.device), 1)[0]
+    state = objective.start(model, source.rows(), generator=stream)
+    total = None if source.steps is None else epochs * source.steps
+    history = History(settings=settings)
+    run = RunState(model, optimizer, schedule, state, stream, stateful, history, total)
+    if stored is not None:
+        run.restore(stored, out)  # type: ignore[arg-type]
+    run.check_finite()
+    if out is not None and stored is None:
+        run.save(out)  # an unwritable place is found now, not in an hour
+    keeper = next((c for c in callbacks if isinstance(c, Checkpoint)), None) or Checkpoint(seconds=30.0)
+    update, was_training = objective.update(model, optimizer), model.training
+    with ExitStack() as stack:
+        interrupt = stack.enter_context(delayed_interrupt())
+        stack.callback(model.train, was_training)
+        for callback in callbacks:
+            if hasattr(callback, "close"):
+                stack.callback(callback.close)
+        bar = Progress(total, run.step) if progress else None
+        if bar is not None:
+            stack.callback(bar.close)
+        listeners = [*callbacks, *([bar] if bar else [])]
+        while run.epoch < epochs and not any(getattr(callback, "stop", False) for callback in callbacks):
+            model.train()
+            run.set_rate()
+            for step in train(
+                update, run.state, source.batches(run.epoch, run.batch), generator=stream, start=run.step
+            ):
+                run.take(step)
+                run.set_rate()
+                if bar is not None:
+                    bar.advance()
+                late = max_seconds is not None and run.clock.seconds() > max_seconds
+                if late or interrupt.pressed:
+                    break
+                if out is not None and keeper.due(run.step):
+                    run.check_finite()
+                    run.save(out)
+            else:
+                late = False
+                _end_epoch(run, watch, listeners)
+                continue
+            run.check_finite()
+            if interrupt.pressed:
+                if out is not None:
+                    run.save(out)
+                raise Interrupted(_parting(run, out))
+            history.stopped = "max_seconds"
+            break
+        if history.stopped is None and run.epoch < epochs:
+            history.stopped = "early stopping"
+        _finish(run, callbacks, out)
+    return history
+
+
+def _end_epoch(run: RunState, watch: _Watch, listeners: Sequence[Callback]) -> None:
+    run.check_finite()
+    value, estimate = watch()
+    record = Record(
+        run.epoch + 1, run.step, run.clock.seconds(), run.clock.cpu_seconds(), run.meter.read(), value, estimate
+    )
+    for listener in listeners:
+        listener(record, run.model)
+    run.history.records.append(record)
+    if isinstance(run.schedule, torch.optim.lr_scheduler.ReduceLROnPlateau):
+        run.schedule.step(record.monitor)  # type: ignore[arg-type]
+    elif isinstance(run.schedule, torch.optim.lr_scheduler.LRScheduler):
+        run.schedule.step()
+    run.epoch, run.batch = run.epoch + 1, 0
+    run.meter.__init__()
+
+
+def _finish(run: RunState, callbacks: Sequence[Callback], out: Path | None) -> None:
+    """Let callbacks choose the final weights; the checkpoint also keeps those to train on from."""
+    choosers = [callback for callback in callbacks if hasattr(callback, "finish")]
+    live = _copy(run.model.state_dict()) if choosers and out is not None else None
+    for callback in choosers:
+        callback.finish(run.model)
+    if out is not None:
+        run.save(out, live)
+
+
+class _Watch:
+    """The monitor on the validation data."""
+
+    def __init__(self, model: nn.Module, monitor: Monitor | None, valid: Any, source: Source) -> None:
+        if monitor is not None and valid is None:
+            raise ArgumentError("a monitor needs data: call fit with valid= too")
+        if valid is not None and monitor is None:
+            if not isinstance(model, LogProb):
+                raise MissingCapability(
+                    f"valid= was given, and {type(model).__name__} has no normalised log_prob to monitor by default: "
+                    "pass monitor=, a function (model, valid) -> float or Estimate"
+                )
+            monitor = _mean_log_prob
+        self.model, self.monitor = model, monitor
+        self.valid = as_tensor(valid) if valid is not None else None
+        if isinstance(self.valid, Tensor):
+            self.valid = source.cast(self.valid)
+            if hasattr(model, "check"):
+                model.check(self.valid)
+
+    @torch.no_grad()
+    def __call__(self) -> tuple[float | None, dict[str, Any] | None]:
+        if self.monitor is None:
+            return None, None
+        self.model.eval()
+        value = self.monitor(self.model, self.valid)
+        if isinstance(value, Bracket):
+            return value.below.value, value.to_dict()
+        if isinstance(value, Estimate):
+            return value.value, value.to_dict()
+        return float(value), None
+
+
+def _mean_log_prob(model: Any, x: Tensor) -> float:
+    return float(torch.cat([model.log_prob(rows).double() for rows in x.split(1000)]).mean())
+
+
+def _check(source: Source, optimizer: torch.optim.Optimizer, schedule: Schedule, epochs: int) -> None:
+    if isinstance(schedule, torch.optim.lr_scheduler.LRScheduler):
+        if schedule.optimizer is not optimizer:
+            raise ArgumentError("the schedule belongs to another optimizer than the one passed as optimizer=")
+    elif schedule is not None and source.steps is None:
+        raise ArgumentError("a schedule by fraction needs data with a length; pass a torch LRScheduler instead")
+
+
+def _parting(run: RunState, out: Path | None) -> str:
+    where = f"interrupted after step {run.step} (epoch {run.epoch + 1})"
+    if out is None:
+        return f"{where}; nothing was saved, as the fit had no out= directory"
+    return f"{where}; saved in {out}: repeat the same call or command to resume"

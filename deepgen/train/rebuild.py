@@ -1,0 +1,88 @@
+"""Models to JSON and back: a public class of deepgen by name, its constructor's arguments by value.
+
+    {"class": "explicit.RBM", "arguments": {"visible": {"class": "explicit.Gaussian", "arguments": {...}}, "hidden": 9}}
+
+An ``arguments()`` entry named ``*`` holds positional arguments. Only classes that deepgen exports, and that have
+``arguments()`` themselves, can be named, so a checkpoint from a stranger can make no other code run.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from types import ModuleType
+from typing import Any
+
+from deepgen.errors import CheckpointError, DeepgenError, MissingCapability
+from deepgen.typing import Rebuilt
+
+
+def encode(value: Any) -> Any:
+    """Return the JSON form of a model, or of one constructor argument.
+
+    Raises:
+        MissingCapability: a part is not plain JSON, nor an object of a public class of deepgen with ``arguments()``.
+
+    >>> import deepgen as dg
+    >>> encode(dg.explicit.Bernoulli(3))
+    {'class': 'explicit.Bernoulli', 'arguments': {'width': 3}}
+    """
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [encode(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): encode(item) for key, item in value.items()}
+    name = _public_name(type(value))
+    if name is None or not isinstance(value, Rebuilt):
+        raise MissingCapability(
+            f"cannot write down a {type(value).__name__}: only deepgen's own classes and plain values are rebuilt by "
+            "deepgen.load; build this model yourself and read its weights with deepgen.load_weights(model, dir)"
+        )
+    return {"class": name, "arguments": encode(value.arguments())}
+
+
+def decode(value: Any) -> Any:
+    """Build what `encode` wrote down.
+
+    Raises:
+        CheckpointError: a class that deepgen does not export, or arguments that it does not take.
+    """
+    if isinstance(value, list):
+        return [decode(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.keys() != {"class", "arguments"}:
+        return {key: decode(item) for key, item in value.items()}
+    cls = _public_class(value["class"])
+    arguments = decode(value["arguments"])
+    if not isinstance(arguments, dict):
+        raise CheckpointError(f"the arguments of {value['class']} must be named, got {arguments!r}")
+    positional = arguments.pop("*", [])
+    try:
+        return cls(*positional, **arguments)
+    except (TypeError, RuntimeError, DeepgenError) as error:
+        raise CheckpointError(f"cannot build {value['class']} from the checkpoint: {error}") from error
+
+
+def _public() -> Iterator[tuple[str, type]]:
+    import deepgen
+
+    for module_name in deepgen.__all__:
+        module = getattr(deepgen, module_name)
+        if isinstance(module, ModuleType):
+            for name in getattr(module, "__all__", ()):
+                thing = getattr(module, name)
+                if inspect.isclass(thing) and callable(getattr(thing, "arguments", None)):
+                    yield f"{module_name}.{name}", thing
+
+
+def _public_name(cls: type) -> str | None:
+    return next((name for name, thing in _public() if thing is cls), None)
+
+
+def _public_class(name: object) -> type:
+    for known, thing in _public():
+        if known == name:
+            return thing
+    raise CheckpointError(f"the checkpoint names {name!r}, which is no model or layer of this deepgen")

@@ -1,0 +1,194 @@
+"""Everything a run is at one moment: what a checkpoint stores, and what a resumed run takes up again."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from deepgen.errors import CheckpointError, DivergenceError
+from deepgen.train.callbacks import Stateful
+from deepgen.train.checkpoint import Path, describe_model, put_weights
+from deepgen.train.history import History
+from deepgen.train.loop import Step
+from deepgen.train.meter import Clock, Meter
+from deepgen.train.store import read, write
+from deepgen.typing import Rebuilt
+
+Schedule = torch.optim.lr_scheduler.LRScheduler | Callable[[float], float] | None
+
+
+@dataclasses.dataclass
+class RunState:
+    """A fit in progress: epochs and batches done, and all that the next step depends on."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: Schedule
+    state: Any
+    generator: torch.Generator
+    stateful: list[Stateful]
+    history: History
+    total: int | None
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    meter: Meter = dataclasses.field(default_factory=Meter)
+    clock: Clock = dataclasses.field(default_factory=Clock)
+    good: dict[str, Any] | None = None
+
+    def set_rate(self) -> None:
+        """With a schedule that is a function: the rates of the next step, a pure function of its number."""
+        if self.schedule is None or isinstance(self.schedule, torch.optim.lr_scheduler.LRScheduler):
+            return
+        factor = float(self.schedule(self.step / max(self.total or 1, 1)))
+        for group in self.optimizer.param_groups:
+            group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
+
+    def take(self, step: Step) -> None:
+        """Count a step that was made."""
+        self.state, self.step = step.state, step.step
+        self.batch += 1
+        self.meter.add(step.metrics, step.rows)
+
+    @torch.no_grad()
+    def check_finite(self) -> None:
+        """Raise `DivergenceError` if a metric since the epoch began, or a parameter now, is not finite."""
+        lost = self.meter.lost()
+        broken = [name for name, p in self.model.named_parameters() if not bool(p.isfinite().all())]
+        if lost is None and not broken:
+            self.good = {"step": self.step, "weights": _copy(self.model.state_dict()), "state": _copy(self.state)}
+            return
+        step = self.step if lost is None else self.step - self.meter.steps + lost
+        what = "a metric" if lost is not None else f"the parameter {broken[0]}"
+        raise DivergenceError(
+            f"training diverged: {what} is no longer finite at step {step}; lower the learning rate "
+            "(the error's .state has the last finite weights)",
+            step=step,
+            state=self.good,
+        )
+
+    def content(self, live: dict[str, Tensor] | None = None) -> dict[str, Any]:
+        """The checkpoint; ``live`` are the weights to train on from where those of the model were chosen at the end."""
+        stepped = isinstance(self.schedule, torch.optim.lr_scheduler.LRScheduler)
+        return {
+            "kind": "run",
+            "model": describe_model(self.model),
+            "live": live,
+            "history": self.history.to_dict(),
+            "position": {"epoch": self.epoch, "batch": self.batch, "step": self.step},
+            "clock": {"seconds": self.clock.seconds(), "cpu_seconds": self.clock.cpu_seconds()},
+            "meter": self.meter.state_dict(),
+            "generator": self.generator.get_state(),
+            "state": self.state,
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict() if stepped else None,  # type: ignore[union-attr]
+            "callbacks": [{"class": type(c).__name__, "state": c.state_dict()} for c in self.stateful],
+        }
+
+    def save(self, out: Path, live: dict[str, Tensor] | None = None) -> None:
+        write(out, self.content(live))
+
+    def restore(self, content: dict[str, Any], out: Path) -> None:
+        """Go on from a checkpoint."""
+        live = content["live"]
+        put_weights(self.model, content["model"]["weights"] if live is None else live, out)
+        stored = History.from_dict(content["history"])
+        self.history.records = stored.records
+        self.epoch, self.batch, self.step = (content["position"][k] for k in ("epoch", "batch", "step"))
+        self.clock.add(**content["clock"])
+        self.meter.load_state_dict(content["meter"], self.generator.device)
+        self.generator.set_state(content["generator"])
+        self.state = _like(self.state, content["state"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        if isinstance(self.schedule, torch.optim.lr_scheduler.LRScheduler):
+            self.schedule.load_state_dict(content["schedule"])
+        for callback, saved in zip(self.stateful, content["callbacks"], strict=True):
+            callback.load_state_dict(saved["state"])
+
+
+def describe(thing: Any) -> dict[str, Any]:
+    """Class and settings of an objective, an optimizer or a schedule, as plain values that can be compared."""
+    if thing is None:
+        return {}
+    if isinstance(thing, torch.optim.Optimizer):
+        values = thing.defaults
+    elif isinstance(thing, Rebuilt):
+        values = dict(thing.arguments())
+    elif dataclasses.is_dataclass(thing):
+        values = {field.name: getattr(thing, field.name) for field in dataclasses.fields(thing)}
+    elif callable(thing) and not isinstance(thing, type):  # a function of the fraction is known by its values
+        return {"function": [plain(float(thing(i / 16))) for i in range(17)]}
+    else:
+        values = {}
+    return {"class": type(thing).__name__, **{k: plain(v) for k, v in values.items()}}
+
+
+def plain(value: Any) -> Any:
+    """``value`` as JSON has it; what JSON has not, by the name of its type."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Tensor) and value.numel() == 1:
+        return value.item()
+    return type(value).__name__
+
+
+def resumable(out: Path, settings: dict[str, Any], epochs: int) -> dict[str, Any] | None:
+    """Return the checkpoint in ``out`` if it is one of this very run, None if there is none.
+
+    Raises:
+        CheckpointError: damaged, or of a run with other settings; the message says which.
+    """
+    import os
+
+    from deepgen.train.store import MANIFEST
+
+    if not os.path.exists(os.path.join(out, MANIFEST)):
+        return None
+    content = read(out)
+    start_anew = "pass resume=False to start anew in its place, or another out="
+    if content["kind"] != "run":
+        raise CheckpointError(f"{out} holds a saved model, not a run to resume: {start_anew}")
+    stored, done = content["history"]["settings"], content["position"]["epoch"]
+    differing = [
+        f"{key}: {stored.get(key)} there, {settings.get(key)} here"
+        for key in settings
+        if key not in ("epochs", "extras") and stored.get(key) != settings[key]
+    ]
+    if "function" in settings["schedule"] and stored["epochs"] != epochs:
+        differing.append(f"epochs: {stored['epochs']} there, {epochs} here, and the schedule is a fraction of them")
+    if differing:
+        raise CheckpointError(f"{out} holds a run with other settings ({'; '.join(differing)}): {start_anew}")
+    if epochs < done:
+        raise CheckpointError(f"{out} holds a run with {done} epochs done, and {epochs} were asked for: {start_anew}")
+    return content
+
+
+def _copy(tree: Any) -> Any:
+    if isinstance(tree, Tensor):
+        return tree.detach().clone()
+    if isinstance(tree, tuple):
+        items = [_copy(item) for item in tree]
+        return type(tree)(*items) if hasattr(tree, "_fields") else tuple(items)
+    if isinstance(tree, dict):
+        return {key: _copy(item) for key, item in tree.items()}
+    return tree
+
+
+def _like(template: Any, value: Any) -> Any:
+    """``value`` from a checkpoint in the NamedTuples and on the devices of ``template``."""
+    if isinstance(template, Tensor):
+        return value.to(template.device)
+    if isinstance(template, tuple):
+        if len(template) != len(value):
+            raise CheckpointError(f"the checkpoint's update state has {len(value)} parts, expected {len(template)}")
+        items = [_like(a, b) for a, b in zip(template, value, strict=True)]
+        return type(template)(*items) if hasattr(template, "_fields") else tuple(items)
+    return value

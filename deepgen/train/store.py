@@ -1,0 +1,234 @@
+"""The directory format of checkpoints: tensors in safetensors, everything else in JSON, and one commit point.
+
+    tensors-<hash>.safetensors    every tensor, named after its content, so a new one never overwrites an old one
+    manifest.json                 format and library versions, the size and sha256 of that file, the rest of the
+                                  content, and as its last entry the sha256 of all its own bytes before that entry
+
+A write is: the new tensors under their new name, the manifest beside the old one, both flushed to the disk, then
+`os.replace` of the manifest (the commit), then removal of what no manifest names any more. A process killed anywhere
+in between leaves either the old checkpoint or the new one, whole. Truncation, flipped bits and foreign files are
+found by the checksums. Nothing is ever unpickled.
+
+Content is a tree of dict, list, tuple, None, bool, int, float, str and tensors. In the JSON a tensor is
+``{"$tensor": name}``; tuples, non-finite floats and dicts with other than plain string keys have such marks too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from deepgen.errors import CheckpointError
+
+MANIFEST = "manifest.json"
+FORMAT, VERSION = "deepgen checkpoint", 1
+_SEAL = b'"checksum": "'
+
+
+def pack(value: Any, tensors: dict[str, Tensor], name: str = "") -> Any:
+    """Turn a tree into JSON, moving its tensors into ``tensors`` under dotted names.
+
+    Tensors that are the same memory (tied weights) are stored once and come back as one.
+
+    Raises:
+        CheckpointError: something in the tree is neither plain nor a tensor.
+    """
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else {"$float": str(float(value))}
+    if isinstance(value, Tensor):
+        return _pack_tensor(value, tensors, name)
+    if isinstance(value, (list, tuple)):
+        items = [pack(item, tensors, f"{name}.{index}" if name else str(index)) for index, item in enumerate(value)]
+        return items if isinstance(value, list) else {"$tuple": items}
+    if isinstance(value, dict):
+        packed = [(key, pack(item, tensors, f"{name}.{key}" if name else str(key))) for key, item in value.items()]
+        if all(isinstance(key, str) and not key.startswith("$") for key in value):
+            return dict(packed)
+        return {"$pairs": [[pack(key, tensors), item] for key, item in packed]}
+    raise CheckpointError(
+        f"cannot store {name or 'the value'}: expected numbers, strings, tensors and lists, tuples or dicts of them, "
+        f"got {type(value).__name__}"
+    )
+
+
+def unpack(value: Any, tensors: dict[str, Tensor]) -> Any:
+    """Undo `pack`; NamedTuples come back as plain tuples."""
+    if isinstance(value, list):
+        return [unpack(item, tensors) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "$tensor" in value:
+        return _unpack_tensor(value, tensors)
+    if "$float" in value:
+        return float(value["$float"])
+    if "$tuple" in value:
+        return tuple(unpack(item, tensors) for item in value["$tuple"])
+    if "$pairs" in value:
+        return {unpack(key, tensors): unpack(item, tensors) for key, item in value["$pairs"]}
+    return {key: unpack(item, tensors) for key, item in value.items()}
+
+
+def _pack_tensor(value: Tensor, tensors: dict[str, Tensor], name: str) -> dict[str, Any]:
+    value = value.detach()
+    for known, other in tensors.items():
+        if _same_memory(value, other):
+            name = known
+    tensors[name] = value
+    mark: dict[str, Any] = {"$tensor": name}
+    if not value.is_contiguous() and 0 not in value.stride():
+        mark["stride"] = list(value.stride())  # a product may round differently over another memory layout
+    return mark
+
+
+def _unpack_tensor(mark: dict[str, Any], tensors: dict[str, Tensor]) -> Tensor:
+    stored = tensors[mark["$tensor"]]
+    if "stride" not in mark:
+        return stored
+    return torch.empty_strided(stored.shape, mark["stride"], dtype=stored.dtype).copy_(stored)
+
+
+def _same_memory(a: Tensor, b: Tensor) -> bool:
+    same_form = a.shape == b.shape and a.stride() == b.stride() and a.dtype == b.dtype and a.device == b.device
+    return same_form and a.numel() > 0 and a.data_ptr() == b.data_ptr()
+
+
+def write(directory: str | os.PathLike[str], content: dict[str, Any]) -> None:
+    """Store ``content`` in ``directory`` as its one checkpoint, replacing the one before.
+
+    Raises:
+        CheckpointError: the content cannot be stored, or the disk refuses; the checkpoint before is still there.
+    """
+    from safetensors.torch import save
+
+    from deepgen import __version__
+
+    root = Path(directory)
+    tensors: dict[str, Tensor] = {}
+    body = pack(content, tensors)
+    blob = save({name: tensor.cpu().contiguous().clone() for name, tensor in tensors.items()})
+    digest = hashlib.sha256(blob).hexdigest()
+    target = root / f"tensors-{digest[:16]}.safetensors"
+    manifest = {
+        "format": FORMAT,
+        "version": VERSION,
+        "deepgen": __version__,
+        "files": {target.name: {"bytes": len(blob), "sha256": digest}},
+        "content": body,
+    }
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        _put(target, blob)
+        _put(root / MANIFEST, seal(manifest))
+    except OSError as error:
+        _quietly(lambda: _sweep(root))
+        raise CheckpointError(
+            f"cannot write checkpoint {error.filename or root}: {error.strerror or error}; "
+            "the checkpoint before, if any, is unharmed"
+        ) from error
+    _quietly(lambda: _sweep(root))
+
+
+def read(directory: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the content stored in ``directory``, every byte of it checked.
+
+    Raises:
+        CheckpointError: there is no checkpoint, or a file is truncated, altered, foreign or of a newer format.
+    """
+    from safetensors.torch import load
+
+    root = Path(directory)
+    manifest = read_manifest(root)
+    tensors: dict[str, Tensor] = {}
+    for name, facts in manifest["files"].items():
+        path = root / name
+        blob = _get(path)
+        if len(blob) != facts["bytes"]:
+            raise CheckpointError(f"{path} is truncated or foreign: expected {facts['bytes']} bytes, got {len(blob)}")
+        if hashlib.sha256(blob).hexdigest() != facts["sha256"]:
+            raise CheckpointError(
+                f"{path} was altered: its sha256 is not the one in {MANIFEST}; restore it or start anew"
+            )
+        # cloned, as tensors read in place can sit at addresses where products round differently
+        tensors.update({key: tensor.clone() for key, tensor in load(blob).items()})
+    content: dict[str, Any] = unpack(manifest["content"], tensors)
+    return content
+
+
+def read_manifest(root: Path) -> dict[str, Any]:
+    """Return the checked manifest of ``root`` as it stands in the file, tensors left as names."""
+    path = root / MANIFEST
+    if not path.exists():
+        raise CheckpointError(f"no checkpoint in {root}: expected a file {path}")
+    manifest = unseal(_get(path), path)
+    if manifest.get("format") != FORMAT:
+        raise CheckpointError(f"{path} is not a {FORMAT} but {manifest.get('format')!r}")
+    if manifest["version"] != VERSION:
+        raise CheckpointError(
+            f"{path} has format version {manifest['version']}, written by deepgen {manifest['deepgen']}; "
+            f"this deepgen reads version {VERSION}: upgrade deepgen"
+        )
+    return manifest
+
+
+def seal(manifest: dict[str, Any]) -> bytes:
+    """Serialise with the sha256 of everything before the seal as the last entry."""
+    head = json.dumps(manifest, indent=1, allow_nan=False).encode()[:-2] + b",\n "
+    return head + _SEAL + hashlib.sha256(head).hexdigest().encode() + b'"\n}\n'
+
+
+def unseal(raw: bytes, path: Path) -> dict[str, Any]:
+    """Undo `seal`; raise `CheckpointError` unless every byte is as it was written."""
+    head, mark, tail = raw.rpartition(_SEAL)
+    if not mark or tail != hashlib.sha256(head).hexdigest().encode() + b'"\n}\n':
+        raise CheckpointError(f"{path} is truncated, altered or not written by deepgen: its checksum does not fit")
+    manifest: dict[str, Any] = json.loads(raw)
+    return manifest
+
+
+def _put(path: Path, blob: bytes) -> None:
+    """Make ``path`` hold ``blob``, all at once and on the disk."""
+    partial = path.with_name(path.name + ".partial")
+    with open(partial, "wb") as file:
+        file.write(blob)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+    if os.name == "posix":  # the rename itself must reach the disk before the next one relies on it
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _get(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _sweep(root: Path) -> None:
+    """Remove the content files and partial files that the manifest does not name."""
+    named = read_manifest(root)["files"] if (root / MANIFEST).exists() else {}
+    for path in (*root.glob("tensors-*.safetensors*"), *root.glob(f"{MANIFEST}.partial")):
+        if path.name not in named:
+            path.unlink()
+
+
+def _quietly(action: Callable[[], None]) -> None:
+    """Tidying up must not hide the outcome of the write; what stays behind goes with the next one."""
+    try:
+        action()
+    except (OSError, CheckpointError):
+        return
