@@ -1,12 +1,13 @@
 """deepgen: probabilistic generative modelling on PyTorch, with likelihoods that can be believed."""
 
-from deepgen import errors, evaluate, explicit, objectives, random, samplers, train, typing
+from deepgen import data, errors, evaluate, explicit, objectives, random, samplers, train, typing
 from deepgen.explicit import RBM
 from deepgen.train import fit, load, load_weights, save
 
 __version__ = "0.1.0"
 __all__ = [
     "RBM",
+    "data",
     "errors",
     "evaluate",
     "explicit",
