@@ -23,7 +23,8 @@ import torch
 from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, ShapeError
-from deepgen.explicit.units import UnitDistribution, Units, as_units, check_values
+from deepgen.explicit.conditional import UnitDistribution
+from deepgen.explicit.units import Units, as_units, check_values
 from deepgen.random import resolve
 from deepgen.samplers.gibbs import BlockGibbs
 from deepgen.samplers.kernel import advance
@@ -91,14 +92,13 @@ class RBM(nn.Module):
 
     def energy(self, v: Tensor, h: Tensor) -> Tensor:
         """E(v, h) in nats: ``[..., visible], [..., hidden] -> [...]``."""
-        self._check_width(v, self.visible, "v")
-        self._check_width(h, self.hidden, "h")
+        v, h = self._values(v, self.visible, "v"), self._values(h, self.hidden, "h")
         interaction = (self.hidden_field(v) * h).sum(-1) + v @ self.visible_bias
         return self.visible.energy(v) + self.hidden.energy(h) - interaction
 
     def free_energy(self, v: Tensor) -> Tensor:
         """F(v) = -log sum_h exp(-E(v, h)) in nats: ``[..., visible] -> [...]``."""
-        self._check_width(v, self.visible, "v")
+        v = self._values(v, self.visible, "v")
         return self.visible.energy(v) - v @ self.visible_bias - self.hidden.cumulant(self.hidden_field(v))
 
     def log_density(self, x: Tensor) -> Tensor:
@@ -107,12 +107,12 @@ class RBM(nn.Module):
 
     def hidden_given(self, v: Tensor) -> UnitDistribution:
         """p(h | v) as a torch Distribution over ``[hidden]``."""
-        self._check_width(v, self.visible, "v")
+        v = self._values(v, self.visible, "v")
         return UnitDistribution(self.hidden, self.hidden_field(v))
 
     def visible_given(self, h: Tensor) -> UnitDistribution:
         """p(v | h) as a torch Distribution over ``[visible]``."""
-        self._check_width(h, self.hidden, "h")
+        h = self._values(h, self.hidden, "h")
         return UnitDistribution(self.visible, self.visible_field(h))
 
     @torch.no_grad()
@@ -144,14 +144,20 @@ class RBM(nn.Module):
         The draws are independent of one another; whether ``steps`` is enough to forget the start is a property of the
         model (see `deepgen.samplers.sample_chain` and its R-hat). Without ``start`` chains begin at the units' own
         biases, which is the model with its weights cut.
+
+        Raises:
+            ArgumentError: ``n`` below 1 or ``steps`` below 0.
+            ShapeError, SupportError: ``start`` is not ``[n, visible]`` of values that the visible units can take.
         """
         if n < 1 or steps < 0:
             raise ArgumentError(f"need n >= 1 and steps >= 0, got n={n}, steps={steps}")
         stream = resolve(generator, self.weight.device)
         if start is None:
             start = self._unconnected(n, stream)
-        elif len(start) != n:
-            raise ShapeError(f"start must have n={n} rows, got {len(start)}")
+        else:
+            check_values(self.visible, start, "start")
+            if len(start) != n:
+                raise ShapeError(f"start must have n={n} rows, got {len(start)}")
         kernel = self.gibbs()
         return advance(kernel, kernel.init(start), steps, generator=stream).position
 
@@ -163,11 +169,26 @@ class RBM(nn.Module):
 
         Args:
             known: ``[rows, visible]``; entries not under ``mask`` are ignored and may be NaN.
-            mask: boolean ``[visible]`` or ``[rows, visible]``, True where the value is known. The entries of one Softmax
-                group are known together or not at all.
+            mask: boolean ``[visible]`` or ``[rows, visible]``, True where the value is known. The entries of one
+                Softmax group are known together or not at all.
+            steps: Gibbs steps; as many as the conditional law needs to forget the start, which is drawn from the
+                biases alone.
+
+        Raises:
+            ShapeError, SupportError: ``known`` or ``mask`` has another shape, or a known value is impossible.
+            ArgumentError: ``steps`` below 0, or ``mask`` parts a Softmax group.
         """
+        width = self.visible.width
+        if known.ndim != 2 or known.shape[1] != width or len(known) == 0:
+            raise ShapeError(f"known must be [rows, {width}] with at least one row, got {list(known.shape)}")
+        if mask.dtype != torch.bool or mask.shape not in ((width,), known.shape):
+            raise ShapeError(
+                f"mask must be boolean, [{width}] or {list(known.shape)}, got {mask.dtype} {list(mask.shape)}"
+            )
+        if steps < 0:
+            raise ArgumentError(f"need steps >= 0, got {steps}")
+        self.visible.check_mask(mask)
         stream = resolve(generator, self.weight.device)
-        mask = mask.expand(known.shape)
         start = torch.where(mask, known.to(self.weight), self._unconnected(len(known), stream))
         self.check(start)
         kernel = self.gibbs(clamp=mask)
@@ -176,10 +197,11 @@ class RBM(nn.Module):
     def _unconnected(self, n: int, generator: torch.Generator) -> Tensor:
         return self.visible.sample(self.visible_bias.detach().expand(n, -1).contiguous(), generator=generator)
 
-    @staticmethod
-    def _check_width(x: Tensor, units: Units, name: str) -> None:
+    def _values(self, x: Tensor, units: Units, name: str) -> Tensor:
+        """Values of one layer in the dtype of the weights (data may be bool, uint8 or of another precision)."""
         if x.ndim < 1 or x.shape[-1] != units.width:
             raise ShapeError(f"{name} must be [..., {units.width}], got {list(x.shape)}")
+        return x.to(self.weight.dtype)
 
     def extra_repr(self) -> str:
         return f"{self.visible.width} visible, {self.hidden.width} hidden"

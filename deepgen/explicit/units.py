@@ -22,15 +22,15 @@ Fields and values are ``[..., width]``; u and A are in nats, ``[...]``. Source: 
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, ShapeError, SupportError
+
+_LINEAR = 40.0  # log(1 + e^x) is x to the last bit of float64 from here on; torch's own switch at 20 is off by 2e-9
 
 
 @runtime_checkable
@@ -64,6 +64,9 @@ class Units(Protocol):
     def check(self, x: Tensor) -> None:
         """Raise `SupportError` where ``x`` holds a value that the layer cannot take."""
 
+    def check_mask(self, mask: Tensor) -> None:
+        """Raise `ArgumentError` where a ``mask`` ``[..., width]`` parts entries that have values only together."""
+
     def base_field(self, mean: Tensor, n: int) -> Tensor:
         """The field of independent units that have the ``mean`` ``[width]`` of ``n`` data rows, kept finite."""
 
@@ -77,7 +80,7 @@ class Bernoulli(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.width = _positive("width", width)
+        self.width = positive("width", width)
         self.states = 2**width
 
     def arguments(self) -> dict[str, Any]:
@@ -87,7 +90,7 @@ class Bernoulli(nn.Module):
         return x.new_zeros(x.shape[:-1])
 
     def cumulant(self, field: Tensor) -> Tensor:
-        return F.softplus(field).sum(-1)
+        return F.softplus(field, threshold=_LINEAR).sum(-1)
 
     def mean(self, field: Tensor) -> Tensor:
         return field.sigmoid()
@@ -99,7 +102,10 @@ class Bernoulli(nn.Module):
         return _digits(start, stop, 2, self.width).double()
 
     def check(self, x: Tensor) -> None:
-        _check_support(x, (x == 0) | (x == 1), "0 or 1 (binarise the data first)")
+        check_support(x, (x == 0) | (x == 1), "0 or 1 (binarise the data first)")
+
+    def check_mask(self, mask: Tensor) -> None:
+        """Every unit stands for itself."""
 
     def base_field(self, mean: Tensor, n: int) -> Tensor:
         rate = (mean * n + 0.5) / (n + 1)  # half a row of each value: a constant column stays finite
@@ -115,7 +121,7 @@ class Spin(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.width = _positive("width", width)
+        self.width = positive("width", width)
         self.states = 2**width
 
     def arguments(self) -> dict[str, Any]:
@@ -125,7 +131,7 @@ class Spin(nn.Module):
         return x.new_zeros(x.shape[:-1])
 
     def cumulant(self, field: Tensor) -> Tensor:
-        return (field.abs() + F.softplus(-2 * field.abs())).sum(-1)
+        return (F.softplus(2 * field, threshold=_LINEAR) - field).sum(-1)  # smooth at 0, unlike a form with |f|
 
     def mean(self, field: Tensor) -> Tensor:
         return field.tanh()
@@ -137,7 +143,10 @@ class Spin(nn.Module):
         return _digits(start, stop, 2, self.width).double() * 2 - 1
 
     def check(self, x: Tensor) -> None:
-        _check_support(x, (x == -1) | (x == 1), "-1 or +1")
+        check_support(x, (x == -1) | (x == 1), "-1 or +1")
+
+    def check_mask(self, mask: Tensor) -> None:
+        """Every unit stands for itself."""
 
     def base_field(self, mean: Tensor, n: int) -> Tensor:
         rate = ((mean + 1) / 2 * n + 0.5) / (n + 1)
@@ -155,8 +164,8 @@ class Softmax(nn.Module):
 
     def __init__(self, groups: int, categories: int) -> None:
         super().__init__()
-        self.groups = _positive("groups", groups)
-        self.categories = _positive("categories", categories)
+        self.groups = positive("groups", groups)
+        self.categories = positive("categories", categories)
         self.width = groups * categories
         self.states = categories**groups
 
@@ -187,163 +196,19 @@ class Softmax(nn.Module):
 
     def check(self, x: Tensor) -> None:
         grouped = self._grouped(x)
-        one_hot = ((grouped == 0) | (grouped == 1)).all(-1) & (grouped.sum(-1) == 1)
-        _check_support(x, one_hot, f"one-hot groups of {self.categories}")
+        good = ((grouped == 0) | (grouped == 1)).all(-1) & (grouped.sum(-1) == 1)
+        if not bool(good.all()):
+            raise SupportError(f"values must be one-hot groups of {self.categories}; got {grouped[~good][0].tolist()}")
+
+    def check_mask(self, mask: Tensor) -> None:
+        grouped = self._grouped(mask)
+        if bool((grouped.any(-1) & ~grouped.all(-1)).any()):
+            raise ArgumentError(
+                f"the {self.categories} entries of a Softmax group must be masked together or not at all"
+            )
 
     def base_field(self, mean: Tensor, n: int) -> Tensor:
         return ((mean * n + 1 / self.categories) / (n + 1)).log()
-
-
-class Gaussian(nn.Module):
-    """``width`` real units: x | f ~ N(f / lambda, 1 / lambda), u(x) = sum lambda x^2 / 2.
-
-    Args:
-        width: number of units.
-        precision: lambda, one number for all units at the start.
-        learned: make log lambda a parameter (one per unit); otherwise it is fixed.
-
-    Two Gaussian layers facing each other have no partition function unless the weights are small beside the precisions;
-    `deepgen.evaluate.log_partition` then says +inf.
-
-    >>> Gaussian(1, precision=4.0).mean(torch.tensor([8.0]))
-    tensor([2.])
-    """
-
-    log_precision: Tensor
-    states = None
-
-    def __init__(self, width: int, precision: float = 1.0, learned: bool = False) -> None:
-        super().__init__()
-        if not (precision > 0 and math.isfinite(precision)):
-            raise ArgumentError(f"precision must be positive and finite, got {precision}")
-        self.width = _positive("width", width)
-        self._arguments = {"width": width, "precision": precision, "learned": learned}
-        start = torch.full((width,), math.log(precision))
-        if learned:
-            self.log_precision = nn.Parameter(start)
-        else:
-            self.register_buffer("log_precision", start)
-
-    def arguments(self) -> dict[str, Any]:
-        return dict(self._arguments)
-
-    def precision(self, like: Tensor) -> Tensor:
-        """lambda ``[width]`` in the dtype of ``like``."""
-        return self.log_precision.to(like.dtype).exp()
-
-    def energy(self, x: Tensor) -> Tensor:
-        return 0.5 * (self.precision(x) * x.square()).sum(-1)
-
-    def cumulant(self, field: Tensor) -> Tensor:
-        precision = self.precision(field)
-        return 0.5 * (field.square() / precision + math.log(2 * math.pi) - precision.log()).sum(-1)
-
-    def mean(self, field: Tensor) -> Tensor:
-        return field / self.precision(field)
-
-    def sample(self, field: Tensor, *, generator: torch.Generator | None) -> Tensor:
-        noise = torch.empty_like(field).normal_(generator=generator)
-        return self.mean(field) + noise * self.precision(field).rsqrt()
-
-    def enumerate(self, start: int, stop: int) -> Tensor:
-        raise ArgumentError("Gaussian units are not discrete and cannot be enumerated")
-
-    def check(self, x: Tensor) -> None:
-        _check_support(x, x.isfinite(), "finite")
-
-    def base_field(self, mean: Tensor, n: int) -> Tensor:
-        return mean * self.precision(mean)
-
-
-class Product(nn.Module):
-    """Layers of different kinds side by side in one layer: ``Product(Bernoulli(5), Gaussian(2), Softmax(1, 3))``.
-
-    Values and fields are the parts' joined along the last axis, in the order given.
-
-    >>> Product(Bernoulli(5), Gaussian(2), Softmax(1, 3)).width
-    10
-    """
-
-    def __init__(self, *parts: Units) -> None:
-        super().__init__()
-        if not parts:
-            raise ArgumentError("a Product needs at least one layer of units")
-        self.parts: Sequence[Units] = nn.ModuleList(parts)  # type: ignore[arg-type, assignment]
-        self.widths = [part.width for part in parts]
-        self.width = sum(self.widths)
-
-    @property
-    def states(self) -> int | None:
-        counts = [part.states for part in self.parts]
-        return None if None in counts else math.prod(c for c in counts if c is not None)
-
-    def arguments(self) -> dict[str, Any]:
-        return {"*": list(self.parts)}
-
-    def _total(self, method: Callable[[Units], Callable[[Tensor], Tensor]], x: Tensor) -> Tensor:
-        blocks = zip(self.parts, x.split(self.widths, -1), strict=True)
-        return torch.stack([method(part)(block) for part, block in blocks]).sum(0)
-
-    def energy(self, x: Tensor) -> Tensor:
-        return self._total(lambda part: part.energy, x)
-
-    def cumulant(self, field: Tensor) -> Tensor:
-        return self._total(lambda part: part.cumulant, field)
-
-    def mean(self, field: Tensor) -> Tensor:
-        blocks = zip(self.parts, field.split(self.widths, -1), strict=True)
-        return torch.cat([part.mean(block) for part, block in blocks], -1)
-
-    def sample(self, field: Tensor, *, generator: torch.Generator | None) -> Tensor:
-        blocks = zip(self.parts, field.split(self.widths, -1), strict=True)
-        return torch.cat([part.sample(block, generator=generator) for part, block in blocks], -1)
-
-    def enumerate(self, start: int, stop: int) -> Tensor:
-        index, columns = torch.arange(start, stop), []
-        for part in self.parts:  # mixed radix, the first part turning fastest
-            count = part.states
-            if count is None:
-                raise ArgumentError(f"{type(part).__name__} units are not discrete and cannot be enumerated")
-            columns.append(part.enumerate(0, count)[index % count])
-            index = index // count
-        return torch.cat(columns, -1)
-
-    def check(self, x: Tensor) -> None:
-        for part, block in zip(self.parts, x.split(self.widths, -1), strict=True):
-            part.check(block)
-
-    def base_field(self, mean: Tensor, n: int) -> Tensor:
-        blocks = zip(self.parts, mean.split(self.widths, -1), strict=True)
-        return torch.cat([part.base_field(block, n) for part, block in blocks], -1)
-
-
-class UnitDistribution(torch.distributions.Distribution):
-    """p(x | f) of any layer of units as a torch Distribution: batch ``field.shape[:-1]``, event ``[width]``.
-
-    ``sample`` follows torch's convention and draws from the global stream; `deepgen.random.draw` samples it under a
-    generator.
-
-    >>> UnitDistribution(Bernoulli(2), torch.zeros(2)).log_prob(torch.ones(2))  # 2 log(1/2)
-    tensor(-1.3863)
-    """
-
-    arg_constraints: ClassVar[dict[str, torch.distributions.constraints.Constraint]] = {}
-
-    def __init__(self, units: Units, field: Tensor) -> None:
-        self.units, self.field = units, field
-        super().__init__(field.shape[:-1], field.shape[-1:], validate_args=False)
-
-    @property
-    def mean(self) -> Tensor:
-        return self.units.mean(self.field)
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        return (self.field * value).sum(-1) - self.units.energy(value) - self.units.cumulant(self.field)
-
-    def sample(self, sample_shape: Sequence[int] = ()) -> Tensor:
-        field = self.field.expand(*sample_shape, *self.field.shape).contiguous()
-        with torch.no_grad():
-            return self.units.sample(field, generator=None)
 
 
 def as_units(units: int | Units, name: str) -> Units:
@@ -362,7 +227,8 @@ def check_values(units: Units, x: Tensor, name: str) -> None:
     units.check(x)
 
 
-def _positive(name: str, value: int) -> int:
+def positive(name: str, value: int) -> int:
+    """Return ``value``, or raise `ArgumentError` when it is not an integer above 0."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ArgumentError(f"{name} must be a positive integer, got {value!r}")
     return value
@@ -374,10 +240,13 @@ def _uniform(field: Tensor, generator: torch.Generator | None) -> Tensor:
 
 def _digits(start: int, stop: int, radix: int, width: int) -> Tensor:
     """Numbers ``start`` to ``stop - 1`` in base ``radix``, least digit first: ``[stop - start, width]``."""
-    return torch.arange(start, stop).unsqueeze(-1) // radix ** torch.arange(width) % radix
+    # powers are capped where no 64-bit number reaches them, so wide layers can be entered too
+    powers = torch.tensor([min(radix**place, 2**63 - 1) for place in range(width)])
+    return torch.arange(start, stop).unsqueeze(-1) // powers % radix
 
 
-def _check_support(x: Tensor, good: Tensor, expected: str) -> None:
+def check_support(x: Tensor, good: Tensor, expected: str) -> None:
+    """Raise `SupportError`, naming the first offender, unless the mask ``good`` ``[*x.shape]`` is all True."""
     if not bool(good.all()):
-        wrong = x[~good].reshape(-1) if good.shape == x.shape else x[~good.all(-1)][0]
-        raise SupportError(f"values must be {expected}; got {wrong[0].item():g} among {x.numel()} numbers")
+        wrong = x[~good]
+        raise SupportError(f"values must be {expected}; got {wrong[0].item():g}, one of {len(wrong)} such numbers")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
@@ -22,7 +23,7 @@ class GibbsState(NamedTuple):
 
 
 class GibbsInfo(NamedTuple):
-    """hidden: the hidden layer drawn on the way ``[chains, hidden]``; nan: chains whose fields are NaN ``[chains]``."""
+    """hidden: the hidden layer drawn on the way ``[chains, hidden]``; nan: chains that met a NaN field ``[chains]``."""
 
     hidden: Tensor
     nan: Tensor
@@ -38,7 +39,18 @@ class BlockGibbs:
     Attributes:
         model: the machine.
         beta: inverse temperature, at least 0.
-        clamp: None, or a boolean mask ``[visible]`` or ``[chains, visible]`` of entries to hold.
+        clamp: None, or a boolean mask ``[visible]`` or ``[chains, visible]`` of entries to hold; the entries of one
+            Softmax group are held together or not at all.
+
+    Raises:
+        ArgumentError: ``beta`` negative or not finite, or ``clamp`` parts a Softmax group.
+        ShapeError: ``clamp`` is not such a mask.
+
+    >>> import deepgen as dg
+    >>> kernel = dg.samplers.BlockGibbs(dg.RBM(visible=4, hidden=3), clamp=torch.tensor([True, True, False, False]))
+    >>> state, info = kernel.step(kernel.init(torch.ones(10, 4)), generator=dg.random.generator(0))
+    >>> state.position[:, :2].min(), info.hidden.shape
+    (tensor(1.), torch.Size([10, 3]))
     """
 
     model: RBM
@@ -47,20 +59,28 @@ class BlockGibbs:
     exactness: ClassVar[Exactness] = EXACT
 
     def __post_init__(self) -> None:
-        if not self.beta >= 0:
-            raise ArgumentError(f"beta must be at least 0, got {self.beta}")
-        if self.clamp is not None and (
-            self.clamp.dtype != torch.bool or self.clamp.shape[-1:] != (self.model.visible.width,)
-        ):
+        if not 0 <= self.beta < math.inf:
+            raise ArgumentError(f"beta must be a finite number of at least 0, got {self.beta}")
+        if self.clamp is None:
+            return
+        width = self.model.visible.width
+        if self.clamp.dtype != torch.bool or self.clamp.ndim not in (1, 2) or self.clamp.shape[-1] != width:
             raise ShapeError(
-                f"clamp must be a boolean mask [..., {self.model.visible.width}], "
+                f"clamp must be a boolean mask [{width}] or [chains, {width}], "
                 f"got {self.clamp.dtype} {list(self.clamp.shape)}"
             )
+        self.model.visible.check_mask(self.clamp)
 
     def init(self, position: Tensor) -> GibbsState:
-        """Return the state at visible values ``[chains, visible]``."""
+        """Return the state at visible values ``[chains, visible]``; they may lie between the units' own.
+
+        Raises:
+            ShapeError: another width, or another number of chains than ``clamp`` has rows.
+        """
         if position.ndim != 2 or position.shape[1] != self.model.visible.width:
             raise ShapeError(f"position must be [chains, {self.model.visible.width}], got {list(position.shape)}")
+        if self.clamp is not None and self.clamp.ndim == 2 and len(self.clamp) not in (1, len(position)):
+            raise ShapeError(f"clamp has {len(self.clamp)} rows, one per chain, but there are {len(position)} chains")
         return GibbsState(position.to(self.model.weight.dtype))
 
     @torch.no_grad()
@@ -68,7 +88,8 @@ class BlockGibbs:
         """Resample hidden, then visible: two matrix products."""
         field = self.beta * self.model.hidden_field(state.position)
         hidden = self.model.hidden.sample(field, generator=generator)
-        visible = self.model.visible.sample(self.beta * self.model.visible_field(hidden), generator=generator)
+        back = self.beta * self.model.visible_field(hidden)
+        visible = self.model.visible.sample(back, generator=generator)
         if self.clamp is not None:
             visible = torch.where(self.clamp, state.position, visible)
-        return GibbsState(visible), GibbsInfo(hidden, field.sum(-1).isnan())
+        return GibbsState(visible), GibbsInfo(hidden, field.isnan().any(-1) | back.isnan().any(-1))

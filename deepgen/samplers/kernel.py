@@ -32,8 +32,11 @@ class Exactness:
     note: str = ""
 
     def __and__(self, other: Exactness) -> Exactness:
-        """The exactness of doing one kernel after the other: the weaker of the two."""
+        """The exactness of doing one kernel after the other: the weaker of the two, with both notes if they tie."""
         rank = ("exact", "biased", "adaptive")
+        if self.kind == other.kind:
+            notes = dict.fromkeys(note for note in (self.note, other.note) if note)
+            return Exactness(self.kind, "; ".join(notes))
         return max(self, other, key=lambda e: rank.index(e.kind))
 
     def __str__(self) -> str:

@@ -1,0 +1,76 @@
+"""Real units: the layer for data that are numbers rather than choices."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from deepgen.errors import ArgumentError
+from deepgen.explicit.units import check_support, positive
+
+
+class Gaussian(nn.Module):
+    """``width`` real units: x | f ~ N(f / lambda, 1 / lambda), u(x) = sum lambda x^2 / 2.
+
+    Args:
+        width: number of units.
+        precision: lambda, one number for all units at the start.
+        learned: make log lambda a parameter (one per unit); otherwise it is fixed.
+
+    Two Gaussian layers facing each other have no partition function unless the weights are small beside the precisions;
+    `deepgen.evaluate.log_partition` then says +inf.
+
+    >>> Gaussian(1, precision=4.0).mean(torch.tensor([8.0]))
+    tensor([2.])
+    """
+
+    log_precision: Tensor
+    states = None
+
+    def __init__(self, width: int, precision: float = 1.0, learned: bool = False) -> None:
+        super().__init__()
+        if not (precision > 0 and math.isfinite(precision)):
+            raise ArgumentError(f"precision must be positive and finite, got {precision}")
+        self.width = positive("width", width)
+        self._arguments = {"width": width, "precision": precision, "learned": learned}
+        start = torch.full((width,), math.log(precision))
+        if learned:
+            self.log_precision = nn.Parameter(start)
+        else:
+            self.register_buffer("log_precision", start)
+
+    def arguments(self) -> dict[str, Any]:
+        return dict(self._arguments)
+
+    def precision(self, like: Tensor) -> Tensor:
+        """lambda ``[width]`` in the dtype of ``like``."""
+        return self.log_precision.to(like.dtype).exp()
+
+    def energy(self, x: Tensor) -> Tensor:
+        return 0.5 * (self.precision(x) * x.square()).sum(-1)
+
+    def cumulant(self, field: Tensor) -> Tensor:
+        precision = self.precision(field)
+        return 0.5 * (field.square() / precision + math.log(2 * math.pi) - precision.log()).sum(-1)
+
+    def mean(self, field: Tensor) -> Tensor:
+        return field / self.precision(field)
+
+    def sample(self, field: Tensor, *, generator: torch.Generator | None) -> Tensor:
+        noise = torch.empty_like(field).normal_(generator=generator)
+        return self.mean(field) + noise * self.precision(field).rsqrt()
+
+    def enumerate(self, start: int, stop: int) -> Tensor:
+        raise ArgumentError("Gaussian units are not discrete and cannot be enumerated")
+
+    def check(self, x: Tensor) -> None:
+        check_support(x, x.isfinite(), "finite")
+
+    def check_mask(self, mask: Tensor) -> None:
+        """Every unit stands for itself."""
+
+    def base_field(self, mean: Tensor, n: int) -> Tensor:
+        return mean * self.precision(mean)
