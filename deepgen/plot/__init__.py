@@ -1,0 +1,12 @@
+"""Figures of data, samples, weights, training and chains, and the self-contained HTML report.
+
+Every function returns a `matplotlib.figure.Figure` of its own (pyplot and its global state are never touched), and
+writes it too when given ``path=``. matplotlib is imported on the first call, not before.
+"""
+
+from deepgen.plot.figures import save
+from deepgen.plot.images import filters, image_grid, mosaic, nearest, neighbours
+from deepgen.plot.lines import curves, traces
+from deepgen.plot.report import Entry, report
+
+__all__ = ["Entry", "curves", "filters", "image_grid", "mosaic", "nearest", "neighbours", "report", "save", "traces"]

@@ -1,0 +1,142 @@
+"""What all figures share: one palette, quiet axes, and writing a file so that a crash never leaves half of one."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deepgen.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Each colour has a name because the report turns it into the CSS variable of that name, which has a second value for
+# dark pages. All reach a contrast of 4.5 : 1 on white; the order keeps neighbours apart for the colour-blind.
+PALETTE = {
+    "ink": "#22262b",
+    "muted": "#5f6770",
+    "rule": "#d5d9de",
+    "s0": "#2463a6",
+    "s1": "#b8520f",
+    "s2": "#2b7a4b",
+    "s3": "#7a4da3",
+    "s4": "#b5375b",
+    "s5": "#7d650c",
+}
+SERIES = [PALETTE[f"s{i}"] for i in range(6)]
+MISSING = "#e4572e"  # a NaN pixel: no grey, and no colour of the weight pictures
+FORMATS = ("png", "svg", "pdf")
+_DPI = 100
+
+
+def series(index: int) -> str:
+    """The colour of the ``index``-th series; it repeats after six."""
+    return SERIES[index % len(SERIES)]
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of ``width`` by ``height`` CSS pixels with its own Agg canvas."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def quiet(ax: Axes) -> None:
+    """Take away what carries no data: the box, dark ticks, a heavy grid."""
+    ax.spines[["top", "right", "left"]].set_visible(False)
+    ax.spines["bottom"].set_color(PALETTE["rule"])
+    ax.tick_params(length=0, labelsize=8, colors=PALETTE["muted"], labelcolor=PALETTE["muted"])
+    ax.grid(axis="y", color=PALETTE["rule"], linewidth=0.6)
+    ax.set_axisbelow(True)
+    ax.set_facecolor("none")
+
+
+def save(figure: Figure, path: str | Path, *, scale: float = 1.0) -> Path:
+    """Write ``figure`` as PNG, SVG or PDF, by the ending of ``path``, and return the path.
+
+    The file is written beside its name and renamed into place, so a reader sees the old picture or the new one, never
+    a part. Missing folders are made.
+
+    Args:
+        figure: any matplotlib figure.
+        path: where to; the ending says the format.
+        scale: pixels per CSS pixel for a PNG; 2 is crisp on dense screens.
+
+    >>> from deepgen.plot import image_grid
+    >>> import tempfile, torch
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> save(image_grid(torch.eye(4).reshape(1, 16)), folder / "eye.png").name
+    'eye.png'
+    """
+    path = Path(path)
+    kind = path.suffix.lower().lstrip(".")
+    if kind not in FORMATS:
+        raise ArgumentError(f"a figure is written as .png, .svg or .pdf, got {path.name!r}")
+    return write(path, render(figure, kind, scale))
+
+
+def render(figure: Figure, kind: str, scale: float = 1.0) -> bytes:
+    """The file of ``figure`` in format ``kind``; the same figure gives the same bytes (no date is put in)."""
+    import matplotlib as mpl
+
+    buffer = io.BytesIO()
+    metadata: dict[str, Any] = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "deepgen"}):
+        figure.savefig(buffer, format=kind, dpi=figure.dpi * scale, metadata=metadata)
+    return buffer.getvalue()
+
+
+def write(path: str | Path, content: bytes) -> Path:
+    """Write ``content`` beside ``path``, then rename it into place."""
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise ArgumentError(f"cannot write {path}: {error.strerror}; choose a folder that can be written to") from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(beside, 0o666 & ~umask)  # mkstemp makes files that only their owner can read
+        os.replace(beside, path)
+    except OSError as error:
+        Path(beside).unlink(missing_ok=True)
+        raise ArgumentError(f"cannot write {path}: {error.strerror}; choose another name") from error
+    except BaseException:
+        Path(beside).unlink(missing_ok=True)
+        raise
+    return path
+
+
+def inline_svg(figure: Figure, label: str, prefix: str) -> str:
+    """``figure`` as an ``<svg>`` element for a page: colours become CSS variables, text takes the page's own font.
+
+    matplotlib numbers its ids afresh in each figure, so they get ``prefix``; what names a resource on the web (the
+    document type, the metadata, the namespaces HTML does not need) goes.
+    """
+    from html import escape
+
+    text = render(figure, "svg").decode()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
+    text = re.sub(r'\s(xmlns(:\w+)?|version)="[^"]*"', "", text)
+    text = text.replace("xlink:href", "href")
+    text = re.sub(r'\bid="', f'id="{prefix}-', text)
+    text = re.sub(r'(href="|url\()#', rf"\1#{prefix}-", text)
+    text = re.sub(r"font: ([\d.]+px)[^;\"]*", r"font-size: \1", text)
+    for name, colour in PALETTE.items():
+        text = text.replace(colour, f"var(--{name})")
+    text = re.sub(r'(<svg[^>]*?) width="([\d.]+)pt" height="[\d.]+pt"', r"\1", text, count=1)
+    return text.replace("<svg", f'<svg role="img" aria-label="{escape(label, quote=True)}"', 1).strip()

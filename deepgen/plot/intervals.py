@@ -1,0 +1,122 @@
+"""Estimates as small drawings in a table: a marker for the side, a bar for the interval, one scale for all rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from deepgen.evaluate.estimate import Bracket, Estimate
+from deepgen.plot.page import number
+
+WIDTH, HEIGHT, MARGIN = 240, 34, 12
+
+
+class SideNote(NamedTuple):
+    """word: in the table; meaning: in the legend; shape: of the marker, a polygon around (0, 0), or None: a disc."""
+
+    word: str
+    meaning: str
+    shape: str | None
+
+
+# A bound's arrow points to where the truth lies: a value above it is an arrow to the left.
+SIDES = {
+    "exact": SideNote("exact", "The value itself, by enumeration or in closed form; nothing was drawn.", None),
+    "unbiased": SideNote("unbiased", "Right on average; the truth lies in the interval.", "0,-6 6,0 0,6 -6,0"),
+    "below": SideNote("below", "A lower bound on average: the truth is at or above the value.", "-5,-6 7,0 -5,6"),
+    "above": SideNote(
+        "above", "Above the truth on average, hence optimistic: the truth is at or below the value.", "5,-6 -7,0 5,6"
+    ),
+    "undetermined": SideNote(
+        "undetermined", "No inequality is known: the truth may lie on either side.", "-5,-5 5,-5 5,5 -5,5"
+    ),
+    "both": SideNote("two-sided", "One bound from each side: the truth lies between them, errors allowed for.", ""),
+}
+
+
+class Scale(NamedTuple):
+    """Nats to pixels: ``low`` and ``high`` are the ends of the axis, ``ticks`` round numbers between them."""
+
+    low: float
+    high: float
+    ticks: list[float]
+
+    @classmethod
+    def over(cls, estimates: Sequence[Estimate | Bracket]) -> Scale:
+        """The scale that has room for all intervals."""
+        ends = [end for e in estimates for end in (*e.interval(), *_values(e)) if math.isfinite(end)] or [0.0]
+        low, high = min(ends), max(ends)
+        pad = 0.04 * (high - low) or 0.5
+        low, high = low - pad, high + pad
+        raw = (high - low) / 3
+        unit = 10.0 ** math.floor(math.log10(raw))
+        step = next(unit * m for m in (1, 2, 5, 10) if unit * m >= raw)
+        first = math.ceil(low / step)
+        return cls(low, high, [i * step for i in range(first, math.floor(high / step) + 1)])
+
+    def x(self, value: float) -> float:
+        """The pixel of ``value``, which is kept inside the drawing."""
+        share = (value - self.low) / (self.high - self.low)
+        return MARGIN + min(max(share, 0.0), 1.0) * (WIDTH - 2 * MARGIN)
+
+    def axis(self) -> str:
+        """The tick labels, for the head of the column."""
+        step = self.ticks[1] - self.ticks[0] if len(self.ticks) > 1 else 1.0
+        decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+        labels = "".join(
+            f'<text x="{self.x(t):.1f}" y="13" text-anchor="middle" font-size="11" fill="var(--muted)">'
+            f"{number(t, decimals)}</text>"
+            for t in self.ticks
+        )
+        return f'<svg width="{WIDTH}" height="18" viewBox="0 0 {WIDTH} 18" aria-hidden="true">{labels}</svg>'
+
+
+def bar(estimate: Estimate | Bracket, scale: Scale, colour: str) -> str:
+    """One row: grid lines, the 95 % interval, and a marker at each value. The numbers stand in the row as text."""
+    middle = HEIGHT / 2
+    grid = "".join(f'<path d="M{scale.x(t):.1f} 0V{HEIGHT}" stroke="var(--rule)"/>' for t in scale.ticks)
+    low, high = estimate.interval()
+    span = ""
+    if math.isfinite(low) and math.isfinite(high) and high > low:
+        span = (
+            f'<path d="M{scale.x(low):.1f} {middle}H{scale.x(high):.1f}" stroke="{colour}" stroke-width="5" '
+            'stroke-linecap="round" opacity=".4"/>'
+        )
+    if isinstance(estimate, Bracket):
+        marks = "".join(
+            f'<path d="M{scale.x(v):.1f} {middle - 6}v12" stroke="{colour}" stroke-width="2.5" stroke-linecap="round"/>'
+            for v in _values(estimate)
+        )
+    else:
+        marks = _mark(estimate.side, scale.x(estimate.value), colour) if math.isfinite(estimate.value) else ""
+    return (
+        f'<svg width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" aria-hidden="true">'
+        f"{grid}{span}{marks}</svg>"
+    )
+
+
+def marker(side: str, colour: str) -> str:
+    """The marker of a side alone, for the legend."""
+    if side == "both":
+        inner = f'<path d="M3 3v12M3 9h16M19 3v12" stroke="{colour}" stroke-width="2" fill="none"/>'
+    else:
+        inner = f'<g transform="translate(0 {9 - HEIGHT / 2})">{_mark(side, 11, colour)}</g>'
+    return f'<svg width="22" height="18" viewBox="0 0 22 18" aria-hidden="true">{inner}</svg>'
+
+
+def _mark(side: str, x: float, colour: str) -> str:
+    shape, middle = SIDES[side].shape, HEIGHT / 2
+    if shape is None:
+        return f'<circle cx="{x:.1f}" cy="{middle}" r="5" fill="{colour}"/>'
+    fill = "var(--page)" if side == "undetermined" else colour
+    return (
+        f'<polygon transform="translate({x:.1f} {middle})" points="{shape}" fill="{fill}" stroke="{colour}" '
+        'stroke-width="1.5"/>'
+    )
+
+
+def _values(estimate: Estimate | Bracket) -> tuple[float, ...]:
+    if isinstance(estimate, Bracket):
+        return estimate.below.value, estimate.above.value
+    return (estimate.value,)
