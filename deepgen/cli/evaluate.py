@@ -1,0 +1,48 @@
+"""``deepgen evaluate``."""
+
+from __future__ import annotations
+
+import json
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Split(str, Enum):
+    """Which rows."""
+
+    train = "train"
+    valid = "valid"
+    test = "test"
+
+
+def command(
+    run: Annotated[Path, typer.Argument(metavar="DIR", help="A directory that `deepgen train` wrote.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, with every setting.")] = False,
+    method: Annotated[
+        str,
+        typer.Option(help="auto, exact, ais, reverse, bidirectional, raise, or pseudo (which is no likelihood)."),
+    ] = "auto",
+    split: Annotated[Split, typer.Option(help="Which rows of the data.")] = Split.test,
+    data: Annotated[
+        str | None, typer.Option(help="Other data than those it was trained on: a name or a path.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the Monte-Carlo methods.")] = 0,
+) -> None:
+    """State a model's log-likelihood in nats per example, with its error, its side and its method."""
+    from deepgen.cli.rundir import open_run
+    from deepgen.evaluate import log_likelihood
+    from deepgen.typing import LogProb
+
+    opened = open_run(run)
+    rows = opened.data(data)
+    x = getattr(rows, split.value)
+    start = {} if isinstance(opened.model, LogProb) else {"base": rows.train}  # AIS starts at the data's base rates
+    answer = log_likelihood(opened.model, x, method=method, generator=seed, **start)
+    if as_json:
+        head = {"run": str(run), "model": opened.title, "split": split.value, "seed": seed}
+        print(json.dumps({**head, "log_likelihood": answer.to_dict()}, indent=2))
+        return
+    print(f"{opened.title} on {len(x)} {split.value} rows of {rows.provenance['name']}: {answer}")

@@ -1,0 +1,106 @@
+"""From the options of ``deepgen train`` to a model, its objective and what is watched while it learns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import constraints
+
+import deepgen as dg
+from deepgen.errors import ArgumentError
+from deepgen.typing import Objective
+
+if TYPE_CHECKING:
+    from deepgen.data import Data
+    from deepgen.evaluate import Bracket, Estimate
+
+WATCHED = 200  # validation rows behind the curve of a model that has no cheap likelihood
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What `deepgen.fit` needs. ``monitored`` says whether there is anything to watch on validation rows."""
+
+    model: nn.Module
+    objective: Objective
+    epochs: int
+    batch: int
+    optimizer: torch.optim.Optimizer | None = None
+    schedule: Callable[[float], float] | None = None
+    monitor: Callable[[nn.Module, Tensor], Estimate | Bracket] | None = None
+    monitored: bool = True
+
+
+def build(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
+    """The recipe for ``rbm``, ``bernoulli`` or ``mixture`` on ``data``."""
+    return _rbm(data, options) if name == "rbm" else _mixture(data, options)
+
+
+def rows_of(data: Any) -> Tensor:
+    """Rows of a split as one tensor; those that are redrawn at each use are drawn once."""
+    return data if isinstance(data, Tensor) else data.draw(generator=dg.random.generator(0))
+
+
+def _rbm(data: Data, options: Mapping[str, Any]) -> Recipe:
+    features = data.event_shape.numel()
+    visible = features if _binary(data) else dg.explicit.Gaussian(features)
+    if not _binary(data) and data.support is not constraints.real:
+        raise ArgumentError(f"an rbm takes zeros and ones, or real values; these lie in {_name(data.support)}: {_ADVICE}")
+    if not options["rate"] > 0:
+        raise ArgumentError(f"--rate must be above 0, got {options['rate']}")
+    model = dg.explicit.RBM(visible, options["hidden"], generator=options["seed"]).initialise(rows_of(data.train))
+    monitor = partial(_annealed, rows_of(data.train)) if options["patience"] else _pseudo if _binary(data) else None
+    return Recipe(
+        model=model,
+        objective=dg.objectives.PersistentCD(
+            k=options["k"], chains=options["chains"], weight_decay=options["weight_decay"]
+        ),
+        epochs=options["epochs"],
+        batch=options["batch"],
+        optimizer=torch.optim.SGD(model.parameters(), lr=options["rate"]),
+        schedule=fall,
+        monitor=monitor,
+        monitored=monitor is not None,
+    )
+
+
+def _mixture(data: Data, options: Mapping[str, Any]) -> Recipe:
+    if not _binary(data):
+        raise ArgumentError(f"this model takes zeros and ones; these data lie in {_name(data.support)}: {_ADVICE}")
+    components = options.get("components", 1)
+    model = dg.explicit.BernoulliMixture(data.event_shape.numel(), components)
+    model.initialise(rows_of(data.train), generator=options["seed"])
+    # a single component starts at its answer, so one step is all
+    epochs = options["epochs"] if components > 1 else 1
+    return Recipe(model, dg.objectives.ExpectationMaximisation(), epochs, batch=len(data.train))
+
+
+_ADVICE = "turn them into bits with --binarise threshold (or fixed, or dynamic)"
+
+
+def fall(done: float) -> float:
+    """The learning rate falls in a straight line to zero, which ends the noise of the chains (Robbins & Monro)."""
+    return 1.0 - done
+
+
+def _binary(data: Data) -> bool:
+    return data.support is constraints.boolean
+
+
+def _name(support: object) -> str:
+    return str(support).removesuffix("()")
+
+
+def _pseudo(model: nn.Module, x: Tensor) -> Estimate | Bracket:
+    return dg.evaluate.log_likelihood(model, x[:WATCHED], method="pseudo", generator=0)
+
+
+def _annealed(base: Tensor, model: nn.Module, x: Tensor) -> Estimate | Bracket:
+    return dg.evaluate.log_likelihood(
+        model, x, method="ais", base=base, chains=100, temperatures=300, generator=0
+    )

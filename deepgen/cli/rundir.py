@@ -1,0 +1,94 @@
+"""What the directory of a run remembers, so that later commands need nothing but its name."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+import deepgen as dg
+from deepgen.errors import ArgumentError, CheckpointError, MissingCapability
+from deepgen.train import History, load, load_run
+from deepgen.typing import Samples
+
+if TYPE_CHECKING:
+    from deepgen.data import Data
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A trained model and where it comes from.
+
+    Attributes:
+        directory: the run's.
+        model: the model.
+        history: its learning curves; None for a directory that `deepgen.save` wrote.
+        source: the arguments of `deepgen.data.load` and what the command line was, as `deepgen train` noted them.
+    """
+
+    directory: Path
+    model: nn.Module
+    history: History | None = None
+    source: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """The model in a word or two, such as ``RBM 64-20``."""
+        return describe(self.model)
+
+    @property
+    def image_shape(self) -> tuple[int, ...] | None:
+        """Height and width of one example, None if it is no image."""
+        shape = self.source.get("image_shape")
+        return None if shape is None else tuple(shape)
+
+    def data(self, other: str | None = None) -> Data:
+        """The data it was trained on, or ``other`` ones, read the same way."""
+        name = other or self.source.get("data")
+        if name is None:
+            raise ArgumentError(f"{self.directory} does not say what it was trained on: name the data with --data")
+        return dg.data.load(name, **load_arguments(self.source.get("binarise"), self.source.get("root")))
+
+
+def open_run(directory: Path) -> Opened:
+    """Read the run in ``directory``, or the bare model that `deepgen.save` left there."""
+    try:
+        run = load_run(directory)
+    except CheckpointError:
+        return Opened(directory, load(directory))  # says itself what is wrong when it is not a model either
+    if run.model is None:
+        raise CheckpointError(
+            f"{directory} holds a model of your own classes, which only your own code can build: "
+            "use deepgen.load_weights(model, directory) in a script"
+        )
+    return Opened(directory, run.model, run.history, dict(run.settings.get("extras") or {}))
+
+
+def load_arguments(binarise: str | None, root: str | None) -> dict[str, Any]:
+    """The keywords of `deepgen.data.load`; what was not given is left to its defaults."""
+    root = root or os.environ.get("DEEPGEN_DATA")
+    given = {"binarise": binarise, "root": root}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def describe(model: nn.Module) -> str:
+    """The model in a word or two."""
+    if isinstance(model, dg.explicit.RBM):
+        return f"RBM {model.visible.width}-{model.hidden.width}"
+    if isinstance(model, dg.explicit.BernoulliMixture):
+        return "independent Bernoulli" if model.components == 1 else f"Bernoulli mixture, {model.components} components"
+    return type(model).__name__
+
+
+def draw(model: nn.Module, n: int, *, steps: int, seed: int) -> Tensor:
+    """``n`` samples: the ends of ``n`` chains for a Boltzmann machine, exact draws where the model has them."""
+    with torch.no_grad():
+        if isinstance(model, dg.explicit.RBM):
+            return model.sample(n, steps=steps, generator=seed)
+        if isinstance(model, Samples):
+            return model.sample(n, generator=seed)
+    raise MissingCapability(f"{type(model).__name__} cannot be sampled: it has no sample(n, generator=)")

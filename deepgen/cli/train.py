@@ -1,0 +1,141 @@
+"""``deepgen train``."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from deepgen.cli.frame import Stopped
+from deepgen.errors import ArgumentError, unknown_name
+
+# What an option is when it is not given. None in the signature lets us refuse one that means nothing to the model.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "rbm": {"hidden": 128, "rate": 0.1, "batch": 100, "k": 1, "chains": 100, "weight_decay": 0.0},
+    "bernoulli": {},
+    "mixture": {"components": 20},
+}
+
+
+def command(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="rbm, bernoulli (independent units) or mixture.")],
+    data: Annotated[str, typer.Option(help="A name from `deepgen data list`, or the path of your own file.")],
+    out: Annotated[Path, typer.Option(help="Directory of the run: model, history, checkpoint.")],
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training rows.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of initial weights, order of the rows and chains.")] = 0,
+    patience: Annotated[
+        int | None, typer.Option(min=1, help="Stop after so many epochs without a better validation likelihood.")
+    ] = None,
+    binarise: Annotated[
+        str | None, typer.Option(help="none, threshold, fixed or dynamic; the data set's own way by default.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume/--fresh", help="Go on from what is in --out, or discard it.")] = True,
+    hidden: Annotated[int | None, typer.Option(min=1, help="rbm: hidden units (128).")] = None,
+    rate: Annotated[float | None, typer.Option(help="rbm: learning rate (0.1), falling to 0 over the run.")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="rbm: rows per step (100).")] = None,
+    k: Annotated[int | None, typer.Option(min=1, help="rbm: Gibbs steps per update (1).")] = None,
+    chains: Annotated[int | None, typer.Option(min=1, help="rbm: persistent chains (100).")] = None,
+    weight_decay: Annotated[float | None, typer.Option(min=0.0, help="rbm: of the weights, not the biases (0).")] = None,
+    components: Annotated[int | None, typer.Option(min=1, help="mixture: components (20).")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Fit a model and leave it in a directory that sample, evaluate and report read.
+
+    Run again, the same command goes on where it was stopped, to the weights it would have had unstopped.
+    """
+    import deepgen as dg
+    from deepgen.cli.recipes import build
+    from deepgen.cli.rundir import describe, load_arguments
+
+    if model not in DEFAULTS:
+        raise unknown_name("model", model, DEFAULTS)
+    given = {"hidden": hidden, "rate": rate, "batch": batch, "k": k, "chains": chains,
+             "weight_decay": weight_decay, "components": components}  # fmt: skip
+    chosen = {"epochs": epochs, "seed": seed, "patience": patience, "binarise": binarise, **_settle(model, given)}
+    source = {"model": model, "data": _absolute(data), **chosen}
+    if resume:
+        _check_same(out, source)
+    rows = dg.data.load(data, **load_arguments(binarise, None))
+    recipe = build(model, rows, chosen)
+    callbacks: list[Any] = [dg.train.EarlyStopping(patience)] if patience else []
+    terminal = sys.stderr.isatty()
+    if not terminal and not quiet:
+        callbacks.append(Lines(recipe.epochs))
+    try:
+        history = dg.fit(
+            recipe.model,
+            rows.train,
+            recipe.objective,
+            epochs=recipe.epochs,
+            batch_size=recipe.batch,
+            optimizer=recipe.optimizer,
+            schedule=recipe.schedule,
+            seed=seed,
+            valid=rows.valid if recipe.monitored else None,
+            monitor=recipe.monitor,
+            callbacks=callbacks,
+            out=out,
+            resume=resume,
+            progress=terminal and not quiet,
+            extras={**source, "image_shape": None if rows.image_shape is None else list(rows.image_shape)},
+        )
+    except dg.train.Interrupted as error:
+        again = shlex.join(["deepgen", *(word for word in context.obj or [] if word != "--fresh")])
+        raise Stopped(f"{str(error).partition(':')[0]}; to resume: {again}") from error
+    last = history[-1]
+    stopped = f" ({history.stopped})" if history.stopped else ""
+    print(f"{describe(recipe.model)} on {rows.provenance['name']}: {last.epoch} epochs{stopped}, {last.seconds:.1f} s, in {out}")
+
+
+class Lines:
+    """A line on stderr every ten seconds: what a log file can hold of a progress bar."""
+
+    def __init__(self, epochs: int, every: float = 10.0) -> None:
+        self.epochs, self.every, self.shown = epochs, every, 0.0
+
+    def __call__(self, record: Any, model: Any) -> None:
+        if record.seconds - self.shown < self.every and record.epoch != self.epochs:
+            return
+        self.shown = record.seconds
+        figures = {**record.metrics, **({} if record.monitor is None else {"monitor": record.monitor})}
+        text = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+        print(f"epoch {record.epoch}/{self.epochs}, {record.seconds:.0f} s: {text}", file=sys.stderr)
+
+
+def _settle(model: str, given: dict[str, Any]) -> dict[str, Any]:
+    """The options of ``model``, defaults filled in; those of another model are refused rather than ignored."""
+    own = DEFAULTS[model]
+    for name, value in given.items():
+        if value is not None and name not in own:
+            owners = " and ".join(m for m, options in DEFAULTS.items() if name in options)
+            raise ArgumentError(f"--{name.replace('_', '-')} is an option of {owners}; {model} has no such thing")
+    return {name: default if given[name] is None else given[name] for name, default in own.items()}
+
+
+def _absolute(data: str) -> str:
+    """A path that later commands, run elsewhere, will find; names stay names."""
+    return str(Path(data).resolve()) if Path(data).exists() else data
+
+
+def _check_same(out: Path, source: dict[str, Any]) -> None:
+    """Refuse to go on with a run that was begun with other options, in the words of the command line."""
+    from deepgen.train import load_run
+    from deepgen.train.store import MANIFEST
+
+    if not (out / MANIFEST).exists():
+        return
+    begun = load_run(out).settings.get("extras") or {}
+    differing = [
+        f"{name.replace('_', '-')} {begun[name]}, now {value}"
+        for name, value in source.items()
+        if name in begun and begun[name] != value
+    ]
+    if differing:
+        raise ArgumentError(
+            f"{out} holds a run begun with {'; '.join(differing)}: repeat its command to go on, "
+            "choose another --out, or discard it with --fresh"
+        )
