@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from deepgen.errors import CheckpointError, MissingCapability
 from deepgen.train.history import History
 from deepgen.train.rebuild import decode, encode
-from deepgen.train.store import read, write
+from deepgen.train.store import malformed, read, write
 
 Path = str | os.PathLike[str]
 
@@ -61,7 +61,9 @@ def load(directory: Path) -> nn.Module:
     Raises:
         CheckpointError: no checkpoint there, a damaged one, or one of a model built from classes outside deepgen.
     """
-    return _rebuild(read(directory), directory)
+    content = read(directory)
+    with malformed(directory):
+        return _rebuild(content, directory)
 
 
 def load_weights(model: nn.Module, directory: Path) -> None:
@@ -70,7 +72,9 @@ def load_weights(model: nn.Module, directory: Path) -> None:
     Raises:
         CheckpointError: no checkpoint there, a damaged one, or one of a different model.
     """
-    put_weights(model, read(directory)["model"]["weights"], directory)
+    content = read(directory)
+    with malformed(directory):
+        put_weights(model, content["model"]["weights"], directory)
 
 
 def load_run(directory: Path) -> Run:
@@ -80,10 +84,11 @@ def load_run(directory: Path) -> Run:
         CheckpointError: no checkpoint there, a damaged one, or a model that was saved without a run.
     """
     content = read(directory)
-    if content["kind"] != "run":
-        raise CheckpointError(f"{directory} holds a saved model without a history; expected the out= of a fit")
-    history = History.from_dict(content["history"])
-    model = None if content["model"]["rebuild"] is None else _rebuild(content, directory)
+    with malformed(directory):
+        if content["kind"] != "run":
+            raise CheckpointError(f"{directory} holds a saved model without a history; expected the out= of a fit")
+        history = History.from_dict(content["history"])
+        model = None if content["model"]["rebuild"] is None else _rebuild(content, directory)
     return Run(model, history, history.settings)
 
 

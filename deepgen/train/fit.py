@@ -15,10 +15,11 @@ from deepgen.random import generator, spawn
 from deepgen.train.callbacks import Callback, Checkpoint, Progress, Stateful
 from deepgen.train.checkpoint import Path, describe_model
 from deepgen.train.history import History, Record
-from deepgen.train.interrupt import Interrupted, delayed_interrupt
+from deepgen.train.interrupt import Flag, Interrupted, delayed_interrupt
 from deepgen.train.loop import train
-from deepgen.train.source import Source, as_tensor, fingerprint
-from deepgen.train.state import RunState, Schedule, _copy, describe, plain, resumable
+from deepgen.train.meter import Meter
+from deepgen.train.source import Source, as_tensor, check_rows, fingerprint
+from deepgen.train.state import RunState, Schedule, copy_tree, describe, plain, resumable
 from deepgen.typing import LogProb, Objective
 
 Monitor = Callable[[nn.Module, Any], float | Estimate | Bracket]
@@ -94,7 +95,7 @@ def fit(
         optimizer = schedule.optimizer if stepped else objective.optimizer(model)  # type: ignore[union-attr]
     _check(source, optimizer, schedule, epochs)
     watch = _Watch(model, monitor, valid, source)
-    stateful = [callback for callback in callbacks if isinstance(callback, Stateful)]
+    stateful: list[Stateful] = [callback for callback in callbacks if isinstance(callback, Stateful)]
     settings = {
         "model": plain({k: v for k, v in describe_model(model).items() if k != "weights"}),
         "objective": describe(objective),
@@ -102,7 +103,7 @@ def fit(
         "schedule": describe(schedule),
         "seed": seed,
         "batch_size": batch_size,
-        "data": source.fingerprint(),
+        "data": fingerprint(data),
         "valid": None if valid is None else fingerprint(as_tensor(valid)),
         "callbacks": [type(callback).__name__ for callback in stateful],
         "epochs": epochs,
@@ -119,8 +120,7 @@ def fit(
     run.check_finite()
     if out is not None and stored is None:
         run.save(out)  # an unwritable place is found now, not in an hour
-    keeper = next((c for c in callbacks if isinstance(c, Checkpoint)), None) or Checkpoint(seconds=30.0)
-    update, was_training = objective.update(model, optimizer), model.training
+    was_training = model.training
     with ExitStack() as stack:
         interrupt = stack.enter_context(delayed_interrupt())
         stack.callback(model.train, was_training)
@@ -130,38 +130,52 @@ def fit(
         bar = Progress(total, run.step) if progress else None
         if bar is not None:
             stack.callback(bar.close)
-        listeners = [*callbacks, *([bar] if bar else [])]
-        while run.epoch < epochs and not any(getattr(callback, "stop", False) for callback in callbacks):
-            model.train()
-            run.set_rate()
-            for step in train(
-                update, run.state, source.batches(run.epoch, run.batch), generator=stream, start=run.step
-            ):
-                run.take(step)
-                run.set_rate()
-                if bar is not None:
-                    bar.advance()
-                late = max_seconds is not None and run.clock.seconds() > max_seconds
-                if late or interrupt.pressed:
-                    break
-                if out is not None and keeper.due(run.step):
-                    run.check_finite()
-                    run.save(out)
-            else:
-                late = False
-                _end_epoch(run, watch, listeners)
-                continue
-            run.check_finite()
-            if interrupt.pressed:
-                if out is not None:
-                    run.save(out)
-                raise Interrupted(_parting(run, out))
-            history.stopped = "max_seconds"
-            break
-        if history.stopped is None and run.epoch < epochs:
-            history.stopped = "early stopping"
+        reason = _run(run, objective, source, epochs, callbacks, watch, bar, out, interrupt, max_seconds)
+        run.check_finite()
+        if reason == "interrupted":
+            if out is not None:
+                run.save(out)
+            raise Interrupted(_parting(run, out))
+        history.stopped = reason
         _finish(run, callbacks, out)
     return history
+
+
+def _run(
+    run: RunState,
+    objective: Objective,
+    source: Source,
+    epochs: int,
+    callbacks: Sequence[Callback],
+    watch: _Watch,
+    bar: Progress | None,
+    out: Path | None,
+    interrupt: Flag,
+    max_seconds: float | None,
+) -> str | None:
+    """Step and save until there is a reason to end: None when all epochs are done."""
+    keeper = next((c for c in callbacks if isinstance(c, Checkpoint)), None) or Checkpoint(seconds=30.0)
+    update = objective.update(run.model, run.optimizer)
+    while run.epoch < epochs and not any(getattr(callback, "stop", False) for callback in callbacks):
+        run.model.train()
+        run.set_rate()
+        batches = source.batches(run.epoch, run.batch)
+        for step in train(update, run.state, batches, generator=run.generator, start=run.step):
+            run.take(step)
+            run.set_rate()
+            if bar is not None:
+                bar.advance()
+            if interrupt.pressed:
+                return "interrupted"
+            if max_seconds is not None and run.clock.seconds() > max_seconds and run.batch != source.steps:
+                return "max_seconds"
+            if out is not None and keeper.due(run.step):
+                run.check_finite()
+                run.save(out)
+        _end_epoch(run, watch, callbacks if bar is None else [*callbacks, bar])
+        if interrupt.pressed:
+            return "interrupted"
+    return None if run.epoch == epochs else "early stopping"
 
 
 def _end_epoch(run: RunState, watch: _Watch, listeners: Sequence[Callback]) -> None:
@@ -178,13 +192,13 @@ def _end_epoch(run: RunState, watch: _Watch, listeners: Sequence[Callback]) -> N
     elif isinstance(run.schedule, torch.optim.lr_scheduler.LRScheduler):
         run.schedule.step()
     run.epoch, run.batch = run.epoch + 1, 0
-    run.meter.__init__()
+    run.meter = Meter()
 
 
 def _finish(run: RunState, callbacks: Sequence[Callback], out: Path | None) -> None:
     """Let callbacks choose the final weights; the checkpoint also keeps those to train on from."""
     choosers = [callback for callback in callbacks if hasattr(callback, "finish")]
-    live = _copy(run.model.state_dict()) if choosers and out is not None else None
+    live = copy_tree(run.model.state_dict()) if choosers and out is not None else None
     for callback in choosers:
         callback.finish(run.model)
     if out is not None:
@@ -208,8 +222,7 @@ class _Watch:
         self.valid = as_tensor(valid) if valid is not None else None
         if isinstance(self.valid, Tensor):
             self.valid = source.cast(self.valid)
-            if hasattr(model, "check"):
-                model.check(self.valid)
+            check_rows(model, self.valid)
 
     @torch.no_grad()
     def __call__(self) -> tuple[float | None, dict[str, Any] | None]:
@@ -237,7 +250,7 @@ def _check(source: Source, optimizer: torch.optim.Optimizer, schedule: Schedule,
 
 
 def _parting(run: RunState, out: Path | None) -> str:
-    where = f"interrupted after step {run.step} (epoch {run.epoch + 1})"
+    where = f"interrupted after step {run.step}, with {run.epoch} epochs done"
     if out is None:
         return f"{where}; nothing was saved, as the fit had no out= directory"
     return f"{where}; saved in {out}: repeat the same call or command to resume"

@@ -2,7 +2,7 @@
 
     {"class": "explicit.RBM", "arguments": {"visible": {"class": "explicit.Gaussian", "arguments": {...}}, "hidden": 9}}
 
-An ``arguments()`` entry named ``*`` holds positional arguments. Only classes that deepgen exports, and that have
+An ``arguments()`` entry named ``*`` holds positional arguments. Only modules that deepgen exports, and that have
 ``arguments()`` themselves, can be named, so a checkpoint from a stranger can make no other code run.
 """
 
@@ -12,6 +12,8 @@ import inspect
 from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any
+
+from torch import nn
 
 from deepgen.errors import CheckpointError, DeepgenError, MissingCapability
 from deepgen.typing import Rebuilt
@@ -73,7 +75,7 @@ def _public() -> Iterator[tuple[str, type]]:
         if isinstance(module, ModuleType):
             for name in getattr(module, "__all__", ()):
                 thing = getattr(module, name)
-                if inspect.isclass(thing) and callable(getattr(thing, "arguments", None)):
+                if inspect.isclass(thing) and issubclass(thing, nn.Module) and hasattr(thing, "arguments"):
                     yield f"{module_name}.{name}", thing
 
 

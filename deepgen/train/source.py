@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from deepgen.data.batches import as_tensor as array_to_tensor
 from deepgen.data.batches import batches, count
 from deepgen.data.splits import provenance
-from deepgen.errors import ShapeError, SupportError
+from deepgen.errors import ArgumentError, ShapeError, SupportError
 
 
 class Source:
@@ -33,18 +33,13 @@ class Source:
         like = next(model.parameters(), torch.zeros(0))
         self.dtype, self.device = like.dtype, like.device
         self.batch_size, self.seed = batch_size, seed
-        self.raw, rows = data, as_tensor(data)
+        rows = as_tensor(data)
         self.data = self.cast(rows) if isinstance(rows, Tensor) else rows
         self.steps = count(self.data, batch_size)
         if self.steps == 0:
             raise ShapeError("the data have no rows: expected at least one example")
         first = self.rows()
-        check = getattr(model, "check", None)
-        if isinstance(first, Tensor):
-            if check is not None:
-                check(first)
-            elif not bool(first.isfinite().all()):
-                raise SupportError("the data hold NaN or infinite values: remove or replace them first")
+        check_rows(model, first)
 
     def rows(self) -> Any:
         """All rows of a tensor; the first batch of anything else."""
@@ -60,12 +55,29 @@ class Source:
         return iter(made) if isinstance(self.data, Tensor) else map(self.cast, made)
 
     def cast(self, batch: Any) -> Any:
+        """One batch on the model's device; examples in its dtype, integers beside them (labels) left alone."""
         if isinstance(batch, Tensor):
             return batch.to(device=self.device, dtype=self.dtype)
-        return tuple(self.cast(part) for part in batch)
+        if not isinstance(batch, (list, tuple)) or not all(isinstance(part, Tensor) for part in batch):
+            raise ArgumentError(f"batches must be tensors or tuples of tensors, got {type(batch).__name__}")
+        first, *rest = batch
+        if not rest:
+            return self.cast(first)
+        kept = (part.to(self.device, self.dtype if part.is_floating_point() else part.dtype) for part in rest)
+        return (self.cast(first), *kept)
 
-    def fingerprint(self) -> dict[str, Any]:
-        return fingerprint(self.raw)
+
+def check_rows(model: nn.Module, rows: Any) -> None:
+    """Raise a typed error unless ``rows`` are what ``model`` can take, as far as it says; at least they are finite."""
+    check = getattr(model, "check", None)
+    if check is not None and isinstance(rows, tuple):
+        raise ArgumentError(
+            f"an example is a tuple of {len(rows)} here, and {type(model).__name__} takes one tensor: drop the labels"
+        )
+    if check is not None:
+        check(rows)
+    elif isinstance(rows, Tensor) and not bool(rows.isfinite().all()):
+        raise SupportError("the data hold NaN or infinite values: remove or replace them first")
 
 
 def as_tensor(data: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ from deepgen.train.checkpoint import Path, describe_model, put_weights
 from deepgen.train.history import History
 from deepgen.train.loop import Step
 from deepgen.train.meter import Clock, Meter
-from deepgen.train.store import read, write
+from deepgen.train.store import MANIFEST, malformed, read, write
 from deepgen.typing import Rebuilt
 
 Schedule = torch.optim.lr_scheduler.LRScheduler | Callable[[float], float] | None
@@ -60,7 +61,11 @@ class RunState:
         lost = self.meter.lost()
         broken = [name for name, p in self.model.named_parameters() if not bool(p.isfinite().all())]
         if lost is None and not broken:
-            self.good = {"step": self.step, "weights": _copy(self.model.state_dict()), "state": _copy(self.state)}
+            self.good = {
+                "step": self.step,
+                "weights": copy_tree(self.model.state_dict()),
+                "state": copy_tree(self.state),
+            }
             return
         step = self.step if lost is None else self.step - self.meter.steps + lost
         what = "a metric" if lost is not None else f"the parameter {broken[0]}"
@@ -94,6 +99,10 @@ class RunState:
 
     def restore(self, content: dict[str, Any], out: Path) -> None:
         """Go on from a checkpoint."""
+        with malformed(out):
+            self._restore(content, out)
+
+    def _restore(self, content: dict[str, Any], out: Path) -> None:
         live = content["live"]
         put_weights(self.model, content["model"]["weights"] if live is None else live, out)
         stored = History.from_dict(content["history"])
@@ -120,6 +129,9 @@ def describe(thing: Any) -> dict[str, Any]:
         values = dict(thing.arguments())
     elif dataclasses.is_dataclass(thing):
         values = {field.name: getattr(thing, field.name) for field in dataclasses.fields(thing)}
+    elif isinstance(thing, torch.optim.lr_scheduler.LRScheduler):
+        moving = {"last_epoch", "best", "num_bad_epochs", "cooldown_counter", "T_cur", "T_i"}
+        values = {k: v for k, v in thing.state_dict().items() if not k.startswith("_") and k not in moving}
     elif callable(thing) and not isinstance(thing, type):  # a function of the fraction is known by its values
         return {"function": [plain(float(thing(i / 16))) for i in range(17)]}
     else:
@@ -146,13 +158,15 @@ def resumable(out: Path, settings: dict[str, Any], epochs: int) -> dict[str, Any
     Raises:
         CheckpointError: damaged, or of a run with other settings; the message says which.
     """
-    import os
-
-    from deepgen.train.store import MANIFEST
-
     if not os.path.exists(os.path.join(out, MANIFEST)):
         return None
     content = read(out)
+    with malformed(out):
+        _compare(content, out, settings, epochs)
+    return content
+
+
+def _compare(content: dict[str, Any], out: Path, settings: dict[str, Any], epochs: int) -> None:
     start_anew = "pass resume=False to start anew in its place, or another out="
     if content["kind"] != "run":
         raise CheckpointError(f"{out} holds a saved model, not a run to resume: {start_anew}")
@@ -168,17 +182,17 @@ def resumable(out: Path, settings: dict[str, Any], epochs: int) -> dict[str, Any
         raise CheckpointError(f"{out} holds a run with other settings ({'; '.join(differing)}): {start_anew}")
     if epochs < done:
         raise CheckpointError(f"{out} holds a run with {done} epochs done, and {epochs} were asked for: {start_anew}")
-    return content
 
 
-def _copy(tree: Any) -> Any:
+def copy_tree(tree: Any) -> Any:
+    """A copy of nested tuples and dicts of tensors that shares no memory with them."""
     if isinstance(tree, Tensor):
         return tree.detach().clone()
     if isinstance(tree, tuple):
-        items = [_copy(item) for item in tree]
+        items = [copy_tree(item) for item in tree]
         return type(tree)(*items) if hasattr(tree, "_fields") else tuple(items)
     if isinstance(tree, dict):
-        return {key: _copy(item) for key, item in tree.items()}
+        return {key: copy_tree(item) for key, item in tree.items()}
     return tree
 
 

@@ -19,14 +19,16 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor
 
-from deepgen.errors import CheckpointError
+from deepgen.errors import CheckpointError, DeepgenError
 
 MANIFEST = "manifest.json"
 FORMAT, VERSION = "deepgen checkpoint", 1
@@ -144,13 +146,18 @@ def read(directory: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         CheckpointError: there is no checkpoint, or a file is truncated, altered, foreign or of a newer format.
     """
-    from safetensors.torch import load
-
     root = Path(directory)
     manifest = read_manifest(root)
+    with malformed(root / MANIFEST):
+        return _read(root, manifest)
+
+
+def _read(root: Path, manifest: dict[str, Any]) -> dict[str, Any]:
+    from safetensors.torch import load
+
     tensors: dict[str, Tensor] = {}
     for name, facts in manifest["files"].items():
-        path = root / name
+        path = root / Path(name).name
         blob = _get(path)
         if len(blob) != facts["bytes"]:
             raise CheckpointError(f"{path} is truncated or foreign: expected {facts['bytes']} bytes, got {len(blob)}")
@@ -169,15 +176,26 @@ def read_manifest(root: Path) -> dict[str, Any]:
     path = root / MANIFEST
     if not path.exists():
         raise CheckpointError(f"no checkpoint in {root}: expected a file {path}")
-    manifest = unseal(_get(path), path)
-    if manifest.get("format") != FORMAT:
-        raise CheckpointError(f"{path} is not a {FORMAT} but {manifest.get('format')!r}")
-    if manifest["version"] != VERSION:
+    with malformed(path):
+        manifest = unseal(_get(path), path)
+        made_by, version = manifest["deepgen"], manifest["version"]
+    if version != VERSION:
         raise CheckpointError(
-            f"{path} has format version {manifest['version']}, written by deepgen {manifest['deepgen']}; "
-            f"this deepgen reads version {VERSION}: upgrade deepgen"
+            f"{path} has format version {version}, written by deepgen {made_by}; this deepgen reads version {VERSION}"
         )
     return manifest
+
+
+@contextmanager
+def malformed(place: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn what goes wrong on whole but senseless content (checksums can be made by anyone) into `CheckpointError`."""
+    try:
+        yield
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError) as error:
+        if isinstance(error, DeepgenError):
+            raise
+        reason = f"{type(error).__name__}: {error}"
+        raise CheckpointError(f"{place} does not hold what a checkpoint of this deepgen holds ({reason})") from error
 
 
 def seal(manifest: dict[str, Any]) -> bytes:
