@@ -13,9 +13,9 @@ app = typer.Typer(help="What data there is by name, and where it is kept.", no_a
 @app.command("list")
 def listing() -> None:
     """List the named data sets: a file of your own (.csv, .npy, .npz, .txt) goes by its path instead."""
-    import deepgen as dg
+    from deepgen import data as datasets
 
-    for line in dg.data.listing():
+    for line in datasets.listing():
         print(line)
 
 
@@ -27,6 +27,6 @@ def fetch(
     ] = None,
 ) -> None:
     """Download a data set, check it against its published checksum, and keep it."""
-    import deepgen as dg
+    from deepgen import data as datasets
 
-    print(dg.data.fetch(name, root=root))
+    print(datasets.fetch(name, root=root))

@@ -26,21 +26,16 @@ def command(
         typer.Option(help="auto, exact, ais, reverse, bidirectional, raise, or pseudo (which is no likelihood)."),
     ] = "auto",
     split: Annotated[Split, typer.Option(help="Which rows of the data.")] = Split.test,
-    data: Annotated[
-        str | None, typer.Option(help="Other data than those it was trained on: a name or a path.")
-    ] = None,
+    data: Annotated[str | None, typer.Option(help="Other data than those it was trained on: a name or a path.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the Monte-Carlo methods.")] = 0,
 ) -> None:
     """State a model's log-likelihood in nats per example, with its error, its side and its method."""
-    from deepgen.cli.rundir import open_run
-    from deepgen.evaluate import log_likelihood
-    from deepgen.typing import LogProb
+    from deepgen.cli.rundir import judge, open_run
 
     opened = open_run(run)
     rows = opened.data(data)
     x = getattr(rows, split.value)
-    start = {} if isinstance(opened.model, LogProb) else {"base": rows.train}  # AIS starts at the data's base rates
-    answer = log_likelihood(opened.model, x, method=method, generator=seed, **start)
+    answer = judge(opened.model, rows, x, method=method, seed=seed)
     if as_json:
         head = {"run": str(run), "model": opened.title, "split": split.value, "seed": seed}
         print(json.dumps({**head, "log_likelihood": answer.to_dict()}, indent=2))

@@ -11,13 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import constraints
 
-import deepgen as dg
+from deepgen.cli.rundir import rows_of
 from deepgen.errors import ArgumentError
+from deepgen.evaluate import Bracket, Estimate, log_likelihood
+from deepgen.explicit import RBM, BernoulliMixture, Gaussian
+from deepgen.objectives import ExpectationMaximisation, PersistentCD
 from deepgen.typing import Objective
 
 if TYPE_CHECKING:
     from deepgen.data import Data
-    from deepgen.evaluate import Bracket, Estimate
 
 WATCHED = 200  # validation rows behind the curve of a model that has no cheap likelihood
 
@@ -41,25 +43,20 @@ def build(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
     return _rbm(data, options) if name == "rbm" else _mixture(data, options)
 
 
-def rows_of(data: Any) -> Tensor:
-    """Rows of a split as one tensor; those that are redrawn at each use are drawn once."""
-    return data if isinstance(data, Tensor) else data.draw(generator=dg.random.generator(0))
-
-
 def _rbm(data: Data, options: Mapping[str, Any]) -> Recipe:
     features = data.event_shape.numel()
-    visible = features if _binary(data) else dg.explicit.Gaussian(features)
+    visible = features if _binary(data) else Gaussian(features)
     if not _binary(data) and data.support is not constraints.real:
-        raise ArgumentError(f"an rbm takes zeros and ones, or real values; these lie in {_name(data.support)}: {_ADVICE}")
+        raise ArgumentError(
+            f"an rbm takes zeros and ones, or real values; these lie in {_name(data.support)}: {_ADVICE}"
+        )
     if not options["rate"] > 0:
         raise ArgumentError(f"--rate must be above 0, got {options['rate']}")
-    model = dg.explicit.RBM(visible, options["hidden"], generator=options["seed"]).initialise(rows_of(data.train))
+    model = RBM(visible, options["hidden"], generator=options["seed"]).initialise(rows_of(data.train))
     monitor = partial(_annealed, rows_of(data.train)) if options["patience"] else _pseudo if _binary(data) else None
     return Recipe(
         model=model,
-        objective=dg.objectives.PersistentCD(
-            k=options["k"], chains=options["chains"], weight_decay=options["weight_decay"]
-        ),
+        objective=PersistentCD(k=options["k"], chains=options["chains"], weight_decay=options["weight_decay"]),
         epochs=options["epochs"],
         batch=options["batch"],
         optimizer=torch.optim.SGD(model.parameters(), lr=options["rate"]),
@@ -73,11 +70,11 @@ def _mixture(data: Data, options: Mapping[str, Any]) -> Recipe:
     if not _binary(data):
         raise ArgumentError(f"this model takes zeros and ones; these data lie in {_name(data.support)}: {_ADVICE}")
     components = options.get("components", 1)
-    model = dg.explicit.BernoulliMixture(data.event_shape.numel(), components)
+    model = BernoulliMixture(data.event_shape.numel(), components)
     model.initialise(rows_of(data.train), generator=options["seed"])
     # a single component starts at its answer, so one step is all
     epochs = options["epochs"] if components > 1 else 1
-    return Recipe(model, dg.objectives.ExpectationMaximisation(), epochs, batch=len(data.train))
+    return Recipe(model, ExpectationMaximisation(), epochs, batch=len(data.train))
 
 
 _ADVICE = "turn them into bits with --binarise threshold (or fixed, or dynamic)"
@@ -97,10 +94,8 @@ def _name(support: object) -> str:
 
 
 def _pseudo(model: nn.Module, x: Tensor) -> Estimate | Bracket:
-    return dg.evaluate.log_likelihood(model, x[:WATCHED], method="pseudo", generator=0)
+    return log_likelihood(model, x[:WATCHED], method="pseudo", generator=0)
 
 
 def _annealed(base: Tensor, model: nn.Module, x: Tensor) -> Estimate | Bracket:
-    return dg.evaluate.log_likelihood(
-        model, x, method="ais", base=base, chains=100, temperatures=300, generator=0
-    )
+    return log_likelihood(model, x, method="ais", base=base, chains=100, temperatures=300, generator=0)

@@ -11,17 +11,34 @@ import typer
 def command(
     run: Annotated[Path, typer.Argument(metavar="DIR", help="A directory that `deepgen train` wrote.")],
     out: Annotated[Path | None, typer.Option(help="Where to; DIR/report.html by default.")] = None,
+    data: Annotated[str | None, typer.Option(help="Other data than those it was trained on: a name or a path.")] = None,
     steps: Annotated[int, typer.Option(min=1, help="Gibbs steps behind each sample and in each traced chain.")] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of samples, chains and likelihood.")] = 0,
 ) -> None:
     """Write one self-contained HTML page: samples, filters, learning curves, chains, likelihood."""
-    import deepgen as dg
-    from deepgen.cli.rundir import open_run
-    from deepgen.demo import entry
+    from deepgen.cli.rundir import judge, open_run, rows_of
+    from deepgen.demo.pages import entry
+    from deepgen.plot import report
 
     opened = open_run(run)
-    rows = opened.data()
-    path = out or run / "report.html"
-    shown = entry(opened.model, opened.title, rows, history=opened.history, steps=steps, seed=seed)
-    dg.plot.report(path, [shown], rows, title=f"{opened.title} on {rows.provenance['name']}")
-    print(f"report in {path}")
+    rows = opened.data(data)
+    estimate = judge(opened.model, rows, rows.test, seed=seed)
+    shown = entry(
+        opened.model,
+        opened.title,
+        estimates=[estimate],
+        history=opened.history,
+        settings=opened.settings,
+        steps=steps,
+        seed=seed,
+    )
+    page = report(
+        [shown],
+        out or run / "report.html",
+        title=f"{opened.title} on {rows.provenance['name']}",
+        facts={**rows.provenance, "run": str(run), "seed of this page": seed},
+        train=rows_of(rows.train),
+        real=rows.test,
+        image_shape=rows.image_shape,
+    )
+    print(f"report: {page}")

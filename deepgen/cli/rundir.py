@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-import deepgen as dg
+from deepgen import data as datasets
 from deepgen.errors import ArgumentError, CheckpointError, MissingCapability
+from deepgen.evaluate import Bracket, Estimate, log_likelihood
+from deepgen.explicit import RBM, BernoulliMixture
+from deepgen.random import generator
 from deepgen.train import History, load, load_run
-from deepgen.typing import Samples
+from deepgen.typing import LogProb, Samples
 
 if TYPE_CHECKING:
     from deepgen.data import Data
@@ -41,6 +44,13 @@ class Opened:
         return describe(self.model)
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """What the run says of itself, for the report's details."""
+        fit = {} if self.history is None else self.history.settings
+        kept = ("objective", "optimizer", "batch_size", "epochs", "seed")
+        return {**{name: fit[name] for name in kept if name in fit}, **self.source}
+
+    @property
     def image_shape(self) -> tuple[int, ...] | None:
         """Height and width of one example, None if it is no image."""
         shape = self.source.get("image_shape")
@@ -51,7 +61,7 @@ class Opened:
         name = other or self.source.get("data")
         if name is None:
             raise ArgumentError(f"{self.directory} does not say what it was trained on: name the data with --data")
-        return dg.data.load(name, **load_arguments(self.source.get("binarise"), self.source.get("root")))
+        return datasets.load(name, **load_arguments(self.source.get("binarise"), self.source.get("root")))
 
 
 def open_run(directory: Path) -> Opened:
@@ -77,9 +87,9 @@ def load_arguments(binarise: str | None, root: str | None) -> dict[str, Any]:
 
 def describe(model: nn.Module) -> str:
     """The model in a word or two."""
-    if isinstance(model, dg.explicit.RBM):
+    if isinstance(model, RBM):
         return f"RBM {model.visible.width}-{model.hidden.width}"
-    if isinstance(model, dg.explicit.BernoulliMixture):
+    if isinstance(model, BernoulliMixture):
         return "independent Bernoulli" if model.components == 1 else f"Bernoulli mixture, {model.components} components"
     return type(model).__name__
 
@@ -87,8 +97,19 @@ def describe(model: nn.Module) -> str:
 def draw(model: nn.Module, n: int, *, steps: int, seed: int) -> Tensor:
     """``n`` samples: the ends of ``n`` chains for a Boltzmann machine, exact draws where the model has them."""
     with torch.no_grad():
-        if isinstance(model, dg.explicit.RBM):
+        if isinstance(model, RBM):
             return model.sample(n, steps=steps, generator=seed)
         if isinstance(model, Samples):
             return model.sample(n, generator=seed)
     raise MissingCapability(f"{type(model).__name__} cannot be sampled: it has no sample(n, generator=)")
+
+
+def judge(model: nn.Module, data: Data, x: Any, *, method: str = "auto", seed: int = 0) -> Estimate | Bracket:
+    """The log-likelihood of ``x``; annealing starts from the base rates of the training rows of ``data``."""
+    start = {} if isinstance(model, LogProb) else {"base": rows_of(data.train)}
+    return log_likelihood(model, rows_of(x), method=method, generator=seed, **start)
+
+
+def rows_of(split: Any) -> Tensor:
+    """Rows of a split as one tensor; those that are redrawn at each use are drawn once."""
+    return split if isinstance(split, Tensor) else split.draw(generator=generator(0))

@@ -33,13 +33,17 @@ def command(
     binarise: Annotated[
         str | None, typer.Option(help="none, threshold, fixed or dynamic; the data set's own way by default.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume/--fresh", help="Go on from what is in --out, or discard it.")] = True,
+    resume: Annotated[
+        bool, typer.Option("--resume/--fresh", help="Go on from what is in --out, or discard it.")
+    ] = True,
     hidden: Annotated[int | None, typer.Option(min=1, help="rbm: hidden units (128).")] = None,
     rate: Annotated[float | None, typer.Option(help="rbm: learning rate (0.1), falling to 0 over the run.")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="rbm: rows per step (100).")] = None,
     k: Annotated[int | None, typer.Option(min=1, help="rbm: Gibbs steps per update (1).")] = None,
     chains: Annotated[int | None, typer.Option(min=1, help="rbm: persistent chains (100).")] = None,
-    weight_decay: Annotated[float | None, typer.Option(min=0.0, help="rbm: of the weights, not the biases (0).")] = None,
+    weight_decay: Annotated[
+        float | None, typer.Option(min=0.0, help="rbm: of the weights, not the biases (0).")
+    ] = None,
     components: Annotated[int | None, typer.Option(min=1, help="mixture: components (20).")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
@@ -47,9 +51,10 @@ def command(
 
     Run again, the same command goes on where it was stopped, to the weights it would have had unstopped.
     """
-    import deepgen as dg
+    from deepgen import data as datasets
     from deepgen.cli.recipes import build
     from deepgen.cli.rundir import describe, load_arguments
+    from deepgen.train import EarlyStopping, Interrupted, fit
 
     if model not in DEFAULTS:
         raise unknown_name("model", model, DEFAULTS)
@@ -59,14 +64,14 @@ def command(
     source = {"model": model, "data": _absolute(data), **chosen}
     if resume:
         _check_same(out, source)
-    rows = dg.data.load(data, **load_arguments(binarise, None))
+    rows = datasets.load(data, **load_arguments(binarise, None))
     recipe = build(model, rows, chosen)
-    callbacks: list[Any] = [dg.train.EarlyStopping(patience)] if patience else []
+    callbacks: list[Any] = [EarlyStopping(patience)] if patience else []
     terminal = sys.stderr.isatty()
     if not terminal and not quiet:
         callbacks.append(Lines(recipe.epochs))
     try:
-        history = dg.fit(
+        history = fit(
             recipe.model,
             rows.train,
             recipe.objective,
@@ -83,12 +88,13 @@ def command(
             progress=terminal and not quiet,
             extras={**source, "image_shape": None if rows.image_shape is None else list(rows.image_shape)},
         )
-    except dg.train.Interrupted as error:
+    except Interrupted as error:
         again = shlex.join(["deepgen", *(word for word in context.obj or [] if word != "--fresh")])
         raise Stopped(f"{str(error).partition(':')[0]}; to resume: {again}") from error
     last = history[-1]
     stopped = f" ({history.stopped})" if history.stopped else ""
-    print(f"{describe(recipe.model)} on {rows.provenance['name']}: {last.epoch} epochs{stopped}, {last.seconds:.1f} s, in {out}")
+    done = f"{last.epoch} epochs{stopped}, {last.seconds:.1f} s"
+    print(f"{describe(recipe.model)} on {rows.provenance['name']}: {done}, in {out}")
 
 
 class Lines:

@@ -1,0 +1,133 @@
+"""The four models of the demo, trained and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from deepgen.evaluate import Bracket, Estimate, log_likelihood
+from deepgen.explicit import RBM, BernoulliMixture
+from deepgen.objectives import ExpectationMaximisation, PersistentCD
+from deepgen.train import EarlyStopping, fit, save
+
+if TYPE_CHECKING:
+    from deepgen.data import Data
+    from deepgen.demo.bar import Bar
+    from deepgen.train import History
+
+COMPONENTS = (20, 40, 60, 80)
+RATE = 0.3  # at the start; it falls to zero
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """One trained model with its learning curve and its test log-likelihoods."""
+
+    name: str
+    model: nn.Module
+    history: History
+    estimates: Sequence[Estimate | Bracket]
+    settings: dict[str, Any]
+
+    @property
+    def seconds(self) -> float:
+        """Of training, on the wall."""
+        return self.history[-1].seconds
+
+
+def independent(data: Data, out: Path, bar: Bar) -> Fitted:
+    """Each pixel on its own: the base rates."""
+    bar.say("independent pixels")
+    model = BernoulliMixture(64).initialise(_rows(data))
+    history = _fit(model, data, ExpectationMaximisation(), out / "independent", bar.every(1), epochs=1)
+    return Fitted("independent Bernoulli", model, history, [log_likelihood(model, data.test)], {})
+
+
+def mixture(data: Data, out: Path, bar: Bar, seed: int) -> Fitted:
+    """The mixture whose size, of those in ``COMPONENTS``, has the best validation likelihood."""
+    tried: list[tuple[float, BernoulliMixture, History]] = []
+    for components in COMPONENTS:
+        bar.say(f"mixture of {components}")
+        model = BernoulliMixture(64, components).initialise(_rows(data), generator=seed)
+        history = _fit(model, data, ExpectationMaximisation(), None, bar.every(20), epochs=60, valid=data.valid)
+        tried.append((history[-1].monitor or 0.0, model, history))
+    score, model, history = max(tried, key=lambda t: t[0])
+    save(model, out / "mixture")
+    settings = {
+        "components": model.components,
+        "chosen among": list(COMPONENTS),
+        "validation log-likelihood": score,
+        "seed": seed,
+    }
+    estimates = [log_likelihood(model, data.test)]
+    return Fitted(f"Bernoulli mixture, {model.components} components", model, history, estimates, settings)
+
+
+def machine(data: Data, out: Path, bar: Bar, hidden: int, seed: int, epochs: int) -> Fitted:
+    """An RBM by persistent contrastive divergence, left at the epoch with the best annealed validation likelihood."""
+    name, base = f"RBM 64-{hidden}", _rows(data)
+    bar.say(name)
+    model = RBM(64, hidden, generator=seed).initialise(base)
+    options = {"k": 1, "chains": 100}
+    history = _fit(
+        model,
+        data,
+        PersistentCD(**options),
+        out / f"rbm-64-{hidden}",
+        bar.every(1),
+        epochs=epochs,
+        batch_size=50,
+        optimizer=torch.optim.SGD(model.parameters(), lr=RATE),
+        schedule=lambda done: 1.0 - done,
+        seed=seed,
+        valid=data.valid,
+        monitor=partial(_annealed, base),
+        callbacks=[EarlyStopping(patience=epochs)],
+    )
+    bar.say(f"log Z of {name}")
+    estimates: list[Estimate | Bracket] = []
+    if hidden <= 20:
+        estimates.append(log_likelihood(model, data.test, method="exact"))
+    estimates.append(log_likelihood(model, data.test, method="bidirectional", base=base, generator=seed))
+    return Fitted(name, model, history, estimates, {**options, "rate": RATE, "epochs": epochs, "seed": seed})
+
+
+def _fit(
+    model: nn.Module,
+    data: Data,
+    objective: Any,
+    out: Path | None,
+    bar: Any,
+    *,
+    batch_size: int | None = None,
+    callbacks: Sequence[Any] = (),
+    **options: Any,
+) -> History:
+    """`fit` afresh under the demo's bar; the directory says where the data are from, for `deepgen evaluate`."""
+    return fit(
+        model,
+        data.train,
+        objective,
+        batch_size=batch_size or len(data.train),
+        callbacks=[*callbacks, bar],
+        out=out,
+        resume=False,
+        progress=False,
+        extras={"data": "digits", "binarise": None, "image_shape": [8, 8]},
+        **options,
+    )
+
+
+def _annealed(base: Tensor, model: nn.Module, x: Tensor) -> Estimate | Bracket:
+    return log_likelihood(model, x, method="ais", base=base, chains=100, temperatures=200, generator=0)
+
+
+def _rows(data: Data) -> Tensor:
+    assert isinstance(data.train, Tensor)  # the embedded digits are binarised once, not redrawn
+    return data.train
