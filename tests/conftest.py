@@ -1,0 +1,70 @@
+"""What all tests share: one thread, one false-alarm rate, fresh and logged seeds.
+
+Statistical tests are meant to pass for any seed. Each run draws a fresh one, prints it in its header and with every
+failure, and ``pytest --seed 123`` (or DEEPGEN_TEST_SEED=123) repeats it.
+"""
+
+import os
+import secrets
+import zlib
+
+import pytest
+import torch
+
+import deepgen as dg
+
+SUITE_FALSE_ALARM = 1e-3  # the chance that any statistical test of one correct run fails
+STATISTICAL_TESTS = 500  # more than the suite holds; each single decision gets an equal share
+FALSE_ALARM = SUITE_FALSE_ALARM / STATISTICAL_TESTS
+
+
+def pytest_addoption(parser):
+    fixed = os.environ.get("DEEPGEN_TEST_SEED")
+    parser.addoption("--seed", type=int, default=fixed and int(fixed), help="repeat a run with its seed")
+
+
+def pytest_configure(config):
+    torch.set_num_threads(1)  # tests are small; more threads only fight over the cores of a CI machine
+    if config.getoption("seed") is None:
+        # workers of pytest-xdist must agree with their controller
+        shared = getattr(config, "workerinput", {}).get("deepgen_seed")
+        config.option.seed = secrets.randbits(31) if shared is None else shared
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node):
+    node.workerinput["deepgen_seed"] = node.config.option.seed
+
+
+def pytest_report_header(config):
+    return f"seed: {config.getoption('seed')} (repeat with --seed)"
+
+
+@pytest.fixture
+def seed(request):
+    """A seed of this run and this test's own; shown by pytest with the captured output when the test fails."""
+    run = request.config.getoption("seed")
+    own = zlib.crc32(f"{run} {request.node.nodeid}".encode())
+    print(f"seed {own} of run --seed {run}")
+    return own
+
+
+@pytest.fixture
+def stream(seed):
+    """A generator of this run and this test's own."""
+    return dg.random.generator(seed)
+
+
+@pytest.fixture
+def alpha():
+    """The false-alarm rate that one statistical decision may spend."""
+    return FALSE_ALARM
+
+
+@pytest.fixture
+def float64():
+    """Tensors made without a dtype are float64 for the length of the test."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
