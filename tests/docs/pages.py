@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,7 +57,7 @@ def examples(text: str) -> list[Example]:
     """The Python blocks of a page, each with the output block that follows it directly."""
     found = blocks(text)
     result = []
-    for block, following in zip(found, [*found[1:], None], strict=True):
+    for block, following in zip_longest(found, found[1:]):
         if block.info.split()[:1] == ["python"]:
             output = following.text if following is not None and following.info == OUTPUT else None
             result.append(Example(block.line, block.text, output))
