@@ -83,14 +83,14 @@ def save(figure: Figure, path: str | Path, *, scale: float = 1.0) -> Path:
     return write(path, render(figure, kind, scale))
 
 
-def render(figure: Figure, kind: str, scale: float = 1.0) -> bytes:
+def render(figure: Figure, kind: str, scale: float = 1.0, *, background: str = "auto") -> bytes:
     """The file of ``figure`` in format ``kind``; the same figure gives the same bytes (no date is put in)."""
     import matplotlib as mpl
 
     buffer = io.BytesIO()
     metadata: dict[str, Any] = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "deepgen"}):
-        figure.savefig(buffer, format=kind, dpi=figure.dpi * scale, metadata=metadata)
+        figure.savefig(buffer, format=kind, dpi=figure.dpi * scale, metadata=metadata, facecolor=background)
     return buffer.getvalue()
 
 
@@ -128,7 +128,7 @@ def inline_svg(figure: Figure, label: str, prefix: str) -> str:
     """
     from html import escape
 
-    text = render(figure, "svg").decode()
+    text = render(figure, "svg", background="none").decode()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
     text = re.sub(r'\s(xmlns(:\w+)?|version)="[^"]*"', "", text)

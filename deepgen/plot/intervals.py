@@ -9,7 +9,7 @@ from typing import NamedTuple
 from deepgen.evaluate.estimate import Bracket, Estimate
 from deepgen.plot.page import number
 
-WIDTH, HEIGHT, MARGIN = 240, 34, 12
+WIDTH, HEIGHT, MARGIN = 180, 24, 10
 
 
 class SideNote(NamedTuple):
@@ -49,7 +49,7 @@ class Scale(NamedTuple):
         low, high = min(ends), max(ends)
         pad = 0.04 * (high - low) or 0.5
         low, high = low - pad, high + pad
-        raw = (high - low) / 3
+        raw = (high - low) / 4
         unit = 10.0 ** math.floor(math.log10(raw))
         step = next(unit * m for m in (1, 2, 5, 10) if unit * m >= raw)
         first = math.ceil(low / step)
@@ -59,6 +59,11 @@ class Scale(NamedTuple):
         """The pixel of ``value``, which is kept inside the drawing."""
         share = (value - self.low) / (self.high - self.low)
         return MARGIN + min(max(share, 0.0), 1.0) * (WIDTH - 2 * MARGIN)
+
+    def grid(self) -> str:
+        """The tick lines as a CSS background, so that they run through rows of any height."""
+        lines = [f"linear-gradient(var(--rule),var(--rule)) {self.x(t):.1f}px 0/1px 100% no-repeat" for t in self.ticks]
+        return ",".join(lines) or "none"
 
     def axis(self) -> str:
         """The tick labels, for the head of the column."""
@@ -73,9 +78,8 @@ class Scale(NamedTuple):
 
 
 def bar(estimate: Estimate | Bracket, scale: Scale, colour: str) -> str:
-    """One row: grid lines, the 95 % interval, and a marker at each value. The numbers stand in the row as text."""
+    """One row: the 95 % interval, and a marker at each value. The numbers stand in the row as text."""
     middle = HEIGHT / 2
-    grid = "".join(f'<path d="M{scale.x(t):.1f} 0V{HEIGHT}" stroke="var(--rule)"/>' for t in scale.ticks)
     low, high = estimate.interval()
     span = ""
     if math.isfinite(low) and math.isfinite(high) and high > low:
@@ -91,8 +95,7 @@ def bar(estimate: Estimate | Bracket, scale: Scale, colour: str) -> str:
     else:
         marks = _mark(estimate.side, scale.x(estimate.value), colour) if math.isfinite(estimate.value) else ""
     return (
-        f'<svg width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" aria-hidden="true">'
-        f"{grid}{span}{marks}</svg>"
+        f'<svg width="{WIDTH}" height="{HEIGHT}" viewBox="0 0 {WIDTH} {HEIGHT}" aria-hidden="true">{span}{marks}</svg>'
     )
 
 

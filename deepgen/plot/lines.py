@@ -131,7 +131,8 @@ def traces(
         time = torch.arange(0, len(values), stride)
         for chain in range(min(chains, values.shape[1])):
             left.plot(time, values[time, chain], color=series(chain), linewidth=0.8, alpha=0.85)
-        right.hist(values.flatten(), bins=24, orientation="horizontal", color=PALETTE["muted"], alpha=0.6)
+        right.hist(values.flatten(), bins=_edges(values), orientation="horizontal", color=PALETTE["muted"], alpha=0.6)
+        left.margins(x=0)
         quiet(left)
         quiet(right)
         right.set_xticks([])
@@ -162,6 +163,17 @@ def scalars(trace: Any) -> dict[str, Tensor]:
     if not table:
         raise ShapeError("a trace needs at least one quantity, got an empty mapping")
     return table
+
+
+def _edges(values: Tensor) -> Any:
+    """24 equal bins; for a quantity with few values one or more whole values to each, so that no bin is empty."""
+    low, high = float(values.min()), float(values.max())
+    steps = values.unique().diff()
+    step = float(steps.min()) if 0 < len(steps) < 200 else 0.0
+    if step == 0 or (high - low) / step > 200:
+        return 24
+    width = step * math.ceil((high - low) / step / 24)
+    return torch.arange(low - step / 2, high + width, width, dtype=values.dtype).numpy()
 
 
 def _number(value: Any) -> float:

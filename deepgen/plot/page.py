@@ -39,15 +39,17 @@ _LIGHT_ROOT = f":root{{color-scheme:light;--page:#fdfdfc;--card:#ffffff;{_variab
 _DARK_ROOT = f":root{{color-scheme:dark;--page:#14171a;--card:#1b1f24;{_variables(DARK)}}}"
 
 STYLE = (
+    # Images of ink on paper get paper a shade darker than the page; on a dark page they turn light on dark.
     _LIGHT_ROOT
+    + "img.ink{filter:brightness(.95)}"
     + f"@media screen and (prefers-color-scheme:dark){{{_DARK_ROOT}"
     + """
-img.ink{filter:invert(1) hue-rotate(180deg)}}
+img.ink{filter:invert(.86) hue-rotate(180deg)}}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%}
 body{margin:0;background:var(--page);color:var(--ink);font:16px/1.6 system-ui,-apple-system,"Segoe UI",Roboto,
 "Noto Sans","Helvetica Neue",Arial,sans-serif;font-variant-numeric:tabular-nums lining-nums}
-main,header,footer{max-width:66rem;margin:0 auto;padding:0 1.5rem}
+main,header,footer{max-width:70rem;margin:0 auto;padding:0 1.5rem}
 header{padding-top:3.5rem}
 h1{font-size:2rem;line-height:1.2;letter-spacing:-.015em;font-weight:650;margin:0 0 .6rem;text-wrap:balance}
 h2{font-size:1.25rem;line-height:1.3;letter-spacing:-.005em;font-weight:620;margin:0 0 .4rem}
@@ -61,7 +63,7 @@ a:focus-visible,summary:focus-visible{outline:2px solid var(--s0);outline-offset
 nav{font-size:.9rem;margin:1.6rem 0 0}
 nav a{display:inline-block;margin:0 1.1rem .3rem 0;text-decoration:none}
 nav a:hover{text-decoration:underline}
-dl.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(11rem,1fr));gap:1rem 1.6rem;margin:0}
+dl.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(12.5rem,100%),1fr));gap:.9rem 1.8rem;margin:0}
 dl.facts dt,.label{font-size:.78rem;color:var(--muted)}
 dl.facts dd{margin:0;overflow-wrap:anywhere}
 table{border-collapse:collapse;width:100%;font-size:.94rem;margin:1.2rem 0}
@@ -72,7 +74,8 @@ tbody th{font-weight:600}
 tr.again th{font-weight:400;color:var(--muted)}
 .num{text-align:right;white-space:nowrap}
 td small,th small{display:block;color:var(--muted);font-weight:400;font-size:.8rem}
-td.plot,th.plot{width:15rem;vertical-align:middle;padding-top:0;padding-bottom:0}
+td.plot,th.plot{width:12.2rem}thead th.num{white-space:normal}td.plot{vertical-align:middle;padding-top:0;padding-bottom:0;background:var(--grid)}
+th.nowrap,td.nowrap{white-space:nowrap}
 .plot svg,.key svg{display:block;overflow:visible}
 .chip{display:inline-block;width:.7em;height:.7em;border-radius:2px;margin-right:.5em}
 dl.key{display:grid;grid-template-columns:max-content 1fr;gap:.25rem .8rem;font-size:.88rem;color:var(--muted);
@@ -85,7 +88,7 @@ margin:1.4rem 0 0}
 figure{margin:0;min-width:0;break-inside:avoid}
 figcaption{font-size:.88rem;color:var(--muted);margin-top:.5rem;line-height:1.5}
 figcaption b{color:var(--ink);font-weight:600}
-img{display:block;width:100%;height:auto;border-radius:2px}
+img{display:block;width:100%;height:auto}
 figure>svg,.panel svg{display:block;width:100%;height:auto}
 .pairs{display:flex;flex-wrap:wrap;gap:.7rem .6rem;margin:0;padding:0;list-style:none}
 .pairs li{width:2.6rem;text-align:center;font-size:.78rem;color:var(--muted);line-height:1.7}
@@ -106,7 +109,7 @@ table.stack th,table.stack td{display:flex;justify-content:space-between;gap:1re
 text-align:right;width:auto}
 table.stack th{text-align:left;font-size:1.02rem}
 table.stack td::before{content:attr(data-label);color:var(--muted);font-size:.85rem;text-align:left;flex:none}
-table.stack td.plot{padding:.5rem 0;justify-content:flex-start}
+table.stack td.plot{padding:.2rem 0;justify-content:flex-start}
 table.stack td.plot::before{content:none}
 details th{width:8rem}}
 @media print{
@@ -141,15 +144,17 @@ def document(title: str, header: str, sections: Iterable[tuple[str, str, str]], 
 
 def facts(values: Mapping[str, Any]) -> str:
     """A definition list of short facts, laid out in columns."""
-    pairs = "".join(f"<div><dt>{escape(str(k))}</dt><dd>{escape(plain(v))}</dd></div>" for k, v in values.items())
+    pairs = "".join(
+        f"<div><dt>{escape(str(k).replace('_', ' '))}</dt><dd>{escape(plain(v))}</dd></div>" for k, v in values.items()
+    )
     return f'<dl class="facts">{pairs}</dl>'
 
 
-def table(head: Iterable[str], rows: Iterable[str], caption: str) -> str:
-    """A table that turns into cards on narrow screens; head cells and rows are markup."""
+def table(head: Iterable[str], rows: Iterable[str], caption: str, grid: str) -> str:
+    """A table that turns into cards on narrow screens; head cells and rows are markup, ``grid`` a CSS background."""
     cells = "".join(head)
     return (
-        f'<table class="stack" aria-label="{escape(caption, quote=True)}">'
+        f'<table class="stack" style="--grid:{grid}" aria-label="{escape(caption, quote=True)}">'
         f"<thead><tr>{cells}</tr></thead>\n<tbody>{''.join(rows)}</tbody></table>\n"
     )
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from deepgen.data import Data
 
 _SHOWN = 64  # images per grid
-_PAIRS = 14  # samples beside their nearest training image
+_PAIRS = 18  # samples beside their nearest training image
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,12 @@ def report(
     ]
     lede = f'<p class="lede">{escape(summary)}</p>' if summary else ""
     date = date or dt.datetime.now().astimezone()
-    shown = {**_provenance(data), **(facts or {}), "date": date.strftime("%Y-%m-%d %H:%M %Z").strip(), **_versions()}
+    shown = {
+        **_provenance(data),
+        **(facts or {}),
+        "date": date.strftime("%Y-%m-%d %H:%M %Z").strip(),
+        "versions": _versions(),
+    }
     footer = (
         "Likelihoods are in nats per example; every number carries its error and its side. "
         "This page is self-contained: it loads nothing and runs no script."
@@ -145,10 +150,13 @@ def _results(entries: Sequence[Entry]) -> str:
         for side in sides
     )
     lead = (
-        "<p>Higher is better. Bars are 95 % intervals of the Monte-Carlo error; where a value is a bound, its arrow "
-        "points to where the truth lies, and two models whose intervals overlap are not told apart.</p>"
+        "<p>Higher is better. Bars are 95 % intervals of the Monte-Carlo error, which more computing narrows, and a "
+        "bound's arrow points to where the truth lies. The other standard error is how far another test set of this "
+        "size would move the value; that luck is shared by all models.</p>"
     )
-    return lead + page.table(head, rows, "Test log-likelihood of each model") + f'<dl class="key">{key}</dl>'
+    return (
+        lead + page.table(head, rows, "Test log-likelihood of each model", scale.grid()) + f'<dl class="key">{key}</dl>'
+    )
 
 
 def _row(entry: Entry, estimate: Estimate | Bracket, again: bool, scale: Scale, index: int, rows_too: bool) -> str:
@@ -162,16 +170,16 @@ def _row(entry: Entry, estimate: Estimate | Bracket, again: bool, scale: Scale, 
         data_error = estimate.below.stderr_data
     else:
         value, side, method, data_error = _value(estimate.value), estimate.side, estimate.method, estimate.stderr_data
-        error = "none" if side == "exact" else page.number(estimate.stderr)
+        error = "0" if side == "exact" else page.number(estimate.stderr)
         span = "" if side == "exact" else span
     chip = f'<i class="chip" style="background:{_variable(index)}"></i>'
     cells = [
-        f'<th scope="row"><span>{chip}{escape(entry.name)}</span></th>',
+        f'<th scope="row"{_nowrap(entry.name)}><span>{chip}{escape(entry.name)}</span></th>',
         f'<td class="num" data-label="nats per example"><span>{value}<small>{span}</small></span></td>',
         f'<td class="num" data-label="stderr, Monte Carlo">{error}</td>',
         f'<td class="num" data-label="stderr, choice of test rows">{page.number(data_error)}</td>' if rows_too else "",
         f'<td class="plot">{bar(estimate, scale, _variable(index))}</td>',
-        f'<td data-label="side">{escape(SIDES[side].word)}</td>',
+        f'<td data-label="side" class="nowrap">{escape(SIDES[side].word)}</td>',
         f'<td data-label="method">{escape(method)}</td>',
         f'<td class="num" data-label="seconds">{_seconds(None if again else entry.seconds)}</td>',
     ]
@@ -334,22 +342,21 @@ def _details(entries: Sequence[Entry]) -> str:
 
 def _rows(train: Any) -> Tensor:
     """The training rows; of a `Redrawn` set one drawing of them."""
-    return train if isinstance(train, Tensor) else torch.stack([row for row in train])
+    return train if isinstance(train, Tensor) else torch.stack(list(train))
 
 
 def _provenance(data: Data | None) -> dict[str, Any]:
     if data is None:
         return {}
+    known = {k: v for k, v in data.provenance.items() if k not in ("name", "rows", "features") and v is not None}
     rows = " / ".join(f"{len(x):,}" for x in (data.train, data.valid, data.test))
-    known = {k: v for k, v in data.provenance.items() if k not in ("rows", "split") and v is not None}
-    split = data.provenance.get("split")
-    return {**known, "rows (train / valid / test)": rows, **({} if split is None else {"split": split})}
+    return {"data": data.provenance.get("name"), "train / valid / test rows": rows, **known}
 
 
-def _versions() -> dict[str, str]:
+def _versions() -> str:
     import deepgen
 
-    return {"deepgen": deepgen.__version__, "torch": torch.__version__, "Python": platform.python_version()}
+    return f"deepgen {deepgen.__version__}, torch {torch.__version__}, Python {platform.python_version()}"
 
 
 def _drawable(entries: Sequence[Entry], train: Tensor | None, real: Tensor | None, shape: Sequence[int] | None) -> bool:
@@ -363,6 +370,10 @@ def _fits(width: int, shape: Sequence[int] | None) -> bool:
 
 def _has_data_error(estimates: Sequence[Estimate | Bracket]) -> bool:
     return any(math.isfinite(e.below.stderr_data if isinstance(e, Bracket) else e.stderr_data) for e in estimates)
+
+
+def _nowrap(text: str) -> str:
+    return ' class="nowrap"' if len(text) <= 24 else ""
 
 
 def _value(value: float) -> str:
