@@ -1,4 +1,8 @@
-"""Griffe extension: show the doctest examples of docstrings as code blocks (Markdown knows only fences)."""
+"""Griffe extension: docstrings are written for the eye and for doctest; make Markdown read them the same way.
+
+Doctest examples get a fence. Shapes side by side in prose, ``[rows, visible][visible, hidden]``, would be a link to
+Markdown; their brackets are escaped.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,14 @@ import griffe
 
 # From a line that starts with ">>> " to the next empty line or the end.
 _EXAMPLE = re.compile(r"^(?P<indent> *)>>> .*?(?=\n\s*\n|\Z)", re.M | re.S)
+
+# Code spans and indented blocks, which are left alone; or the brackets in question.
+_SHAPES = re.compile(r"``.+?``|`[^`\n]+`|^ {4,}.*$|\]\[", re.M)
+
+
+def escaped(text: str) -> str:
+    """Escape ``][`` in prose."""
+    return _SHAPES.sub(lambda m: "]\\[" if m[0] == "][" else m[0], text)
 
 
 def fenced(text: str) -> str:
@@ -23,4 +35,4 @@ class DoctestBlocks(griffe.Extension):
 
     def on_instance(self, *, obj: griffe.Object, **kwargs: Any) -> None:
         if obj.docstring is not None:
-            obj.docstring.value = fenced(obj.docstring.value)
+            obj.docstring.value = fenced(escaped(obj.docstring.value))
