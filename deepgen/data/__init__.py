@@ -1,8 +1,56 @@
 """Data sets by name or from files, and the batches that training takes from them."""
 
 from deepgen.data.batches import as_tensor, batches
+from deepgen.data.catalogue import Entry, names
+from deepgen.data.fetch import REMOTES, download, fetch
+from deepgen.data.generated import (
+    bars_and_stripes,
+    ceiling,
+    gaussian_grid,
+    gaussian_mixture,
+    gaussian_ring,
+    labelled_shifter,
+    mixture,
+    rings,
+    shifting_bar,
+)
+from deepgen.data.idx import read_idx
 from deepgen.data.named import load
+from deepgen.data.packed import read_mat, read_npy, read_npz, unpack
 from deepgen.data.redrawn import Redrawn
 from deepgen.data.splits import Data, Splits, provenance
+from deepgen.data.text import read_text
+from deepgen.data.text_table import Table, read_amat, read_table
 
-__all__ = ["Data", "Redrawn", "Splits", "as_tensor", "batches", "load", "provenance"]
+__all__ = [
+    "REMOTES",
+    "Data",
+    "Entry",
+    "Redrawn",
+    "Splits",
+    "Table",
+    "as_tensor",
+    "bars_and_stripes",
+    "batches",
+    "ceiling",
+    "download",
+    "fetch",
+    "gaussian_grid",
+    "gaussian_mixture",
+    "gaussian_ring",
+    "labelled_shifter",
+    "load",
+    "mixture",
+    "names",
+    "provenance",
+    "read_amat",
+    "read_idx",
+    "read_mat",
+    "read_npy",
+    "read_npz",
+    "read_table",
+    "read_text",
+    "rings",
+    "shifting_bar",
+    "unpack",
+]

@@ -7,7 +7,7 @@ pixels from 0 to 16.
 from __future__ import annotations
 
 from deepgen.data.prepare import Raw
-from deepgen.data.splits import Splits, split_rows
+from deepgen.data.splits import split_rows
 
 SPLIT_SEED = 0
 
@@ -23,7 +23,7 @@ def digits() -> Raw:
         kind="grey",
         levels=17,
         image_shape=(8, 8),
-        labels=Splits(*(classes[part] for part in parts)),
+        labels=[classes[part] for part in parts],
         split=f"60/20/20 by permutation of seed {SPLIT_SEED}",
         binarise="threshold",
     )

@@ -11,7 +11,7 @@ The four binarisations give different data: log-likelihoods under two of them ca
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -26,6 +26,7 @@ from deepgen.data.splits import Data, Splits, name_split
 from deepgen.errors import ArgumentError
 from deepgen.random import generator, spawn
 
+Array = np.ndarray[Any, Any]
 Kind = Literal["binary", "grey", "unit", "real", "codes"]
 Binarise = Literal["none", "threshold", "fixed", "dynamic"]
 Dequantise = Literal["fixed", "dynamic"]
@@ -47,13 +48,13 @@ class Raw:
         notes: further plain facts for the provenance.
     """
 
-    splits: tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], np.ndarray[Any, Any]]
+    splits: tuple[Array, Array, Array]
     kind: Kind
     split: str
     levels: int = 256
     image_shape: tuple[int, int] | None = None
-    labels: Splits | None = None
-    lengths: Splits | None = None
+    labels: Sequence[Array | None] | None = None
+    lengths: Sequence[Array | None] | None = None
     binarise: Binarise = "none"
     notes: Mapping[str, Any] = field(default_factory=dict)
 
@@ -116,7 +117,7 @@ def _check(raw: Raw, binarise: Binarise | None, dequantise: Dequantise | None) -
         raise ArgumentError(f"dequantise needs integer grey levels; these data are {raw.kind}")
 
 
-def _scaled(raw: Raw, x: np.ndarray[Any, Any]) -> Tensor:
+def _scaled(raw: Raw, x: Array) -> Tensor:
     if raw.kind == "codes":
         return torch.from_numpy(x.astype(np.int64))
     values = as_tensor(x.astype(np.float32, copy=False))
@@ -170,7 +171,7 @@ def _dequantisation(raw: Raw, dequantise: Dequantise | None, seed: int) -> str:
     return f"uniform over {raw.levels} levels, {dequantise}{again}, seed {seed}"
 
 
-def _tensors(parts: Splits | None) -> Splits | None:
+def _tensors(parts: Sequence[Array | None] | None) -> Splits | None:
     if parts is None:
         return None
     return Splits(*(None if x is None else torch.as_tensor(np.asarray(x)).long() for x in parts))

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
+from deepgen.errors import ArgumentError
 from deepgen.random import generator
 
 if TYPE_CHECKING:
@@ -86,8 +87,8 @@ def name_split(x: Any, split: str, facts: Mapping[str, Any]) -> Any:
 def split_rows(rows: int, fractions: tuple[float, float, float], seed: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return the row numbers of train, valid and test: a seeded permutation cut at ``fractions``.
 
-    Train gets ``floor(f0 * rows)`` rows, valid ``floor((f0 + f1) * rows)`` less those, test the rest; where rows allow
-    it no split with a positive fraction is left empty.
+    Train gets ``floor(f0 * rows)`` rows but at least one, valid ``floor((f0 + f1) * rows)`` less those, test the rest:
+    of a single row valid and test get nothing.
 
     >>> [len(part) for part in split_rows(1797, (0.6, 0.2, 0.2), seed=0)]
     [1078, 359, 360]
@@ -99,6 +100,7 @@ def split_rows(rows: int, fractions: tuple[float, float, float], seed: int) -> t
 
 def cuts(rows: int, fractions: tuple[float, float, float]) -> tuple[int, int]:
     """Return where valid and test begin among ``rows`` rows."""
-    first = int(fractions[0] * rows + 1e-9)
-    second = int((fractions[0] + fractions[1]) * rows + 1e-9)
-    return first, second
+    if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-6 or fractions[0] == 0:
+        raise ArgumentError(f"split must be three fractions that add up to 1, the first above 0, got {fractions}")
+    first = max(1, int(fractions[0] * rows + 1e-9))
+    return first, max(first, int((fractions[0] + fractions[1]) * rows + 1e-9))

@@ -1,0 +1,86 @@
+"""Arrays in numpy's .npy and .npz files and in MATLAB's .mat files, and bits packed eight to a byte.
+
+Nothing is ever unpickled: ``allow_pickle`` is off, and object arrays are refused.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deepgen.data.files import PathLike, reading
+from deepgen.errors import DataError
+
+Array = np.ndarray[Any, Any]
+
+
+def read_npy(path: PathLike) -> Array:
+    """Return the array in a .npy file."""
+    _check_magic(path, b"\x93NUMPY", ".npy")
+    with reading(path, "a .npy file"):
+        return _numbers(path, Path(path).stem, np.load(path, allow_pickle=False))
+
+
+def read_npz(path: PathLike) -> dict[str, Array]:
+    """Return all arrays in a .npz file by name."""
+    _check_magic(path, b"PK", ".npz")
+    with reading(path, "a .npz file"), np.load(path, allow_pickle=False) as members:
+        found = {name: np.asarray(members[name]) for name in members.files}
+    if not found:
+        raise DataError(f"{path}: the .npz file holds no array")
+    return found
+
+
+def read_mat(path: PathLike) -> dict[str, Array]:
+    """Return all numeric arrays in a MATLAB file (format 5 to 7.2) by name."""
+    from scipy.io import loadmat
+
+    _magic(path, 0)
+    with reading(path, "a MATLAB file of format 5 to 7.2"):
+        found = loadmat(path, appendmat=False)
+        arrays = {k: np.asarray(v) for k, v in found.items() if isinstance(v, np.ndarray) and v.dtype.kind in "biuf"}
+    if not arrays:
+        raise DataError(f"{path}: the .mat file holds no numeric array")
+    return arrays
+
+
+def member(found: dict[str, Array], key: str, path: PathLike, ndim: int, kinds: str = "biuf") -> Array:
+    """Return ``found[key]``, checked to be there, to have ``ndim`` axes, entries, and a dtype of ``kinds``."""
+    if key not in found:
+        raise DataError(f"{path}: no array {key!r} in it; it holds {', '.join(sorted(found)) or 'nothing'}")
+    array = found[key]
+    if array.dtype.kind not in kinds or array.ndim != ndim or (ndim and array.size == 0):
+        raise DataError(f"{path}: {key!r} is {array.dtype} {list(array.shape)}, expected numbers with {ndim} axes")
+    return array
+
+
+def unpack(array: Array, count: int, path: PathLike, key: str) -> Array:
+    """Return bits ``[rows, count]`` from bytes ``[rows, ceil(count / 8)]``, the most significant bit first."""
+    if array.dtype != np.uint8 or array.ndim != 2 or count < 1 or array.shape[1] != -(-count // 8):
+        raise DataError(
+            f"{path}: {key!r} is {array.dtype} {list(array.shape)}, expected {count} bits a row packed in "
+            f"uint8 [rows, {-(-count // 8)}]"
+        )
+    return np.unpackbits(array, axis=1, count=count)
+
+
+def _check_magic(path: PathLike, magic: bytes, suffix: str) -> None:
+    start = _magic(path, len(magic))
+    if start != magic:
+        raise DataError(f"{path}: not a {suffix} file (it starts with {start.hex(' ')}, expected {magic.hex(' ')})")
+
+
+def _magic(path: PathLike, length: int) -> bytes:
+    with reading(path, "a file"), open(path, "rb") as stream:
+        start = stream.read(max(1, length))
+    if not start:
+        raise DataError(f"{path}: the file is empty")
+    return start
+
+
+def _numbers(path: PathLike, key: str, array: Array) -> Array:
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{path}: {key!r} is {array.dtype} {list(array.shape)}, expected an array of numbers")
+    return array
