@@ -22,7 +22,6 @@ a shorter way, see `deepgen.explicit.binary`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from typing import Literal, NamedTuple
 
@@ -31,7 +30,7 @@ from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, MissingCapability
 from deepgen.explicit.rbm import RBM
-from deepgen.explicit.units import Bernoulli, Units
+from deepgen.objectives.products import Products
 from deepgen.typing import Update
 
 GAP_ROWS = 10  # rows of the batch and of the chains behind the metric; all of them would cost as much as the sampling
@@ -140,170 +139,104 @@ class ContrastiveDivergence:
         return _optimizer(_as_rbm(model))
 
 
-class Products:
-    """The products and draws of one step, dense, in buffers that carry nothing from one step to the next.
-
-    Rows of ``visible`` and ``hidden``: the batch, then the chains, then two rows for the offsets.
-    """
-
-    def __init__(self, model: RBM) -> None:
-        self.model = model
-        self.visible = model.weight.new_empty(0, model.visible.width)
-        self.hidden = model.weight.new_empty(0, model.hidden.width)
-
-    def load(self, batch: Tensor, chains: int) -> None:
-        """Copy the batch in (from any dtype) and make room for the chains."""
-        rows = len(batch) + chains + 2
-        if len(self.visible) < rows or self.visible.dtype != self.model.weight.dtype:
-            self.visible = self.model.weight.new_empty(rows, self.model.visible.width)
-            self.hidden = self.model.weight.new_empty(rows, self.model.hidden.width)
-        self.visible[: len(batch)].copy_(batch)
-
-    def down(self, hidden: Tensor, rows: slice, generator: torch.Generator) -> None:
-        """Draw the visible layers of ``rows`` given hidden layers ``hidden``."""
-        field = torch.addmm(self.model.visible_bias, hidden, self.model.weight.t(), out=self.visible[rows])
-        if isinstance(self.model.visible, Bernoulli):
-            field.sigmoid_().gt_(torch.empty_like(field).uniform_(generator=generator))
-        else:
-            field.copy_(self.model.visible.sample(field, generator=generator))
-
-    def up(self, rows: slice) -> Tensor:
-        """The hidden fields of ``rows``, in place."""
-        return torch.addmm(self.model.hidden_bias, self.visible[rows], self.model.weight, out=self.hidden[rows])
-
-    def outer(self, rows: int, out: Tensor) -> Tensor:
-        """Sum over the first ``rows`` rows of visible times hidden: ``[visible, hidden]``."""
-        return torch.mm(self.visible[:rows].t(), self.hidden[:rows], out=out)
-
-    def respond(self, rows: slice) -> None:
-        """Turn the hidden fields of ``rows`` into means, in place."""
-        _mean_(self.model.hidden, self.hidden[rows])
-
-    def draw(self, rows: slice, generator: torch.Generator) -> Tensor:
-        """Turn the hidden fields of ``rows`` into means, in place, and return new draws."""
-        field = self.hidden[rows]
-        if isinstance(self.model.hidden, Bernoulli):
-            noise = torch.empty_like(field).uniform_(generator=generator)
-            return torch.lt(noise, field.sigmoid_(), out=noise)
-        drawn = self.model.hidden.sample(field, generator=generator)
-        _mean_(self.model.hidden, field)
-        return drawn
-
-
 Options = PersistentCD | ContrastiveDivergence
 
 
 def _update(model: RBM, optimizer: torch.optim.Optimizer, options: Options) -> Update:
-    trained = [model.weight, model.visible_bias, model.hidden_bias, *_unit_parameters(model)]
+    own = _unit_parameters(model)
+    trained = [model.weight, model.visible_bias, model.hidden_bias, *own]
     gradients = [torch.zeros_like(p) for p in trained]
-    for_state = _products(model, options.binary)
+    stepped = {id(p) for group in optimizer.param_groups for p in group["params"]}
+    plain = type(optimizer) is torch.optim.SGD and all(id(p) in stepped and p.requires_grad for p in trained)
+    workspaces: dict[tuple[int, int], Products] = {}
 
     @torch.no_grad()
     def update(
         state: ContrastiveState, batch: Tensor, *, generator: torch.Generator
     ) -> tuple[ContrastiveState, dict[str, Tensor]]:
-        count = len(batch)
-        if isinstance(options, PersistentCD):
-            chains = len(state.chains)
-        else:
-            chains = count
-        data, free = slice(0, count), slice(count, count + chains)
-        products = for_state(state)
-        products.load(batch, chains)
-        for gradient in gradients[3:]:
-            gradient.zero_()
+        sizes = len(batch), len(state.chains) if isinstance(options, PersistentCD) else len(batch)
+        if sizes not in workspaces:
+            if len(workspaces) > 3:  # room for the usual sizes and the ragged last batch, not for every size
+                workspaces.clear()
+            workspaces[sizes] = Products(model, *sizes)
+        products = workspaces[sizes]
+        products.load(batch)
 
         # Sampling: hidden -> visible -> hidden, k times. Persistent chains go up the last time together with the data.
         if isinstance(options, PersistentCD):
-            hidden = _run(products, state.chains, options.k, free, generator)
-            products.up(slice(0, count + chains))
-            gap = _free_energy(products, data, gradients[3:], 1) - _free_energy(products, free, gradients[3:], -1)
-            products.respond(data)
-            hidden = products.draw(free, generator)
+            _run(products, state.chains, options.k, generator)
+            products.up(products.both)
+            fields = None
         else:
-            products.up(data)
-            gap = _free_energy(products, data, gradients[3:], 1)
-            _run(products, products.draw(data, generator), options.k, free, generator)
-            products.up(free)
-            gap -= _free_energy(products, free, gradients[3:], -1)
-            products.respond(free)
-            hidden = state.chains
+            products.up(products.data)
+            fields = products.data.hidden.clone() if own else None
+            _run(products, products.draw(products.data, generator), options.k, generator)
+            products.up(products.free)
+        if own:
+            _own_descent(products, fields, own, gradients[3:])
+        if isinstance(options, PersistentCD):
+            products.respond(products.data)
+            chains = products.draw(products.free, generator)
+        else:
+            products.respond(products.free)
+            chains = state.chains
 
-        means = _descent(products, state, count, chains, options.centred, gradients)
-        if options.weight_decay:
-            gradients[0].add_(model.weight, alpha=options.weight_decay)
-        visible_mean = torch.lerp(state.visible_mean, means[0], options.sliding)
-        hidden_mean = torch.lerp(state.hidden_mean, means[1], options.sliding)
+        means = products.means(state.visible_mean, state.hidden_mean, options.sliding)
+        rows = products.descent(state.visible_mean, state.hidden_mean, options.centred, gradients[1:3])
         if options.sparsity is not None:
             target, cost = options.sparsity
-            gradients[2].add_(hidden_mean - target, alpha=cost)
+            gradients[2].add_(means[1] - target, alpha=cost)
+        rate = _plain_rate(optimizer) if plain else None
+        if rate is None:
+            products.outer(rows, gradients[0])
+            if options.weight_decay:
+                gradients[0].add_(model.weight, alpha=options.weight_decay)
+        else:
+            products.outer(rows, model.weight.data, -rate, 1 - rate * options.weight_decay)
+            for parameter, gradient in zip(trained[1:], gradients[1:], strict=True):
+                parameter.add_(gradient, alpha=-rate)
         for parameter, gradient in zip(trained, gradients, strict=True):
-            parameter.grad = gradient if parameter.requires_grad else None
-        optimizer.step()
-        return ContrastiveState(hidden, visible_mean, hidden_mean), {"free_energy_gap": gap}
+            parameter.grad = gradient if rate is None else None
+        optimizer.step()  # finds no gradients when the step is taken; schedulers still count it
+        return ContrastiveState(chains, *means), {"moment_gap": torch.linalg.vector_norm(products.dh)}
 
     return update
 
 
-def _run(products: Products, hidden: Tensor, k: int, rows: slice, generator: torch.Generator) -> None:
-    """Leave in ``rows`` the visible layers reached from ``hidden`` after k ways down and k - 1 ways up."""
+def _plain_rate(optimizer: torch.optim.Optimizer) -> float | None:
+    """The rate of plain SGD, or None if anything else stands between a gradient and its step.
+
+    Plain SGD is added to the weights by the outer product itself, which spares writing and reading the gradient.
+    """
+    group = optimizer.param_groups[0]
+    if group["momentum"] or group["weight_decay"] or group["maximize"] or not isinstance(group["lr"], float):
+        return None
+    if len(optimizer.param_groups) > 1 or optimizer._optimizer_step_pre_hooks:
+        return None
+    return group["lr"]
+
+
+def _run(products: Products, hidden: Tensor, k: int, generator: torch.Generator) -> None:
+    """Leave the visible layers reached from ``hidden`` after k ways down and k - 1 ways up."""
     for step in range(k):
         if step:
-            products.up(rows)
-            hidden = products.draw(rows, generator)
-        products.down(hidden, rows, generator)
+            products.up(products.free)
+            hidden = products.draw(products.free, generator)
+        products.down(hidden, generator)
 
 
-def _free_energy(products: Products, rows: slice, gradients: list[Tensor], sign: int) -> Tensor:
-    """Mean free energy of the first few of ``rows``, from the hidden fields already there.
+def _own_descent(products: Products, fields: Tensor | None, own: list[nn.Parameter], out: list[Tensor]) -> None:
+    """Write minus the gradients of the unit layers' own parameters: those of u(v) - A(field), data minus chains."""
+    model, (data, free) = products.model, (products.data, products.free)
 
-    Where a layer has parameters of its own, add to ``gradients`` the derivative of ``sign`` times the mean over all rows.
-    """
-    model, visible, field = products.model, products.visible[rows], products.hidden[rows]
-    if gradients:
-        with torch.enable_grad():
-            own = (model.visible.energy(visible) - model.hidden.cumulant(field)).mean()
-            for total, part in zip(gradients, torch.autograd.grad(own, _unit_parameters(model)), strict=True):
-                total.add_(part, alpha=sign)
-    visible, field = visible[:GAP_ROWS], field[:GAP_ROWS]
-    return (model.visible.energy(visible) - visible @ model.visible_bias - model.hidden.cumulant(field)).mean()
+    def free_energy(visible: Tensor, field: Tensor) -> Tensor:
+        return (model.visible.energy(visible) - model.hidden.cumulant(field)).mean()
 
-
-def _descent(
-    products: Products, state: ContrastiveState, count: int, chains: int, centred: bool, gradients: list[Tensor]
-) -> tuple[Tensor, Tensor]:
-    """Write minus the gradients of W, a and b; return the means of the data and of their hidden responses."""
-    visible, hidden, rows = products.visible, products.hidden, count + chains
-    hidden[:count].mul_(-1 / count)
-    hidden[count:rows].mul_(1 / chains)
-    visible_mean, hidden_mean = visible[:count].mean(0), -hidden[:count].sum(0)
-    dv = visible_mean - visible[count:rows].mean(0)
-    dh = hidden_mean - hidden[count:rows].sum(0)
-    weight, visible_bias, hidden_bias = gradients[:3]
-    if not centred:
-        products.outer(rows, weight)
-        torch.neg(dv, out=visible_bias)
-        torch.neg(dh, out=hidden_bias)
-        return visible_mean, hidden_mean
-    mu, offset = state.visible_mean, state.hidden_mean
-    visible[rows], hidden[rows] = mu, dh
-    visible[rows + 1], hidden[rows + 1] = dv, offset
-    products.outer(rows + 2, weight)
-    torch.addmv(dv, weight, offset, beta=-1, alpha=-1, out=visible_bias)
-    torch.addmv(dh, weight.t(), mu, beta=-1, alpha=-1, out=hidden_bias)
-    return visible_mean, hidden_mean
-
-
-def _products(model: RBM, binary: bool | str) -> Callable[[ContrastiveState], Products]:
-    dense = Products(model)
-    return lambda state: dense
-
-
-def _mean_(units: Units, field: Tensor) -> None:
-    if isinstance(units, Bernoulli):
-        field.sigmoid_()
-    else:
-        field.copy_(units.mean(field))
+    with torch.enable_grad():
+        loss = free_energy(data.visible, data.hidden if fields is None else fields)
+        loss = loss - free_energy(free.visible, free.hidden)
+        for buffer, gradient in zip(out, torch.autograd.grad(loss, own), strict=True):
+            buffer.copy_(gradient)
 
 
 def _start(model: RBM, x: Tensor, chains: int, generator: torch.Generator) -> ContrastiveState:
