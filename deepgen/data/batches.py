@@ -101,20 +101,30 @@ def stream(seed: int, epoch: int, batch: int = -1, device: torch.device | str = 
 
 def _cut(rows: int, batch_size: int, seed: int, epoch: int, start: int) -> Iterator[tuple[int, Tensor]]:
     """Yield (batch number, row numbers)."""
-    if rows == 0:
-        raise ShapeError("data must have at least one row, got none")
-    order = torch.randperm(rows, generator=stream(seed, epoch))
+    order = _order(rows, seed, epoch)
     for number in range(start, -(-rows // batch_size)):
         yield number, order[number * batch_size : (number + 1) * batch_size]
+
+
+def _order(rows: int, seed: int, epoch: int) -> Tensor:
+    if rows == 0:
+        raise ShapeError("data must have at least one row, got none")
+    return torch.randperm(rows, generator=stream(seed, epoch))
 
 
 def _of_tensors(
     tensors: tuple[Tensor, ...], batch_size: int, seed: int, epoch: int, start: int
 ) -> Iterator[tuple[Tensor, ...]]:
-    if any(x.ndim == 0 for x in tensors):
-        raise ShapeError("data must be [rows, *event], got a single number")
-    for _, index in _cut(len(tensors[0]), batch_size, seed, epoch, start):
-        yield tuple(x.index_select(0, index.to(x.device)) for x in tensors)
+    """Gather about a megabyte of rows at a time, as small gathers cost more in calls than in memory."""
+    if any(x.ndim == 0 or len(x) != len(tensors[0]) for x in tensors):
+        raise ShapeError(f"data must be [rows, *event] with equal rows, got {[list(x.shape) for x in tensors]}")
+    row = sum(x[:1].numel() * x.element_size() for x in tensors)
+    many = max(1, 2**20 // max(1, row * batch_size)) * batch_size
+    rows, order = len(tensors[0]), _order(len(tensors[0]), seed, epoch)
+    for first in range(start * batch_size, rows, many):
+        index = order[first : first + many]
+        gathered = [x.index_select(0, index.to(x.device)).split(batch_size) for x in tensors]
+        yield from zip(*gathered, strict=True)
 
 
 def _of_redrawn(data: Redrawn, batch_size: int, seed: int, epoch: int, start: int) -> Iterator[Tensor]:

@@ -177,7 +177,7 @@ _ENTRIES: dict[str, Entry] = {
         published.jsb_chorales,
     ),
     "shakespeare": Entry(
-        "15684/871/872",
+        "15685/871/872",
         64,
         "codes (65)",
         True,

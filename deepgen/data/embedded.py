@@ -7,9 +7,7 @@ pixels from 0 to 16.
 from __future__ import annotations
 
 from deepgen.data.prepare import Raw
-from deepgen.data.splits import split_rows
-
-SPLIT_SEED = 0
+from deepgen.data.splits import SPLIT_SEED, split_rows
 
 
 def digits() -> Raw:
@@ -17,13 +15,14 @@ def digits() -> Raw:
     from sklearn.datasets import load_digits
 
     images, classes = load_digits(return_X_y=True)
-    parts = [part.numpy() for part in split_rows(len(images), (0.6, 0.2, 0.2), SPLIT_SEED)]
+    parts = [part.numpy() for part in split_rows(len(images), (0.6, 0.2, 0.2))]
     return Raw(
         splits=(images[parts[0]], images[parts[1]], images[parts[2]]),
         kind="grey",
         levels=17,
         image_shape=(8, 8),
         labels=[classes[part] for part in parts],
-        split=f"60/20/20 by permutation of seed {SPLIT_SEED}",
+        split="60/20/20 by a seeded permutation",
+        split_seed=SPLIT_SEED,
         binarise="threshold",
     )

@@ -19,7 +19,7 @@ from deepgen.data.idx import read_idx
 from deepgen.data.packed import Array, read_npy, read_npz
 from deepgen.data.prepare import Kind, Raw
 from deepgen.data.published import SPLITS, packed_splits
-from deepgen.data.splits import split_rows
+from deepgen.data.splits import SPLIT_SEED, split_rows
 from deepgen.data.text import characters
 from deepgen.data.text_table import read_table
 from deepgen.errors import ArgumentError, DataError
@@ -149,12 +149,13 @@ def _whole(path: Path, rows: _Rows, split: Fractions) -> Raw:
     if rows.labels is not None and rows.labels.shape != (len(x),):
         raise DataError(f"{path}: labels are {list(rows.labels.shape)}, expected [{len(x)}]")
     flat = x.reshape(len(x), -1)
-    parts = [part.numpy() for part in split_rows(len(x), split, 0)]
+    parts = [part.numpy() for part in split_rows(len(x), split)]
     labels = None if rows.labels is None else [rows.labels[part] for part in parts]
     return Raw(
         splits=(flat[parts[0]], flat[parts[1]], flat[parts[2]]),
         kind=_kind([flat]),
-        split=f"fractions {'/'.join(f'{f:g}' for f in split)} by permutation of seed 0",
+        split=f"fractions {'/'.join(f'{f:g}' for f in split)} by a seeded permutation",
+        split_seed=SPLIT_SEED,
         image_shape=_image(x),
         labels=labels,
         notes=rows.notes,

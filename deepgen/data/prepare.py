@@ -20,7 +20,6 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
-from deepgen.data.batches import as_tensor
 from deepgen.data.redrawn import Redrawn, redraw
 from deepgen.data.splits import Data, Splits, name_split
 from deepgen.errors import ArgumentError
@@ -41,6 +40,7 @@ class Raw:
         kind: ``binary`` {0, 1}; ``grey`` {0, ..., levels - 1}; ``unit`` [0, 1]; ``real``; ``codes``
             {0, ..., levels - 1} without an order (text).
         split: how the rows came to be split, in words.
+        split_seed: of the permutation, if one was drawn.
         levels: number of grey levels or codes.
         image_shape: (height, width) or None.
         labels, lengths: per split, see `Data`.
@@ -51,6 +51,7 @@ class Raw:
     splits: tuple[Array, Array, Array]
     kind: Kind
     split: str
+    split_seed: int | None = None
     levels: int = 256
     image_shape: tuple[int, int] | None = None
     labels: Sequence[Array | None] | None = None
@@ -77,6 +78,7 @@ def prepare(
         "name": name,
         "source": source,
         "split_rule": raw.split,
+        "split_seed": raw.split_seed,
         "binarisation": _binarisation(raw, bits, threshold, seed),
         "dequantisation": _dequantisation(raw, dequantise, seed),
         "features": int(raw.splits[0].shape[1]),
@@ -120,7 +122,7 @@ def _check(raw: Raw, binarise: Binarise | None, dequantise: Dequantise | None) -
 def _scaled(raw: Raw, x: Array) -> Tensor:
     if raw.kind == "codes":
         return torch.from_numpy(x.astype(np.int64))
-    values = as_tensor(x.astype(np.float32, copy=False))
+    values = torch.from_numpy(x.astype(np.float32, order="C"))
     return values.div_(raw.levels - 1) if raw.kind == "grey" else values
 
 

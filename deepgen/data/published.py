@@ -14,7 +14,7 @@ from deepgen.data.files import PathLike, find, folder_of
 from deepgen.data.idx import read_idx
 from deepgen.data.packed import Array, member, read_mat, read_npz, unpack
 from deepgen.data.prepare import Raw
-from deepgen.data.splits import split_rows
+from deepgen.data.splits import SPLIT_SEED, split_rows
 from deepgen.data.text import characters
 from deepgen.data.text_table import read_amat, read_table
 from deepgen.errors import DataError
@@ -98,7 +98,8 @@ def omniglot(root: PathLike | None, version: str = "gray") -> Raw:
         kind="grey" if version == "gray" else "binary",
         image_shape=(side, side),
         labels=[character[part] for part in parts],
-        split="evaluation set is test; valid is a tenth of the background set, permutation of seed 0",
+        split="evaluation set is test; valid is a tenth of the background set, by a seeded permutation",
+        split_seed=SPLIT_SEED,
         notes={"version": version},
     )
 
@@ -118,7 +119,8 @@ def omniglot_burda(root: PathLike | None) -> Raw:
         splits=(x[train], x[valid], test),
         kind="unit",
         image_shape=(28, 28),
-        split="published test; valid is 1345/24345 of the training rows, permutation of seed 0",
+        split="published test; valid is 1345/24345 of the training rows, by a seeded permutation",
+        split_seed=SPLIT_SEED,
     )
 
 
@@ -128,8 +130,8 @@ def frey_faces(root: PathLike | None) -> Raw:
     faces = member(read_mat(path), "ff", path, 2, "u").T
     if faces.shape[1] != 560:
         raise DataError(f"{path}: 'ff' has {faces.shape[1]} rows, expected 560 = 28 x 20 pixels")
-    first, second, third = (faces[part.numpy()] for part in split_rows(len(faces), (0.8, 0.1, 0.1), 0))
-    return Raw((first, second, third), "grey", "80/10/10 by permutation of seed 0", image_shape=(28, 20))
+    first, second, third = (faces[part.numpy()] for part in split_rows(len(faces), (0.8, 0.1, 0.1)))
+    return Raw((first, second, third), "grey", "80/10/10 by a seeded permutation", SPLIT_SEED, image_shape=(28, 20))
 
 
 def caltech_silhouettes(root: PathLike | None) -> Raw:
@@ -247,5 +249,5 @@ def _shape(x: Array) -> tuple[int, int]:
 
 
 def _seeded(rows: int, fraction: float) -> tuple[Array, Array]:
-    first, second, _ = split_rows(rows, (fraction, 1 - fraction, 0.0), 0)
+    first, second, _ = split_rows(rows, (fraction, 1 - fraction, 0.0))
     return first.numpy(), second.numpy()
