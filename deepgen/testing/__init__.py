@@ -1,0 +1,48 @@
+"""Oracles and contract checks: what deepgen tests itself with, for the models, kernels and estimators of others too.
+
+Nothing else in deepgen imports this package, nor does ``import deepgen``: write ``import deepgen.testing``. A check
+returns when the promise holds and raises `CheckFailed`, an AssertionError, when it does not. Statistical ones take a
+false-alarm rate ``alpha`` and fresh seeds; see `sequential`.
+
+    check_units, check_kernel, check_random, check_estimate, check_checkpoint, check_model
+"""
+
+from deepgen.testing.checkpoints import check_checkpoint, demand_same_state
+from deepgen.testing.estimates import Coverage, check_estimate
+from deepgen.testing.exact import Exact
+from deepgen.testing.failure import CheckFailed, demand
+from deepgen.testing.goodness import chi_square, ks, ks_same, same_cells, same_law, same_mean, symmetric
+from deepgen.testing.kernels import check_kernel
+from deepgen.testing.law import Law, integrate, layout
+from deepgen.testing.models import check_model
+from deepgen.testing.randomness import check_random, numbers
+from deepgen.testing.sequential import Evidence, sequential
+from deepgen.testing.units import check_units, field_law
+
+__all__ = [
+    "CheckFailed",
+    "Coverage",
+    "Evidence",
+    "Exact",
+    "Law",
+    "check_checkpoint",
+    "check_estimate",
+    "check_kernel",
+    "check_model",
+    "check_random",
+    "check_units",
+    "chi_square",
+    "demand",
+    "demand_same_state",
+    "field_law",
+    "integrate",
+    "ks",
+    "ks_same",
+    "layout",
+    "numbers",
+    "same_cells",
+    "same_law",
+    "same_mean",
+    "sequential",
+    "symmetric",
+]
