@@ -54,12 +54,15 @@ class Estimate:
             raise ArgumentError(f"stderr {self.stderr} does not fit a value that is {self.side}")
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Return the central interval ``value -/+ t * stderr`` of the given level (Student's t with n - 1 degrees).
+        """Return the central interval ``value -/+ t * stderr`` of the given level (Student's t).
+
+        The degrees of freedom are n - 1, or ess - 1 for weighted draws.
 
         It covers the quantity itself for ``exact`` and ``unbiased`` values, and for a bound whose bias is small beside
         its stderr; for a looser bound only the end on its own side is to be believed.
         """
-        reach = self.stderr * _t_quantile(level, self.n) if self.stderr > 0 else 0.0
+        draws = self.n if math.isnan(self.ess) else min(float(self.n), self.ess)
+        reach = self.stderr * _t_quantile(level, draws) if self.stderr > 0 else 0.0
         return self.value - reach, self.value + reach
 
     def __neg__(self) -> Estimate:
@@ -86,7 +89,8 @@ class Bracket:
 
     Attributes:
         below: an `Estimate` that lies below the quantity in expectation (or is exact).
-        above: one that lies above.
+        above: one that lies above; either may be ``undetermined`` where its inequality rests on a condition that its
+            ``method`` names, such as a chain that has mixed.
 
     >>> low, high = Estimate(9.9, 0.1, "below", "AIS", n=100), Estimate(10.1, 0.1, "above", "reverse AIS", n=100)
     >>> print(Bracket(low, high))
@@ -130,8 +134,8 @@ class Bracket:
 def bits_per_dim(estimate: Estimate, dimensions: int) -> Estimate:
     """Return ``-log p / (D log 2)``: a log-likelihood per example in nats as bits per dimension (lower is better).
 
-    The density must be that of the discrete data: for dequantised pixels rescaled from {0..255} to [0, 1] first subtract
-    ``D log 256`` from the log-likelihood.
+    The density must be that of the discrete data: for dequantised pixels rescaled from {0..255} to [0, 1] first
+    subtract ``D log 256`` from the log-likelihood.
 
     >>> nice = Estimate(1980.5, 0.0, "exact", "NICE", unit="nats/example")
     >>> print(bits_per_dim(nice + -784 * math.log(256), 784))
@@ -151,7 +155,7 @@ def bits_per_dim(estimate: Estimate, dimensions: int) -> Estimate:
     )
 
 
-def _t_quantile(level: float, n: int) -> float:
+def _t_quantile(level: float, n: float) -> float:
     """Quantile of Student's t (n - 1 degrees of freedom), by the Cornish-Fisher expansion around the normal one.
 
     Abramowitz & Stegun 26.7.5; within 0.3 % for n >= 8 at levels up to 0.99, which spares an import of scipy.
@@ -159,9 +163,9 @@ def _t_quantile(level: float, n: int) -> float:
     if not 0 < level < 1:
         raise ArgumentError(f"level must lie between 0 and 1, got {level}")
     z = math.sqrt(2.0) * _erfinv(level)
-    if n < 2:
+    if n <= 1:
         return z
-    nu = n - 1.0
+    nu = max(n - 1.0, 1.0)
     return (
         z
         + (z**3 + z) / (4 * nu)

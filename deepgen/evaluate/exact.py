@@ -57,9 +57,9 @@ def exact_log_partition(model: RBM, *, progress: bool = False) -> Estimate:
     >>> print(exact_log_partition(rbm))  # 787 log 2
     545.51 nats (exact; enumeration of 3 hidden units)
     """
-    precisions = _precision(model.visible), _precision(model.hidden)
-    if precisions[0] is not None and precisions[1] is not None:
-        return Estimate(_gaussian(model, *precisions), 0.0, "exact", "determinant of two Gaussian layers")
+    visible, hidden = _precision(model.visible), _precision(model.hidden)
+    if visible is not None and hidden is not None:
+        return Estimate(_gaussian(model, visible, hidden), 0.0, "exact", "determinant of two Gaussian layers")
     states, side = smaller_side(model)
     if states is None:
         raise MissingCapability(
@@ -68,8 +68,8 @@ def exact_log_partition(model: RBM, *, progress: bool = False) -> Estimate:
         )
     if states > 2**MAX_BITS:
         raise ArgumentError(
-            f"exact enumeration goes up to {MAX_BITS} bits, the smaller side has {math.log2(states):.0f}: it would take "
-            f'about {_duration(seconds(model))}; use method="ais" or method="bidirectional"'
+            f"exact enumeration goes up to {MAX_BITS} bits, the smaller side has {math.log2(states):.0f}: it would "
+            f'take about {_duration(seconds(model))}; use method="ais" or method="bidirectional"'
         )
     value = _enumerate(model, side, states, progress)
     return Estimate(value, 0.0, "exact", f"enumeration of {getattr(model, side).width} {side} units")
@@ -154,9 +154,9 @@ def _binary_blocks(
 
 
 def softplus_sums(low: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return a function of ``high`` ``[rows, units]`` giving ``sum_j log(1 + exp(high[r, j] + low[c, j]))`` ``[rows, c]``.
+    """Return a function of ``high`` that gives ``sum_j log(1 + exp(high[r, j] + low[c, j]))``: ``[rows, c]``.
 
-    ``low`` is ``[c, units]``, float64. The second argument is an upper bound of ``high`` per unit. Accurate to a few
+    ``low`` is ``[c, units]``, ``high`` ``[rows, units]``, both float64. The second argument is an upper bound of ``high`` per unit. Accurate to a few
     units in the last place of the sum, for fields of any size.
 
     >>> low, high = torch.zeros(1, 4, dtype=torch.float64), torch.full((1, 4), 800.0, dtype=torch.float64)
@@ -215,7 +215,9 @@ def binary_form(units: Units) -> tuple[Tensor, Tensor] | None:
     if isinstance(units, Product):
         forms = [binary_form(part) for part in units.parts]
         known = [form for form in forms if form is not None]
-        return (torch.cat([f[0] for f in known]), torch.cat([f[1] for f in known])) if len(known) == len(forms) else None
+        return (
+            (torch.cat([f[0] for f in known]), torch.cat([f[1] for f in known])) if len(known) == len(forms) else None
+        )
     return None
 
 

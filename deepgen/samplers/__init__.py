@@ -1,5 +1,6 @@
 """Markov kernels as pure functions, and the chains that repeat them."""
 
+from deepgen.samplers.annealing import KernelPath, Path, RBMPath, anneal, rbm_path
 from deepgen.samplers.gibbs import BlockGibbs
 from deepgen.samplers.kernel import EXACT, Exactness, Kernel, Trace, accept, advance, require_exact, sample_chain
 
@@ -8,9 +9,14 @@ __all__ = [
     "BlockGibbs",
     "Exactness",
     "Kernel",
+    "KernelPath",
+    "Path",
+    "RBMPath",
     "Trace",
     "accept",
     "advance",
+    "anneal",
+    "rbm_path",
     "require_exact",
     "sample_chain",
 ]

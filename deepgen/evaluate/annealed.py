@@ -1,0 +1,232 @@
+"""Annealed estimates of log Z and of log-likelihoods: AIS, reverse AIS, both together, RAISE.
+
+    AIS          log Z_0 + log mean w, chains going up from the base                      below log Z in expectation
+    reverse AIS  log Z_0 - log mean w, chains going down from exact draws of the model    above log Z in expectation
+    RAISE        log f(x) - log Z_0 + log mean w, chains going down from a data row x     below log p_ann(x)
+
+p_ann is the law of what the upward process generates; it tends to the model's own as temperatures are added. All three
+are `deepgen.samplers.annealing.anneal`, and each inequality is Jensen's.
+
+Reverse AIS is only a bound when its chains start at exact draws of the model. From a Markov chain it is one as far as
+the chain has mixed, and an estimate started at data can lie on either side: such values say ``undetermined``.
+Source: Neal 2001; Burda, Grosse & Salakhutdinov 2015; Grosse, Ghahramani & Adams 2015, "Sandwiching the marginal
+likelihood using bidirectional Monte Carlo".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from deepgen.errors import ArgumentError
+from deepgen.evaluate.estimate import Bracket, Estimate, Side
+from deepgen.evaluate.importance import log_mean_exp, row_log_mean_exp
+from deepgen.samplers.annealing import Path, anneal, check_betas, equal_length, spread
+
+GROUP = 1000  # chains that run together: bounds the memory, and see deepgen.samplers.binary_path
+_VARIANCE = 0.5  # of the log weights, aimed at by adaptive temperatures
+_FEWEST, _MOST = 200, 50_000
+
+Temperatures = int | Tensor | str
+
+
+class Schedule(NamedTuple):
+    """betas: temperatures from 0 up to 1, float64; kind: how they were placed, in words."""
+
+    betas: Tensor
+    kind: str
+
+
+def schedule(path: Path, temperatures: Temperatures, *, generator: torch.Generator, chains: int = 100) -> Schedule:
+    """Turn what callers pass as ``temperatures=`` into numbers.
+
+    An int is that many, equally spaced. ``"adaptive"`` runs two short pilots of ``chains`` chains, places the
+    temperatures at equal thermodynamic length, and takes so many that the log weights would have a variance of 0.5 if
+    the chains mixed at once (at least 200, at most 50,000).
+
+    >>> import deepgen as dg
+    >>> path = dg.samplers.rbm_path(dg.RBM(visible=6, hidden=4, generator=0))
+    >>> schedule(path, 3, generator=dg.random.generator(0)).betas
+    tensor([0.0000, 0.5000, 1.0000], dtype=torch.float64)
+    """
+    if isinstance(temperatures, Tensor):
+        return Schedule(check_betas(temperatures), "given")
+    if isinstance(temperatures, int) and not isinstance(temperatures, bool):
+        if temperatures < 2:
+            raise ArgumentError(f"need at least 2 temperatures, got {temperatures}")
+        return Schedule(torch.linspace(0, 1, temperatures, dtype=torch.float64), "equally spaced")
+    if temperatures != "adaptive":
+        raise ArgumentError(f'temperatures must be a number, a tensor from 0 to 1, or "adaptive", got {temperatures!r}')
+    betas = torch.linspace(0, 1, _FEWEST, dtype=torch.float64)
+    betas = equal_length(betas, spread(path, betas, chains, generator=generator), _FEWEST)
+    spreads = spread(path, betas, chains, generator=generator)
+    count = int(min(max(float(spreads.sum()) ** 2 / _VARIANCE, _FEWEST), _MOST))
+    return Schedule(equal_length(betas, spreads, count), "adaptive, equal thermodynamic length")
+
+
+class Run(NamedTuple):
+    """estimate: of log Z; position: the chains at the end ``[chains, *event]``; log_weights ``[chains]``, float64."""
+
+    estimate: Estimate
+    position: Tensor
+    log_weights: Tensor
+
+
+def ais(path: Path, plan: Schedule, *, chains: int, generator: torch.Generator, progress: bool = False) -> Run:
+    """Annealed importance sampling of log Z, from below, with the chains' ends and weights.
+
+    >>> import deepgen as dg
+    >>> g = dg.random.generator(0)
+    >>> path = dg.samplers.rbm_path(dg.RBM(visible=6, hidden=4, generator=0))
+    >>> ais(path, schedule(path, 20, generator=g), chains=10, generator=g).estimate.side
+    'below'
+    """
+    start = path.start(chains, generator=generator)
+    position, log_weights = _run(path, start, plan.betas, "AIS", generator, progress)
+    mean = log_mean_exp(log_weights, remedy=_remedy(plan))
+    settings = {"temperatures": len(plan.betas), "schedule": plan.kind, "chains": chains}
+    estimate = Estimate(path.log_base + mean.value, mean.stderr, "below", "AIS", mean.n, mean.ess, settings=settings)
+    return Run(estimate, position, log_weights)
+
+
+def ais_to_tolerance(
+    path: Path, plan: Schedule, tolerance: float, *, chains: int, generator: torch.Generator, progress: bool = False
+) -> tuple[Schedule, Run]:
+    """Double the temperatures of ``plan`` until the stderr of AIS is at most ``tolerance``, or 50,000 are reached."""
+    if not tolerance > 0:
+        raise ArgumentError(f"tolerance must be positive, got {tolerance}")
+    while True:
+        run = ais(path, plan, chains=chains, generator=generator, progress=progress)
+        if run.estimate.stderr <= tolerance or 2 * len(plan.betas) > _MOST:
+            settings = {**run.estimate.settings, "tolerance": tolerance, "reached": run.estimate.stderr <= tolerance}
+            return plan, run._replace(estimate=replace(run.estimate, settings=settings))
+        middles = (plan.betas[1:] + plan.betas[:-1]) / 2
+        plan = plan._replace(betas=torch.cat([plan.betas, middles]).sort().values)
+
+
+def reverse_ais(
+    path: Path,
+    plan: Schedule,
+    samples: Tensor,
+    *,
+    exact: bool,
+    origin: str,
+    generator: torch.Generator,
+    progress: bool = False,
+) -> Estimate:
+    """Reverse AIS of log Z from draws of the model ``[chains, *event]``.
+
+    Args:
+        path, plan: as for `ais`.
+        samples: one start per chain.
+        exact: whether the samples are independent exact draws of the model, so that the value lies above log Z.
+        origin: where they came from, for ``settings``.
+        generator: source of randomness.
+        progress: show a bar with the time left.
+    """
+    _, log_weights = _run(path, samples, plan.betas.flip(0), "reverse AIS", generator, progress)
+    mean = log_mean_exp(log_weights, remedy=_remedy(plan))
+    settings = {"temperatures": len(plan.betas), "schedule": plan.kind, "chains": len(samples), "samples": origin}
+    method = "reverse AIS" if exact else "reverse AIS from a chain (above if it has mixed)"
+    side: Side = "above" if exact else "undetermined"
+    return Estimate(path.log_base - mean.value, mean.stderr, side, method, mean.n, mean.ess, settings=settings)
+
+
+def model_samples(
+    path: Path, run: Run, steps: int, *, generator: torch.Generator, progress: bool = False
+) -> tuple[Tensor, str]:
+    """Draws near the model's own: the ends of AIS chains, resampled by weight, then moved ``steps`` times.
+
+    Resampling makes them draws of the model in the limit of many chains; the moves make copies forget each other.
+    """
+    weights = run.log_weights.softmax(0)
+    offsets = torch.rand((), generator=generator, device=weights.device, dtype=torch.float64)
+    points = (torch.arange(len(weights), device=weights.device) + offsets) / len(weights)
+    index = torch.searchsorted(weights.cumsum(0), points).clamp_max(len(weights) - 1)
+    still = torch.ones(steps + 1, dtype=torch.float64)
+    moved, _ = _run(path, run.position[index], still, "sampling", generator, progress)
+    return moved, f"AIS chains resampled by weight, then {steps} Gibbs steps"
+
+
+def bidirectional(
+    path: Path, plan: Schedule, run: Run, samples: Tensor | None, *, generator: torch.Generator, progress: bool = False
+) -> Bracket:
+    """Bracket log Z between a finished AIS run and reverse AIS from ``samples``, or from `model_samples` without."""
+    exact, origin = samples is not None, "handed in, taken as exact draws of the model"
+    if samples is None:
+        samples, origin = model_samples(path, run, len(plan.betas), generator=generator, progress=progress)
+    upper = reverse_ais(path, plan, samples, exact=exact, origin=origin, generator=generator, progress=progress)
+    return Bracket(run.estimate, upper)
+
+
+def raise_bound(
+    path: Path,
+    plan: Schedule,
+    x: Tensor,
+    log_density: Tensor,
+    *,
+    chains: int = 5,
+    generator: torch.Generator,
+    progress: bool = False,
+) -> tuple[Tensor, Estimate]:
+    """RAISE: per row a lower bound of log p_ann(x), and their mean with its Monte-Carlo error.
+
+    Args:
+        path, plan: as for `ais`.
+        x: rows ``[rows, *event]``.
+        log_density: log f_1 of those rows ``[rows]``.
+        chains: runs per row, at least 2; more of them tighten the bound.
+        generator: source of randomness.
+        progress: show a bar with the time left.
+    """
+    betas = torch.cat([plan.betas[-1:], plan.betas.flip(0)])  # first a move at beta = 1: the last of the upward process
+    _, log_weights = _run(path, x.repeat_interleave(chains, 0), betas, "RAISE", generator, progress)
+    bounds, variances = row_log_mean_exp(log_weights.view(len(x), chains))
+    bounds = bounds + log_density.to(bounds) - path.log_base
+    settings = {"temperatures": len(plan.betas), "schedule": plan.kind, "chains per row": chains}
+    estimate = Estimate(
+        float(bounds.mean()),
+        math.sqrt(float(variances.sum())) / len(x),
+        "below",
+        "RAISE (log-likelihood of the annealed model)",
+        n=len(x) * chains,
+        unit="nats/example",
+        settings=settings,
+    )
+    return bounds, estimate
+
+
+@torch.no_grad()
+def _run(
+    path: Path, start: Tensor, betas: Tensor, name: str, generator: torch.Generator, progress: bool
+) -> tuple[Tensor, Tensor]:
+    """`anneal` in groups of chains: (positions, log weights)."""
+    groups = start.split(GROUP)
+    ends, weights = [], []
+    with _bar(progress, name, len(groups) * (len(betas) - 1)) as tick:
+        for group in groups:
+            state, log_weights = anneal(path, path.init(group), betas, generator=generator, tick=tick)
+            ends.append(state.position.clone())
+            weights.append(log_weights)
+    return torch.cat(ends), torch.cat(weights)
+
+
+@contextmanager
+def _bar(progress: bool, name: str, total: int) -> Iterator[Callable[[], Any] | None]:
+    if not progress:
+        yield None
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=total, desc=name, unit="temperature") as bar:
+        yield bar.update
+
+
+def _remedy(plan: Schedule) -> str:
+    return f"use more temperatures (now {len(plan.betas)}), or a base closer to the model (rows of its data as base=)"

@@ -1,0 +1,261 @@
+"""Log partition functions and log-likelihoods by whatever method fits the model, each with its error and its side.
+
+    log p(x) = log f(x) - log Z
+
+A normalised model (`LogProb`) needs only its mean. A machine with at most 25 bits on its smaller side is summed
+exactly; for a larger one log Z lies between AIS (below) and reverse AIS (above), so the log-likelihood lies between the reverse
+of the two. An AIS log-likelihood alone is optimistic: it sits above.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from deepgen.errors import ArgumentError, MissingCapability, ShapeError, SupportError, unknown_name
+from deepgen.evaluate import annealed
+from deepgen.evaluate.annealed import Temperatures
+from deepgen.evaluate.estimate import Bracket, Estimate
+from deepgen.evaluate.exact import MAX_BITS, closed_form, exact_log_partition, seconds, smaller_side
+from deepgen.evaluate.pseudo import pseudo_likelihood
+from deepgen.explicit.rbm import RBM
+from deepgen.random import resolve
+from deepgen.samplers.annealing import Path, rbm_path
+from deepgen.typing import LogProb
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_PATIENCE = 30.0  # seconds that "auto" spends on enumeration before it prefers annealing
+_PARTITION = ("auto", "exact", "ais", "reverse", "bidirectional")
+_LIKELIHOOD = (*_PARTITION, "raise", "pseudo")
+
+
+def log_partition(
+    model: RBM,
+    method: str = "auto",
+    *,
+    base: Tensor | None = None,
+    samples: Tensor | None = None,
+    chains: int = 100,
+    temperatures: Temperatures = "adaptive",
+    tolerance: float | None = None,
+    generator: torch.Generator | int | None = None,
+    progress: bool = False,
+) -> Estimate | Bracket:
+    """log Z of a Boltzmann machine with two layers, in nats.
+
+    Args:
+        model: the machine.
+        method: ``exact`` (smaller discrete side up to 25 bits, or two Gaussian layers), ``ais`` (below), ``reverse``
+            (above, from exact draws), ``bidirectional`` (a `Bracket` of both), ``auto`` (exact where that takes less
+            than about half a minute, otherwise bidirectional).
+        base: rows of data whose base rates start the path; without them those of a short run of the model's own chain.
+        samples: independent exact draws of the model to start reverse AIS from (one per chain). Without them AIS ends,
+            resampled by weight and moved on, stand in, and the reverse value is no longer a certain bound: its side
+            says ``undetermined``. Data are not draws of the model.
+        chains: how many anneal at the same time, at least 2.
+        temperatures: how many, or the values from 0 to 1, or ``"adaptive"`` (placed by a pilot run).
+        tolerance: for AIS with adaptive temperatures, add temperatures until the stderr is at most this.
+        generator: a generator, a seed, or None for fresh entropy.
+        progress: show bars with the time left.
+
+    >>> import deepgen as dg
+    >>> rbm = dg.RBM(visible=6, hidden=4, generator=0)
+    >>> print(log_partition(rbm))
+    6.9... nats (exact; enumeration of 4 hidden units)
+    """
+    if method not in _PARTITION:
+        raise unknown_name("method of log_partition", method, _PARTITION)
+    _require_machine(model)
+    if method == "auto":
+        method = "exact" if _enumerable(model) else "bidirectional"
+    if method == "exact":
+        return exact_log_partition(model, progress=progress)
+    path, plan, settings, stream = _prepare(model, base, chains, temperatures, generator)
+    run = None
+    if method != "reverse" or samples is None:
+        if tolerance is None:
+            run = annealed.ais(path, plan, chains=chains, generator=stream, progress=progress)
+        else:
+            plan, run = annealed.ais_to_tolerance(
+                path, plan, tolerance, chains=chains, generator=stream, progress=progress
+            )
+    if method == "ais":
+        assert run is not None
+        return _with_settings(run.estimate, settings)
+    if samples is not None:
+        model.check(samples)
+        samples = samples.to(model.weight)
+    if method == "reverse" and samples is not None:
+        upper = annealed.reverse_ais(
+            path,
+            plan,
+            samples,
+            exact=True,
+            origin="handed in, taken as exact draws of the model",
+            generator=stream,
+            progress=progress,
+        )
+        return _with_settings(upper, settings)
+    assert run is not None
+    bracket = annealed.bidirectional(path, plan, run, samples, generator=stream, progress=progress)
+    if method == "reverse":
+        return _with_settings(bracket.above, settings)
+    return Bracket(_with_settings(bracket.below, settings), _with_settings(bracket.above, settings))
+
+
+def log_likelihood(
+    model: nn.Module,
+    x: Tensor,
+    method: str = "auto",
+    *,
+    base: Tensor | None = None,
+    samples: Tensor | None = None,
+    chains: int | None = None,
+    temperatures: Temperatures = "adaptive",
+    tolerance: float | None = None,
+    generator: torch.Generator | int | None = None,
+    progress: bool = False,
+) -> Estimate | Bracket:
+    """Mean log-likelihood of rows of data, in nats/example.
+
+    Args:
+        model: anything with a normalised ``log_prob``, or a Boltzmann machine with two layers.
+        x: ``[rows, *event]``.
+        method: as for `log_partition`; besides, ``raise`` (a lower bound per row, of the model that annealing
+            generates) and ``pseudo`` (the pseudo-likelihood, comparable only with itself). A normalised model takes only ``auto``
+            and ``exact``.
+        base: rows whose base rates start the path; ``x`` itself without.
+        samples, temperatures, tolerance, generator, progress: as for `log_partition`.
+        chains: how many anneal at the same time (100), for ``raise`` how many per row (5).
+
+    Returns:
+        An `Estimate`, or a `Bracket` from ``bidirectional``. ``stderr`` is the Monte-Carlo error on these rows,
+        ``stderr_data`` how far another set of rows would move the value; ``settings`` holds the data's provenance.
+
+    >>> import deepgen as dg
+    >>> rbm = dg.RBM(visible=6, hidden=4, generator=0)
+    >>> print(log_likelihood(rbm, torch.ones(10, 6)))
+    -4.1... nats/example (exact; enumeration of 4 hidden units)
+    """
+    if method not in _LIKELIHOOD:
+        raise unknown_name("method of log_likelihood", method, _LIKELIHOOD)
+    _check_rows(model, x)
+    if isinstance(model, LogProb):
+        if method not in ("auto", "exact"):
+            raise ArgumentError(f"{type(model).__name__} has an exact log_prob; use method='auto', not {method!r}")
+        return _exact_mean(model, x)
+    _require_machine(model)
+    assert isinstance(model, RBM)
+    about = {"data": _provenance(x), "rows": len(x)}
+    if method == "pseudo":
+        return _with_settings(pseudo_likelihood(model, x), about)
+    log_f = log_density(model, x)
+    base = x if base is None else base
+    if method == "raise":
+        runs = 5 if chains is None else chains
+        path, plan, settings, stream = _prepare(model, base, runs, temperatures, generator)
+        bounds, bound = annealed.raise_bound(
+            path, plan, x.to(model.weight), log_f, chains=runs, generator=stream, progress=progress
+        )
+        return _with_settings(replace(bound, stderr_data=_standard_error(bounds)), {**settings, **about})
+    log_z = log_partition(
+        model, method, base=base, samples=samples, chains=100 if chains is None else chains,
+        temperatures=temperatures, tolerance=tolerance, generator=generator, progress=progress,
+    )  # fmt: skip
+    mean, error = float(log_f.mean()), _standard_error(log_f)
+    if isinstance(log_z, Bracket):
+        low, high = (_likelihood(one, mean, error, about) for one in (log_z.above, log_z.below))
+        return Bracket(low, high)
+    return _likelihood(log_z, mean, error, about)
+
+
+@torch.no_grad()
+def log_density(model: RBM, x: Tensor) -> Tensor:
+    """log f(x), the log-likelihood up to log Z, in float64 whatever the model's precision: ``[rows]``.
+
+    >>> import deepgen as dg
+    >>> log_density(dg.RBM(visible=6, hidden=4, generator=0), torch.zeros(1, 6))  # 4 log 2
+    tensor([2.7726], dtype=torch.float64)
+    """
+    weight, a, b = (p.double() for p in (model.weight, model.visible_bias, model.hidden_bias))
+    rows = [part.to(weight) for part in x.split(max(1, 2**24 // sum(weight.shape)))]
+    return torch.cat([v @ a - model.visible.energy(v) + model.hidden.cumulant(v @ weight + b) for v in rows])
+
+
+def _likelihood(log_z: Estimate, mean: float, error: float, about: dict[str, Any]) -> Estimate:
+    turned = replace(-log_z + mean, unit="nats/example", stderr_data=error)
+    return _with_settings(turned, about)
+
+
+@torch.no_grad()
+def _exact_mean(model: LogProb, x: Tensor) -> Estimate:
+    rows = torch.cat([model.log_prob(part) for part in x.split(10_000)]).double()
+    settings = {"data": _provenance(x), "rows": len(x)}
+    return Estimate(
+        float(rows.mean()), 0.0, "exact", "mean log_prob", unit="nats/example", stderr_data=_standard_error(rows),
+        settings=settings,
+    )  # fmt: skip
+
+
+def _prepare(
+    model: RBM, base: Tensor | None, chains: int, temperatures: Temperatures, generator: torch.Generator | int | None
+) -> tuple[Path, annealed.Schedule, dict[str, Any], torch.Generator]:
+    if chains < 2:
+        raise ArgumentError(f"chains must be at least 2 for an error bar, got {chains}")
+    stream = resolve(generator, model.weight.device)
+    rows, source = base, "base rates of the rows handed in"
+    if rows is None:
+        rows, source = model.sample(100, steps=100, generator=stream), "base rates of 100 short chains of the model"
+    model.check(rows)
+    field = model.visible.base_field(rows.to(model.weight).mean(0), len(rows))
+    path = rbm_path(model, field)
+    plan = annealed.schedule(path, temperatures, generator=stream)
+    settings: dict[str, Any] = {"base": source}
+    if isinstance(generator, int):
+        settings["seed"] = generator
+    return path, plan, settings, stream
+
+
+def _enumerable(model: RBM) -> bool:
+    states, _ = smaller_side(model)
+    return closed_form(model) or (states is not None and states <= 2**MAX_BITS and seconds(model) <= _PATIENCE)
+
+
+def _require_machine(model: object) -> None:
+    if not isinstance(model, RBM):
+        raise MissingCapability(
+            f"{type(model).__name__} has neither a normalised log_prob nor two layers of units (an RBM): there is no "
+            "estimator of its likelihood here"
+        )
+
+
+def _check_rows(model: object, x: Tensor) -> None:
+    if not isinstance(x, Tensor):
+        raise ShapeError(f"x must be a tensor [rows, *event], got {type(x).__name__}; torch.as_tensor makes one")
+    if x.ndim < 2 or len(x) == 0:
+        raise ShapeError(f"x must be [rows, *event] with at least one row, got {list(x.shape)}")
+    check = getattr(model, "check", None)
+    if check is not None:
+        check(x)
+    elif not bool(torch.isfinite(x).all()):
+        raise SupportError("x holds NaN or infinite values; drop those rows or fill them in first")
+
+
+def _with_settings(estimate: Estimate, more: dict[str, Any]) -> Estimate:
+    return replace(estimate, settings={**estimate.settings, **more})
+
+
+def _standard_error(rows: Tensor) -> float:
+    return float(rows.std()) / math.sqrt(len(rows)) if len(rows) > 1 else math.nan
+
+
+def _provenance(x: Tensor) -> dict[str, Any]:
+    from deepgen.data import provenance
+
+    return dict(provenance(x))

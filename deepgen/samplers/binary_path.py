@@ -1,0 +1,148 @@
+"""The annealing path of a machine with two Bernoulli layers, at little more than the cost of its two matrix products.
+
+Same mathematics as `deepgen.samplers.annealing.RBMPath`, arranged to touch every number as few times as possible. With
+y = t (b + v.W) the hidden field at the new temperature t, p = sigmoid(y) is needed to draw h, and gives the weight:
+
+    log f_t - log f_s = (t - s)(a - a0).v - sum_j log(1 + p_j expm1(-c y_j)),        c = (t - s) / t,
+
+an identity, not an expansion; the product over units is taken before the logarithm, in runs that cannot overflow. expm1
+is its Taylor polynomial, with as many terms as it takes to be right to 1e-7 for the largest field any v can cause.
+
+A unit is on where r + q < 256 p, r being 8 random bits of its own and q, uniform in [0, 1], a tail shared by the chains
+and drawn anew for each unit and step. Within a chain all uniforms are independent, so every chain has exactly the law
+it should; two chains' draws of one unit have a correlation of about 1e-5, which moves the error of a mean over 1,000
+chains by half a percent, and chains run in groups of at most that many. It costs a fifth of what ``torch.rand`` does.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from deepgen.explicit.rbm import RBM
+
+_LARGEST_STEP = 0.25  # of a field between two temperatures, for the polynomial
+_LOG_LARGEST = 60.0  # e^60 and e^-60 are far from float32's ends
+_PRECISION = 1e-7
+
+
+class BinaryState(NamedTuple):
+    """position: the visible layer ``[chains, visible]``; the others are buffers, overwritten by each step.
+
+    ``visible`` and ``hidden`` are the layers with a column of ones, which carries the biases through the products.
+    ``words`` are the random bits, ``bits`` the same as numbers; ``r``, ``q`` are views of bits and tails for each layer.
+    """
+
+    position: Tensor
+    visible: Tensor
+    hidden: Tensor
+    hidden_units: Tensor
+    field: Tensor
+    probability: Tensor
+    work: Tensor
+    back: Tensor
+    words: Tensor
+    bits: Tensor
+    tails: Tensor
+    r: tuple[Tensor, Tensor]
+    q: tuple[Tensor, Tensor]
+
+
+class BinaryPath:
+    """`Path` of a Bernoulli-Bernoulli machine; ``base`` ``[visible]`` is the field of the units at beta = 0."""
+
+    def __init__(self, model: RBM, base: Tensor) -> None:
+        weight, a, b = (p.detach() for p in (model.weight, model.visible_bias, model.hidden_bias))
+        self._up = torch.cat([weight, b.unsqueeze(0)])
+        self._down = torch.cat([weight.t(), a.unsqueeze(0)])
+        self._shift = self._down[-1]  # the row of the visible field's constant part, which moves with the temperature
+        self._a, self._base = a.clone(), base.detach().to(weight)
+        self._tilt = self._a - self._base
+        self.log_base = float(F.softplus(self._base.double()).sum() + len(b) * math.log(2.0))
+        reach = torch.maximum(b + weight.clamp_min(0).sum(0), -b - weight.clamp_max(0).sum(0))  # of |b + v.W|
+        self._reach, self._total = float(reach.max()), float(reach.sum())
+        self._one = weight.new_ones(())
+
+    @staticmethod
+    def fits(model: RBM) -> bool:
+        """Whether both layers are plain Bernoulli layers in float32."""
+        from deepgen.explicit.units import Bernoulli
+
+        both = isinstance(model.visible, Bernoulli) and isinstance(model.hidden, Bernoulli)
+        return both and model.weight.dtype == torch.float32
+
+    def start(self, n: int, *, generator: torch.Generator) -> Tensor:
+        u = self._base.new_empty(n, len(self._base)).uniform_(generator=generator)
+        return (u < self._base.sigmoid()).to(u)
+
+    def init(self, position: Tensor) -> BinaryState:
+        chains, nv, nh = len(position), len(self._base), self._up.shape[1]
+        visible, hidden = (self._base.new_ones(chains, -(-(width + 1) // 16) * 16) for width in (nv, nh))
+        visible[:, :nv] = position
+        field, probability, work = (self._base.new_empty(chains, nh) for _ in range(3))
+        words = torch.empty(-(-chains * (nv + nh) // 8), dtype=torch.int64, device=position.device)
+        bits, tails = self._base.new_empty(8 * len(words)), self._base.new_empty(nh + nv)
+        r = bits[: field.numel()].view_as(field), bits[field.numel() :][: chains * nv].view(chains, nv)
+        return BinaryState(
+            position=visible[:, :nv],
+            visible=visible[:, : nv + 1],
+            hidden=hidden[:, : nh + 1],
+            hidden_units=hidden[:, :nh],
+            field=field,
+            probability=probability,
+            work=work,
+            back=self._base.new_empty(chains, nv),
+            words=words,
+            bits=bits,
+            tails=tails,
+            r=r,
+            q=(tails[:nh], tails[nh:]),
+        )
+
+    @torch.no_grad()
+    def step(
+        self, state: BinaryState, old: float, new: float, *, generator: torch.Generator
+    ) -> tuple[BinaryState, Tensor]:
+        v, y, p, back = state.position, state.field, state.probability, state.back
+        torch.addmm(y, state.visible, self._up, beta=0, alpha=new, out=y)
+        torch.sigmoid(y, out=p)
+        if new > 0 and abs(new - old) * self._reach <= _LARGEST_STEP:
+            log_ratio = self._log_ratio(y, p, state.work, old, new)
+        else:
+            field = torch.mm(state.visible, self._up).double()
+            log_ratio = (F.softplus(new * field) - F.softplus(old * field)).sum(1)
+        log_ratio.add_(torch.mv(v, self._tilt), alpha=new - old)
+
+        state.bits.copy_(state.words.random_(-(2**63), None, generator=generator).view(torch.uint8))
+        state.tails.uniform_(-1.0, 0.0, generator=generator)
+        torch.add(state.q[0], p, alpha=256, out=y)
+        torch.lt(state.r[0], y, out=state.hidden_units)
+        if new > 0:
+            torch.add(self._a, self._base, alpha=(1 - new) / new, out=self._shift)
+            torch.addmm(back, state.hidden, self._down, beta=0, alpha=new, out=back)
+        else:
+            back.copy_(self._base)
+        torch.sigmoid(back, out=back)
+        torch.add(state.q[1], back, alpha=256, out=back)
+        torch.lt(state.r[1], back, out=v)
+        return state, log_ratio
+
+    def _log_ratio(self, y: Tensor, p: Tensor, work: Tensor, old: float, new: float) -> Tensor:
+        """-sum_j log(1 + p_j expm1(-c y_j)), ``[chains]`` float64."""
+        c, largest = (new - old) / new, abs(new - old) * self._reach
+        terms = 2
+        while largest**terms / math.factorial(terms + 1) > _PRECISION:
+            terms += 1
+        torch.add(self._one, y, alpha=-c / terms, out=work)  # Horner: expm1(x) = x (1 + x/2 (1 + x/3 (...)))
+        for k in range(terms - 1, 1, -1):
+            torch.addcmul(self._one, y, work, value=-c / k, out=work)
+        torch.addcmul(self._one, p, work.mul_(y), value=-c, out=work)
+        runs = max(1, math.ceil(abs(new - old) * self._total / _LOG_LARGEST))
+        if runs == 1:
+            return work.prod(1).double().log_().neg_()
+        return -torch.stack([part.prod(1).double().log_() for part in work.chunk(runs, 1)]).sum(0)
