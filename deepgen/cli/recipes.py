@@ -68,7 +68,7 @@ def _rbm(data: Data, options: Mapping[str, Any]) -> Recipe:
 
 def _mixture(data: Data, options: Mapping[str, Any]) -> Recipe:
     if not _binary(data):
-        raise ArgumentError(f"this model takes zeros and ones; these data lie in {_name(data.support)}: {_ADVICE}")
+        raise ArgumentError(f"this model takes zeros and ones; these lie in {_name(data.support)}: {_ADVICE}")
     components = options.get("components", 1)
     model = BernoulliMixture(data.event_shape.numel(), components)
     model.initialise(rows_of(data.train), generator=options["seed"])
@@ -89,8 +89,9 @@ def _binary(data: Data) -> bool:
     return data.support is constraints.boolean
 
 
-def _name(support: object) -> str:
-    return str(support).removesuffix("()")
+def _name(support: Any) -> str:
+    low, high = getattr(support, "lower_bound", None), getattr(support, "upper_bound", None)
+    return f"[{low:g}, {high:g}]" if low is not None and high is not None else str(support)
 
 
 def _pseudo(model: nn.Module, x: Tensor) -> Estimate | Bracket:

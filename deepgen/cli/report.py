@@ -16,7 +16,7 @@ def command(
     seed: Annotated[int, typer.Option(min=0, help="Seed of samples, chains and likelihood.")] = 0,
 ) -> None:
     """Write one self-contained HTML page: samples, filters, learning curves, chains, likelihood."""
-    from deepgen.cli.rundir import judge, open_run, rows_of
+    from deepgen.cli.rundir import judge, open_run
     from deepgen.demo.pages import entry
     from deepgen.plot import report
 
@@ -33,12 +33,10 @@ def command(
         seed=seed,
     )
     page = report(
-        [shown],
         out or run / "report.html",
+        [shown],
+        rows,
         title=f"{opened.title} on {rows.provenance['name']}",
-        facts={**rows.provenance, "run": str(run), "seed of this page": seed},
-        train=rows_of(rows.train),
-        real=rows.test,
-        image_shape=rows.image_shape,
+        facts={"run": str(run), "seed of this page": seed},
     )
     print(f"report: {page}")

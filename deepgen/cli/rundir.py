@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,7 +79,6 @@ def open_run(directory: Path) -> Opened:
 
 def load_arguments(binarise: str | None, root: str | None) -> dict[str, Any]:
     """The keywords of `deepgen.data.load`; what was not given is left to its defaults."""
-    root = root or os.environ.get("DEEPGEN_DATA")
     given = {"binarise": binarise, "root": root}
     return {name: value for name, value in given.items() if value is not None}
 

@@ -14,7 +14,7 @@ from deepgen.errors import ArgumentError, unknown_name
 
 # What an option is when it is not given. None in the signature lets us refuse one that means nothing to the model.
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "rbm": {"hidden": 128, "rate": 0.1, "batch": 100, "k": 1, "chains": 100, "weight_decay": 0.0},
+    "rbm": {"hidden": 128, "rate": 0.1, "batch": 50, "k": 1, "chains": 100, "weight_decay": 0.0},
     "bernoulli": {},
     "mixture": {"components": 20},
 }
@@ -25,7 +25,7 @@ def command(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="rbm, bernoulli (independent units) or mixture.")],
     data: Annotated[str, typer.Option(help="A name from `deepgen data list`, or the path of your own file.")],
     out: Annotated[Path, typer.Option(help="Directory of the run: model, history, checkpoint.")],
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training rows.")] = 100,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training rows.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Seed of initial weights, order of the rows and chains.")] = 0,
     patience: Annotated[
         int | None, typer.Option(min=1, help="Stop after so many epochs without a better validation likelihood.")
@@ -33,12 +33,15 @@ def command(
     binarise: Annotated[
         str | None, typer.Option(help="none, threshold, fixed or dynamic; the data set's own way by default.")
     ] = None,
+    root: Annotated[
+        str | None, typer.Option(help="Folder with the files of a named data set; $DEEPGEN_DATA by default.")
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume/--fresh", help="Go on from what is in --out, or discard it.")
     ] = True,
     hidden: Annotated[int | None, typer.Option(min=1, help="rbm: hidden units (128).")] = None,
     rate: Annotated[float | None, typer.Option(help="rbm: learning rate (0.1), falling to 0 over the run.")] = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="rbm: rows per step (100).")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="rbm: rows per step (50).")] = None,
     k: Annotated[int | None, typer.Option(min=1, help="rbm: Gibbs steps per update (1).")] = None,
     chains: Annotated[int | None, typer.Option(min=1, help="rbm: persistent chains (100).")] = None,
     weight_decay: Annotated[
@@ -61,10 +64,10 @@ def command(
     given = {"hidden": hidden, "rate": rate, "batch": batch, "k": k, "chains": chains,
              "weight_decay": weight_decay, "components": components}  # fmt: skip
     chosen = {"epochs": epochs, "seed": seed, "patience": patience, "binarise": binarise, **_settle(model, given)}
-    source = {"model": model, "data": _absolute(data), **chosen}
+    source = {"model": model, "data": _absolute(data), "root": root and str(Path(root).resolve()), **chosen}
     if resume:
         _check_same(out, source)
-    rows = datasets.load(data, **load_arguments(binarise, None))
+    rows = datasets.load(data, **load_arguments(binarise, root))
     recipe = build(model, rows, chosen)
     callbacks: list[Any] = [EarlyStopping(patience)] if patience else []
     terminal = sys.stderr.isatty()
@@ -124,7 +127,9 @@ def _settle(model: str, given: dict[str, Any]) -> dict[str, Any]:
 
 def _absolute(data: str) -> str:
     """A path that later commands, run elsewhere, will find; names stay names."""
-    return str(Path(data).resolve()) if Path(data).exists() else data
+    from deepgen.data import names
+
+    return data if data.lower().replace("-", "_") in names() else str(Path(data).expanduser().resolve())
 
 
 def _check_same(out: Path, source: dict[str, Any]) -> None:

@@ -1,0 +1,109 @@
+"""`deepgen sample`, `evaluate` and `report`: everything they need is in the directory."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import deepgen as dg
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".csv"])
+def test_samples_as_numbers_are_those_of_the_library(deepgen, trained, tmp_path, suffix):
+    out = tmp_path / f"deep/er/samples{suffix}"
+    assert deepgen("sample", trained, "-n", 7, "--steps", 30, "--seed", 4, "--out", out).status == 0
+    expected = dg.load(trained).sample(7, steps=30, generator=4)
+    if suffix == ".csv":
+        got = np.loadtxt(out, delimiter=",")
+    else:
+        loaded = np.load(out)
+        got = loaded if suffix == ".npy" else loaded["samples"]
+    assert np.array_equal(got, expected.numpy())
+
+
+def test_samples_as_a_picture(deepgen, trained, tmp_path):
+    done = deepgen("sample", trained, "-n", 9, "--steps", 5, "--out", tmp_path / "grid.png")
+    assert done.status == 0
+    assert (tmp_path / "grid.png").read_bytes().startswith(b"\x89PNG")
+    assert "9 samples" in done.out
+
+
+def test_evaluate_prints_the_exact_likelihood(deepgen, trained):
+    rbm, x = dg.load(trained).double(), dg.data.load("bars_and_stripes").test.double()
+    states = ((torch.arange(2**16).unsqueeze(1) >> torch.arange(16)) & 1).double()
+    exact = float((rbm.log_density(x) - rbm.log_density(states).logsumexp(0)).mean())
+    done = deepgen("evaluate", trained)
+    assert done.status == 0
+    assert f"RBM 16-6 on {len(x)} test rows of bars_and_stripes: {exact:.2f} nats/example (exact;" in done.out
+    parsed = json.loads(deepgen("evaluate", trained, "--json").out)
+    assert parsed["log_likelihood"]["value"] == pytest.approx(exact, abs=1e-4)
+    assert parsed["log_likelihood"]["settings"]["data"]["name"] == "bars_and_stripes"
+
+
+def test_evaluate_json_of_an_interval_brackets_the_exact_value(deepgen, trained):
+    exact = json.loads(deepgen("evaluate", trained, "--json").out)["log_likelihood"]["value"]
+    done = deepgen("evaluate", trained, "--json", "--method", "bidirectional", "--seed", 1)
+    assert done.status == 0
+    both = json.loads(done.out)["log_likelihood"]
+    low, high = both["below"], both["above"]
+    assert low["value"] - 6 * low["stderr"] - 1e-3 < exact < high["value"] + 6 * high["stderr"] + 1e-3
+
+
+def test_a_model_saved_by_a_script_needs_its_data_named(deepgen, tmp_path):
+    dg.save(dg.explicit.BernoulliMixture(16), tmp_path / "m")
+    refused = deepgen("evaluate", tmp_path / "m")
+    assert refused.status == 2
+    assert "--data" in refused.err
+    done = deepgen("evaluate", tmp_path / "m", "--data", "bars_and_stripes")
+    assert f"{-16 * np.log(2):.2f} nats/example" in done.out
+
+
+def test_report_is_one_page(deepgen, trained, tmp_path):
+    done = deepgen("report", trained, "--steps", 20, "--out", tmp_path / "page.html")
+    assert done.status == 0
+    page = (tmp_path / "page.html").read_text()
+    assert "RBM 16-6" in page
+    assert "exact" in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("sample nowhere", "nowhere"),
+        ("evaluate nowhere", "nowhere"),
+        ("report nowhere", "nowhere"),
+        ("sample RUN --out a.txt", ".png, .npy, .npz, .csv"),
+        ("sample RUN -n 0", "-n"),
+        ("evaluate RUN --method exakt", "exact"),
+        ("evaluate RUN --split tets", "'train', 'valid', 'test'"),
+        ("evaluate RUN --data digits", "16"),
+        ("evaluate RUN --data digist", "did you mean 'digits'"),
+        ("evaluat RUN", "'evaluate'"),
+        ("data fetch mnits", "did you mean 'mnist'"),
+    ],
+)
+def test_every_refusal_is_one_line_with_status_2(deepgen, trained, tmp_path, monkeypatch, words, said):
+    monkeypatch.chdir(tmp_path)
+    refused = deepgen(*(str(trained) if word == "RUN" else word for word in words.split()))
+    assert refused.status == 2
+    assert refused.out == ""
+    (line,) = refused.err.splitlines()
+    assert line.startswith("deepgen: ")
+    assert said in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_rows_that_are_no_image_make_no_picture(deepgen, tmp_path):
+    assert deepgen("train", "bernoulli", "--data", "labelled_shifter", "--quiet", "--out", tmp_path / "b").status == 0
+    refused = deepgen("sample", tmp_path / "b", "--out", tmp_path / "b.png")
+    assert refused.status == 2
+    assert ".npy" in refused.err
+
+
+def test_data_list_names_every_set(deepgen):
+    done = deepgen("data", "list")
+    assert done.status == 0
+    listed = [line.split()[0] for line in done.out.splitlines()[1:]]
+    assert listed == list(dg.data.names())

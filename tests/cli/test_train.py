@@ -1,0 +1,178 @@
+"""`deepgen train`: what the directory holds, what is refused, and that stopping changes nothing."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+import deepgen as dg
+from deepgen.train import load_run
+
+SMALL = ["--data", "bars_and_stripes", "--hidden", "4", "--batch", "16", "--epochs", "3", "--quiet"]
+
+
+def test_the_directory_remembers_model_data_and_options(deepgen, tmp_path):
+    done = deepgen("train", "rbm", *SMALL, "--seed", 5, "--k", 2, "--out", tmp_path / "a")
+    assert done.status == 0
+    assert done.err == ""
+    assert "RBM 16-4 on bars_and_stripes: 3 epochs" in done.out
+    run = load_run(tmp_path / "a")
+    assert (run.model.visible.width, run.model.hidden.width) == (16, 4)
+    assert run.settings["objective"]["k"] == 2
+    kept = run.settings["extras"]
+    assert (kept["data"], kept["seed"], kept["hidden"], kept["image_shape"]) == ("bars_and_stripes", 5, 4, [4, 4])
+
+
+def test_it_is_the_fit_a_script_would_make(deepgen, tmp_path):
+    assert deepgen("train", "rbm", *SMALL, "--rate", 0.2, "--seed", 3, "--out", tmp_path / "a").status == 0
+    x = dg.data.load("bars_and_stripes").train
+    rbm = dg.explicit.RBM(16, 4, generator=3).initialise(x)
+    optimizer = torch.optim.SGD(rbm.parameters(), lr=0.2)
+    dg.fit(rbm, x, dg.objectives.PersistentCD(k=1, chains=100), epochs=3, batch_size=16, optimizer=optimizer,
+           schedule=lambda done: 1 - done, seed=3, progress=False)  # fmt: skip
+    assert torch.equal(dg.load(tmp_path / "a").weight, rbm.weight)
+
+
+def test_bernoulli_is_the_maximum_likelihood_of_independent_columns(deepgen, tmp_path):
+    assert deepgen("train", "bernoulli", "--data", "bars_and_stripes", "--quiet", "--out", tmp_path / "b").status == 0
+    x = dg.data.load("bars_and_stripes").train
+    torch.testing.assert_close(dg.load(tmp_path / "b").logits.sigmoid()[0], x.mean(0), atol=0.02, rtol=0)
+
+
+def test_mixture_beats_independent_columns(deepgen, tmp_path):
+    words = "train mixture --components 8 --data bars_and_stripes --epochs 40 --quiet --out"
+    assert deepgen(*words.split(), tmp_path / "m").status == 0
+    x = dg.data.load("bars_and_stripes").train
+    independent = dg.explicit.BernoulliMixture(16).initialise(x)
+    assert dg.load(tmp_path / "m").log_prob(x).mean() > independent.log_prob(x).mean() + 1
+
+
+def test_real_values_get_gaussian_units(deepgen, tmp_path, stream):
+    table = tmp_path / "real.csv"
+    rows = torch.randn(40, 3, generator=stream).tolist()
+    table.write_text("\n".join(",".join(f"{v:.6f}" for v in row) for row in rows))
+    words = "--hidden 2 --epochs 2 --rate 0.001 --quiet --out"
+    assert deepgen("train", "rbm", "--data", table, *words.split(), tmp_path / "g").status == 0
+    assert isinstance(dg.load(tmp_path / "g").visible, dg.explicit.Gaussian)
+    assert load_run(tmp_path / "g").settings["extras"]["data"] == str(table)
+
+
+def test_patience_stops_early(deepgen, tmp_path):
+    words = "train mixture --components 3 --data bars_and_stripes --epochs 500 --patience 2 --quiet --out"
+    done = deepgen(*words.split(), tmp_path / "m")
+    assert done.status == 0
+    assert "(early stopping)" in done.out
+    assert len(load_run(tmp_path / "m").history) < 500
+
+
+def test_the_same_command_again_does_nothing_and_another_is_refused(deepgen, tmp_path):
+    out = tmp_path / "a"
+    assert deepgen("train", "rbm", *SMALL, "--out", out).status == 0
+    before = dg.load(out).weight.clone()
+    assert deepgen("train", "rbm", *SMALL, "--out", out).status == 0
+    assert torch.equal(dg.load(out).weight, before)
+    refused = deepgen("train", "rbm", *SMALL, "--k", 3, "--out", out)
+    assert refused.status == 2
+    assert "k 1, now 3" in refused.err
+    assert "--fresh" in refused.err
+    assert deepgen("train", "rbm", *SMALL, "--k", 3, "--fresh", "--out", out).status == 0
+    assert not torch.equal(dg.load(out).weight, before)
+
+
+def test_progress_is_a_line_on_stderr_where_there_is_no_terminal(deepgen, tmp_path):
+    words = [word for word in SMALL if word != "--quiet"]
+    done = deepgen("train", "rbm", *words, "--out", tmp_path / "a")
+    assert done.err.startswith("epoch 3/3, ")
+    assert done.err.count("\n") == 1
+
+
+def environment():
+    """One thread, as the promise of equal bits is for an equal number of them."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+def test_ctrl_c_saves_and_the_printed_command_resumes_to_the_same_weights(deepgen, tmp_path):
+    words = ["rbm", "--data", "bars_and_stripes", "--hidden", "5", "--batch", "4", "--epochs", "300", "--seed", "2", "--out"]
+    stopped, whole = tmp_path / "stopped", tmp_path / "whole"
+    command = [sys.executable, "-m", "deepgen", "train", *words, str(stopped)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()) as job:
+        deadline = time.monotonic() + 60
+        while not (stopped / "manifest.json").exists() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        job.send_signal(signal.SIGINT)
+        out, err = job.communicate(timeout=60)
+    assert job.returncode == 130, err
+    assert out == ""
+    (line,) = err.splitlines()
+    assert line.startswith("deepgen: interrupted after step")
+    assert len(load_run(stopped).history) < 300
+    again = shlex.split(line.partition("to resume: ")[2])
+    assert again[0] == "deepgen"
+    assert deepgen(*again[1:]).status == 0
+    assert deepgen("train", *words, whole).status == 0
+    one, other = dg.load(stopped).state_dict(), dg.load(whole).state_dict()
+    assert all(torch.equal(one[name], other[name]) for name in other)
+    assert len(load_run(stopped).history) == 300
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("train rmb --data digits --out a", "unknown model 'rmb': did you mean 'rbm'?"),
+        ("train rbm --data digist --out a", "unknown data set 'digist': did you mean 'digits'?"),
+        ("train rbm --data digits --out a --epochz 3", "No such option: --epochz"),
+        ("train rbm --data digits", "Missing option '--out'"),
+        ("train mixture --data digits --out a --hidden 3", "--hidden is an option of rbm"),
+        ("train rbm --data digits --out a --rate -1", "--rate must be above 0"),
+        ("train rbm --data digits --out a --epochs 0", "--epochs"),
+        ("train rbm --data digits --out a --binarise dynamik", "dynamik"),
+        ("train rbm --data nowhere.csv --out a", "nowhere.csv: no such file"),
+        ("train rbm --data nan.csv --out a", "nan.csv, line 2, column 2"),
+        ("train rbm --data empty.csv --out a", "empty.csv"),
+        ("train rbm --data broken.npy --out a", "broken.npy"),
+        ("train rbm --data grey.csv --out a", "--binarise threshold"),
+        ("train mixture --data grey.csv --out a", "--binarise threshold"),
+        ("train rbm --data digits --out file.txt/a", "file.txt"),
+    ],
+)
+def test_every_refusal_is_one_line_with_status_2(deepgen, tmp_path, monkeypatch, words, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nan.csv").write_text("1,0\n0,nan\n1,1\n")
+    (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "broken.npy").write_bytes(b"\x93NUMPY\x01\x00 not an array")
+    (tmp_path / "grey.csv").write_text("0.5,0\n0.25,1\n1,1\n0,0\n1,0\n")
+    (tmp_path / "file.txt").write_text("a file, not a folder")
+    refused = deepgen(*words.split())
+    assert refused.status == 2
+    assert refused.out == ""
+    (line,) = refused.err.splitlines()
+    assert line.startswith("deepgen: ")
+    assert said in line
+    assert not (tmp_path / "a" / "manifest.json").exists()
+
+
+def test_divergence_is_one_line_too(deepgen, tmp_path):
+    refused = deepgen("train", "rbm", *SMALL, "--rate", "1e38", "--out", tmp_path / "a")
+    assert refused.status == 2
+    (line,) = refused.err.splitlines()
+    assert "finite" in line
+
+
+def test_a_damaged_run_is_refused_by_the_name_of_its_file(deepgen, tmp_path):
+    out = tmp_path / "a"
+    assert deepgen("train", "rbm", *SMALL, "--out", out).status == 0
+    (tensors,) = out.glob("tensors-*.safetensors")
+    tensors.write_bytes(tensors.read_bytes()[:-7])
+    for words in (("train", "rbm", *SMALL, "--out", out), ("sample", out, "--out", tmp_path / "x.npy")):
+        refused = deepgen(*words)
+        assert refused.status == 2
+        (line,) = refused.err.splitlines()
+        assert tensors.name in line
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["format"]
