@@ -19,8 +19,8 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -132,12 +132,12 @@ def write(directory: str | os.PathLike[str], content: dict[str, Any]) -> None:
         _put(target, blob)
         _put(root / MANIFEST, seal(manifest))
     except OSError as error:
-        _quietly(lambda: _sweep(root))
+        _sweep(root)
         raise CheckpointError(
             f"cannot write checkpoint {error.filename or root}: {error.strerror or error}; "
-            "the checkpoint before, if any, is unharmed"
+            "the checkpoint before, if any, is still there"
         ) from error
-    _quietly(lambda: _sweep(root))
+    _sweep(root)
 
 
 def read(directory: str | os.PathLike[str]) -> dict[str, Any]:
@@ -221,7 +221,7 @@ def _put(path: Path, blob: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(partial, path)
-    if os.name == "posix":  # the rename itself must reach the disk before the next one relies on it
+    with suppress(OSError):  # the rename must reach the disk before the next one relies on it; not every system can
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
@@ -237,16 +237,9 @@ def _get(path: Path) -> bytes:
 
 
 def _sweep(root: Path) -> None:
-    """Remove the content files and partial files that the manifest does not name."""
-    named = read_manifest(root)["files"] if (root / MANIFEST).exists() else {}
-    for path in (*root.glob("tensors-*.safetensors*"), *root.glob(f"{MANIFEST}.partial")):
-        if path.name not in named:
-            path.unlink()
-
-
-def _quietly(action: Callable[[], None]) -> None:
-    """Tidying up must not hide the outcome of the write; what stays behind goes with the next one."""
-    try:
-        action()
-    except (OSError, CheckpointError):
-        return
+    """Remove the content files and partial files that the manifest does not name; what stays goes the next time."""
+    with suppress(OSError, CheckpointError):  # tidying up must not hide the outcome of the write
+        named = read_manifest(root)["files"] if (root / MANIFEST).exists() else {}
+        for path in (*root.glob("tensors-*.safetensors*"), *root.glob(f"{MANIFEST}.partial")):
+            if path.name not in named:
+                path.unlink()
