@@ -4,9 +4,10 @@ Every function returns a `matplotlib.figure.Figure` of its own (pyplot and its g
 writes it too when given ``path=``. matplotlib is imported on the first call, not before.
 """
 
+from deepgen.plot.distances import nearest, neighbours
 from deepgen.plot.figures import save
-from deepgen.plot.images import filters, image_grid, mosaic, nearest, neighbours
+from deepgen.plot.html_report import Entry, report
+from deepgen.plot.images import filters, image_grid, mosaic
 from deepgen.plot.lines import curves, traces
-from deepgen.plot.report import Entry, report
 
 __all__ = ["Entry", "curves", "filters", "image_grid", "mosaic", "nearest", "neighbours", "report", "save", "traces"]

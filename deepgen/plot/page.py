@@ -41,10 +41,10 @@ _DARK_ROOT = f":root{{color-scheme:dark;--page:#14171a;--card:#1b1f24;{_variable
 STYLE = (
     # Images of ink on paper get paper a shade darker than the page; on a dark page they turn light on dark.
     _LIGHT_ROOT
-    + "img.ink{filter:brightness(.95)}"
+    + "img.ink,img.weights{filter:brightness(.95)}"
     + f"@media screen and (prefers-color-scheme:dark){{{_DARK_ROOT}"
     + """
-img.ink{filter:invert(.86) hue-rotate(180deg)}}
+img.ink{filter:invert(.86) hue-rotate(180deg)}img.weights{filter:invert(.88) hue-rotate(180deg) saturate(1.5)}}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%}
 body{margin:0;background:var(--page);color:var(--ink);font:16px/1.6 system-ui,-apple-system,"Segoe UI",Roboto,
@@ -74,7 +74,9 @@ tbody th{font-weight:600}
 tr.again th{font-weight:400;color:var(--muted)}
 .num{text-align:right;white-space:nowrap}
 td small,th small{display:block;color:var(--muted);font-weight:400;font-size:.8rem}
-td.plot,th.plot{width:12.2rem}thead th.num{white-space:normal}td.plot{vertical-align:middle;padding-top:0;padding-bottom:0;background:var(--grid)}
+td.plot,th.plot{width:12.2rem}
+thead th.num{white-space:normal}
+td.plot{vertical-align:middle;padding-top:0;padding-bottom:0;background:var(--grid)}
 th.nowrap,td.nowrap{white-space:nowrap}
 .plot svg,.key svg{display:block;overflow:visible}
 .chip{display:inline-block;width:.7em;height:.7em;border-radius:2px;margin-right:.5em}
@@ -109,6 +111,7 @@ table.stack th,table.stack td{display:flex;justify-content:space-between;gap:1re
 text-align:right;width:auto}
 table.stack th{text-align:left;font-size:1.02rem}
 table.stack td::before{content:attr(data-label);color:var(--muted);font-size:.85rem;text-align:left;flex:none}
+table.stack td:empty{display:none}
 table.stack td.plot{padding:.2rem 0;justify-content:flex-start}
 table.stack td.plot::before{content:none}
 details th{width:8rem}}
@@ -159,18 +162,20 @@ def table(head: Iterable[str], rows: Iterable[str], caption: str, grid: str) -> 
     )
 
 
-def picture(grid: Tensor, alt: str, *, ink: bool, width: int = 640) -> str:
-    """``[height, width, 4]`` uint8 as an ``<img>`` of about ``width`` pixels, each array element a square block."""
+def picture(grid: Tensor, alt: str, kind: str, *, width: int = 640) -> str:
+    """``[height, width, 4]`` uint8 as an ``<img>`` of about ``width`` pixels, each array element a square block.
+
+    ``kind`` is ``ink`` or ``weights`` for pictures on white, which turn dark on a dark page, or ``photo`` for others.
+    """
     from matplotlib.image import imsave
 
     block = max(1, round(width / grid.shape[1]))
     pixels = grid.repeat_interleave(block, 0).repeat_interleave(block, 1)
     buffer = io.BytesIO()
     imsave(buffer, pixels.numpy(), format="png", metadata={})
-    kind = ' class="ink"' if ink else ""
     size = f'width="{pixels.shape[1]}" height="{pixels.shape[0]}"'
     address = base64.b64encode(buffer.getvalue()).decode()
-    return f'<img{kind} {size} alt="{escape(alt, quote=True)}" src="data:image/png;base64,{address}">'
+    return f'<img class="{kind}" {size} alt="{escape(alt, quote=True)}" src="data:image/png;base64,{address}">'
 
 
 def figure(content: str, caption: str) -> str:
@@ -178,20 +183,25 @@ def figure(content: str, caption: str) -> str:
     return f"<figure>{content}<figcaption>{caption}</figcaption></figure>\n"
 
 
-def number(value: float, decimals: int = 2) -> str:
-    """``-1.5`` as −1.50, with a true minus sign; a dash when it is not finite.
+def variable(index: int) -> str:
+    """The CSS colour of the ``index``-th model, the same all over the page."""
+    return f"var(--s{index % 6})"
 
-    >>> number(-1.5), number(float("nan"))
-    ('−1.50', '–')
+
+def number(value: float, decimals: int = 2) -> str:
+    """``-1.5`` as −1.50, with a true minus sign; a dash for NaN.
+
+    >>> number(-1.5), number(float("nan")), number(-math.inf)
+    ('−1.50', '–', '−∞')
     """
-    return f"{value:,.{decimals}f}".replace("-", "−") if math.isfinite(value) else "–"
+    return "–" if math.isnan(value) else f"{value:,.{decimals}f}".replace("-", "−").replace("inf", "∞")
 
 
 def plain(value: Any) -> str:
     """Any setting in a few words.
 
-    >>> plain({"rows": 1078, "split": [60, 20, 20]}), plain(torch.zeros(3, 2)), plain(0.1 + 0.2)
-    ('rows: 1078, split: 60, 20, 20', 'tensor [3, 2]', '0.3')
+    >>> plain({"rows": 1078, "split": [60, 20, 20]}), plain(Tensor([1, 2])), plain(0.1 + 0.2)
+    ('rows: 1078, split: 60, 20, 20', 'tensor [2]', '0.3')
     """
     if isinstance(value, Mapping):
         return ", ".join(f"{k}: {plain(v)}" for k, v in value.items())

@@ -1,0 +1,94 @@
+"""The table of a report: one row per estimate, with its errors, its side, its method, and its interval drawn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+from deepgen.evaluate.estimate import Bracket, Estimate
+from deepgen.plot import page
+from deepgen.plot.intervals import SIDES, Scale, bar, marker
+
+if TYPE_CHECKING:
+    from deepgen.plot.html_report import Entry
+
+
+def results(entries: Sequence[Entry]) -> str:
+    """The section's markup; empty when no entry has an estimate."""
+    estimates = [e for entry in entries for e in entry.each_estimate()]
+    if not estimates:
+        return ""
+    scale = Scale.over(estimates)
+    head = [
+        "<th>Model</th>",
+        '<th class="num">Log-likelihood<small>nats per example</small></th>',
+        '<th class="num">Stderr<small>Monte Carlo</small></th>',
+        '<th class="num">Stderr<small>choice of test rows</small></th>' if _has_data_error(estimates) else "",
+        f'<th class="plot">{scale.axis()}</th>',
+        "<th>Side</th><th>Method</th>",
+        '<th class="num">Seconds</th>',
+    ]
+    rows = []
+    for index, entry in enumerate(entries):
+        for again, estimate in enumerate(entry.each_estimate()):
+            rows.append(_row(entry, estimate, bool(again), scale, index, _has_data_error(estimates)))
+    sides = dict.fromkeys("both" if isinstance(e, Bracket) else e.side for e in estimates)
+    key = "".join(
+        f"<dt>{marker(side, 'var(--ink)')}{escape(SIDES[side].word)}</dt><dd>{escape(SIDES[side].meaning)}</dd>"
+        for side in sides
+    )
+    lead = (
+        "<p>Higher is better. Bars are 95 % intervals of the Monte-Carlo error, which more computing narrows, and a "
+        "bound's arrow points to where the truth lies. The other standard error is how far another test set of this "
+        "size would move the value; that luck is shared by all models.</p>"
+    )
+    return (
+        lead + page.table(head, rows, "Test log-likelihood of each model", scale.grid()) + f'<dl class="key">{key}</dl>'
+    )
+
+
+def _row(entry: Entry, estimate: Estimate | Bracket, again: bool, scale: Scale, index: int, rows_too: bool) -> str:
+    low, high = estimate.interval()
+    span = f"95 %: {page.number(low)} to {page.number(high)}"
+    if isinstance(estimate, Bracket):
+        ends = (estimate.below, estimate.above)
+        value, side = " to ".join(_value(e.value) for e in ends), "both"
+        error = ", ".join(page.number(e.stderr) for e in ends)
+        method = " | ".join(e.method for e in ends)
+        data_error = estimate.below.stderr_data
+    else:
+        value, side, method, data_error = _value(estimate.value), estimate.side, estimate.method, estimate.stderr_data
+        error = "0" if side == "exact" else page.number(estimate.stderr)
+        span = "" if side == "exact" else span
+    chip = f'<i class="chip" style="background:{page.variable(index)}"></i>'
+    cells = [
+        f'<th scope="row"{_nowrap(entry.name)}><span>{chip}{escape(entry.name)}</span></th>',
+        f'<td class="num" data-label="nats per example"><span>{value}<small>{span}</small></span></td>',
+        f'<td class="num" data-label="stderr, Monte Carlo">{error}</td>',
+        f'<td class="num" data-label="stderr, choice of test rows">{page.number(data_error)}</td>' if rows_too else "",
+        f'<td class="plot">{bar(estimate, scale, page.variable(index))}</td>',
+        f'<td data-label="side" class="nowrap">{escape(SIDES[side].word)}</td>',
+        f'<td data-label="method">{escape(method)}</td>',
+        f'<td class="num" data-label="seconds">{_seconds(None if again else entry.seconds)}</td>',
+    ]
+    return f"<tr{' class=again' if again else ''}>{''.join(cells)}</tr>\n"
+
+
+def _has_data_error(estimates: Sequence[Estimate | Bracket]) -> bool:
+    return any(math.isfinite(e.below.stderr_data if isinstance(e, Bracket) else e.stderr_data) for e in estimates)
+
+
+def _nowrap(text: str) -> str:
+    return ' class="nowrap"' if len(text) <= 24 else ""
+
+
+def _value(value: float) -> str:
+    return f'<data value="{value!r}">{page.number(value)}</data>'
+
+
+def _seconds(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return page.number(seconds, 1 if seconds < 100 else 0)
