@@ -11,6 +11,7 @@ Monte Carlo methods", algorithm 1, https://arxiv.org/abs/2001.06465.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -40,7 +41,8 @@ def sequential(
     """Run ``p_values(n, generator)`` until it is clear whether what it tests is true.
 
     Args:
-        p_values: draws ``n`` fresh independent samples and returns p-values; the smallest, times their number, decides.
+        p_values: draws ``n`` fresh independent samples and returns p-values; the smallest, times their number, decides
+            (NaN counts as 0).
         what: completes 'failed: ...' in the message.
         n: draws in the first stage.
         alpha: the greatest chance that something true fails.
@@ -61,8 +63,8 @@ def sequential(
     gamma = beta ** (1 / stages)
     for stage in range(1, stages + 1):
         found = list(p_values(n, generator))
-        q = min(1.0, len(found) * min(found))
-        if not q > beta:  # a NaN fails
+        q = 0.0 if any(math.isnan(p) for p in found) else min(1.0, len(found) * min(found))
+        if q <= beta:
             raise CheckFailed(f"{what}: p = {q:.1e} at stage {stage} of {stages} with {n} draws (alpha {alpha:.0e})")
         if q > beta + gamma or stage == stages:
             break
