@@ -6,6 +6,7 @@ import contextlib
 import doctest
 import io
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -50,9 +51,18 @@ def run(text: str, name: str) -> None:
             )
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Small examples are fastest on one thread, above all beside other work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.mark.parametrize("page", WITH_CODE, ids=name_of)
 def test_blocks_run_and_print_what_the_page_says(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offline: None
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offline: None, one_thread: None
 ) -> None:
     monkeypatch.chdir(tmp_path)
     stream = torch.get_rng_state()
@@ -74,14 +84,19 @@ def test_commands_parse(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
             continue
         command, rest = root, [word for word in words if word != "--debug"]
         while hasattr(command, "commands"):
-            assert rest and rest[0] in command.commands, f"deepgen {' '.join(words)}: no such command"
+            known = bool(rest) and rest[0] in command.commands
+            assert known, f"deepgen {' '.join(words)}: no such command"
             command, rest = command.commands[rest[0]], rest[1:]
         if "--help" not in rest:
             command.make_context("deepgen", list(rest))
 
 
 def test_runner_finds_indented_blocks_and_their_output() -> None:
-    text = '!!! note\n    ```python\n    if True:\n        print(1)\n    ```\n\n    ```text title="output"\n    1\n    ```\n'
+    code, output = (
+        "    ```python\n    if True:\n        print(1)\n    ```\n",
+        '    ```text title="output"\n    1\n    ```\n',
+    )
+    text = f"!!! note\n{code}\n{output}"
     (example,) = examples(text)
     assert example.code == "if True:\n    print(1)\n"
     assert example.output == "1\n"
