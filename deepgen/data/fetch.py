@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -109,7 +110,8 @@ def download(urls: Sequence[str], path: PathLike, sha256: str, *, progress: bool
     except OSError as error:
         raise DataError(f"{target}: cannot be written ({error.strerror or error})") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink()
     raise DataError(f"could not fetch {target.name}: {'; '.join(reasons)}. Download it by hand to {target.parent}")
 
 
@@ -125,6 +127,7 @@ def checksum(path: PathLike) -> str:
 def _try(url: str, part: Path, sha256: str, progress: bool, timeout: float) -> str | None:
     """Download ``url`` to ``part``; return what went wrong, None if nothing."""
     import http.client
+    import urllib.error
     import urllib.request
 
     if not url.startswith(("http://", "https://")):
@@ -140,7 +143,9 @@ def _try(url: str, part: Path, sha256: str, progress: bool, timeout: float) -> s
                         digest.update(chunk)
                         bar.update(len(chunk))
         except (OSError, http.client.HTTPException, ValueError) as error:  # URLError and timeouts are OSErrors
-            return " ".join(str(getattr(error, "reason", None) or error).split()) or type(error).__name__
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()
+            return " ".join(str(error).split()) or type(error).__name__
     if digest.hexdigest() != sha256:
         return f"wrong content: SHA-256 is {digest.hexdigest()[:16]}..., expected {sha256[:16]}..."
     return None

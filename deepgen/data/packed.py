@@ -19,14 +19,14 @@ Array = np.ndarray[Any, Any]
 def read_npy(path: PathLike) -> Array:
     """Return the array in a .npy file."""
     _check_magic(path, b"\x93NUMPY", ".npy")
-    with reading(path, "a .npy file"):
-        return _numbers(path, Path(path).stem, np.load(path, allow_pickle=False))
+    with reading(path, "a .npy file"), open(path, "rb") as stream:  # opened here: numpy leaves a broken file open
+        return _numbers(path, Path(path).stem, np.load(stream, allow_pickle=False))
 
 
 def read_npz(path: PathLike) -> dict[str, Array]:
     """Return all arrays in a .npz file by name."""
     _check_magic(path, b"PK", ".npz")
-    with reading(path, "a .npz file"), np.load(path, allow_pickle=False) as members:
+    with reading(path, "a .npz file"), open(path, "rb") as stream, np.load(stream, allow_pickle=False) as members:
         found = {name: np.asarray(members[name]) for name in members.files}
     if not found:
         raise DataError(f"{path}: the .npz file holds no array")

@@ -25,7 +25,8 @@ def redraw(values: Tensor, noise: Literal["binary", "uniform"], levels: int, *, 
     uniform = torch.empty_like(values).uniform_(generator=generator)
     if noise == "binary":
         return uniform.lt_(values)
-    return values.mul((levels - 1) / levels).add_(uniform, alpha=1 / levels)
+    noisy = values.mul((levels - 1) / levels).add_(uniform, alpha=1 / levels)
+    return noisy.clamp_max_(1 - torch.finfo(values.dtype).eps / 2)  # rounding would reach 1, where a logit is infinite
 
 
 class Redrawn(Dataset[Tensor]):

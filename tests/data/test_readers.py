@@ -1,0 +1,198 @@
+"""The readers of single files: right on good ones, one clear DataError on bad ones."""
+
+import gzip
+import re
+
+import numpy as np
+import pytest
+from formats import bits, grey, idx, write_mat
+
+from deepgen.data import read_amat, read_idx, read_mat, read_npy, read_npz, read_table, read_text, unpack
+from deepgen.errors import ArgumentError, DataError
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i1", "i2", "i4", "f4", "f8"])
+@pytest.mark.parametrize("zipped", [False, True])
+def test_idx_of_every_type_reads_back(tmp_path, dtype, zipped):
+    array = (np.arange(24).reshape(2, 3, 4) - (0 if dtype == "u1" else 9)).astype(dtype)
+    path = tmp_path / "a-idx3-ubyte"
+    path.write_bytes(gzip.compress(idx(array)) if zipped else idx(array))
+    made = read_idx(path)
+    assert made.dtype == np.dtype(dtype)
+    assert np.array_equal(made, array)
+
+
+GOOD = idx(grey(5, 4, 4))
+BAD_IDX = {
+    "empty": (b"", "empty"),
+    "magic": (b"\x89PNG" + GOOD[4:], "not an idx file"),
+    "type": (b"\0\0\x07\x03" + GOOD[4:], "not an idx file"),
+    "header cut": (GOOD[:9], "truncated inside the idx header"),
+    "cut": (GOOD[:-1], "announces shape"),
+    "longer": (GOOD + b"\0", "announces shape"),
+    "huge": (GOOD[:4] + b"\xff" * 12 + GOOD[16:], "announces shape"),
+    "gzip cut": (gzip.compress(GOOD)[:-9], "broken"),
+    "gzip checksum": (gzip.compress(GOOD)[:-8] + b"\0" * 8, "broken"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_IDX)
+def test_broken_idx_files_are_named(tmp_path, name):
+    content, message = BAD_IDX[name]
+    path = tmp_path / "broken-idx"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=f"broken-idx.*{message}"):
+        read_idx(path)
+
+
+READERS = {"idx": read_idx, "npy": read_npy, "npz": read_npz, "mat": read_mat, "table": read_table, "text": read_text}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_missing_files_folders_and_empty_files_are_named(tmp_path, reader):
+    empty = tmp_path / "empty.file"
+    empty.write_bytes(b"")
+    for path, message in ((tmp_path / "none.file", "no such file"), (tmp_path, "cannot be read"), (empty, "is empty")):
+        with pytest.raises(DataError, match=f"{re.escape(str(path))}: .*{message}"):
+            READERS[reader](path)
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_foreign_files_are_refused(tmp_path, reader):
+    path = tmp_path / "foreign"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(128, 256)) * 4)
+    with pytest.raises(DataError, match="foreign"):
+        READERS[reader](path)
+
+
+def test_objects_are_never_unpickled(tmp_path):
+    np.save(tmp_path / "a.npy", np.array([{}], dtype=object), allow_pickle=True)
+    np.savez(tmp_path / "a.npz", a=np.array([{}], dtype=object))
+    for reader, name in ((read_npy, "a.npy"), (read_npz, "a.npz")):
+        with pytest.raises(DataError, match=name):
+            reader(tmp_path / name)
+
+
+def test_arrays_that_are_no_numbers_are_refused(tmp_path):
+    np.save(tmp_path / "a.npy", np.array(["x"]))
+    with pytest.raises(DataError, match="expected an array of numbers"):
+        read_npy(tmp_path / "a.npy")
+    write_mat(tmp_path / "a.mat", name="words")
+    with pytest.raises(DataError, match="no numeric array"):
+        read_mat(tmp_path / "a.mat")
+
+
+def test_mat_arrays_read_back(tmp_path):
+    write_mat(tmp_path / "a.mat", ff=grey(5, 3), x=np.eye(2))
+    made = read_mat(tmp_path / "a.mat")
+    assert np.array_equal(made["ff"], grey(5, 3))
+    assert np.array_equal(made["x"], np.eye(2))
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 88, 784])
+def test_bits_are_unpacked_most_significant_first(count):
+    x = bits(6, count)
+    by_hand = [sum(int(b) << (7 - i) for i, b in enumerate(row[:8])) for row in x]
+    packed = np.packbits(x, axis=1)
+    assert packed[:, 0].tolist() == by_hand
+    assert np.array_equal(unpack(packed, count, "file", "key"), x)
+    for wrong in (packed.astype(np.int32), packed[:, :-1], packed[0]):
+        with pytest.raises(DataError, match="key"):
+            unpack(wrong, count, "file", "key")
+
+
+TABLES = {
+    "csv": "1,2\n3,4.5\n",
+    "tsv": "1\t2\r\n3\t4.5\r\n",
+    "semicolons": "1;2\n3;4.5",
+    "spaces": "  1 2 \n\n 3   4.5\n",
+    "header": "a,b\n1,2\n3,4.5\n",
+    "quoted header": '"a","b"\n1,2\n3,4.5\n',
+    "byte order mark": "\ufeffa,b\n1,2\n3,4.5\n",
+    "spaces after commas": "1, 2\n3, 4.5\n",
+    "exponents": "1e0,20e-1\n+3,4.5e0\n",
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("zipped", [False, True])
+def test_tables_of_any_separator_read_the_same(tmp_path, name, zipped):
+    path = tmp_path / "t.csv"
+    content = TABLES[name].encode()
+    path.write_bytes(gzip.compress(content) if zipped else content)
+    table = read_table(path)
+    assert table.values.tolist() == [[1.0, 2.0], [3.0, 4.5]]
+    assert table.columns == (["a", "b"] if "header" in name or "mark" in name else None)
+
+
+BAD_TABLES = {
+    "ragged": ("1,2\n3,4\n5\n", "line 3: 1 columns, expected 2"),
+    "ragged after blank lines": ("1,2\n\n\n3,4,5\n", "line 4: 3 columns, expected 2"),
+    "word": ("1,2\n3,x\n", r"line 2, column 2: 'x' is not a finite number"),
+    "named column": ("a,b\n1,2\n3,x\n", r"line 3, column 2 \(b\): 'x'"),
+    "nan": ("1,2\nnan,4\n", "line 2, column 1: 'nan' is not a finite number"),
+    "inf": ("1,2\n3,-inf\n", "line 2, column 2: '-inf'"),
+    "above float32": ("1,2\n3,1e39\n", "line 2, column 2: '1e39'"),
+    "empty cell": ("1,2\n,4\n,5\n", "line 2, column 1: the cell is empty; 2 such cells"),
+    "only a header": ("a,b\n", "no rows of numbers"),
+    "blank": ("\n \n", "no rows of numbers"),
+    "open quote": ('1,2\n"3,4\n', "line 2"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_TABLES)
+def test_faults_of_a_table_are_told_with_line_and_column(tmp_path, name):
+    text, message = BAD_TABLES[name]
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(DataError, match=rf"t\.csv.*{message}"):
+        read_table(tmp_path / "t.csv")
+
+
+def test_a_line_that_is_not_text_is_told(tmp_path):
+    (tmp_path / "t.csv").write_bytes(b"1,2\n3,\xff\n")
+    for reader in (read_table, read_text):
+        with pytest.raises(DataError, match=r"t\.csv.*line 2 is not UTF-8"):
+            reader(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("separator", [" ", ",", "\t"])
+def test_bits_in_text_read_the_quick_way_as_the_slow_way(tmp_path, separator):
+    x = bits(50, 9)
+    path = tmp_path / "t.amat"
+    lines = [separator.join(map(str, row)) for row in x.tolist()]
+    path.write_text("\n".join(lines) + "\n")
+    assert np.array_equal(read_amat(path), x)
+    path.write_text("\n".join(lines).replace("1", "1.0", 1) + "\n")  # no longer single digits
+    assert np.array_equal(read_amat(path), x)
+    for fault in ("11", "2x"):
+        broken = [*lines[:30], separator.join([fault, *lines[30].split(separator)[2:]]), *lines[31:]]
+        path.write_text("\n".join(broken))
+        with pytest.raises(DataError, match="line 31"):
+            read_amat(path)
+
+
+def test_a_two_among_the_bits_is_a_number_like_any_other(tmp_path):
+    (tmp_path / "t.amat").write_text("0 1\n2 1\n")
+    assert read_amat(tmp_path / "t.amat").tolist() == [[0, 1], [2, 1]]
+
+
+def test_a_label_column_becomes_classes(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,kind,b\n1,cat,2\n3,ant,4\n5,cat,6\n")
+    for label in ("kind", 1, -2):
+        table = read_table(path, label=label)
+        assert table.values.tolist() == [[1, 2], [3, 4], [5, 6]]
+        assert table.labels.tolist() == [1, 0, 1]
+        assert (table.columns, table.classes) == (["a", "b"], ["ant", "cat"])
+    path.write_text("10,1\n9,0\n")
+    assert read_table(path, label=0).classes == ["9", "10"]  # numbers in order of size
+    for label in ("none", 2, -3):
+        with pytest.raises(ArgumentError, match="no column"):
+            read_table(path, label=label)
+
+
+def test_a_first_line_of_numbers_can_be_a_header(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("0,1\n0,1\n")
+    assert len(read_table(path).values) == 2
+    assert read_table(path, header=True).columns == ["0", "1"]
