@@ -1,0 +1,41 @@
+"""Each error is also the builtin that a caller would catch, and unknown names get a hint."""
+
+import pytest
+
+from deepgen import errors
+
+
+@pytest.mark.parametrize(
+    ("name", "builtin"),
+    [
+        ("ShapeError", ValueError),
+        ("SupportError", ValueError),
+        ("ArgumentError", ValueError),
+        ("UnknownName", LookupError),
+        ("DataError", ValueError),
+        ("MissingCapability", TypeError),
+        ("CheckpointError", RuntimeError),
+        ("DivergenceError", RuntimeError),
+    ],
+)
+def test_errors_are_builtins_too(name, builtin):
+    kind = getattr(errors, name)
+    assert issubclass(kind, builtin)
+    assert issubclass(kind, errors.DeepgenError)
+
+
+def test_degenerate_weights_is_a_warning():
+    assert issubclass(errors.DegenerateWeights, RuntimeWarning)
+
+
+def test_divergence_carries_where_it_happened():
+    error = errors.DivergenceError("weights are NaN", step=7, state={"w": 1})
+    assert (str(error), error.step, error.state) == ("weights are NaN", 7, {"w": 1})
+    assert errors.DivergenceError("x", step=0).state is None
+
+
+def test_the_nearest_known_name_is_offered():
+    error = errors.unknown_name("data set", "mnits", ["digits", "mnist"])
+    assert isinstance(error, errors.UnknownName)
+    assert str(error) == "unknown data set 'mnits': did you mean 'mnist'? Known: digits, mnist"
+    assert "did you mean" not in str(errors.unknown_name("data set", "qqqqqq", ["digits"]))

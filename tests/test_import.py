@@ -1,0 +1,92 @@
+"""Importing deepgen is quick and has no side effect: each claim in a fresh interpreter."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+# torch loads tqdm and others for itself, so what counts is what is new after torch
+PROBE = """
+import gc, json, random, sys, warnings
+import numpy as np, torch, torch.distributions
+
+def world():
+    law = torch.distributions.Distribution
+    return {
+        "torch's stream": torch.get_rng_state().tolist(),
+        "numpy's stream": np.random.get_state()[1].tolist(),
+        "python's stream": list(map(str, random.getstate())),
+        "default dtype": str(torch.get_default_dtype()),
+        "threads": torch.get_num_threads(),
+        "gradients": torch.is_grad_enabled(),
+        "warning filters": list(map(str, warnings.filters)),
+        "methods of Distribution": {name: id(value) for name, value in vars(law).items() if callable(value)},
+        "validation": law._validate_args,
+        "cuda": torch.cuda.is_initialized(),
+        "tensors": sum(isinstance(x, torch.Tensor) and x.numel() > 0 for x in gc.get_objects()),
+    }
+
+modules, before = set(sys.modules), world()
+import deepgen
+after = world()
+changed = [name for name in before if before[name] != after[name]]
+print(json.dumps({"changed": changed, "modules": sorted(set(sys.modules) - modules)}))
+"""
+HEAVY = {
+    "pyro",
+    "arviz",
+    "matplotlib",
+    "numba",
+    "sklearn",
+    "scipy",
+    "networkx",
+    "typer",
+    "tqdm",
+    "tensorboard",
+    "pandas",
+}
+OURS_ON_DEMAND = {"deepgen.testing", "deepgen.interop", "deepgen.interop.arviz", "deepgen.plot", "deepgen.cli"}
+
+
+def run(code, *options):
+    return subprocess.run(
+        [sys.executable, *options, "-c", code], capture_output=True, text=True, check=True, timeout=300
+    )
+
+
+@pytest.fixture(scope="module")
+def seen():
+    return json.loads(run(PROBE).stdout)
+
+
+def test_nothing_heavy_is_loaded(seen):
+    assert "deepgen.explicit.rbm" in seen["modules"]
+    assert not HEAVY & {name.partition(".")[0] for name in seen["modules"]}
+
+
+def test_testing_bridges_pictures_and_commands_wait(seen):
+    assert not OURS_ON_DEMAND & set(seen["modules"])
+
+
+def test_nothing_is_drawn_allocated_or_patched(seen):
+    assert seen["changed"] == []
+
+
+def beyond_torch():
+    """Seconds that ``import deepgen`` takes after torch, by -X importtime."""
+    report = run("import torch; import deepgen", "-X", "importtime").stderr
+    rows = re.findall(r"import time:\s*\d+ \|\s*(\d+) \|( +)(\S+)", report)
+    (total,) = [int(cumulative) for cumulative, indent, name in rows if name == "deepgen" and len(indent) == 1]
+    return total / 1e6
+
+
+def test_import_takes_at_most_half_a_second_beyond_torch():
+    times = []
+    for _ in range(8):  # the machine may be busy; the least of several is the import's own cost
+        times.append(beyond_torch())
+        if times[-1] <= 0.5:
+            break
+    print(f"seconds beyond torch: {times}")
+    assert min(times) <= 0.5

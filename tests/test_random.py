@@ -1,0 +1,134 @@
+"""Explicit randomness: seeds, children, and drawing from torch's distributions."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from deepgen.errors import ArgumentError
+from deepgen.random import draw, generator, resolve, spawn
+from deepgen.testing import check_random, ks, sequential
+
+
+@pytest.mark.parametrize("bits", [0, 31, 32, 33, 48, 63])
+def test_every_bit_of_a_seed_counts(bits, seed):
+    one, two = (torch.rand(8, generator=generator(s)) for s in (seed, seed ^ (1 << bits)))
+    assert not torch.equal(one, two)
+    assert torch.equal(one, torch.rand(8, generator=generator(seed)))
+
+
+def test_short_seeds_are_torch_seeds(seed):
+    assert torch.equal(
+        torch.rand(8, generator=generator(seed)), torch.rand(8, generator=torch.Generator().manual_seed(seed))
+    )
+
+
+def test_no_seed_is_fresh():
+    assert not torch.equal(torch.rand(8, generator=generator()), torch.rand(8, generator=generator()))
+
+
+@pytest.mark.parametrize("wrong", [-1, 2**64, 1.5, "1", True, np.float64(1)])
+def test_wrong_seeds_are_refused(wrong):
+    with pytest.raises(ArgumentError, match="seed must be an integer"):
+        generator(wrong)
+
+
+def test_resolve_passes_generators_through(stream):
+    assert resolve(stream) is stream
+    assert torch.equal(torch.rand(3, generator=resolve(5)), torch.rand(3, generator=generator(5)))
+
+
+def test_resolve_refuses_another_device(stream):
+    with pytest.raises(ArgumentError, match="lives on cpu"):
+        resolve(stream, "meta")
+
+
+def test_children_differ_and_repeat(seed):
+    parent = generator(seed)
+    children = [torch.rand(4, generator=child) for child in spawn(parent, 50)]
+    again = [torch.rand(4, generator=child) for child in spawn(generator(seed), 50)]
+    later = [torch.rand(4, generator=child) for child in spawn(parent, 50)]
+    assert all(torch.equal(a, b) for a, b in zip(children, again, strict=True))
+    assert len({tuple(x.tolist()) for x in children + later}) == 100
+    assert spawn(parent, 0) == []
+
+
+def test_siblings_never_share_a_seed(seed):
+    """70,000 independent 32-bit seeds would hold a pair with probability 0.43."""
+    seeds = [child.initial_seed() for child in spawn(generator(seed), 70_000)]
+    assert len(set(seeds)) == 70_000
+    assert max(seeds) < 2**32
+
+
+def test_children_are_independent(stream, alpha):
+    def p_values(n, g):
+        first = torch.stack([torch.rand(2, generator=child) for child in spawn(g, n)])
+        columns = [first[:, 0], (first[:, 0] + first[:, 1]) % 1, (first[1:, 0] - first[:-1, 0]) % 1]
+        return [ks(column, lambda x: x) for column in columns]
+
+    sequential(p_values, what="first numbers of siblings", n=1000, alpha=alpha, generator=stream)
+
+
+DISTRIBUTIONS = [
+    torch.distributions.Gamma(torch.tensor([0.5, 2.0]), 1.0),
+    torch.distributions.Normal(0.0, torch.ones(3)),
+    torch.distributions.Categorical(logits=torch.zeros(50)),
+    torch.distributions.MultivariateNormal(torch.zeros(2), torch.eye(2)),
+]
+
+
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS, ids=lambda d: type(d).__name__)
+def test_draw_keeps_the_contract(distribution, stream):
+    check_random(lambda generator: draw(distribution, (20,), generator=generator), seeds=False, generator=stream)
+
+
+def test_draw_makes_the_numbers_torch_would(seed):
+    state = torch.get_rng_state()
+    torch.manual_seed(seed)
+    expected = torch.distributions.Gamma(2.0, 1.0).sample((7,))
+    torch.set_rng_state(state)
+    assert torch.equal(draw(torch.distributions.Gamma(2.0, 1.0), (7,), generator=generator(seed)), expected)
+
+
+def test_draw_leaves_no_gradient(stream):
+    mean = torch.zeros(2, requires_grad=True)
+    assert not draw(torch.distributions.Normal(mean, 1.0), (3,), generator=stream).requires_grad
+
+
+def test_a_failing_distribution_puts_the_stream_back(stream):
+    class Broken(torch.distributions.Normal):
+        def sample(self, sample_shape=()):
+            super().sample(sample_shape)
+            raise RuntimeError("broken")
+
+    before, mine = torch.get_rng_state(), stream.get_state()
+    with pytest.raises(RuntimeError, match="broken"):
+        draw(Broken(0.0, 1.0), generator=stream)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(stream.get_state(), mine)
+
+
+def test_the_global_generator_itself_advances():
+    state = torch.get_rng_state()
+    one, two = (draw(torch.distributions.Normal(0.0, 1.0), (4,), generator=torch.default_generator) for _ in range(2))
+    torch.set_rng_state(state)
+    assert not torch.equal(one, two)
+
+
+def test_threads_draw_what_they_would_alone(seed):
+    distribution, found = torch.distributions.Gamma(2.0, 1.0), {}
+
+    def work(index):
+        g = generator(seed + index)
+        found[index] = torch.cat([draw(distribution, (10,), generator=g) for _ in range(50)])
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    together = dict(found)
+    for index in range(4):
+        work(index)
+        assert torch.equal(found[index], together[index])
