@@ -59,19 +59,21 @@ class BernoulliMixture(nn.Module):
 
     @torch.no_grad()
     def initialise(self, x: Tensor, *, generator: torch.Generator | int | None = None) -> BernoulliMixture:
-        """Set every component to the base rates of ``x`` ``[rows, features]``, leaning towards a row of its own.
+        """Set every component to the base rates of ``x`` ``[rows, features]``, three parts in four.
 
-        The rates are smoothed by half a row of each value, so a constant column stays finite. Which rows the components
-        lean towards (by a quarter) is drawn from ``generator``, without replacement while there are enough; a single
-        component gets the base rates themselves, which is its maximum likelihood but for the smoothing.
+        The fourth part sets the components apart: half of it is a row of the data, half uniform noise (rows may be
+        alike), both from ``generator``. A single component gets the base rates themselves, smoothed by half a row of
+        each value, so that a constant column stays finite; but for that, they are its maximum likelihood.
         """
         self.check(x)
         rows = x.to(self.logits)
         rate = (rows.sum(0) + 0.5) / (len(rows) + 1)
         if self.components > 1:
-            order = torch.randperm(len(rows), generator=resolve(generator, "cpu"))
-            picked = order[torch.arange(self.components) % len(rows)]
-            rate = 0.75 * rate + 0.25 * rows[picked.to(rows.device)].clamp(0.05, 0.95)
+            stream = resolve(generator, rows.device)
+            order = torch.randperm(len(rows), generator=stream, device=rows.device)
+            own = rows[order[torch.arange(self.components, device=rows.device) % len(rows)]]
+            noise = torch.empty_like(own).uniform_(generator=stream)
+            rate = 0.75 * rate + 0.125 * own + 0.125 * noise.clamp(0.01, 0.99)
         self.logits.copy_(rate.logit().expand_as(self.logits))
         self.weight_logits.zero_()
         return self

