@@ -1,5 +1,6 @@
-"""What a model is trained towards."""
+"""What a model is trained towards: the one step that differs from method to method."""
 
+from deepgen.objectives.contrastive import ContrastiveDivergence, PersistentCD
 from deepgen.objectives.likelihood import ExpectationMaximisation, MaximumLikelihood
 
-__all__ = ["ExpectationMaximisation", "MaximumLikelihood"]
+__all__ = ["ContrastiveDivergence", "ExpectationMaximisation", "MaximumLikelihood", "PersistentCD"]
