@@ -133,7 +133,7 @@ def reverse_ais(
     _, log_weights = _run(path, samples, plan.betas.flip(0), "reverse AIS", generator, progress)
     mean = log_mean_exp(log_weights, remedy=_remedy(plan))
     settings = {"temperatures": len(plan.betas), "schedule": plan.kind, "chains": len(samples), "samples": origin}
-    method = "reverse AIS" if exact else "reverse AIS from a chain (above if it has mixed)"
+    method = "reverse AIS" if exact else "reverse AIS from a chain (a bound if it has mixed)"
     side: Side = "above" if exact else "undetermined"
     return Estimate(path.log_base - mean.value, mean.stderr, side, method, mean.n, mean.ess, settings=settings)
 

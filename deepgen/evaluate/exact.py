@@ -41,7 +41,7 @@ def exact_log_partition(model: RBM, *, progress: bool = False) -> Estimate:
 
     Args:
         model: a machine with two layers of units.
-        progress: show a bar with the time left when the sum is long.
+        progress: show a bar with the time left.
 
     Returns:
         An exact `Estimate` in nats; +inf for a Gaussian machine that is not normalisable.
@@ -110,7 +110,7 @@ def _enumerate(model: RBM, side: str, states: int, progress: bool) -> float:
     else:
         blocks = _plain_blocks(units, other, weight, bias, other_bias, states)
     total = torch.tensor(-math.inf, dtype=torch.float64)
-    for block in _with_time_left(blocks, progress and seconds(model) > 1):
+    for block in _with_time_left(blocks, progress):
         total = torch.logaddexp(total, block().cpu())
     return float(total)
 
@@ -156,8 +156,8 @@ def _binary_blocks(
 def softplus_sums(low: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
     """Return a function of ``high`` that gives ``sum_j log(1 + exp(high[r, j] + low[c, j]))``: ``[rows, c]``.
 
-    ``low`` is ``[c, units]``, ``high`` ``[rows, units]``, both float64. The second argument is an upper bound of ``high`` per unit. Accurate to a few
-    units in the last place of the sum, for fields of any size.
+    ``low`` is ``[c, units]``, ``high`` ``[rows, units]``, both float64. The second argument is an upper bound of
+    ``high`` per unit. Accurate to a few units in the last place of the sum, for fields of any size.
 
     >>> low, high = torch.zeros(1, 4, dtype=torch.float64), torch.full((1, 4), 800.0, dtype=torch.float64)
     >>> softplus_sums(low)(high, high.amax(0))

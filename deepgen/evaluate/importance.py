@@ -32,7 +32,7 @@ class LogMean(NamedTuple):
 def log_mean_exp(log_weights: Tensor, *, remedy: str = "draw more", warn: bool = True) -> LogMean:
     """Return the log of the mean of ``exp(log_weights)``, a vector of at least 2, with stderr and ESS.
 
-    Warns `DegenerateWeights` when fewer than a tenth of the weights (or fewer than 5) count; its text ends in ``remedy``.
+    Warns `DegenerateWeights` when fewer than a tenth of the weights (or than 5) count; its text ends in ``remedy``.
 
     >>> log_mean_exp(torch.zeros(10))
     LogMean(value=0.0, stderr=0.0, ess=10.0, n=10)

@@ -3,8 +3,8 @@
     log p(x) = log f(x) - log Z
 
 A normalised model (`LogProb`) needs only its mean. A machine with at most 25 bits on its smaller side is summed
-exactly; for a larger one log Z lies between AIS (below) and reverse AIS (above), so the log-likelihood lies between the reverse
-of the two. An AIS log-likelihood alone is optimistic: it sits above.
+exactly; for a larger one log Z lies between AIS (below) and reverse AIS (above), so the log-likelihood lies between
+the reverse of the two. An AIS log-likelihood alone is optimistic: it sits above.
 """
 
 from __future__ import annotations
@@ -128,8 +128,8 @@ def log_likelihood(
         model: anything with a normalised ``log_prob``, or a Boltzmann machine with two layers.
         x: ``[rows, *event]``.
         method: as for `log_partition`; besides, ``raise`` (a lower bound per row, of the model that annealing
-            generates) and ``pseudo`` (the pseudo-likelihood, comparable only with itself). A normalised model takes only ``auto``
-            and ``exact``.
+            generates) and ``pseudo`` (the pseudo-likelihood, comparable only with itself). A normalised model takes
+            only ``auto`` and ``exact``.
         base: rows whose base rates start the path; ``x`` itself without.
         samples, temperatures, tolerance, generator, progress: as for `log_partition`.
         chains: how many anneal at the same time (100), for ``raise`` how many per row (5).
