@@ -15,8 +15,9 @@ from deepgen.data.generated import (
     shifting_bar,
 )
 from deepgen.data.idx import read_idx
+from deepgen.data.mat import read_mat
 from deepgen.data.named import load
-from deepgen.data.packed import read_mat, read_npy, read_npz, unpack
+from deepgen.data.packed import read_npy, read_npz, unpack
 from deepgen.data.redrawn import Redrawn
 from deepgen.data.splits import Data, Splits, provenance
 from deepgen.data.text import read_text

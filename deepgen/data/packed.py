@@ -1,4 +1,4 @@
-"""Arrays in numpy's .npy and .npz files and in MATLAB's .mat files, and bits packed eight to a byte.
+"""Arrays in numpy's .npy and .npz files, and bits packed eight to a byte.
 
 Nothing is ever unpickled: ``allow_pickle`` is off, and object arrays are refused.
 """
@@ -31,19 +31,6 @@ def read_npz(path: PathLike) -> dict[str, Array]:
     if not found:
         raise DataError(f"{path}: the .npz file holds no array")
     return found
-
-
-def read_mat(path: PathLike) -> dict[str, Array]:
-    """Return all numeric arrays in a MATLAB file (format 5 to 7.2) by name."""
-    from scipy.io import loadmat
-
-    _magic(path, 0)
-    with reading(path, "a MATLAB file of format 5 to 7.2"):
-        found = loadmat(path, appendmat=False)
-        arrays = {k: np.asarray(v) for k, v in found.items() if isinstance(v, np.ndarray) and v.dtype.kind in "biuf"}
-    if not arrays:
-        raise DataError(f"{path}: the .mat file holds no numeric array")
-    return arrays
 
 
 def member(found: dict[str, Array], key: str, path: PathLike, ndim: int, kinds: str = "biuf") -> Array:

@@ -12,7 +12,8 @@ import numpy as np
 
 from deepgen.data.files import PathLike, find, folder_of
 from deepgen.data.idx import read_idx
-from deepgen.data.packed import Array, member, read_mat, read_npz, unpack
+from deepgen.data.mat import read_mat
+from deepgen.data.packed import Array, member, read_npz, unpack
 from deepgen.data.prepare import Raw
 from deepgen.data.splits import SPLIT_SEED, split_rows
 from deepgen.data.text import characters

@@ -5,6 +5,8 @@ import re
 
 import numpy as np
 import pytest
+import scipy.io
+import scipy.sparse
 from formats import bits, grey, idx, write_mat
 
 from deepgen.data import read_amat, read_idx, read_mat, read_npy, read_npz, read_table, read_text, unpack
@@ -82,11 +84,30 @@ def test_arrays_that_are_no_numbers_are_refused(tmp_path):
         read_mat(tmp_path / "a.mat")
 
 
-def test_mat_arrays_read_back(tmp_path):
-    write_mat(tmp_path / "a.mat", ff=grey(5, 3), x=np.eye(2))
-    made = read_mat(tmp_path / "a.mat")
-    assert np.array_equal(made["ff"], grey(5, 3))
-    assert np.array_equal(made["x"], np.eye(2))
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2", "i4", "u4", "i8", "u8", "f4", "f8", "?"])
+def test_mat_arrays_read_back(tmp_path, dtype, zipped):
+    made = {
+        "matrix": (np.arange(15).reshape(5, 3) % 7).astype(dtype),
+        "one": np.array([[1]], dtype),
+        "box": np.arange(24).reshape(2, 3, 4).astype(dtype),
+    }
+    others = {"words": "text", "cells": np.array([[1, "a"]], object), "z": np.array([[1j]]), "s": {"field": 1}}
+    sparse = {"sparse": scipy.sparse.eye(3).tocsc()}
+    scipy.io.savemat(tmp_path / "a.mat", {**made, **others, **sparse}, do_compression=zipped)
+    found = read_mat(tmp_path / "a.mat")
+    assert set(found) == set(made)
+    for name, array in made.items():
+        assert found[name].dtype == (np.uint8 if dtype == "?" else np.dtype(dtype))
+        assert np.array_equal(found[name], array)
+
+
+def test_mat_files_of_other_formats_are_told(tmp_path):
+    scipy.io.savemat(tmp_path / "four.mat", {"x": np.eye(2)}, format="4")
+    (tmp_path / "hdf.mat").write_bytes(b"MATLAB 7.3 MAT-file".ljust(126) + b"IM" + b"\x89HDF\r\n")
+    for name, message in (("four", "not a MATLAB file of format 5"), ("hdf", "format 7.3")):
+        with pytest.raises(DataError, match=f"{name}.mat.*{message}"):
+            read_mat(tmp_path / f"{name}.mat")
 
 
 @pytest.mark.parametrize("count", [1, 7, 8, 9, 88, 784])
