@@ -1,6 +1,6 @@
 """deepgen: probabilistic generative modelling on PyTorch, with likelihoods that can be believed."""
 
-from deepgen import data, errors, evaluate, explicit, objectives, random, samplers, train, typing
+from deepgen import data, errors, evaluate, explicit, objectives, plot, random, samplers, train, typing
 from deepgen.explicit import RBM
 from deepgen.train import fit, load, load_weights, save
 
@@ -15,6 +15,7 @@ __all__ = [
     "load",
     "load_weights",
     "objectives",
+    "plot",
     "random",
     "samplers",
     "save",
