@@ -30,12 +30,14 @@ def command(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the Monte-Carlo methods.")] = 0,
 ) -> None:
     """State a model's log-likelihood in nats per example, with its error, its side and its method."""
-    from deepgen.cli.rundir import judge, open_run
+    from deepgen.cli.rundir import judge, open_run, weights
+    from deepgen.cli.threads import fitting_threads
 
     opened = open_run(run)
     rows = opened.data(data)
     x = getattr(rows, split.value)
-    answer = judge(opened.model, rows, x, method=method, seed=seed)
+    with fitting_threads(weights(opened.model)):
+        answer = judge(opened.model, rows, x, method=method, seed=seed)
     if as_json:
         head = {"run": str(run), "model": opened.title, "split": split.value, "seed": seed}
         print(json.dumps({**head, "log_likelihood": answer.to_dict()}, indent=2))

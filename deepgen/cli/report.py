@@ -16,22 +16,23 @@ def command(
     seed: Annotated[int, typer.Option(min=0, help="Seed of samples, chains and likelihood.")] = 0,
 ) -> None:
     """Write one self-contained HTML page: samples, filters, learning curves, chains, likelihood."""
-    from deepgen.cli.rundir import judge, open_run
+    from deepgen.cli.rundir import judge, open_run, weights
+    from deepgen.cli.threads import fitting_threads
     from deepgen.demo.pages import entry
     from deepgen.plot import report
 
     opened = open_run(run)
     rows = opened.data(data)
-    estimate = judge(opened.model, rows, rows.test, seed=seed)
-    shown = entry(
-        opened.model,
-        opened.title,
-        estimates=[estimate],
-        history=opened.history,
-        settings=opened.settings,
-        steps=steps,
-        seed=seed,
-    )
+    with fitting_threads(weights(opened.model)):
+        shown = entry(
+            opened.model,
+            opened.title,
+            estimates=[judge(opened.model, rows, rows.test, seed=seed)],
+            history=opened.history,
+            settings=opened.settings,
+            steps=steps,
+            seed=seed,
+        )
     page = report(
         out or run / "report.html",
         [shown],

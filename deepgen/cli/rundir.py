@@ -83,6 +83,11 @@ def load_arguments(binarise: str | None, root: str | None) -> dict[str, Any]:
     return {name: value for name, value in given.items() if value is not None}
 
 
+def weights(model: nn.Module) -> int:
+    """How many numbers the model learned, for `fitting_threads`."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
 def describe(model: nn.Module) -> str:
     """The model in a word or two."""
     if isinstance(model, RBM):

@@ -27,10 +27,12 @@ def command(
     """Draw samples from a trained model."""
     if out.suffix not in FORMATS:
         raise ArgumentError(f"--out must end in one of {', '.join(FORMATS)}, got {str(out)!r}")
-    from deepgen.cli.rundir import draw, open_run
+    from deepgen.cli.rundir import draw, open_run, weights
+    from deepgen.cli.threads import fitting_threads
 
     opened = open_run(run)
-    samples = draw(opened.model, n, steps=steps, seed=seed)
+    with fitting_threads(weights(opened.model)):
+        samples = draw(opened.model, n, steps=steps, seed=seed)
     write(samples, out, opened.image_shape)
     print(f"{n} samples from {run} in {out}")
 

@@ -56,7 +56,8 @@ def command(
     """
     from deepgen import data as datasets
     from deepgen.cli.recipes import build
-    from deepgen.cli.rundir import describe, load_arguments
+    from deepgen.cli.rundir import describe, load_arguments, weights
+    from deepgen.cli.threads import fitting_threads
     from deepgen.train import EarlyStopping, Interrupted, fit
 
     if model not in DEFAULTS:
@@ -74,23 +75,24 @@ def command(
     if not terminal and not quiet:
         callbacks.append(Lines(recipe.epochs))
     try:
-        history = fit(
-            recipe.model,
-            rows.train,
-            recipe.objective,
-            epochs=recipe.epochs,
-            batch_size=recipe.batch,
-            optimizer=recipe.optimizer,
-            schedule=recipe.schedule,
-            seed=seed,
-            valid=rows.valid if recipe.monitored else None,
-            monitor=recipe.monitor,
-            callbacks=callbacks,
-            out=out,
-            resume=resume,
-            progress=terminal and not quiet,
-            extras={**source, "image_shape": None if rows.image_shape is None else list(rows.image_shape)},
-        )
+        with fitting_threads(weights(recipe.model)):
+            history = fit(
+                recipe.model,
+                rows.train,
+                recipe.objective,
+                epochs=recipe.epochs,
+                batch_size=recipe.batch,
+                optimizer=recipe.optimizer,
+                schedule=recipe.schedule,
+                seed=seed,
+                valid=rows.valid if recipe.monitored else None,
+                monitor=recipe.monitor,
+                callbacks=callbacks,
+                out=out,
+                resume=resume,
+                progress=terminal and not quiet,
+                extras={**source, "image_shape": None if rows.image_shape is None else list(rows.image_shape)},
+            )
     except Interrupted as error:
         again = shlex.join(["deepgen", *(word for word in context.obj or [] if word != "--fresh")])
         raise Stopped(f"{str(error).partition(':')[0]}; to resume: {again}") from error

@@ -13,6 +13,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from deepgen import data as datasets
+from deepgen.cli.threads import fitting_threads
 from deepgen.demo.bar import Bar
 from deepgen.demo.fits import COMPONENTS, Fitted, independent, machine, mixture
 from deepgen.demo.pages import entry, picture
@@ -34,7 +35,7 @@ def run(out: Path, *, seed: int = 0, epochs: int = 300) -> list[Fitted]:
 
     data = datasets.load("digits")
     seeds = [int(g.initial_seed() % 2**31) for g in spawn(generator(seed), 4)]
-    with Bar(2 * epochs + 3 * len(COMPONENTS) + 1) as bar:
+    with fitting_threads(64 * 256), Bar(2 * epochs + 3 * len(COMPONENTS) + 1) as bar:
         fitted = [
             independent(data, out, bar),
             mixture(data, out, bar, seeds[0]),
@@ -47,15 +48,13 @@ def run(out: Path, *, seed: int = 0, epochs: int = 300) -> list[Fitted]:
             for f in fitted
         ]
         page = report(
-            entries,
             out / "report.html",
+            entries,
+            data,
             title="Four models of 8 × 8 digits",
             summary="Independent pixels, a mixture of them, and two restricted Boltzmann machines, compared by their "
             "log-likelihood on held-out digits: exact where the sum can be done, an interval where it cannot.",
-            facts={**data.provenance, "seed": seed, "command": "deepgen demo"},
-            train=data.train,
-            real=data.test,
-            image_shape=data.image_shape,
+            facts={"seed": seed, "command": "deepgen demo"},
         )
         picture(data, fitted, entries, out / "samples.png")
         store(fitted, out / "results.json")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from deepgen.cli.recipes import annealed, fall
 from deepgen.evaluate import Bracket, Estimate, log_likelihood
 from deepgen.explicit import RBM, BernoulliMixture
 from deepgen.objectives import ExpectationMaximisation, PersistentCD
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from deepgen.train import History
 
 COMPONENTS = (20, 40, 60, 80)
+CHAINS = 500  # behind each interval
 RATE = 0.3  # at the start; it falls to zero
 
 
@@ -84,17 +86,17 @@ def machine(data: Data, out: Path, bar: Bar, hidden: int, seed: int, epochs: int
         epochs=epochs,
         batch_size=50,
         optimizer=torch.optim.SGD(model.parameters(), lr=RATE),
-        schedule=lambda done: 1.0 - done,
+        schedule=fall,
         seed=seed,
         valid=data.valid,
-        monitor=partial(_annealed, base),
+        monitor=partial(annealed, base),
         callbacks=[EarlyStopping(patience=epochs)],
     )
     bar.say(f"log Z of {name}")
     estimates: list[Estimate | Bracket] = []
     if hidden <= 20:
         estimates.append(log_likelihood(model, data.test, method="exact"))
-    estimates.append(log_likelihood(model, data.test, method="bidirectional", base=base, generator=seed))
+    estimates.append(log_likelihood(model, data.test, method="bidirectional", base=base, chains=CHAINS, generator=seed))
     return Fitted(name, model, history, estimates, {**options, "rate": RATE, "epochs": epochs, "seed": seed})
 
 
@@ -122,10 +124,6 @@ def _fit(
         extras={"data": "digits", "binarise": None, "image_shape": [8, 8]},
         **options,
     )
-
-
-def _annealed(base: Tensor, model: nn.Module, x: Tensor) -> Estimate | Bracket:
-    return log_likelihood(model, x, method="ais", base=base, chains=100, temperatures=200, generator=0)
 
 
 def _rows(data: Data) -> Tensor:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from deepgen.demo.fits import Fitted
 
 HEAD = ("model", "test log-likelihood", "stderr", "side", "method", "seconds")
+LEVEL = 0.99
 
 
 def table(fitted: Sequence[Fitted]) -> str:
@@ -35,14 +36,16 @@ def verdict(fitted: Sequence[Fitted], test: Tensor) -> str:
     """What the demo is there to show, from the numbers and whichever way they fall."""
     small, large = fitted[-2], fitted[-1]
     exact = next(e.value for e in small.estimates if isinstance(e, Estimate) and e.side == "exact")
-    low, high = next(e for e in small.estimates if isinstance(e, Bracket)).interval()
+    low, high = next(e for e in small.estimates if isinstance(e, Bracket)).interval(LEVEL)
     inside = "inside" if low <= exact <= high else "OUTSIDE"
-    lines = [f"{small.name}: the exact {exact:.3f} lies {inside} the 95 % AIS interval [{low:.3f}, {high:.3f}]"]
-    floor = next(e for e in large.estimates if isinstance(e, Bracket)).interval()[0]
+    interval = f"the {100 * LEVEL:.0f} % AIS interval [{low:.3f}, {high:.3f}]"
+    lines = [f"{small.name}: the exact {exact:.3f} lies {inside} {interval}"]
+    floor = next(e for e in large.estimates if isinstance(e, Bracket)).interval(LEVEL)[0]
     for other in fitted[:2]:
         gain, error = paired(large.model, floor, other.model, test)
         lines.append(
-            f"{large.name} above {other.name}: by at least {gain:.2f} nats, ± {error:.2f} by choice of test rows"
+            f"{large.name} against {other.name}: {gain:+.2f} ± {error:.2f} nats from the interval's lower end "
+            "(± by choice of test rows)"
         )
     return "\n".join(lines)
 
@@ -70,5 +73,6 @@ def _cells(estimate: Estimate | Bracket) -> tuple[str, str, str, str]:
     if isinstance(estimate, Bracket):
         low, high = estimate.below, estimate.above
         value, error = f"[{low.value:.2f}, {high.value:.2f}]", f"{low.stderr:.2f}, {high.stderr:.2f}"
-        return value, error, f"{low.side}, {high.side}", f"{low.method}, {high.method}"
+        methods = ", ".join(one.method.partition(" from ")[0] for one in (low, high))  # the page has them in full
+        return value, error, f"{low.side}, {high.side}", methods
     return f"{estimate.value:.2f}", f"{estimate.stderr:.2f}", estimate.side, estimate.method

@@ -58,8 +58,8 @@ def test_the_whole_demo_shows_what_it_promises(deepgen, tmp_path):
     lines = done.out.splitlines()
     assert all(title in lines[0] for title in HEAD)
     assert all(any(line.startswith(row) for line in lines) for row in ROWS)
-    assert re.search(r"RBM 64-20: the exact \S+ lies inside the 95 % AIS interval", done.out)
+    assert re.search(r"RBM 64-20: the exact \S+ lies inside the 99 % AIS interval", done.out)
     for baseline in ROWS[:2]:
-        (line,) = (one for one in lines if one.startswith(f"RBM 64-256 above {baseline}"))
-        gain, error = map(float, re.findall(r"by at least (\S+) nats, ± (\S+) by", line)[0])
+        (line,) = (one for one in lines if one.startswith(f"RBM 64-256 against {baseline}"))
+        gain, error = map(float, re.findall(r": (\S+) ± (\S+) nats from", line)[0])
         assert gain > 2 * error

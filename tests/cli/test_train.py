@@ -98,7 +98,20 @@ def environment():
 
 
 def test_ctrl_c_saves_and_the_printed_command_resumes_to_the_same_weights(deepgen, tmp_path):
-    words = ["rbm", "--data", "bars_and_stripes", "--hidden", "5", "--batch", "4", "--epochs", "300", "--seed", "2", "--out"]
+    words = [
+        "rbm",
+        "--data",
+        "bars_and_stripes",
+        "--hidden",
+        "5",
+        "--batch",
+        "4",
+        "--epochs",
+        "300",
+        "--seed",
+        "2",
+        "--out",
+    ]
     stopped, whole = tmp_path / "stopped", tmp_path / "whole"
     command = [sys.executable, "-m", "deepgen", "train", *words, str(stopped)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()) as job:
