@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from statistics import NormalDist
 from typing import Any, Literal, get_args
 
 from deepgen.errors import ArgumentError
@@ -59,10 +60,14 @@ class Estimate:
         The degrees of freedom are n - 1, or ess - 1 for weighted draws.
 
         It covers the quantity itself for ``exact`` and ``unbiased`` values, and for a bound whose bias is small beside
-        its stderr; for a looser bound only the end on its own side is to be believed.
+        its stderr; for a looser bound only the end on its own side is to be believed. An unknown stderr (NaN) gives
+        the whole line.
         """
         draws = self.n if math.isnan(self.ess) else min(float(self.n), self.ess)
-        reach = self.stderr * _t_quantile(level, draws) if self.stderr > 0 else 0.0
+        quantile = _t_quantile(level, draws)
+        if math.isnan(self.stderr):
+            return -math.inf, math.inf
+        reach = self.stderr * quantile if self.stderr > 0 else 0.0
         return self.value - reach, self.value + reach
 
     def __neg__(self) -> Estimate:
@@ -156,16 +161,24 @@ def bits_per_dim(estimate: Estimate, dimensions: int) -> Estimate:
 
 
 def _t_quantile(level: float, n: float) -> float:
-    """Quantile of Student's t (n - 1 degrees of freedom), by the Cornish-Fisher expansion around the normal one.
+    """Two-sided quantile of Student's t with n - 1 degrees of freedom (of the normal law without a count n).
 
-    Abramowitz & Stegun 26.7.5; within 0.3 % for n >= 8 at levels up to 0.99, which spares an import of scipy.
+    Up to 20 degrees (fractions rounded down): the closed form of the distribution function, inverted by bisection
+    (Abramowitz & Stegun 26.7.3 and 4). Beyond: the Cornish-Fisher expansion around the normal quantile (26.7.5), within
+    1e-4. This spares an import of scipy.
     """
     if not 0 < level < 1:
         raise ArgumentError(f"level must lie between 0 and 1, got {level}")
-    z = math.sqrt(2.0) * _erfinv(level)
-    if n <= 1:
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    if n < 1:
         return z
     nu = max(n - 1.0, 1.0)
+    if nu <= 20:
+        low, high = 0.0, math.pi / 2  # of the angle atan(t / sqrt(nu))
+        for _ in range(60):
+            middle = (low + high) / 2
+            low, high = (middle, high) if _t_level(middle, int(nu)) < level else (low, middle)
+        return math.sqrt(int(nu)) * math.tan(low)
     return (
         z
         + (z**3 + z) / (4 * nu)
@@ -174,7 +187,11 @@ def _t_quantile(level: float, n: float) -> float:
     )
 
 
-def _erfinv(x: float) -> float:
-    from statistics import NormalDist
-
-    return NormalDist().inv_cdf((1 + x) / 2) / math.sqrt(2.0)
+def _t_level(angle: float, nu: int) -> float:
+    """P(|t| < sqrt(nu) tan(angle)) for nu degrees of freedom."""
+    odd = nu % 2
+    term, total = math.sin(angle) * (math.cos(angle) if odd else 1.0), 0.0
+    for k in range(nu // 2):
+        total += term
+        term *= math.cos(angle) ** 2 * ((2 * k + 2) / (2 * k + 3) if odd else (2 * k + 1) / (2 * k + 2))
+    return 2 / math.pi * (angle + total) if odd else total

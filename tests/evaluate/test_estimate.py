@@ -1,42 +1,133 @@
-"""Estimates: sides under negation, intervals against Student's t, brackets."""
+"""Estimates: intervals against scipy's quantiles, sides under arithmetic, and what is refused."""
 
+import json
 import math
 
 import pytest
+from scipy import stats
 
 from deepgen.errors import ArgumentError
 from deepgen.evaluate import Bracket, Estimate, bits_per_dim
 
 
-@pytest.mark.parametrize(("n", "quantile"), [(9, 2.306), (31, 2.0423), (101, 1.9840), (100_001, 1.9600)])
-def test_interval_is_students(n, quantile):
-    low, high = Estimate(1.0, 2.0, "unbiased", "mean", n=n).interval()
-    assert (high - 1.0) / 2.0 == pytest.approx(quantile, rel=0.004)
-    assert low == pytest.approx(2.0 - high)
+def estimate(value=10.0, stderr=0.5, side="below", n=100, **more):
+    return Estimate(value, stderr, side, "method", n=n, **more)
 
 
-def test_weighted_interval_counts_effective_draws():
-    plain = Estimate(0.0, 1.0, "below", "AIS", n=1000)
-    few = Estimate(0.0, 1.0, "below", "AIS", n=1000, ess=9.0)
-    assert few.interval()[1] == pytest.approx(2.306, rel=0.004)
-    assert plain.interval()[1] == pytest.approx(1.962, rel=0.001)
+@pytest.mark.parametrize("level", [0.5, 0.9, 0.95, 0.99])
+@pytest.mark.parametrize("n", [2, 3, 4, 6, 8, 10, 30, 100, 10_000])
+def test_intervals_are_those_of_student(n, level):
+    low, high = estimate(n=n).interval(level)
+    reach = 0.5 * stats.t.ppf((1 + level) / 2, n - 1)
+    assert high - 10.0 == pytest.approx(reach, rel=2e-4)
+    assert 10.0 - low == pytest.approx(high - 10.0)
 
 
-def test_negation_swaps_sides():
-    below, above = Estimate(1.0, 0.1, "below", "a"), Estimate(2.0, 0.2, "above", "b")
-    assert (-below).side == "above"
-    bracket = -Bracket(below, above) + 10.0
-    assert (bracket.below.value, bracket.above.value) == (8.0, 9.0)
-    assert bracket.width == 1.0
+def test_without_a_count_the_normal_quantile_serves():
+    assert estimate(n=0).interval()[1] == pytest.approx(10 + 0.5 * stats.norm.ppf(0.975))
+
+
+def test_exact_values_have_no_width():
+    assert estimate(stderr=0.0, side="exact").interval() == (10.0, 10.0)
+
+
+def test_an_unknown_error_is_no_small_one():
+    assert estimate(stderr=math.nan).interval() == (-math.inf, math.inf)
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, -0.5, 95])
+def test_odd_levels_are_refused(level):
+    with pytest.raises(ArgumentError, match="level must lie"):
+        estimate().interval(level)
+
+
+@pytest.mark.parametrize(
+    ("side", "flipped"),
+    [("below", "above"), ("above", "below"), ("unbiased", "unbiased"), ("undetermined", "undetermined")],
+)
+def test_negation_turns_the_side(side, flipped):
+    found = -estimate(side=side)
+    assert (found.value, found.stderr, found.side) == (-10.0, 0.5, flipped)
+    assert -found == estimate(side=side)
+
+
+def test_constants_shift_and_keep_the_rest():
+    found = estimate(settings={"chains": 5}) + 2.5
+    assert (found.value, found.stderr, found.side, found.settings) == (12.5, 0.5, "below", {"chains": 5})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"side": "beside"}, {"stderr": -1.0}, {"side": "exact", "stderr": 0.1}],
+)
+def test_contradictions_are_refused(wrong):
     with pytest.raises(ArgumentError):
-        Bracket(above, below)
+        estimate(**wrong)
 
 
-def test_bits_per_dim_and_json():
-    found = bits_per_dim(Estimate(-8 * math.log(2.0), 0.0, "exact", "mean", unit="nats/example"), 4)
-    assert found.value == pytest.approx(2.0)
-    assert found.to_dict()["ess"] is None
-    with pytest.raises(ArgumentError):
-        bits_per_dim(found, 4)
-    with pytest.raises(ArgumentError):
-        Estimate(0.0, 0.1, "exact", "not exact")
+def test_estimates_are_records():
+    with pytest.raises(AttributeError):
+        estimate().value = 3.0
+
+
+def test_plain_values_are_json():
+    text = json.dumps(estimate(settings={"chains": 5}).to_dict(), allow_nan=False)
+    back = json.loads(text)
+    assert back["ess"] is None
+    assert back["stderr_data"] is None
+    assert (back["value"], back["side"], back["settings"]) == (10.0, "below", {"chains": 5})
+
+
+def test_printing():
+    assert str(estimate(unit="nats/example")) == "10.00 ± 0.50 nats/example (below; method)"
+    assert str(estimate(stderr=0.0, side="exact")) == "10.00 nats (exact; method)"
+
+
+class TestBracket:
+    low, high = estimate(9.0, 0.5, "below"), estimate(11.0, 0.25, "above")
+
+    def test_interval_takes_the_outer_ends(self):
+        found = Bracket(self.low, self.high)
+        assert found.interval() == (self.low.interval()[0], self.high.interval()[1])
+        assert found.width == 2.0
+
+    def test_negation_exchanges_the_ends(self):
+        found = -Bracket(self.low, self.high) + 1.0
+        assert (found.below.value, found.above.value) == (-10.0, -8.0)
+        assert (found.below.side, found.above.side) == ("below", "above")
+        assert found.below.stderr == 0.25
+
+    def test_the_wrong_way_round_is_refused(self):
+        with pytest.raises(ArgumentError, match="below, above"):
+            Bracket(self.high, self.low)
+
+    def test_an_exact_end_is_welcome(self):
+        assert Bracket(estimate(9.0, 0.0, "exact"), self.high).interval()[0] == 9.0
+
+    def test_printing_and_json(self):
+        found = Bracket(self.low, self.high)
+        assert str(found) == "[9.00 ± 0.50, 11.00 ± 0.25] nats (method | method)"
+        assert json.loads(json.dumps(found.to_dict()))["above"]["value"] == 11.0
+
+
+class TestBitsPerDim:
+    def test_the_uniform_density_of_256_values_has_8_bits(self):
+        found = bits_per_dim(Estimate(-784 * math.log(256), 0.0, "exact", "uniform", unit="nats/example"), 784)
+        assert found.value == pytest.approx(8.0)
+        assert found.unit == "bits/dim"
+
+    def test_a_lower_bound_of_nats_is_an_upper_bound_of_bits(self):
+        found = bits_per_dim(estimate(-100.0, 2.0, "below", unit="nats/example", stderr_data=1.0), 10)
+        assert found.side == "above"
+        assert found.value == pytest.approx(10 / math.log(2))
+        assert found.stderr == pytest.approx(0.2 / math.log(2))
+        assert found.stderr_data == pytest.approx(0.1 / math.log(2))
+
+    @pytest.mark.parametrize("dimensions", [0, -1])
+    def test_no_dimensions_are_refused(self, dimensions):
+        with pytest.raises(ArgumentError, match="at least 1"):
+            bits_per_dim(estimate(), dimensions)
+
+    def test_bits_of_bits_are_refused(self):
+        with pytest.raises(ArgumentError, match="in nats"):
+            bits_per_dim(bits_per_dim(estimate(), 2), 2)
