@@ -1,7 +1,8 @@
 """Plain objects that `deepgen.fit` calls with each epoch's record; a function of the record will do as well.
 
 A callback may have more: ``state_dict()`` and ``load_state_dict()`` to be part of the checkpoint, an attribute ``stop``
-that ends the run when true, ``finish(model)`` for the last word on the weights, and ``close()``.
+that ends the run when true, ``advance()`` that is called after every step, ``finish(model)`` for the last word on the
+weights, and ``close()``.
 """
 
 from __future__ import annotations

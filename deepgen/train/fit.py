@@ -20,7 +20,7 @@ from deepgen.train.loop import train
 from deepgen.train.meter import Meter
 from deepgen.train.source import Source, as_tensor, check_rows, fingerprint
 from deepgen.train.state import RunState, Schedule, copy_tree, describe, plain, resumable
-from deepgen.typing import LogProb, Objective
+from deepgen.typing import LogProb, Objective, Update
 
 Monitor = Callable[[nn.Module, Any], float | Estimate | Bracket]
 
@@ -93,7 +93,7 @@ def fit(
     if optimizer is None:
         stepped = isinstance(schedule, torch.optim.lr_scheduler.LRScheduler)
         optimizer = schedule.optimizer if stepped else objective.optimizer(model)  # type: ignore[union-attr]
-    _check(source, optimizer, schedule, epochs)
+    _check(source, optimizer, schedule)
     watch = _Watch(model, monitor, valid, source)
     stateful: list[Stateful] = [callback for callback in callbacks if isinstance(callback, Stateful)]
     settings = {
@@ -112,9 +112,8 @@ def fit(
     stored = resumable(out, settings, epochs) if out is not None and resume else None
     stream = spawn(generator(seed, source.device), 1)[0]
     state = objective.start(model, source.rows(), generator=stream)
-    total = None if source.steps is None else epochs * source.steps
     history = History(settings=settings)
-    run = RunState(model, optimizer, schedule, state, stream, stateful, history, total)
+    run = RunState(model, source, epochs, optimizer, schedule, state, stream, stateful, history)
     if stored is not None:
         run.restore(stored, out)  # type: ignore[arg-type]
     run.check_finite()
@@ -124,13 +123,11 @@ def fit(
     with ExitStack() as stack:
         interrupt = stack.enter_context(delayed_interrupt())
         stack.callback(model.train, was_training)
-        for callback in callbacks:
-            if hasattr(callback, "close"):
-                stack.callback(callback.close)
-        bar = Progress(total, run.step) if progress else None
-        if bar is not None:
-            stack.callback(bar.close)
-        reason = _run(run, objective, source, epochs, callbacks, watch, bar, out, interrupt, max_seconds)
+        listeners = [*callbacks, Progress(run.total, run.step)] if progress else list(callbacks)
+        for listener in listeners:
+            if hasattr(listener, "close"):
+                stack.callback(listener.close)
+        reason = _run(run, objective.update(model, optimizer), watch, listeners, out, interrupt, max_seconds)
         run.check_finite()
         if reason == "interrupted":
             if out is not None:
@@ -143,39 +140,36 @@ def fit(
 
 def _run(
     run: RunState,
-    objective: Objective,
-    source: Source,
-    epochs: int,
-    callbacks: Sequence[Callback],
+    update: Update,
     watch: _Watch,
-    bar: Progress | None,
+    listeners: Sequence[Callback],
     out: Path | None,
     interrupt: Flag,
     max_seconds: float | None,
 ) -> str | None:
     """Step and save until there is a reason to end: None when all epochs are done."""
-    keeper = next((c for c in callbacks if isinstance(c, Checkpoint)), None) or Checkpoint(seconds=30.0)
-    update = objective.update(run.model, run.optimizer)
-    while run.epoch < epochs and not any(getattr(callback, "stop", False) for callback in callbacks):
+    keeper = next((c for c in listeners if isinstance(c, Checkpoint)), None) or Checkpoint(seconds=30.0)
+    ticks = [listener.advance for listener in listeners if hasattr(listener, "advance")]
+    while run.epoch < run.epochs and not any(getattr(listener, "stop", False) for listener in listeners):
         run.model.train()
         run.set_rate()
-        batches = source.batches(run.epoch, run.batch)
+        batches = run.source.batches(run.epoch, run.batch)
         for step in train(update, run.state, batches, generator=run.generator, start=run.step):
             run.take(step)
             run.set_rate()
-            if bar is not None:
-                bar.advance()
+            for tick in ticks:
+                tick()
             if interrupt.pressed:
                 return "interrupted"
-            if max_seconds is not None and run.clock.seconds() > max_seconds and run.batch != source.steps:
+            if max_seconds is not None and run.clock.seconds() > max_seconds and run.batch != run.source.steps:
                 return "max_seconds"
             if out is not None and keeper.due(run.step):
                 run.check_finite()
                 run.save(out)
-        _end_epoch(run, watch, callbacks if bar is None else [*callbacks, bar])
+        _end_epoch(run, watch, listeners)
         if interrupt.pressed:
             return "interrupted"
-    return None if run.epoch == epochs else "early stopping"
+    return None if run.epoch == run.epochs else "early stopping"
 
 
 def _end_epoch(run: RunState, watch: _Watch, listeners: Sequence[Callback]) -> None:
@@ -241,7 +235,7 @@ def _mean_log_prob(model: Any, x: Tensor) -> float:
     return float(torch.cat([model.log_prob(rows).double() for rows in x.split(1000)]).mean())
 
 
-def _check(source: Source, optimizer: torch.optim.Optimizer, schedule: Schedule, epochs: int) -> None:
+def _check(source: Source, optimizer: torch.optim.Optimizer, schedule: Schedule) -> None:
     if isinstance(schedule, torch.optim.lr_scheduler.LRScheduler):
         if schedule.optimizer is not optimizer:
             raise ArgumentError("the schedule belongs to another optimizer than the one passed as optimizer=")

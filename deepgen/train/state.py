@@ -16,6 +16,7 @@ from deepgen.train.checkpoint import Path, describe_model, put_weights
 from deepgen.train.history import History
 from deepgen.train.loop import Step
 from deepgen.train.meter import Clock, Meter
+from deepgen.train.source import Source
 from deepgen.train.store import MANIFEST, malformed, read, write
 from deepgen.typing import Rebuilt
 
@@ -27,19 +28,25 @@ class RunState:
     """A fit in progress: epochs and batches done, and all that the next step depends on."""
 
     model: nn.Module
+    source: Source
+    epochs: int
     optimizer: torch.optim.Optimizer
     schedule: Schedule
     state: Any
     generator: torch.Generator
     stateful: list[Stateful]
     history: History
-    total: int | None
     epoch: int = 0
     batch: int = 0
     step: int = 0
     meter: Meter = dataclasses.field(default_factory=Meter)
     clock: Clock = dataclasses.field(default_factory=Clock)
     good: dict[str, Any] | None = None
+
+    @property
+    def total(self) -> int | None:
+        """Steps of the whole run, None where the data have no length."""
+        return None if self.source.steps is None else self.epochs * self.source.steps
 
     def set_rate(self) -> None:
         """With a schedule that is a function: the rates of the next step, a pure function of its number."""

@@ -35,8 +35,11 @@ FORMAT, VERSION = "deepgen checkpoint", 1
 _SEAL = b'"checksum": "'
 
 
-def pack(value: Any, tensors: dict[str, Tensor], name: str = "") -> Any:
-    """Turn a tree into JSON, moving its tensors into ``tensors`` under dotted names.
+Pool = dict[Any, tuple[str, Tensor]]  # tensors and their names, by the memory they are
+
+
+def pack(value: Any, tensors: Pool, name: str = "") -> Any:
+    """Turn a tree into JSON, moving its tensors into ``tensors`` under names made of a number and their path.
 
     Tensors that are the same memory (tied weights) are stored once and come back as one.
 
@@ -80,13 +83,11 @@ def unpack(value: Any, tensors: dict[str, Tensor]) -> Any:
     return {key: unpack(item, tensors) for key, item in value.items()}
 
 
-def _pack_tensor(value: Tensor, tensors: dict[str, Tensor], name: str) -> dict[str, Any]:
+def _pack_tensor(value: Tensor, tensors: Pool, name: str) -> dict[str, Any]:
     value = value.detach()
-    for known, other in tensors.items():
-        if _same_memory(value, other):
-            name = known
-    tensors[name] = value
-    mark: dict[str, Any] = {"$tensor": name}
+    memory = (value.data_ptr(), value.shape, value.stride(), value.dtype, value.device) if value.numel() else object()
+    stored, _ = tensors.setdefault(memory, (f"{len(tensors)}:{name}", value))
+    mark: dict[str, Any] = {"$tensor": stored}
     if not value.is_contiguous() and 0 not in value.stride():
         mark["stride"] = list(value.stride())  # a product may round differently over another memory layout
     return mark
@@ -97,11 +98,6 @@ def _unpack_tensor(mark: dict[str, Any], tensors: dict[str, Tensor]) -> Tensor:
     if "stride" not in mark:
         return stored
     return torch.empty_strided(stored.shape, mark["stride"], dtype=stored.dtype).copy_(stored)
-
-
-def _same_memory(a: Tensor, b: Tensor) -> bool:
-    same_form = a.shape == b.shape and a.stride() == b.stride() and a.dtype == b.dtype and a.device == b.device
-    return same_form and a.numel() > 0 and a.data_ptr() == b.data_ptr()
 
 
 def write(directory: str | os.PathLike[str], content: dict[str, Any]) -> None:
@@ -115,9 +111,9 @@ def write(directory: str | os.PathLike[str], content: dict[str, Any]) -> None:
     from deepgen import __version__
 
     root = Path(directory)
-    tensors: dict[str, Tensor] = {}
+    tensors: Pool = {}
     body = pack(content, tensors)
-    blob = save({name: tensor.cpu().contiguous().clone() for name, tensor in tensors.items()})
+    blob = save({name: tensor.cpu().contiguous().clone() for name, tensor in tensors.values()})
     digest = hashlib.sha256(blob).hexdigest()
     target = root / f"tensors-{digest[:16]}.safetensors"
     manifest = {
