@@ -30,10 +30,12 @@ from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, MissingCapability
 from deepgen.explicit.rbm import RBM
-from deepgen.objectives.products import Products
+from deepgen.objectives.products import BinaryProducts, Products, why_not_binary
 from deepgen.typing import Update
 
-GAP_ROWS = 10  # rows of the batch and of the chains behind the metric; all of them would cost as much as the sampling
+# Where the binary kernels are chosen: a share of ones at which they clearly win, weights beyond the fastest cache, and
+# few enough threads, for they run on one.
+SPARSE, LARGE, THREADS = 0.25, 2**16, 4
 
 
 class ContrastiveState(NamedTuple):
@@ -48,9 +50,9 @@ class ContrastiveState(NamedTuple):
 class PersistentCD:
     """Persistent contrastive divergence: stochastic maximum likelihood for an `RBM` over any pair of unit layers.
 
-    The rate, momentum and decay are the optimizer's (by default plain SGD). The metric ``free_energy_gap`` is
-    F(data) - F(chains) in nats per example, from a few rows of each: near 0 when the chains look like data; it says
-    nothing about the likelihood, for which see `deepgen.evaluate.log_likelihood`.
+    The rate, momentum and decay are the optimizer's (by default plain SGD). The metric ``moment_gap``
+    is the Euclidean norm of <h>_d - <h>_m, which the gradient sets to zero. It says whether chains look like data to
+    the hidden layer and nothing about the likelihood, for which see `deepgen.evaluate.log_likelihood`.
 
     Args:
         k: Gibbs steps between updates.
@@ -69,7 +71,7 @@ class PersistentCD:
     >>> step = objective.update(rbm, objective.optimizer(rbm))
     >>> state, metrics = step(objective.start(rbm, x, generator=stream), x, generator=stream)
     >>> state.chains.shape, list(metrics)
-    (torch.Size([10, 4]), ['free_energy_gap'])
+    (torch.Size([10, 4]), ['moment_gap'])
     """
 
     k: int = 1
@@ -143,24 +145,29 @@ Options = PersistentCD | ContrastiveDivergence
 
 
 def _update(model: RBM, optimizer: torch.optim.Optimizer, options: Options) -> Update:
+    insist, allow = _use_binary(model, options.binary)
     own = _unit_parameters(model)
     trained = [model.weight, model.visible_bias, model.hidden_bias, *own]
     gradients = [torch.zeros_like(p) for p in trained]
     stepped = {id(p) for group in optimizer.param_groups for p in group["params"]}
     plain = type(optimizer) is torch.optim.SGD and all(id(p) in stepped and p.requires_grad for p in trained)
-    workspaces: dict[tuple[int, int], Products] = {}
+    counted = False
+    workspaces: dict[tuple[bool, int, int], Products] = {}
 
     @torch.no_grad()
     def update(
         state: ContrastiveState, batch: Tensor, *, generator: torch.Generator
     ) -> tuple[ContrastiveState, dict[str, Tensor]]:
-        sizes = len(batch), len(state.chains) if isinstance(options, PersistentCD) else len(batch)
+        nonlocal counted
+        binary = insist or (allow and float(state.visible_mean.mean()) < SPARSE)
+        sizes = (binary, len(batch), len(state.chains) if isinstance(options, PersistentCD) else len(batch))
         if sizes not in workspaces:
             if len(workspaces) > 3:  # room for the usual sizes and the ragged last batch, not for every size
                 workspaces.clear()
-            workspaces[sizes] = Products(model, *sizes)
+            workspaces[sizes] = (BinaryProducts if binary else Products)(model, *sizes[1:])
         products = workspaces[sizes]
         products.load(batch)
+        weight = model.weight.detach()
 
         # Sampling: hidden -> visible -> hidden, k times. Persistent chains go up the last time together with the data.
         if isinstance(options, PersistentCD):
@@ -181,26 +188,51 @@ def _update(model: RBM, optimizer: torch.optim.Optimizer, options: Options) -> U
             products.respond(products.free)
             chains = state.chains
 
-        means = products.means(state.visible_mean, state.hidden_mean, options.sliding)
-        rows = products.descent(state.visible_mean, state.hidden_mean, options.centred, gradients[1:3])
-        if options.sparsity is not None:
-            target, cost = options.sparsity
-            gradients[2].add_(means[1] - target, alpha=cost)
         rate = _plain_rate(optimizer) if plain else None
         if rate is None:
-            products.outer(rows, gradients[0])
-            if options.weight_decay:
-                gradients[0].add_(model.weight, alpha=options.weight_decay)
+            target, alpha, beta = gradients[0], 1.0, 0.0
         else:
-            products.outer(rows, model.weight.data, -rate, 1 - rate * options.weight_decay)
+            target, alpha, beta = weight, -rate, 1 - rate * options.weight_decay
+        means = products.descend(
+            state.visible_mean,
+            state.hidden_mean,
+            sliding=options.sliding,
+            centred=options.centred,
+            biases=gradients[1:3],
+            weight=target,
+            alpha=alpha,
+            beta=beta,
+        )
+        if options.sparsity is not None:
+            goal, cost = options.sparsity
+            gradients[2].add_(means[1] - goal, alpha=cost)
+        if rate is None:
+            if options.weight_decay:
+                gradients[0].add_(weight, alpha=options.weight_decay)
+        else:
             for parameter, gradient in zip(trained[1:], gradients[1:], strict=True):
                 parameter.add_(gradient, alpha=-rate)
         for parameter, gradient in zip(trained, gradients, strict=True):
             parameter.grad = gradient if rate is None else None
-        optimizer.step()  # finds no gradients when the step is taken; schedulers still count it
+        if rate is None or not counted:
+            optimizer.step()  # with plain SGD once, without gradients, to let a scheduler see that steps are taken
+            counted = True
         return ContrastiveState(chains, *means), {"moment_gap": torch.linalg.vector_norm(products.dh)}
 
     return update
+
+
+def _use_binary(model: RBM, option: bool | str) -> tuple[bool, bool]:
+    """Whether the binary kernels are to be used always, and whether for sparse data.
+
+    Which of the two ways a step takes depends on its state alone, so that a resumed run takes the same.
+    """
+    if option is False or (option == "auto" and (model.weight.numel() < LARGE or torch.get_num_threads() > THREADS)):
+        return False, False
+    reason = why_not_binary(model)
+    if option is True and reason is not None:
+        raise ArgumentError(f"binary=True: {reason}; use binary='auto' or False")
+    return option is True, reason is None
 
 
 def _plain_rate(optimizer: torch.optim.Optimizer) -> float | None:
@@ -211,7 +243,7 @@ def _plain_rate(optimizer: torch.optim.Optimizer) -> float | None:
     group = optimizer.param_groups[0]
     if group["momentum"] or group["weight_decay"] or group["maximize"] or not isinstance(group["lr"], float):
         return None
-    if len(optimizer.param_groups) > 1 or optimizer._optimizer_step_pre_hooks:
+    if len(optimizer.param_groups) > 1 or optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks:
         return None
     return group["lr"]
 

@@ -77,37 +77,126 @@ class Products:
         else:
             part.hidden.copy_(self.model.hidden.mean(part.hidden))
 
-    def outer(self, rows: int, out: Tensor, alpha: float = 1.0, beta: float = 0.0) -> None:
-        """beta out + alpha times the sum over the first ``rows`` rows of visible times hidden, in ``out``."""
-        torch.addmm(out, self.visible[:rows].t(), self.hidden[:rows], alpha=alpha, beta=beta, out=out)
+    def descend(
+        self,
+        mu: Tensor,
+        offset: Tensor,
+        *,
+        sliding: float,
+        centred: bool,
+        biases: list[Tensor],
+        weight: Tensor,
+        alpha: float,
+        beta: float,
+    ) -> tuple[Tensor, Tensor]:
+        """Write minus the gradients of a and b to ``biases``, and beta weight - alpha dW to ``weight``.
 
-    def means(self, state_visible: Tensor, state_hidden: Tensor, sliding: float) -> tuple[Tensor, Tensor]:
-        """Return the running means of both layers moved by ``sliding`` towards the batch's; leave dv and dh behind.
-
-        Hidden rows must be means. `descent` scales them and therefore comes after.
+        Hidden rows must be means, and are spoilt. Centred at ``mu`` and ``offset`` or, if not ``centred``, at zero.
+        Returns ``mu`` and ``offset`` moved by ``sliding`` towards the means of the batch.
         """
         torch.mv(self.visible_t, self.contrast, out=self.dv)
         torch.mv(self.hidden_t, self.contrast, out=self.dh)
-        count = len(self.ones)
-        return (
-            torch.addmv(state_visible, self.visible_t[:, :count], self.ones, beta=1 - sliding, alpha=sliding / count),
-            torch.addmv(state_hidden, self.hidden_t[:, :count], self.ones, beta=1 - sliding, alpha=sliding / count),
+        count, rows = len(self.ones), len(self.scale)
+        means = (
+            torch.addmv(mu, self.visible_t[:, :count], self.ones, beta=1 - sliding, alpha=sliding / count),
+            torch.addmv(offset, self.hidden_t[:, :count], self.ones, beta=1 - sliding, alpha=sliding / count),
         )
-
-    def descent(self, mu: Tensor, offset: Tensor, centred: bool, biases: list[Tensor]) -> int:
-        """Write minus the gradients of a and b to ``biases``; return how many rows of `outer` give that of W.
-
-        Centred at ``mu`` and ``offset``, unless ``centred`` is False.
-        """
         self.both.hidden.mul_(self.scale)
-        if not centred:
+        if centred:
+            rows += 2
+            self.mu.copy_(mu)
+            self.offset.copy_(offset)
+            # da = dv - dW lambda and db = dh - dW' mu through the stacks, which are smaller than dW.
+            torch.addmv(self.dv, self.visible.t(), torch.mv(self.hidden, offset), beta=-1, alpha=-1, out=biases[0])
+            torch.addmv(self.dh, self.hidden.t(), torch.mv(self.visible, mu), beta=-1, alpha=-1, out=biases[1])
+        else:
             torch.neg(self.dv, out=biases[0])
             torch.neg(self.dh, out=biases[1])
-            return len(self.scale)
-        self.mu.copy_(mu)
-        self.offset.copy_(offset)
-        # da = dv - dW lambda and db = dh - dW' mu through the stacks, which are smaller than dW.
-        torch.addmv(self.dv, self.visible.t(), torch.mv(self.hidden, offset), beta=-1, alpha=-1, out=biases[0])
-        torch.addmv(self.dh, self.hidden.t(), torch.mv(self.visible, mu), beta=-1, alpha=-1, out=biases[1])
-        return len(self.visible)
+        torch.addmm(weight, self.visible[:rows].t(), self.hidden[:rows], alpha=alpha, beta=beta, out=weight)
+        return means
 
+
+class BinaryProducts(Products):
+    """The same for two Bernoulli layers in float32 on a CPU, with the kernels of `deepgen.explicit.binary`.
+
+    Visible rows are lists; of the visible stack only the chains' probabilities and the offset rows are used.
+    """
+
+    def __init__(self, model: RBM, count: int, chains: int) -> None:
+        super().__init__(model, count, chains)
+        from deepgen.explicit import binary  # loads numba
+
+        self.kernels, rows, width = binary, count + chains, model.visible.width
+        self.rows, self.columns = binary.new_lists(rows, width), binary.new_columns(rows, width)
+        self.paired = self.visible.new_empty(width // 2, model.hidden.width).numpy()
+        self.probability, self.hidden_array = self.free.visible.numpy(), self.hidden.numpy()
+        self.listed_hidden = self.hidden[:rows].numpy()
+        self.extra_visible, self.extra_hidden = self.visible[rows:].numpy(), self.hidden[rows:].numpy()
+        self.visible_mean, self.hidden_mean = torch.empty_like(self.dv), torch.empty_like(self.dh)
+
+    def load(self, batch: Tensor) -> None:
+        self.kernels.list_rows(batch.contiguous().numpy(), self.data.start, self.rows)
+
+    def down(self, hidden: Tensor, generator: torch.Generator) -> None:
+        field = self.free.visible
+        torch.addmm(self.model.visible_bias, hidden, self.model.weight.t(), out=field).sigmoid_()
+        self.kernels.sample_rows(self.probability, _key(generator), self.free.start, self.rows)
+
+    def up(self, part: Part) -> None:
+        weight, bias = self.model.weight.detach().numpy(), self.model.hidden_bias.detach().numpy()
+        self.kernels.up(self.rows, part.start, part.stop, weight, bias, self.paired, self.hidden_array)
+
+    def draw(self, part: Part, generator: torch.Generator) -> Tensor:
+        self.respond(part)
+        drawn = torch.empty_like(part.hidden)
+        self.kernels.sample(part.hidden.numpy(), _key(generator), drawn.numpy())
+        return drawn
+
+    def descend(
+        self,
+        mu: Tensor,
+        offset: Tensor,
+        *,
+        sliding: float,
+        centred: bool,
+        biases: list[Tensor],
+        weight: Tensor,
+        alpha: float,
+        beta: float,
+    ) -> tuple[Tensor, Tensor]:
+        self.mu.copy_(mu) if centred else self.mu.zero_()
+        self.offset.copy_(offset) if centred else self.offset.zero_()
+        self.kernels.descend(
+            self.rows,
+            self.columns,
+            len(self.ones),
+            self.listed_hidden,
+            self.extra_visible,
+            self.extra_hidden,
+            self.visible_mean.numpy(),
+            self.hidden_mean.numpy(),
+            biases[0].numpy(),
+            biases[1].numpy(),
+            alpha,
+            beta,
+            weight.numpy(),
+        )
+        return torch.lerp(mu, self.visible_mean, sliding), torch.lerp(offset, self.hidden_mean, sliding)
+
+
+def _key(generator: torch.Generator) -> int:
+    return int(torch.empty((), dtype=torch.int64).random_(generator=generator))
+
+
+def why_not_binary(model: RBM) -> str | None:
+    """What keeps `BinaryProducts` from ``model``, in words; None if nothing does."""
+    if not (isinstance(model.visible, Bernoulli) and isinstance(model.hidden, Bernoulli)):
+        return "both layers must be Bernoulli"
+    weight = model.weight
+    if weight.device.type != "cpu" or weight.dtype != torch.float32 or not weight.is_contiguous():
+        return f"the weights must be contiguous float32 on a CPU, not {weight.dtype} on {weight.device}"
+    try:
+        from deepgen.explicit import binary  # noqa: F401
+    except Exception as error:  # numba is absent, does not support this Python, or has nowhere to keep its cache
+        return f"numba cannot be loaded ({error})"
+    return None
