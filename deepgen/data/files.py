@@ -52,12 +52,12 @@ def read_bytes(path: PathLike) -> bytes:
 
 
 def find(root: PathLike | None, name: str, folders: Sequence[str], files: Sequence[str]) -> list[Path] | None:
-    """Return the paths of all ``files`` in one folder: ``root`` or a sub-folder of it; None unless all are there.
+    """Return the paths of all ``files`` in one folder: a sub-folder of ``root`` or it; None unless all are there.
 
     A file may also be gzipped (``.gz`` added) or not (``.gz`` left out).
     """
     base = folder_of(root, name)
-    for folder in (base, *(base / sub for sub in folders)):
+    for folder in (*(base / sub for sub in folders), base):
         found = [_variant(folder / file) for file in files]
         if all(path is not None for path in found):
             return [path for path in found if path is not None]

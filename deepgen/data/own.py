@@ -39,7 +39,7 @@ class _Rows(NamedTuple):
 def own(
     path: Path,
     *,
-    split: Fractions = (0.6, 0.2, 0.2),
+    split: Fractions | None = None,
     label: str | int | None = None,
     header: bool | None = None,
     length: int = 64,
@@ -48,7 +48,8 @@ def own(
 
     Args:
         path: the file or folder.
-        split: fractions of train, valid and test, taken by a permutation of seed 0, where the file has no splits.
+        split: fractions of train, valid and test where the file has no splits: 0.6/0.2/0.2 by a permutation of seed 0
+            unless said otherwise; for texts consecutive stretches, 0.9/0.05/0.05.
         label: for tables, a column (name or number) that holds classes.
         header: for tables, whether the first line names the columns; None tells it from the line.
         length: for texts, characters per row.
@@ -56,16 +57,17 @@ def own(
     if path.is_dir():
         return _folder(path, label, header)
     kind = _format(path)
+    fractions = split or (0.6, 0.2, 0.2)
     if kind == "text":
-        return characters(path, length, split if split != (0.6, 0.2, 0.2) else (0.9, 0.05, 0.05))
+        return characters(path, length, split or (0.9, 0.05, 0.05))
     if label is not None and kind != "table":
         raise ArgumentError(f"label names a column of a table; {path.name} is none")
     if kind == "npz":
         arrays = read_npz(path)
         if "train" in arrays:
-            return _split_npz(arrays, path, split)
-        return _whole(path, _single(arrays, path), split)
-    return _whole(path, _read(path, kind, label, header), split)
+            return _split_npz(arrays, path)
+        return _whole(path, _single(arrays, path), fractions)
+    return _whole(path, _read(path, kind, label, header), fractions)
 
 
 def _format(path: Path) -> str:
@@ -99,7 +101,7 @@ def _single(arrays: dict[str, Array], path: Path) -> _Rows:
     return _Rows(numeric[names[0]], labels)
 
 
-def _split_npz(arrays: dict[str, Array], path: Path, split: Fractions) -> Raw:
+def _split_npz(arrays: dict[str, Array], path: Path) -> Raw:
     if "train_nvars" in arrays:
         first, second, third = packed_splits(arrays, path)
         return Raw((first, second, third), "binary", "published")

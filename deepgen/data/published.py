@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from deepgen.data.fetch import REMOTES, checksum
 from deepgen.data.files import PathLike, find, folder_of
 from deepgen.data.idx import read_idx
 from deepgen.data.mat import read_mat
@@ -26,16 +27,19 @@ IDX = tuple(f"{part}-{what}-ubyte.gz" for part in ("train", "t10k") for what in 
 
 def mnist(root: PathLike | None) -> Raw:
     """MNIST: the last sixth of the training file (10,000 of 60,000 rows) is the validation set."""
-    return _idx_images(_need(root, "mnist", ("mnist", "MNIST/raw"), IDX))
+    return _idx_images("mnist", _need(root, "mnist", ("mnist", "MNIST/raw"), IDX))
 
 
 def fashion_mnist(root: PathLike | None) -> Raw:
     """Fashion-MNIST, split like MNIST."""
     folders = ("fashion_mnist", "fashion-mnist", "fashion", "FashionMNIST/raw")
-    return _idx_images(_need(root, "fashion_mnist", folders, IDX))
+    return _idx_images("fashion_mnist", _need(root, "fashion_mnist", folders, IDX))
 
 
-def _idx_images(paths: list[Path]) -> Raw:
+def _idx_images(name: str, paths: list[Path]) -> Raw:
+    for other in {"mnist", "fashion_mnist"} - {name}:  # their files have the same names
+        if checksum(paths[0]) == REMOTES[other].files[IDX[0]]:
+            raise DataError(f"{paths[0]}: this is the file of {other}, not of {name}")
     x, y, x_test, y_test = (read_idx(path) for path in paths)
     for images, labels, path in ((x, y, paths[0]), (x_test, y_test, paths[2])):
         same = labels.shape == images.shape[:1] and images.shape[1:] == x.shape[1:]

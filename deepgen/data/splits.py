@@ -75,7 +75,7 @@ def provenance(x: object) -> dict[str, Any]:
     known = getattr(x, "provenance", None)
     if known is None:
         known = getattr(getattr(x, "dataset", None), "provenance", None)  # a DataLoader or a Subset
-    if isinstance(known, Mapping):
+    if isinstance(known, Mapping) and known:
         return dict(known)
     kind = "tensor" if isinstance(x, Tensor) else type(x).__name__
     return {"data": f"unnamed {kind}", "rows": len(x) if hasattr(x, "__len__") else None}

@@ -1,5 +1,7 @@
 """Every reader on damaged files: it returns the announced shape or raises a DataError that names the file."""
 
+import atexit
+import shutil
 import warnings
 from contextlib import suppress
 from functools import cache
@@ -87,6 +89,7 @@ KEEP_THEIR_SHAPE = {_mnist, _packed, _density, _chorales}
 @cache
 def _good(make):
     folder = Path(mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     name, load = make(folder)
     return folder / name, (folder / name).read_bytes(), load, load()
 

@@ -1,6 +1,7 @@
 """Named sets from folders in their published formats."""
 
 import gzip
+import hashlib
 import os
 
 import numpy as np
@@ -58,6 +59,16 @@ def test_files_may_be_unzipped(tmp_path):
         path.with_suffix("").write_bytes(gzip.decompress(path.read_bytes()))
         path.unlink()
     assert torch.equal(load("mnist", root=tmp_path).train, before.train)
+
+
+def test_mnist_and_fashion_mnist_are_not_taken_for_one_another(tmp_path, monkeypatch):
+    write_mnist(tmp_path / "here")
+    first = tmp_path / "here" / "train-images-idx3-ubyte.gz"
+    files = {first.name: hashlib.sha256(first.read_bytes()).hexdigest()}
+    monkeypatch.setitem(dg.data.REMOTES, "fashion_mnist", dg.data.REMOTES["fashion_mnist"]._replace(files=files))
+    with pytest.raises(DataError, match="this is the file of fashion_mnist, not of mnist"):
+        load("mnist", root=tmp_path / "here")
+    assert len(load("fashion_mnist", root=tmp_path / "here").train) == 20
 
 
 def test_what_is_missing_is_told(tmp_path):

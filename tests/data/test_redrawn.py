@@ -50,3 +50,16 @@ def test_bad_arguments_are_told():
         Redrawn(GREY, "gauss")
     with pytest.raises(ArgumentError, match="levels"):
         Redrawn(GREY, "uniform", levels=1)
+
+
+def test_a_fit_on_dynamic_bits_depends_on_its_seed_alone():
+    import deepgen as dg
+
+    data = dg.data.load("digits", binarise="dynamic")
+    weights = []
+    for seed in (0, 0, 1):
+        model = dg.explicit.BernoulliMixture(64)
+        dg.fit(model, data.train, dg.objectives.MaximumLikelihood(), epochs=1, seed=seed, progress=False)
+        weights.append(torch.cat([p.detach().reshape(-1) for p in model.parameters()]))
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])

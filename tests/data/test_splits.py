@@ -33,4 +33,5 @@ def test_provenance_is_found_through_subsets_and_loaders():
     assert provenance(DataLoader(x))["split"] == "train"
     assert provenance(Subset(x, [0]))["split"] == "train"
     assert provenance(x[:3]) == {"data": "unnamed tensor", "rows": 3}
+    assert provenance(dg.data.Redrawn(x, "binary")) == {"data": "unnamed Redrawn", "rows": 32}
     assert provenance(object()) == {"data": "unnamed object", "rows": None}
