@@ -63,7 +63,7 @@ class Page(HTMLParser):
 
     def row(self, *words: str) -> list[str]:
         """The one table row that has all the words."""
-        (found,) = [r for r in self.rows if all(any(w in cell for cell in r) for w in words)]
+        (found,) = [r for r in self.rows if len(r) > 3 and all(any(w in cell for cell in r) for w in words)]
         return found
 
 

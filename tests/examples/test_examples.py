@@ -1,0 +1,60 @@
+"""Every example runs, gives the numbers it promises, and writes its picture. Reduced sizes; the claims still hold."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from matplotlib.image import imread
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def example(name: str) -> Callable[..., dict[str, float]]:
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main
+
+
+def test_rbm_digits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    numbers = example("rbm_digits")(epochs=10, hidden=10, out=tmp_path)
+    # a 95 % interval misses now and then; three of its widths around it do not
+    reach = 3 * (numbers["high"] - numbers["low"])
+    assert numbers["low"] - reach < numbers["exact"] < numbers["high"] + reach
+    assert numbers["exact"] > numbers["baseline"] + 1
+    assert "exact" in capsys.readouterr().out
+    assert imread(tmp_path / "rbm_digits.png").ndim == 3
+
+
+def test_bars_and_stripes(tmp_path: Path) -> None:
+    numbers = example("bars_and_stripes")(epochs=30, out=tmp_path)
+    assert numbers["ceiling"] == pytest.approx(-3.379, abs=5e-4)
+    # Gibbs' inequality: with mass m on the patterns the best possible model scores log m above the ceiling
+    assert numbers["exact"] <= numbers["ceiling"] + math.log(numbers["mass"]) + 1e-6
+    # an untrained machine gives each pattern about 2^-16, and so scores -11.1
+    assert numbers["exact"] > -10
+    assert 30 / 2**16 < numbers["mass"] <= 1
+    error = (numbers["mass"] * (1 - numbers["mass"]) / 100) ** 0.5 + 0.01
+    assert abs(numbers["right"] - numbers["mass"]) < 5 * error  # 100 samples of a chain that has mixed
+    assert imread(tmp_path / "bars_and_stripes.png").ndim == 3
+
+
+def test_inpaint_digits(tmp_path: Path) -> None:
+    numbers = example("inpaint_digits")(epochs=20, rows=20, copies=200, out=tmp_path)
+    assert abs(numbers["ratio"] - 1) < 6 * numbers["error"]
+    assert numbers["error"] < 0.2
+    assert numbers["seeing"] > numbers["blind"]
+    seen = imread(tmp_path / "inpaint_digits.png")
+    orange = (seen[..., 0] > 0.8) & (seen[..., 2] < 0.3)
+    assert orange.mean() == pytest.approx(0.1, abs=0.03)  # half of one strip in five
+
+
+def test_no_example_is_left_out() -> None:
+    tested = {name[len("test_") :] for name in globals() if name.startswith("test_")}
+    assert {path.stem for path in EXAMPLES.glob("*.py")} <= tested
