@@ -27,9 +27,9 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
     arguments = [a for a in arguments if a != "--debug"]  # so that it may stand anywhere on the line
     try:
         with _plain_warnings():
-            status = app(args=arguments, prog_name="deepgen", standalone_mode=False)
+            status = app(args=arguments, prog_name="deepgen", standalone_mode=False, obj=arguments)
             sys.stdout.flush()  # a closed pipe shows here, not at exit where Python would complain
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # typer itself exits when it meets a closed pipe, and for nothing else
         _silence_stdout()
         return OK
     except Exception as error:

@@ -109,8 +109,8 @@ def draw(model: nn.Module, n: int, *, steps: int, seed: int) -> Tensor:
 
 def judge(model: nn.Module, data: Data, x: Any, *, method: str = "auto", seed: int = 0) -> Estimate | Bracket:
     """The log-likelihood of ``x``; annealing starts from the base rates of the training rows of ``data``."""
-    start = {} if isinstance(model, LogProb) else {"base": rows_of(data.train)}
-    return log_likelihood(model, rows_of(x), method=method, generator=seed, **start)
+    base = None if isinstance(model, LogProb) else rows_of(data.train)
+    return log_likelihood(model, rows_of(x), method=method, base=base, generator=seed)
 
 
 def rows_of(split: Any) -> Tensor:

@@ -1,4 +1,4 @@
-"""One thread for small models: there several only wait for one another, and on a busy machine a hundred times as long."""
+"""One thread for small models: several would only wait for one another, on a busy machine a hundred times as long."""
 
 from __future__ import annotations
 

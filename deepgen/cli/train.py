@@ -93,9 +93,11 @@ def command(
                 progress=terminal and not quiet,
                 extras={**source, "image_shape": None if rows.image_shape is None else list(rows.image_shape)},
             )
-    except Interrupted as error:
+    except KeyboardInterrupt as error:
+        # a Ctrl-C before the first step or after the last is no `Interrupted`, and costs at most what it interrupts
+        what = str(error).partition(":")[0] if isinstance(error, Interrupted) else "interrupted"
         again = shlex.join(["deepgen", *(word for word in context.obj or [] if word != "--fresh")])
-        raise Stopped(f"{str(error).partition(':')[0]}; to resume: {again}") from error
+        raise Stopped(f"{what}; to resume: {again}") from error
     last = history[-1]
     stopped = f" ({history.stopped})" if history.stopped else ""
     done = f"{last.epoch} epochs{stopped}, {last.seconds:.1f} s"

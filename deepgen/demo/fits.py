@@ -76,11 +76,10 @@ def machine(data: Data, out: Path, bar: Bar, hidden: int, seed: int, epochs: int
     name, base = f"RBM 64-{hidden}", _rows(data)
     bar.say(name)
     model = RBM(64, hidden, generator=seed).initialise(base)
-    options = {"k": 1, "chains": 100}
     history = _fit(
         model,
         data,
-        PersistentCD(**options),
+        PersistentCD(k=1, chains=100),
         out / f"rbm-64-{hidden}",
         bar.every(1),
         epochs=epochs,
@@ -97,7 +96,9 @@ def machine(data: Data, out: Path, bar: Bar, hidden: int, seed: int, epochs: int
     if hidden <= 20:
         estimates.append(log_likelihood(model, data.test, method="exact"))
     estimates.append(log_likelihood(model, data.test, method="bidirectional", base=base, chains=CHAINS, generator=seed))
-    return Fitted(name, model, history, estimates, {**options, "rate": RATE, "epochs": epochs, "seed": seed})
+    return Fitted(
+        name, model, history, estimates, {"k": 1, "chains": 100, "rate": RATE, "epochs": epochs, "seed": seed}
+    )
 
 
 def _fit(

@@ -32,7 +32,7 @@ def test_samples_as_a_picture(deepgen, trained, tmp_path):
 def test_evaluate_prints_the_exact_likelihood(deepgen, trained):
     rbm, x = dg.load(trained).double(), dg.data.load("bars_and_stripes").test.double()
     states = ((torch.arange(2**16).unsqueeze(1) >> torch.arange(16)) & 1).double()
-    exact = float((rbm.log_density(x) - rbm.log_density(states).logsumexp(0)).mean())
+    exact = float((rbm.log_density(x) - rbm.log_density(states).logsumexp(0)).mean().detach())
     done = deepgen("evaluate", trained)
     assert done.status == 0
     assert f"RBM 16-6 on {len(x)} test rows of bars_and_stripes: {exact:.2f} nats/example (exact;" in done.out

@@ -98,40 +98,28 @@ def environment():
 
 
 def test_ctrl_c_saves_and_the_printed_command_resumes_to_the_same_weights(deepgen, tmp_path):
-    words = [
-        "rbm",
-        "--data",
-        "bars_and_stripes",
-        "--hidden",
-        "5",
-        "--batch",
-        "4",
-        "--epochs",
-        "300",
-        "--seed",
-        "2",
-        "--out",
-    ]
+    words = "rbm --data bars_and_stripes --hidden 5 --batch 4 --epochs 1000 --seed 2 --out".split()  # noqa: SIM905
     stopped, whole = tmp_path / "stopped", tmp_path / "whole"
     command = [sys.executable, "-m", "deepgen", "train", *words, str(stopped)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()) as job:
         deadline = time.monotonic() + 60
         while not (stopped / "manifest.json").exists() and time.monotonic() < deadline:
             time.sleep(0.005)
+        time.sleep(0.2)  # into the steps
         job.send_signal(signal.SIGINT)
         out, err = job.communicate(timeout=60)
     assert job.returncode == 130, err
     assert out == ""
     (line,) = err.splitlines()
-    assert line.startswith("deepgen: interrupted after step")
-    assert len(load_run(stopped).history) < 300
+    assert line.startswith("deepgen: interrupted")
+    assert len(load_run(stopped).history) < 1000
     again = shlex.split(line.partition("to resume: ")[2])
     assert again[0] == "deepgen"
     assert deepgen(*again[1:]).status == 0
     assert deepgen("train", *words, whole).status == 0
     one, other = dg.load(stopped).state_dict(), dg.load(whole).state_dict()
     assert all(torch.equal(one[name], other[name]) for name in other)
-    assert len(load_run(stopped).history) == 300
+    assert len(load_run(stopped).history) == 1000
 
 
 @pytest.mark.parametrize(
@@ -171,7 +159,9 @@ def test_every_refusal_is_one_line_with_status_2(deepgen, tmp_path, monkeypatch,
 
 
 def test_divergence_is_one_line_too(deepgen, tmp_path):
-    refused = deepgen("train", "rbm", *SMALL, "--rate", "1e38", "--out", tmp_path / "a")
+    refused = deepgen(
+        "train", "rbm", "--data", "rings", "--hidden", 4, "--rate", 1e6, "--quiet", "--out", tmp_path / "a"
+    )
     assert refused.status == 2
     (line,) = refused.err.splitlines()
     assert "finite" in line
