@@ -18,7 +18,7 @@ import torch
 
 import deepgen as dg
 from deepgen.errors import CheckpointError
-from deepgen.objectives.contrastive import PersistentCD
+from deepgen.objectives import PersistentCD
 from deepgen.train import Checkpoint, EarlyStopping
 
 X = (torch.rand(130, 16, generator=dg.random.generator(1)) < 0.3).float()

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import deepgen as dg
-from deepgen.objectives.contrastive import PersistentCD
+from deepgen.objectives import PersistentCD
 from deepgen.train import Interrupted
 
 X = (torch.rand(50, 5, generator=dg.random.generator(2)) < 0.4).float()
