@@ -60,28 +60,30 @@ def pseudo_likelihood(
         raise ArgumentError(f"units must lie between 1 and {len(tables)}, got {units}")
     if units is None or units == len(tables):
         rows = _conditionals(model, x, tables).sum(1)
-        error, method = 0.0, "pseudo-likelihood"
+        error, draws, effective, method = 0.0, 0, math.nan, "pseudo-likelihood"
     else:
         chosen, count = _some_conditionals(model, x, tables, units, generator), len(tables)
         rows = chosen.mean(1) * count
-        if units > 1:  # drawn without replacement
-            variance = chosen.var(1) / units * (1 - units / count) * count**2
-            error = math.sqrt(float(variance.sum())) / len(x)
-        else:
-            error = float(rows.std()) / math.sqrt(len(x)) if len(x) > 1 else math.inf
-        method = f"pseudo-likelihood, {units} random of {count} units per row"
+        error, effective = _choice_error(chosen, rows, count)
+        draws, method = len(x) * units, f"pseudo-likelihood, {units} random of {count} units per row"
     spread = float(rows.std()) / math.sqrt(len(x)) if len(x) > 1 else math.nan
-    n = 0 if units is None else len(x) * units
     return Estimate(
-        float(rows.mean()),
-        error,
-        "undetermined",
-        method,
-        n=n,
-        unit="nats/example",
-        stderr_data=spread,
-        settings={"rows": len(x)},
+        float(rows.mean()), error, "undetermined", method, draws, effective, "nats/example", spread, {"rows": len(x)}
     )
+
+
+def _choice_error(chosen: Tensor, rows: Tensor, count: int) -> tuple[float, float]:
+    """Standard error from looking at some of ``count`` units per row, and the effective number of draws behind it.
+
+    The latter (Welch & Satterthwaite) is small when a few rows hold most of the variance, which widens the interval.
+    """
+    n, units = chosen.shape
+    if units == 1:
+        return (float(rows.std()) / math.sqrt(n) if n > 1 else math.inf), math.nan
+    variance = chosen.var(1) / units * (1 - units / count) * count**2  # drawn without replacement
+    total = float(variance.sum())
+    freedom = total**2 * (units - 1) / float(variance.square().sum()) if total > 0 else n * (units - 1)
+    return math.sqrt(total) / n, freedom + 1
 
 
 @torch.no_grad()

@@ -107,7 +107,8 @@ class RBMPath:
         self.model = model
         self.base = base.detach().to(model.weight)
         nothing = torch.zeros_like(model.hidden_bias, dtype=torch.float64)
-        self.log_base = float(model.visible.cumulant(self.base.double()) + model.hidden.cumulant(nothing))
+        with torch.no_grad():  # a learned precision carries a gradient
+            self.log_base = float(model.visible.cumulant(self.base.double()) + model.hidden.cumulant(nothing))
 
     def start(self, n: int, *, generator: torch.Generator) -> Tensor:
         return self.model.visible.sample(self.base.expand(n, -1).contiguous(), generator=generator)

@@ -35,7 +35,8 @@ class BinaryState(NamedTuple):
     """position: the visible layer ``[chains, visible]``; the others are buffers, overwritten by each step.
 
     ``visible`` and ``hidden`` are the layers with a column of ones, which carries the biases through the products.
-    ``words`` are the random bits, ``bits`` the same as numbers; ``r``, ``q`` are views of bits and tails per layer.
+    ``words`` are the random bits, ``bits`` the same as numbers, both layers' in one place; ``r``, ``q`` are views of bits
+    and tails per layer.
     """
 
     position: Tensor
@@ -46,8 +47,8 @@ class BinaryState(NamedTuple):
     probability: Tensor
     work: Tensor
     back: Tensor
-    words: Tensor
-    bits: Tensor
+    words: tuple[Tensor, Tensor]
+    bits: tuple[Tensor, Tensor]
     tails: Tensor
     r: tuple[Tensor, Tensor]
     q: tuple[Tensor, Tensor]
@@ -58,9 +59,11 @@ class BinaryPath:
 
     def __init__(self, model: RBM, base: Tensor) -> None:
         weight, a, b = (p.detach() for p in (model.weight, model.visible_bias, model.hidden_bias))
-        self._up = torch.cat([weight, b.unsqueeze(0)])
-        self._down = torch.cat([weight.t(), a.unsqueeze(0)])
-        self._shift = self._down[-1]  # the row of the visible field's constant part, which moves with the temperature
+        nv, nh = weight.shape
+        both = weight.new_zeros(-(-(nv + 1) // 16) * 16, -(-(nh + 1) // 16) * 16)  # one copy for both directions
+        both[:nv, :nh], both[nv, :nh] = weight, b
+        self._up, self._down = both[: nv + 1, :nh], both[:nv, : nh + 1].t()
+        self._shift = both[:nv, nh]  # the visible field's constant part, which moves with the temperature
         self._a, self._base = a.clone(), base.detach().to(weight)
         self._tilt = self._a - self._base
         self.log_base = float(F.softplus(self._base.double()).sum() + len(b) * math.log(2.0))
@@ -85,9 +88,10 @@ class BinaryPath:
         visible, hidden = (self._base.new_ones(chains, -(-(width + 1) // 16) * 16) for width in (nv, nh))
         visible[:, :nv] = position
         field, probability, work = (self._base.new_empty(chains, nh) for _ in range(3))
-        words = torch.empty(-(-chains * (nv + nh) // 8), dtype=torch.int64, device=position.device)
-        bits, tails = self._base.new_empty(8 * len(words)), self._base.new_empty(nh + nv)
-        r = bits[: field.numel()].view_as(field), bits[field.numel() :][: chains * nv].view(chains, nv)
+        room = torch.empty(-(-chains * max(nv, nh) // 8), dtype=torch.int64, device=position.device)
+        words = room[: -(-chains * nh // 8)], room[: -(-chains * nv // 8)]
+        numbers, tails = self._base.new_empty(8 * len(room)), self._base.new_empty(nh + nv)
+        bits = numbers[: 8 * len(words[0])], numbers[: 8 * len(words[1])]
         return BinaryState(
             position=visible[:, :nv],
             visible=visible[:, : nv + 1],
@@ -100,7 +104,7 @@ class BinaryPath:
             words=words,
             bits=bits,
             tails=tails,
-            r=r,
+            r=(numbers[: chains * nh].view(chains, nh), numbers[: chains * nv].view(chains, nv)),
             q=(tails[:nh], tails[nh:]),
         )
 
@@ -118,7 +122,7 @@ class BinaryPath:
             log_ratio = (F.softplus(new * field) - F.softplus(old * field)).sum(1)
         log_ratio.add_(torch.mv(v, self._tilt), alpha=new - old)
 
-        state.bits.copy_(state.words.random_(-(2**63), None, generator=generator).view(torch.uint8))
+        state.bits[0].copy_(state.words[0].random_(-(2**63), None, generator=generator).view(torch.uint8))
         state.tails.uniform_(-1.0, 0.0, generator=generator)
         torch.add(state.q[0], p, alpha=256, out=y)
         torch.lt(state.r[0], y, out=state.hidden_units)
@@ -129,6 +133,7 @@ class BinaryPath:
             back.copy_(self._base)
         torch.sigmoid(back, out=back)
         torch.add(state.q[1], back, alpha=256, out=back)
+        state.bits[1].copy_(state.words[1].random_(-(2**63), None, generator=generator).view(torch.uint8))
         torch.lt(state.r[1], back, out=v)
         return state, log_ratio
 
