@@ -59,6 +59,7 @@ class Gaussian(nn.Module):
     def mean(self, field: Tensor) -> Tensor:
         return field / self.precision(field)
 
+    @torch.no_grad()
     def sample(self, field: Tensor, *, generator: torch.Generator | None) -> Tensor:
         noise = torch.empty_like(field).normal_(generator=generator)
         return self.mean(field) + noise * self.precision(field).rsqrt()

@@ -56,7 +56,7 @@ class Units(Protocol):
         """E[x | f], the gradient of A: ``[..., width]``."""
 
     def sample(self, field: Tensor, *, generator: torch.Generator | None) -> Tensor:
-        """x drawn from p(x | f): ``[..., width]``."""
+        """x drawn from p(x | f), without gradient: ``[..., width]``."""
 
     def enumerate(self, start: int, stop: int) -> Tensor:
         """The states numbered ``start`` to ``stop - 1``, float64: ``[stop - start, width]``."""

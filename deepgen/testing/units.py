@@ -27,7 +27,8 @@ def check_units(
     With p(x | f) = exp(f.x - u(x) - A(f)): the enumeration is complete, distinct, supported, and the same in pieces;
     A is the log of the sum and integral of exp(f.x - u(x)); the mean is the gradient of A; the sampler follows
     p(x | f); ``base_field`` undoes the mean, and stays finite where data are constant; values outside the support are
-    refused; large fields give finite numbers; shapes and dtypes are kept; and the sampler keeps to `check_random`.
+    refused; large fields give finite numbers; draws carry no gradient; shapes and dtypes are kept; and the sampler
+    keeps to `check_random`.
 
     Args:
         units: the layer.
@@ -104,6 +105,8 @@ def _check_sampler(units: Units, n: int, alpha: float, stream: torch.Generator) 
 
         what = f"{name}.sample does not follow exp(f.x - u(x) - A(f))"
         sequential(p_values, what=what, n=n, alpha=alpha / 2, generator=stream)
+    tracked = units.sample(torch.zeros(2, units.width, requires_grad=True), generator=stream)
+    demand(not tracked.requires_grad, f"{name}.sample carries a gradient")
     if units.states == 1:
         return  # nothing to draw
     wide = torch.zeros(40, units.width)
