@@ -1,8 +1,8 @@
 """Timing helpers shared by the benchmarks: one thread, CPU time, and the sides of a ratio in alternation.
 
-A ratio of two times taken minutes apart on a shared machine says little. Here every round times each side once, so that
-what slows the machine slows all of them; the figure of a side is its median over the rounds, and a ratio's is the median
-of the rounds' ratios.
+A ratio of two times taken minutes apart on a shared machine says little. Here every round times each side once, so
+that what slows the machine slows all of them; the figure of a side is its median over the rounds, and a ratio's is the
+median of the rounds' ratios.
 """
 
 from __future__ import annotations
@@ -46,10 +46,10 @@ def median(times: Mapping[str, list[float]], *names: str) -> float:
 def step_pieces(
     weight: Tensor, visible: Tensor, hidden: Tensor, batch: int, generator: torch.Generator
 ) -> dict[str, Callable[[], object]]:
-    """The arithmetic that one dense PCD-1 step cannot avoid, piece by piece: three products, uniforms, sigmoid, compare.
+    """What one dense PCD-1 step cannot avoid, piece by piece: three products, uniforms, sigmoid, comparison.
 
-    ``visible`` ``[batch + chains, visible]`` and ``hidden`` ``[batch + chains, hidden]`` hold binary states; ``weight`` is
-    not changed but read and written as an update would.
+    ``visible`` ``[batch + chains, visible]`` and ``hidden`` ``[batch + chains, hidden]`` hold binary states; ``weight``
+    is not changed: a copy of it is read and written as an update would.
     """
     rows, nv, nh = len(visible), *weight.shape
     chains = rows - batch

@@ -135,6 +135,8 @@ class BinaryProducts(Products):
         self.visible_mean, self.hidden_mean = torch.empty_like(self.dv), torch.empty_like(self.dh)
 
     def load(self, batch: Tensor) -> None:
+        if batch.dtype not in (torch.float32, torch.uint8):  # a kernel is compiled anew for every type
+            batch = batch.to(torch.uint8)
         self.kernels.list_rows(batch.contiguous().numpy(), self.data.start, self.rows)
 
     def down(self, hidden: Tensor, generator: torch.Generator) -> None:

@@ -1,0 +1,251 @@
+"""Speed of the RBM against the arithmetic it cannot avoid, and against its peers: `python benchmarks/rbm.py`.
+
+Case: PCD-1, 784 visible and 500 hidden units, batch 100, 100 chains, float32, one thread, CPU time, on a machine
+trained for a while (its chains are as sparse as the data). The floor of a step is three matrix products (hidden to
+visible, batch and chains up, outer product with the update inside), one uniform number, sigmoid and comparison per
+unit, each alone; see `floor.step_pieces`. The sides of every ratio take turns, so that both see the same machine.
+
+Options: ``--root FOLDER`` with binarized MNIST (or DEEPGEN_DATA; otherwise the 8x8 digits, whose columns are repeated
+to 784), ``--quick``, ``--json FILE``, ``--budget`` CPU seconds of training for each peer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import platform
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import floor
+import torch
+from torch import Tensor
+
+import deepgen as dg
+
+BATCH, CHAINS, HIDDEN = 100, 100, 500
+
+
+def load(root: str | None) -> tuple[Tensor, Tensor, str]:
+    """Training and test rows ``[rows, 784]`` and their name; digits are tiled to the width of MNIST."""
+    if root or os.environ.get("DEEPGEN_DATA"):
+        data = dg.data.load("binarized_mnist", root=root)
+        return data.train.float(), data.test.float(), "binarized MNIST (fixed)"
+    data = dg.data.load("digits")
+    train, test = (x.float().repeat(1, 13)[:, :784].contiguous() for x in (data.train, data.test))
+    return train, test, "8x8 digits, columns repeated to 784"
+
+
+def trained(x: Tensor, steps: int) -> tuple[dg.RBM, Tensor]:
+    """A machine and its chains after ``steps`` updates."""
+    rbm, stream = dg.RBM(784, HIDDEN, generator=0).initialise(x), dg.random.generator(0)
+    objective = dg.objectives.PersistentCD(chains=CHAINS)
+    step, state = objective.update(rbm, torch.optim.SGD(rbm.parameters(), lr=0.1)), None
+    state = objective.start(rbm, x, generator=stream)
+    for i in range(steps):
+        state, _ = step(state, rows(x, i), generator=stream)
+    return rbm, state.chains
+
+
+def rows(x: Tensor, i: int) -> Tensor:
+    start = i * BATCH % (len(x) - BATCH + 1)
+    return x[start : start + BATCH]
+
+
+def stepper(rbm: dg.RBM, chains: Tensor, x: Tensor, binary: bool) -> Callable[[], object]:
+    """A function that takes the next PCD-1 step of its own copy of ``rbm``."""
+    copy, stream = dg.RBM(784, HIDDEN, generator=0), dg.random.generator(1)
+    copy.load_state_dict(rbm.state_dict())
+    objective = dg.objectives.PersistentCD(chains=CHAINS, binary=binary)
+    update = objective.update(copy, torch.optim.SGD(copy.parameters(), lr=0.01))
+    state, done = objective.start(copy, x, generator=stream)._replace(chains=chains), 0
+
+    def step() -> None:
+        nonlocal state, done
+        state, _ = update(state, rows(x, done), generator=stream)
+        done += 1
+
+    return step
+
+
+def steps(x: Tensor, rounds: int) -> tuple[dict[str, float], dg.RBM, Tensor]:
+    """The floor, its pieces, and both ways of taking a step."""
+    rbm, chains = trained(x, 300)
+    stream = dg.random.generator(2)
+    visible = torch.cat((x[:BATCH], rbm.visible.sample(rbm.visible_field(chains).detach(), generator=stream)))
+    hidden = torch.cat((chains, chains))
+    pieces = floor.step_pieces(rbm.weight.detach(), visible, hidden, BATCH, stream)
+    sides: dict[str, Callable[[], object]] = dict(pieces)
+    sides["dense step"] = stepper(rbm, chains, x, binary=False)
+    sides["binary step"] = stepper(rbm, chains, x, binary=True)
+    times = floor.alternate(sides, rounds, inner=4)
+    result = {f"{name}, us": floor.median(times, name) for name in pieces}
+    result["floor, us"] = floor.median(times, *pieces)
+    result["share of ones, data and chains"] = float(visible.mean())
+    for name in ("dense step", "binary step"):
+        result[f"{name}, us"] = floor.median(times, name)
+        result[f"{name} / floor"] = floor.ratio(times, name, *pieces)
+    return result, rbm, chains
+
+
+def fit_overhead(x: Tensor, rounds: int) -> dict[str, float]:
+    """`deepgen.fit` over a loop of the same steps on batches cut beforehand, one epoch each, in turns."""
+    x = x[: 20_000 // BATCH * BATCH]
+    objective = dg.objectives.PersistentCD(chains=CHAINS)
+
+    def bare() -> None:
+        rbm, stream = dg.RBM(784, HIDDEN, generator=0).initialise(x), dg.random.generator(0)
+        step = objective.update(rbm, torch.optim.SGD(rbm.parameters(), lr=0.05))
+        state = objective.start(rbm, x, generator=stream)
+        for batch in x.split(BATCH):
+            state, _ = step(state, batch, generator=stream)
+
+    def fit() -> None:
+        rbm = dg.RBM(784, HIDDEN, generator=0).initialise(x)
+        optimizer = torch.optim.SGD(rbm.parameters(), lr=0.05)
+        dg.fit(rbm, x, objective, epochs=1, batch_size=BATCH, optimizer=optimizer, seed=0, progress=False)
+
+    times = floor.alternate({"bare": bare, "fit": fit}, rounds, warmup=1)
+    return {"fit / bare steps": floor.ratio(times, "fit", "bare")}
+
+
+def annealing(rbm: dg.RBM, x: Tensor, rounds: int) -> dict[str, float]:
+    """One temperature of AIS over its two products, 100 chains."""
+    temperatures = 40
+    weight, v, h = rbm.weight.detach(), x[:CHAINS].contiguous(), (torch.rand(CHAINS, HIDDEN) < 0.5).float()
+    up, down = torch.empty(CHAINS, HIDDEN), torch.empty(CHAINS, 784)
+
+    def products() -> None:
+        for _ in range(temperatures):
+            torch.mm(v, weight, out=up)
+            torch.mm(h, weight.t(), out=down)
+
+    def ais(count: int) -> Callable[[], object]:
+        return lambda: dg.evaluate.log_partition(
+            rbm, method="ais", base=x[:1000], chains=CHAINS, temperatures=count, generator=0
+        )
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a ladder this short has degenerate weights
+        sides = {"products": products, "long": ais(temperatures + 5), "short": ais(5)}  # their difference: no set-up
+        times = floor.alternate(sides, rounds, warmup=1)
+    per = [(a - b) / c for a, b, c in zip(times["long"], times["short"], times["products"], strict=True)]
+    return {"AIS temperature / two products": sorted(per)[len(per) // 2]}
+
+
+def ours(x: Tensor, budget: float) -> tuple[dg.RBM, float]:
+    rbm, stream = dg.RBM(784, HIDDEN, generator=0).initialise(x), dg.random.generator(0)
+    objective = dg.objectives.PersistentCD(chains=CHAINS)
+    optimizer = torch.optim.SGD(rbm.parameters(), lr=0.1)
+    step, state = objective.update(rbm, optimizer), objective.start(rbm, x, generator=stream)
+    start, i = time.process_time(), 0
+    while (spent := time.process_time() - start) < budget:
+        optimizer.param_groups[0]["lr"] = 0.1 * (1 - spent / budget)
+        state, _ = step(state, rows(x, i), generator=stream)
+        i += 1
+    return rbm, i
+
+
+def scikit(x: Tensor, budget: float) -> tuple[dg.RBM, float]:
+    from sklearn.neural_network import BernoulliRBM
+
+    peer = BernoulliRBM(n_components=HIDDEN, learning_rate=0.05, batch_size=BATCH, random_state=0)
+    array, start, i = x.numpy(), time.process_time(), 0
+    while (spent := time.process_time() - start) < budget:
+        peer.learning_rate = 0.05 * (1 - spent / budget)
+        peer.partial_fit(array[i * BATCH % (len(array) - BATCH) :][:BATCH])
+        i += 1
+    rbm = dg.RBM(784, HIDDEN, generator=0)
+    with torch.no_grad():
+        rbm.weight.copy_(torch.as_tensor(peer.components_).t())
+        rbm.visible_bias.copy_(torch.as_tensor(peer.intercept_visible_))
+        rbm.hidden_bias.copy_(torch.as_tensor(peer.intercept_hidden_))
+    return rbm, i
+
+
+def peers(x: Tensor, test: Tensor, budget: float) -> dict[str, Any]:
+    """Test log-likelihood reached in the same CPU time, evaluated by the same AIS, and the time of one step."""
+    sides = {"deepgen": ours, "scikit-learn": scikit}
+    if importlib.util.find_spec("rbms") is not None:
+        sides["rbms"] = rbms
+    result: dict[str, Any] = {}
+    for name, side in sides.items():
+        rbm, count = side(x, budget)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", dg.errors.DegenerateWeights)
+            estimate = dg.evaluate.log_likelihood(
+                rbm, test[:2000], method="ais", base=x[:5000], chains=100, temperatures=1000, generator=0
+            )
+        result[f"{name}: steps per CPU second"] = count / budget
+        result[f"{name}: test log-likelihood after {budget:g} CPU s"] = str(estimate)
+    return result
+
+
+def rbms(x: Tensor, budget: float) -> tuple[dg.RBM, float]:
+    """The training step of the package `rbms` (centred PCD), without its file writing."""
+    from rbms.bernoulli_bernoulli.classes import BBRBM
+    from rbms.sampling.gibbs import sample_state
+
+    torch.manual_seed(0)  # the package draws from the global stream
+    peer = BBRBM.init_parameters(num_hiddens=HIDDEN, dataset=_Rows(x), device=x.device, dtype=x.dtype)
+    optimizer = torch.optim.SGD(peer.parameters(), lr=0.1, maximize=True)
+    chains = peer.init_chains(CHAINS)
+    start, i = time.process_time(), 0
+    while (spent := time.process_time() - start) < budget:
+        optimizer.param_groups[0]["lr"] = 0.1 * (1 - spent / budget)
+        data = peer.sample_hiddens({"visible": rows(x, i), "weights": torch.ones(BATCH, 1)})
+        chains = sample_state(gibbs_steps=1, chains=chains, params=peer)
+        optimizer.zero_grad()
+        peer.compute_gradient(data=data, chains=chains, centered=True)
+        optimizer.step()
+        i += 1
+    rbm = dg.RBM(784, HIDDEN, generator=0)
+    with torch.no_grad():
+        rbm.weight.copy_(peer.weight_matrix)
+        rbm.visible_bias.copy_(peer.vbias)
+        rbm.hidden_bias.copy_(peer.hbias)
+    return rbm, i
+
+
+class _Rows:
+    """What `rbms` asks of a data set."""
+
+    def __init__(self, x: Tensor) -> None:
+        self.data, self.weights = x, torch.ones(len(x), 1)
+
+    def get_num_visibles(self) -> int:
+        return self.data.shape[1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--root", help="folder with binarized MNIST; DEEPGEN_DATA by default, otherwise digits")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds and shorter training")
+    parser.add_argument("--json", metavar="FILE", help="also write the table there")
+    parser.add_argument("--budget", type=float, help="CPU seconds of training for each peer")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    x, test, name = load(arguments.root)
+    with tempfile.TemporaryDirectory():
+        table: dict[str, Any] = {"data": name, "machine": platform.processor() or platform.machine()}
+        table["torch"] = torch.__version__
+        rounds = 15 if arguments.quick else 60
+        measured, rbm, _ = steps(x, rounds)
+        table |= measured
+        table |= fit_overhead(x, 3 if arguments.quick else 7)
+        table |= annealing(rbm, x, 5 if arguments.quick else 15)
+        table |= peers(x, test, arguments.budget or (3.0 if arguments.quick else 30.0))
+    for key, value in table.items():
+        print(f"{key:55s} {value:.3f}" if isinstance(value, float) else f"{key:55s} {value}")
+    if arguments.json:
+        with open(arguments.json, "w", encoding="utf-8") as file:
+            json.dump(table, file, indent=1)
+
+
+if __name__ == "__main__":
+    main()
