@@ -36,6 +36,7 @@ _LARGEST_FIELD = 200.0  # three factors of e^200 stay below e^709
 _LOG_LARGEST = 700.0
 
 
+@torch.no_grad()
 def exact_log_partition(model: RBM, *, progress: bool = False) -> Estimate:
     """Return log Z of a machine whose smaller discrete side has at most 2^25 states, or of two Gaussian layers.
 

@@ -35,6 +35,7 @@ _PARTITION = ("auto", "exact", "ais", "reverse", "bidirectional")
 _LIKELIHOOD = (*_PARTITION, "raise", "pseudo")
 
 
+@torch.no_grad()
 def log_partition(
     model: RBM,
     method: str = "auto",
@@ -109,6 +110,7 @@ def log_partition(
     return Bracket(_with_settings(bracket.below, settings), _with_settings(bracket.above, settings))
 
 
+@torch.no_grad()
 def log_likelihood(
     model: nn.Module,
     x: Tensor,

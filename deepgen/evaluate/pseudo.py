@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _BLOCK = 2**22  # float64 numbers per temporary
 
 
+@torch.no_grad()
 def pseudo_likelihood(
     model: RBM, x: Tensor, *, units: int | None = None, generator: torch.Generator | int | None = None
 ) -> Estimate:

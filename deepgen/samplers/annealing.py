@@ -103,6 +103,7 @@ class RBMState(NamedTuple):
 class RBMPath:
     """The path of any pair of layers, by their cumulants: base field ``base`` ``[visible]`` on the visible units."""
 
+    @torch.no_grad()
     def __init__(self, model: RBM, base: Tensor) -> None:
         self.model = model
         self.base = base.detach().to(model.weight)
@@ -110,6 +111,7 @@ class RBMPath:
         with torch.no_grad():  # a learned precision carries a gradient
             self.log_base = float(model.visible.cumulant(self.base.double()) + model.hidden.cumulant(nothing))
 
+    @torch.no_grad()
     def start(self, n: int, *, generator: torch.Generator) -> Tensor:
         return self.model.visible.sample(self.base.expand(n, -1).contiguous(), generator=generator)
 

@@ -35,8 +35,8 @@ class BinaryState(NamedTuple):
     """position: the visible layer ``[chains, visible]``; the others are buffers, overwritten by each step.
 
     ``visible`` and ``hidden`` are the layers with a column of ones, which carries the biases through the products.
-    ``words`` are the random bits, ``bits`` the same as numbers, both layers' in one place; ``r``, ``q`` are views of bits
-    and tails per layer.
+    ``words`` are the random bits, ``bits`` the same as numbers, those of both layers in one place; ``r`` and ``q`` are
+    views of bits and tails per layer.
     """
 
     position: Tensor

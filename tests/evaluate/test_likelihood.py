@@ -91,3 +91,26 @@ def test_bool_and_double_data_are_taken():
     model = RBM(Bernoulli(4), 3, generator=0)
     x = torch.tensor([[True, False, True, True]])
     assert log_likelihood(model, x).value == log_likelihood(model, x.double()).value
+
+
+@pytest.mark.parametrize("method", ["exact", "ais", "reverse", "bidirectional", "raise"])
+@pytest.mark.parametrize("double", [False, True])
+def test_learned_precisions_and_other_dtypes(method, double, stream):
+    model = RBM(Gaussian(3, precision=2.0, learned=True), 4, generator=stream)
+    model = model.double() if double else model
+    x = torch.randn(60, 3, generator=stream)
+    found = log_likelihood(model, x, method, temperatures=60, generator=stream)
+    exact = log_likelihood(model, x).value
+    low, high = found.interval(0.9999999)
+    assert low - 1e-3 < exact < high + 1e-3
+    assert high - low < 0.5  # a factor of two in Z is 0.69
+
+
+def test_constant_columns_and_models_in_double(stream):
+    x = torch.zeros(30, 6)
+    x[:, 0] = 1.0
+    model = RBM(6, 4, generator=stream).initialise(x).double()
+    exact = log_likelihood(model, x).value
+    low, high = log_likelihood(model, x, "bidirectional", temperatures=10, generator=stream).interval(0.9999999)
+    assert low - 1e-3 < exact < high + 1e-3
+    assert -1.0 < exact < 0.0
