@@ -1,11 +1,11 @@
-"""Intervals cover at their level: the study of benchmarks/coverage.py, 200 seeds per machine and estimator."""
+"""Intervals cover at their level: the study of benchmarks/interval_coverage.py, 200 seeds per machine and estimator."""
 
 import importlib.util
 from pathlib import Path
 
 import pytest
 
-BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "coverage.py"
+BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "interval_coverage.py"
 SEEDS = 200
 
 
