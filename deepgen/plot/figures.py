@@ -30,6 +30,7 @@ PALETTE = {
 }
 SERIES = [PALETTE[f"s{i}"] for i in range(6)]
 MISSING = "#e4572e"  # a NaN pixel: no grey, and no colour of the weight pictures
+PAPER = 242 / 255  # what ink is drawn on: a little darker than a white page, so that one sees where an image ends
 FORMATS = ("png", "svg", "pdf")
 _DPI = 100
 

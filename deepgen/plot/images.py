@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import ArgumentError, ShapeError, SupportError
-from deepgen.plot.figures import MISSING, PALETTE, new_figure, save
+from deepgen.plot.figures import MISSING, PALETTE, PAPER, new_figure, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +40,7 @@ def mosaic(
         columns: images per row of the grid; about the square root of n when None.
         limits: the values drawn as the two ends of the scale; when None (0, 1) if all values lie there, and otherwise
             the smallest and largest of them.
-        ink: draw high values dark on white, as on paper; when None, so for binary images only.
+        ink: draw high values dark on light, as on paper; when None, so for binary images only.
         gap: transparent pixels between images.
 
     >>> mosaic(torch.zeros(6, 16), columns=3).shape  # 2 rows of 3 images of 4 x 4, and gaps of 1
@@ -101,7 +101,7 @@ def filters(
     path: str | Path | None = None,
     ax: Axes | None = None,
 ) -> Figure:
-    """Draw the weights of hidden units as images: white is zero, blue positive, red negative, one scale for all.
+    """Draw the weights of hidden units as images: paper is zero, blue positive, red negative, one scale for all.
 
     Args:
         weights: an RBM, or ``[visible, hidden]``: column j is the image of hidden unit j.
@@ -133,7 +133,7 @@ def filter_mosaic(
     if not bool(images.isfinite().all()):
         raise SupportError("weights must be finite to be drawn; the model holds NaN or infinite ones")
     limit = float(images.abs().max()) if limit is None else limit
-    return mosaic(_diverging(images / (limit or 1.0)), columns=columns, limits=(0, 1), ink=False)
+    return mosaic(PAPER * _diverging(images / (limit or 1.0)), columns=columns, limits=(0, 1), ink=False)
 
 
 def strongest(weights: Any, count: int) -> list[int]:
@@ -203,8 +203,8 @@ def _rgba(images: Tensor, limits: tuple[float, float], ink: bool) -> Tensor:
         raise SupportError("images must be finite (NaN is drawn as missing); got infinite values")
     low, high = limits
     level = ((images - low) / ((high - low) or 1.0)).clamp(0, 1)
-    level = 1 - level if ink else level
     missing = images.isnan().any(1)
+    level = PAPER * (1 - level) if ink else level
     rgb = (level.nan_to_num() * 255).round().to(torch.uint8).expand(-1, 3, -1, -1).permute(0, 2, 3, 1).clone()
     rgb[missing] = torch.tensor(list(bytes.fromhex(MISSING[1:])), dtype=torch.uint8)
     return torch.cat([rgb, torch.full_like(rgb[..., :1], 255)], -1)

@@ -32,6 +32,11 @@ SIDES = {
         "undetermined", "No inequality is known: the truth may lie on either side.", "-5,-5 5,-5 5,5 -5,5"
     ),
     "both": SideNote("two-sided", "One bound from each side: the truth lies between them, errors allowed for.", ""),
+    "tentative": SideNote(
+        "two-sided, if mixed",
+        "One estimate from each side, of which one is a bound only if the chain behind it has mixed: see Details.",
+        "",
+    ),
 }
 
 
@@ -101,11 +106,18 @@ def bar(estimate: Estimate | Bracket, scale: Scale, colour: str) -> str:
 
 def marker(side: str, colour: str) -> str:
     """The marker of a side alone, for the legend."""
-    if side == "both":
+    if side in ("both", "tentative"):
         inner = f'<path d="M3 3v12M3 9h16M19 3v12" stroke="{colour}" stroke-width="2" fill="none"/>'
     else:
         inner = f'<g transform="translate(0 {9 - HEIGHT / 2})">{_mark(side, 11, colour)}</g>'
     return f'<svg width="22" height="18" viewBox="0 0 22 18" aria-hidden="true">{inner}</svg>'
+
+
+def side_of(estimate: Estimate | Bracket) -> str:
+    """The key of `SIDES`: a bracket is two-sided for certain when neither of its ends is undetermined."""
+    if isinstance(estimate, Estimate):
+        return estimate.side
+    return "tentative" if "undetermined" in (estimate.below.side, estimate.above.side) else "both"
 
 
 def _mark(side: str, x: float, colour: str) -> str:

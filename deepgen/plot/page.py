@@ -39,12 +39,11 @@ _LIGHT_ROOT = f":root{{color-scheme:light;--page:#fdfdfc;--card:#ffffff;{_variab
 _DARK_ROOT = f":root{{color-scheme:dark;--page:#14171a;--card:#1b1f24;{_variables(DARK)}}}"
 
 STYLE = (
-    # Images of ink on paper get paper a shade darker than the page; on a dark page they turn light on dark.
+    # Images of ink on paper turn light on dark on a dark page.
     _LIGHT_ROOT
-    + "img.ink,img.weights{filter:brightness(.95)}"
     + f"@media screen and (prefers-color-scheme:dark){{{_DARK_ROOT}"
     + """
-img.ink{filter:invert(.86) hue-rotate(180deg)}img.weights{filter:invert(.88) hue-rotate(180deg) saturate(1.5)}}
+img.ink{filter:invert(.9) hue-rotate(180deg)}img.weights{filter:invert(.9) hue-rotate(180deg) saturate(1.5)}}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%}
 body{margin:0;background:var(--page);color:var(--ink);font:16px/1.6 system-ui,-apple-system,"Segoe UI",Roboto,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from deepgen.evaluate.estimate import Bracket, Estimate
 from deepgen.plot import page
-from deepgen.plot.intervals import SIDES, Scale, bar, marker
+from deepgen.plot.intervals import SIDES, Scale, bar, marker, side_of
 
 if TYPE_CHECKING:
     from deepgen.plot.html_report import Entry
@@ -34,7 +34,7 @@ def results(entries: Sequence[Entry]) -> str:
     for index, entry in enumerate(entries):
         for again, estimate in enumerate(entry.each_estimate()):
             rows.append(_row(entry, estimate, bool(again), scale, index, _has_data_error(estimates)))
-    sides = dict.fromkeys("both" if isinstance(e, Bracket) else e.side for e in estimates)
+    sides = dict.fromkeys(side_of(e) for e in estimates)
     key = "".join(
         f"<dt>{marker(side, 'var(--ink)')}{escape(SIDES[side].word)}</dt><dd>{escape(SIDES[side].meaning)}</dd>"
         for side in sides
@@ -54,7 +54,7 @@ def _row(entry: Entry, estimate: Estimate | Bracket, again: bool, scale: Scale, 
     span = f"95 %: {page.number(low)} to {page.number(high)}"
     if isinstance(estimate, Bracket):
         ends = (estimate.below, estimate.above)
-        value, side = " to ".join(_value(e.value) for e in ends), "both"
+        value, side = " to ".join(_value(e.value) for e in ends), side_of(estimate)
         error = ", ".join(page.number(e.stderr) for e in ends)
         method = " | ".join(e.method for e in ends)
         data_error = estimate.below.stderr_data
@@ -69,7 +69,7 @@ def _row(entry: Entry, estimate: Estimate | Bracket, again: bool, scale: Scale, 
         f'<td class="num" data-label="stderr, Monte Carlo">{error}</td>',
         f'<td class="num" data-label="stderr, choice of test rows">{page.number(data_error)}</td>' if rows_too else "",
         f'<td class="plot">{bar(estimate, scale, page.variable(index))}</td>',
-        f'<td data-label="side" class="nowrap">{escape(SIDES[side].word)}</td>',
+        f'<td data-label="side"{_nowrap(SIDES[side].word, 12)}>{escape(SIDES[side].word)}</td>',
         f'<td data-label="method">{escape(method)}</td>',
         f'<td class="num" data-label="seconds">{_seconds(None if again else entry.seconds)}</td>',
     ]
@@ -80,8 +80,8 @@ def _has_data_error(estimates: Sequence[Estimate | Bracket]) -> bool:
     return any(math.isfinite(e.below.stderr_data if isinstance(e, Bracket) else e.stderr_data) for e in estimates)
 
 
-def _nowrap(text: str) -> str:
-    return ' class="nowrap"' if len(text) <= 24 else ""
+def _nowrap(text: str, longest: int = 24) -> str:
+    return ' class="nowrap"' if len(text) <= longest else ""
 
 
 def _value(value: float) -> str:

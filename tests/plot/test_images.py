@@ -59,7 +59,7 @@ def test_scale_is_shared_and_follows_the_values() -> None:
 
     assert grey(torch.tensor([[0.0, 0.2]])) == [0, 51]  # inside [0, 1]: that is the scale
     assert grey(torch.tensor([[-2.0, 2.0], [0.0, 1.0]])) == [0, 255, 128, 191]  # one scale for both images
-    assert grey(torch.tensor([[0.0, 1.0]])) == [255, 0]  # binary: ink on paper
+    assert grey(torch.tensor([[0.0, 1.0]])) == [242, 0]  # binary: ink on paper
     assert grey(torch.tensor([[0.0, 1.0]]), ink=False) == [0, 255]
     assert grey(torch.tensor([[3.0, 3.0]]), limits=(1, 5)) == [128, 128]
     assert grey(torch.tensor([[3.0, 3.0]])) == [0, 0]  # constant: no division by zero
@@ -73,7 +73,7 @@ def test_channels_come_first_and_stay_colours() -> None:
 def test_missing_pixels_are_orange_and_infinite_ones_refused() -> None:
     grid = mosaic(torch.tensor([[0.0, float("nan"), 1.0, 0.0]]))
     assert "#" + bytes(grid[0, 1, :3].tolist()).hex() == MISSING
-    assert grid[0, 0, :3].tolist() == [255, 255, 255]
+    assert grid[0, 0, :3].tolist() == [242, 242, 242]
     with pytest.raises(SupportError, match="infinite"):
         mosaic(torch.tensor([[0.0, float("inf"), 1.0, 0.0]]))
     with pytest.raises(SupportError, match="infinite"):
@@ -109,8 +109,8 @@ def test_a_filter_picture_is_the_weight_column() -> None:
         tile = grid[0:2, place * 4 : place * 4 + 3].float()
         level = (w[:, unit] / limit).reshape(2, 3)
         red, blue = tile[..., 0], tile[..., 2]
-        # each channel fades linearly from white: recover |w| from the one that fades most
-        strength = torch.where(level > 0, (255 - red) / (255 * 0.92), (255 - blue) / (255 * 0.87))
+        # each channel fades linearly from paper: recover |w| from the one that fades most
+        strength = torch.where(level > 0, (242 - red) / (242 * 0.92), (242 - blue) / (242 * 0.87))
         assert torch.allclose(strength, level.abs(), atol=0.006)
 
 
@@ -130,7 +130,7 @@ def test_filters_refuses_what_is_no_weight() -> None:
         filters(torch.nn.ReLU())
     with pytest.raises(SupportError, match="finite"):
         filters(torch.full((4, 2), float("nan")))
-    assert bool((filter_mosaic(torch.zeros(4, 1))[..., :3] == 255).all())  # zero weights are white, not NaN
+    assert bool((filter_mosaic(torch.zeros(4, 1))[..., :3] == 242).all())  # zero weights are paper, not NaN
 
 
 def test_neighbours_against_the_whole_table_of_distances() -> None:

@@ -183,6 +183,14 @@ def test_numbers_keep_their_signs_sides_and_errors(tmp_path: Path) -> None:
     assert "the truth is at or below the value" in legend
 
 
+def test_a_bracket_with_an_unproved_end_is_not_called_two_sided(tmp_path: Path) -> None:
+    sure = Estimate(-9.0, 0.1, "above", "AIS", n=30)
+    for low_side, word in (("undetermined", "two-sided, if mixed"), ("below", "two-sided")):
+        bracket = Bracket(Estimate(-9.5, 0.2, low_side, "reverse", n=30), sure)
+        _, page = written(tmp_path, Entry("big", bracket))
+        assert page.row("reverse | AIS")[4] == word
+
+
 def test_only_sides_that_occur_are_explained(tmp_path: Path) -> None:
     text, _ = written(tmp_path, Entry("a", Estimate(-1.0, 0.0, "exact", "sum")))
     assert "by enumeration or in closed form" in text
