@@ -72,6 +72,6 @@ def picture(data: Data, fitted: Sequence[Fitted], entries: Sequence[Entry], path
     panels += [(f.name, e.samples[:36]) for f, e in zip(fitted, entries, strict=True) if e.samples is not None]
     figure = new_figure(170 * len(panels), 195)
     for ax, (name, x) in zip(figure.subplots(1, len(panels)), panels, strict=True):
-        image_grid(x, data.image_shape, title=name.partition(",")[0], ax=ax)
+        image_grid(x, data.image_shape, ink=False, title=name.partition(",")[0], ax=ax)
     figure.subplots_adjust(0.01, 0.01, 0.99, 0.87, 0.06)
     save(figure, path)

@@ -20,7 +20,7 @@ LEVEL = 0.99
 
 
 def table(fitted: Sequence[Fitted]) -> str:
-    """One line per estimate; an interval shows both its ends."""
+    """One line per estimate; of two-sided ones the interval."""
     rows = [
         (f.name if first else "", *_cells(estimate), f"{f.seconds:.1f}" if first else "")
         for f in fitted
@@ -28,7 +28,10 @@ def table(fitted: Sequence[Fitted]) -> str:
     ]
     widths = [max(len(row[c]) for row in (HEAD, *rows)) for c in range(len(HEAD))]
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in (HEAD, *rows)]
-    rule, note = "-" * max(map(len, lines)), "nats per example, higher is better; seconds are those of training"
+    rule, note = (
+        "-" * max(map(len, lines)),
+        f"nats per example, higher is better; [intervals] at {LEVEL:.0%}; seconds of training",
+    )
     return "\n".join([lines[0], rule, *lines[1:], rule, note])
 
 
@@ -72,7 +75,8 @@ def store(fitted: Sequence[Fitted], path: Path) -> None:
 def _cells(estimate: Estimate | Bracket) -> tuple[str, str, str, str]:
     if isinstance(estimate, Bracket):
         low, high = estimate.below, estimate.above
-        value, error = f"[{low.value:.2f}, {high.value:.2f}]", f"{low.stderr:.2f}, {high.stderr:.2f}"
+        ends = estimate.interval(LEVEL)
+        value, error = f"[{ends[0]:.2f}, {ends[1]:.2f}]", f"{low.stderr:.2f}, {high.stderr:.2f}"
         methods = ", ".join(one.method.partition(" from ")[0] for one in (low, high))  # the page has them in full
         return value, error, f"{low.side}, {high.side}", methods
     return f"{estimate.value:.2f}", f"{estimate.stderr:.2f}", estimate.side, estimate.method
