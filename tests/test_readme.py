@@ -8,9 +8,9 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 
 
-def test_the_script_is_ten_lines():
+def test_the_script_is_at_most_ten_lines():
     (code,) = re.findall(r"```python\n(.*?)```", README, re.S)
-    assert len([line for line in code.splitlines() if line.strip()]) == 10
+    assert len([line for line in code.splitlines() if line.strip()]) <= 10
 
 
 def test_the_script_prints_what_the_comment_beside_it_says(tmp_path, monkeypatch, capsys):

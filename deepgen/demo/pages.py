@@ -68,10 +68,11 @@ def picture(data: Data, fitted: Sequence[Fitted], entries: Sequence[Entry], path
     from deepgen.plot import image_grid, save
     from deepgen.plot.figures import new_figure
 
-    panels = [("held-out digits", data.test[:36])]
-    panels += [(f.name, e.samples[:36]) for f, e in zip(fitted, entries, strict=True) if e.samples is not None]
+    panels = [("held-out digits", data.test)]
+    panels += [(f.name, e.samples) for f, e in zip(fitted, entries, strict=True) if e.samples is not None]
     figure = new_figure(170 * len(panels), 195)
     for ax, (name, x) in zip(figure.subplots(1, len(panels)), panels, strict=True):
-        image_grid(x, data.image_shape, ink=False, title=name.partition(",")[0], ax=ax)
+        room = torch.nn.functional.pad(x[:25].view(-1, 8, 8), (1, 1, 1, 1))  # so that the strokes of two do not touch
+        image_grid(room, (10, 10), title=name.partition(",")[0], ax=ax)
     figure.subplots_adjust(0.01, 0.01, 0.99, 0.87, 0.06)
     save(figure, path)
