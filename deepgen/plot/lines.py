@@ -63,7 +63,7 @@ def curves(
                 dots = "o" if sum(map(math.isfinite, y)) < 3 else None  # a line of one point would not be seen
                 label = None if labels is None else labels[index]
                 ax.plot(x, y, _STYLES[index // 6 % 3], color=colours[index], linewidth=1.6, marker=dots, label=label)
-        ax.set_title(name.replace("_", " "), fontsize=9, color=PALETTE["ink"], loc="left")
+        ax.set_title(_heading(name), fontsize=9, color=PALETTE["ink"], loc="left")
         ax.set_xlabel("epoch", fontsize=8, color=PALETTE["muted"])
     if labels is not None:
         panels[0].legend(frameon=False, fontsize=8, labelcolor=PALETTE["ink"])
@@ -174,6 +174,10 @@ def _edges(values: Tensor) -> Any:
         return 24
     width = step * math.ceil((high - low) / step / 24)
     return torch.arange(low - step / 2, high + width, width, dtype=values.dtype).numpy()
+
+
+def _heading(name: str) -> str:
+    return "monitor (validation)" if name == "monitor" else name.replace("_", " ")
 
 
 def _number(value: Any) -> float:

@@ -74,7 +74,7 @@ tr.again th{font-weight:400;color:var(--muted)}
 .num{text-align:right;white-space:nowrap}
 td small,th small{display:block;color:var(--muted);font-weight:400;font-size:.8rem}
 td.plot,th.plot{width:12.2rem}
-thead th.num{white-space:normal}
+td.side{min-width:6rem}
 td.plot{vertical-align:middle;padding-top:0;padding-bottom:0;background:var(--grid)}
 th.nowrap,td.nowrap{white-space:nowrap}
 .plot svg,.key svg{display:block;overflow:visible}
@@ -100,6 +100,7 @@ summary span{font-weight:400;color:var(--muted)}
 details table{font-size:.85rem;margin:.6rem 0 .4rem}
 details td,details th{padding-top:.25rem;padding-bottom:.25rem;border:0;overflow-wrap:anywhere}
 details th{width:13rem;font-weight:400;color:var(--muted)}
+details tr.mark>*{border-top:1px solid var(--rule);padding-top:.5rem;color:var(--ink)}
 footer{margin-top:4rem;padding-bottom:3rem;font-size:.85rem;color:var(--muted)}
 @media screen and (max-width:46rem){
 header{padding-top:2rem}main,header,footer{padding-left:1.1rem;padding-right:1.1rem}
@@ -107,7 +108,7 @@ h1{font-size:1.6rem}
 table.stack thead{display:none}
 table.stack tr{display:block;padding:.8rem 0;border-bottom:1px solid var(--rule)}
 table.stack th,table.stack td{display:flex;justify-content:space-between;gap:1rem;border:0;padding:.12rem 0;
-text-align:right;width:auto}
+text-align:right;width:auto;min-width:0}
 table.stack th{text-align:left;font-size:1.02rem}
 table.stack td::before{content:attr(data-label);color:var(--muted);font-size:.85rem;text-align:left;flex:none}
 table.stack td:empty{display:none}
@@ -115,7 +116,7 @@ table.stack td.plot{padding:.2rem 0;justify-content:flex-start}
 table.stack td.plot::before{content:none}
 details th{width:8rem}}
 @media print{
-body{font-size:10.5pt}main,header,footer{max-width:none;padding-left:0;padding-right:0}
+:root{--page:#fff}body{font-size:10.5pt}main,header,footer{max-width:none;padding-left:0;padding-right:0}
 header{padding-top:0}section{margin-top:1.6rem;padding-top:1rem}nav{display:none}
 h2,h3{break-after:avoid}tr,li{break-inside:avoid}
 details::details-content{content-visibility:visible;display:block;height:auto}

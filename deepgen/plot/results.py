@@ -25,7 +25,7 @@ def results(entries: Sequence[Entry]) -> str:
         "<th>Model</th>",
         '<th class="num">Log-likelihood<small>nats per example</small></th>',
         '<th class="num">Stderr<small>Monte Carlo</small></th>',
-        '<th class="num">Stderr<small>choice of test rows</small></th>' if _has_data_error(estimates) else "",
+        '<th class="num">Stderr<small>test rows</small></th>' if _has_data_error(estimates) else "",
         f'<th class="plot">{scale.axis()}</th>',
         "<th>Side</th><th>Method</th>",
         '<th class="num">Seconds</th>',
@@ -69,7 +69,7 @@ def _row(entry: Entry, estimate: Estimate | Bracket, again: bool, scale: Scale, 
         f'<td class="num" data-label="stderr, Monte Carlo">{error}</td>',
         f'<td class="num" data-label="stderr, choice of test rows">{page.number(data_error)}</td>' if rows_too else "",
         f'<td class="plot">{bar(estimate, scale, page.variable(index))}</td>',
-        f'<td data-label="side"{_nowrap(SIDES[side].word, 12)}>{escape(SIDES[side].word)}</td>',
+        f'<td data-label="side" class="side">{escape(SIDES[side].word)}</td>',
         f'<td data-label="method">{escape(method)}</td>',
         f'<td class="num" data-label="seconds">{_seconds(None if again else entry.seconds)}</td>',
     ]
@@ -80,8 +80,8 @@ def _has_data_error(estimates: Sequence[Estimate | Bracket]) -> bool:
     return any(math.isfinite(e.below.stderr_data if isinstance(e, Bracket) else e.stderr_data) for e in estimates)
 
 
-def _nowrap(text: str, longest: int = 24) -> str:
-    return ' class="nowrap"' if len(text) <= longest else ""
+def _nowrap(text: str) -> str:
+    return ' class="nowrap"' if len(text) <= 24 else ""
 
 
 def _value(value: float) -> str:

@@ -183,24 +183,27 @@ def _mixing(name: str, draws: Tensor) -> str:
 
 
 def details(entries: Sequence[Entry]) -> str:
+    """Settings of models and of estimates, folded away."""
     blocks = []
     for entry in entries:
-        rows = [(k, v) for k, v in entry.settings.items()]
+        rows = list(entry.settings.items())
         for estimate in entry.each_estimate():
             ends = (estimate.below, estimate.above) if isinstance(estimate, Bracket) else (estimate,)
             for one in ends:
-                rows += [("estimate", str(one))]
+                rows.append(("estimate", str(one)))
                 rows += [("draws, effective draws", f"{one.n:,}, {page.number(one.ess, 1)}")] if one.n else []
-                rows += [(k, v) for k, v in one.settings.items()]
+                rows += [(k, v) for k, v in one.settings.items() if k != "data" or (k, v) not in rows]
         if rows:
-            lines = "".join(
-                f'<tr><th scope="row">{escape(str(k))}</th><td>{escape(page.plain(v))}</td></tr>' for k, v in rows
-            )
-            blocks.append(
-                f"<details><summary>{escape(entry.name)}</summary><table><tbody>{lines}</tbody></table></details>"
-            )
+            lines = "".join(_setting(str(name), page.plain(value)) for name, value in rows)
+            summary = f"<summary>{escape(entry.name)}</summary>"
+            blocks.append(f"<details>{summary}<table><tbody>{lines}</tbody></table></details>")
     lead = "<p>What is needed to repeat each number.</p>" if blocks else ""
     return lead + "\n".join(blocks)
+
+
+def _setting(name: str, value: str) -> str:
+    mark = " class=mark" if name == "estimate" else ""
+    return f'<tr{mark}><th scope="row">{escape(name)}</th><td>{escape(value)}</td></tr>'
 
 
 def fits(width: int, shape: Sequence[int] | None) -> bool:

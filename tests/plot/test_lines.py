@@ -25,7 +25,7 @@ def history() -> History:
 
 def test_a_history_is_drawn_panel_by_panel() -> None:
     figure = curves(history())
-    assert [ax.get_title(loc="left") for ax in figure.axes] == ["monitor", "error", "late"]
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["monitor (validation)", "error", "late"]
     lines = [ax.get_lines()[0] for ax in figure.axes]
     assert all(line.get_xdata().tolist() == [1, 2, 3] for line in lines)
     assert lines[1].get_ydata().tolist() == [0.3, 0.2, 0.1]
