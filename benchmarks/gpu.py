@@ -99,12 +99,13 @@ def case(device: torch.device, chains: int, repeats: int) -> dict[str, Any]:
     rbm, stream = machine(device), generator(3, device)
     weight = rbm.weight.detach()
     v = (torch.rand(chains, VISIBLE, generator=stream, device=device) < 0.13).float()
-    h = torch.empty(chains, HIDDEN, device=device)
+    h = (torch.rand(chains, HIDDEN, generator=stream, device=device) < 0.5).float()
+    up, down = torch.empty_like(h), torch.empty_like(v)
 
     def products() -> None:
         for _ in range(STEPS):
-            torch.mm(v, weight, out=h)
-            torch.mm(h, weight.t(), out=v)
+            torch.mm(v, weight, out=up)
+            torch.mm(h, weight.t(), out=down)
 
     start = v.clone()
     eager = seconds(lambda: steps(rbm, start, stream), device, repeats)
