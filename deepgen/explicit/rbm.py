@@ -187,6 +187,7 @@ class RBM(nn.Module):
             )
         if steps < 0:
             raise ArgumentError(f"need steps >= 0, got {steps}")
+        mask = mask.to(self.weight.device)
         self.visible.check_mask(mask)
         stream = resolve(generator, self.weight.device)
         start = torch.where(mask, known.to(self.weight), self._unconnected(len(known), stream))

@@ -81,7 +81,7 @@ class BlockGibbs:
             raise ShapeError(f"position must be [chains, {self.model.visible.width}], got {list(position.shape)}")
         if self.clamp is not None and self.clamp.ndim == 2 and len(self.clamp) not in (1, len(position)):
             raise ShapeError(f"clamp has {len(self.clamp)} rows, one per chain, but there are {len(position)} chains")
-        return GibbsState(position.to(self.model.weight.dtype))
+        return GibbsState(position.to(self.model.weight))
 
     @torch.no_grad()
     def step(self, state: GibbsState, *, generator: torch.Generator) -> tuple[GibbsState, GibbsInfo]:

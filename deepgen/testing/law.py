@@ -6,7 +6,8 @@
 
 c and P are second differences of E with unit steps, which a quadratic has without error. So every pair of layers,
 Gaussian ones included, has an exact answer that shares nothing with cumulants, conditionals or samplers, and that
-autograd differentiates. (Beside energies of 10^7 the differences lose half their digits.) A P that is not positive definite has no integral: its log weight is +inf. All in float64.
+autograd differentiates. A P that is not positive definite has no integral: its log weight is +inf. All in float64;
+beside energies of 10^7 the differences lose half their digits.
 """
 
 from __future__ import annotations
