@@ -57,14 +57,14 @@ def _list_row(row: Array, r: int, lists: Lists) -> None:
     singles, pairs = np.uint32(0), np.uint32(0)
     for i in range(len(row) // 2):
         # Written always and counted only when on: no branch for the processor to guess wrong.
-        left, right = np.uint32(row[2 * i]), np.uint32(row[2 * i + 1])
+        left, right = np.uint32(row[2 * i] != 0), np.uint32(row[2 * i + 1] != 0)  # 0 or 1 whatever came
         single[singles] = np.uint32(2 * i) + right
         singles += left ^ right
         pair[pairs] = i
         pairs += left & right
     if len(row) % 2:
         single[singles] = len(row) - 1
-        singles += np.uint32(row[len(row) - 1])
+        singles += np.uint32(row[len(row) - 1] != 0)
     lists.singles[r] = singles
     lists.pairs[r] = pairs
 

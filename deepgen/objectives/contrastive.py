@@ -30,12 +30,8 @@ from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, MissingCapability
 from deepgen.explicit.rbm import RBM
-from deepgen.objectives.products import BinaryProducts, Products, why_not_binary
+from deepgen.objectives.products import SPARSE, BinaryProducts, Products, use_binary
 from deepgen.typing import Update
-
-# Where the binary kernels are chosen: a share of ones at which they clearly win, weights beyond the fastest cache, and
-# few enough threads, for they run on one.
-SPARSE, LARGE, THREADS = 0.25, 2**16, 4
 
 
 class ContrastiveState(NamedTuple):
@@ -145,7 +141,7 @@ Options = PersistentCD | ContrastiveDivergence
 
 
 def _update(model: RBM, optimizer: torch.optim.Optimizer, options: Options) -> Update:
-    insist, allow = _use_binary(model, options.binary)
+    insist, allow = use_binary(model, options.binary)
     own = _unit_parameters(model)
     trained = [model.weight, model.visible_bias, model.hidden_bias, *own]
     gradients = [torch.zeros_like(p) for p in trained]
@@ -220,19 +216,6 @@ def _update(model: RBM, optimizer: torch.optim.Optimizer, options: Options) -> U
         return ContrastiveState(chains, *means), {"moment_gap": torch.linalg.vector_norm(products.dh)}
 
     return update
-
-
-def _use_binary(model: RBM, option: bool | str) -> tuple[bool, bool]:
-    """Whether the binary kernels are to be used always, and whether for sparse data.
-
-    Which of the two ways a step takes depends on its state alone, so that a resumed run takes the same.
-    """
-    if option is False or (option == "auto" and (model.weight.numel() < LARGE or torch.get_num_threads() > THREADS)):
-        return False, False
-    reason = why_not_binary(model)
-    if option is True and reason is not None:
-        raise ArgumentError(f"binary=True: {reason}; use binary='auto' or False")
-    return option is True, reason is None
 
 
 def _plain_rate(optimizer: torch.optim.Optimizer) -> float | None:

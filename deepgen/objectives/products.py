@@ -12,8 +12,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from deepgen.errors import ArgumentError
 from deepgen.explicit.rbm import RBM
 from deepgen.explicit.units import Bernoulli
+
+# Where the binary kernels are chosen: a share of ones at which they clearly win, weights beyond the fastest cache, and
+# few enough threads, for they run on one.
+SPARSE, LARGE, THREADS = 0.25, 2**16, 4
 
 
 class Part(NamedTuple):
@@ -202,3 +207,16 @@ def why_not_binary(model: RBM) -> str | None:
     except Exception as error:  # numba is absent, does not support this Python, or has nowhere to keep its cache
         return f"numba cannot be loaded ({error})"
     return None
+
+
+def use_binary(model: RBM, option: bool | str) -> tuple[bool, bool]:
+    """Whether the binary kernels are to be used always, and whether for sparse data.
+
+    Which of the two ways a step takes depends on its state alone, so that a resumed run takes the same.
+    """
+    if option is False or (option == "auto" and (model.weight.numel() < LARGE or torch.get_num_threads() > THREADS)):
+        return False, False
+    reason = why_not_binary(model)
+    if option is True and reason is not None:
+        raise ArgumentError(f"binary=True: {reason}; use binary='auto' or False")
+    return option is True, reason is None
