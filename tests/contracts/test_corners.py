@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
-from layers import LAYERS, PAIRS, machine
 
 import deepgen as dg
 from deepgen.explicit import RBM
 from deepgen.testing import Exact
+from tests.contracts.layers import LAYERS, PAIRS, machine
 
 
 def finite(rbm):

@@ -1,10 +1,10 @@
 """Every pair of layers, many seeds: intervals of AIS and reverse AIS against brute force."""
 
 import pytest
-from layers import PAIRS, machine
 
 import deepgen as dg
 from deepgen.testing import Exact, check_estimate
+from tests.contracts.layers import PAIRS, machine
 
 pytestmark = pytest.mark.statistical
 

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from layers import PAIRS, machine
 
 import deepgen as dg
 from deepgen.testing import Exact, check_random, same_law
+from tests.contracts.layers import PAIRS, machine
 
 pytestmark = pytest.mark.gpu
 

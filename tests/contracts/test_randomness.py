@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from layers import PAIRS, machine
 
 import deepgen as dg
 from deepgen.testing import check_random
+from tests.contracts.layers import PAIRS, machine
 
 CALLS = {
     "sample": lambda rbm, x, g: rbm.sample(8, steps=2, generator=g),

@@ -4,12 +4,12 @@ import math
 
 import pytest
 import torch
-from layers import LAYERS, PAIRS, Swapped, discrete, machine
 
 import deepgen as dg
 from deepgen.errors import MissingCapability
 from deepgen.testing import Exact, check_checkpoint, check_kernel, check_units, layout
 from deepgen.testing.law import pairs
+from tests.contracts.layers import LAYERS, PAIRS, Swapped, discrete, machine
 
 pytestmark = pytest.mark.parametrize("pair", PAIRS)
 
