@@ -1,8 +1,14 @@
 """deepgen: probabilistic generative modelling on PyTorch, with likelihoods that can be believed."""
 
-from deepgen import data, errors, evaluate, explicit, objectives, plot, random, samplers, train, typing
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from deepgen import data, errors, evaluate, explicit, objectives, random, samplers, train, typing
 from deepgen.explicit import RBM
 from deepgen.train import fit, load, load_weights, save
+
+if TYPE_CHECKING:
+    from deepgen import interop, plot, testing
 
 __version__ = "0.1.0"
 __all__ = [
@@ -12,6 +18,7 @@ __all__ = [
     "evaluate",
     "explicit",
     "fit",
+    "interop",
     "load",
     "load_weights",
     "objectives",
@@ -19,6 +26,13 @@ __all__ = [
     "random",
     "samplers",
     "save",
+    "testing",
     "train",
     "typing",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name in ("interop", "plot", "testing"):  # not needed to train and evaluate, so loaded when first named
+        return import_module(f"deepgen.{name}")
+    raise AttributeError(f"module 'deepgen' has no attribute {name!r}")

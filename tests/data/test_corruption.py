@@ -10,12 +10,22 @@ from tempfile import mkdtemp
 
 import numpy as np
 import pytest
-from formats import bits, grey, idx, write_amat, write_chorales, write_mat, write_mnist, write_omniglot, write_packed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import deepgen as dg
 from deepgen.errors import ArgumentError, DataError
+from tests.data.formats import (
+    bits,
+    grey,
+    idx,
+    write_amat,
+    write_chorales,
+    write_mat,
+    write_mnist,
+    write_omniglot,
+    write_packed,
+)
 
 
 def _mnist(folder):

@@ -4,10 +4,10 @@ import sys
 import numpy as np
 import pytest
 import torch
-from formats import bits, grey, idx, write_packed
 
 import deepgen as dg
 from deepgen.errors import ArgumentError, DataError, UnknownName
+from tests.data.formats import bits, grey, idx, write_packed
 
 load = dg.data.load
 EMBEDDED = [name for name, entry in dg.data.names().items() if not entry.needs_files]

@@ -7,7 +7,10 @@ import os
 import numpy as np
 import pytest
 import torch
-from formats import (
+
+import deepgen as dg
+from deepgen.errors import DataError
+from tests.data.formats import (
     SPLITS,
     bits,
     grey,
@@ -19,9 +22,6 @@ from formats import (
     write_omniglot,
     write_packed,
 )
-
-import deepgen as dg
-from deepgen.errors import DataError
 
 load = dg.data.load
 

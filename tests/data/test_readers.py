@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import scipy.io
 import scipy.sparse
-from formats import bits, grey, idx, write_mat
 
 from deepgen.data import read_amat, read_idx, read_mat, read_npy, read_npz, read_table, read_text, unpack
 from deepgen.errors import ArgumentError, DataError
+from tests.data.formats import bits, grey, idx, write_mat
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i1", "i2", "i4", "f4", "f8"])

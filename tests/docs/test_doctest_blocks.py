@@ -6,7 +6,8 @@ import importlib.util
 from types import ModuleType
 
 import pytest
-from pages import ROOT
+
+from tests.docs.pages import ROOT
 
 
 @pytest.fixture(scope="module")

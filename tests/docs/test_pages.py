@@ -12,7 +12,8 @@ from typing import Any, NoReturn
 
 import pytest
 import torch
-from pages import ROOT, commands, examples, pages
+
+from tests.docs.pages import ROOT, commands, examples, pages
 
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 WITH_CODE = [page for page in pages() if examples(page.read_text())]

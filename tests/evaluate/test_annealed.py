@@ -5,13 +5,13 @@ from statistics import NormalDist
 
 import pytest
 import torch
-from machines import PAIRS, exact_samples, machine
 
 import deepgen as dg
 from deepgen.errors import ArgumentError, DegenerateWeights, MissingCapability
 from deepgen.evaluate import Bracket, log_density, log_likelihood, log_partition
 from deepgen.evaluate.annealed import model_samples, raise_bound, schedule
 from deepgen.samplers import rbm_path
+from tests.evaluate.machines import PAIRS, exact_samples, machine
 
 CHAINS, TEMPERATURES = 400, 60
 

@@ -6,11 +6,11 @@ import time
 
 import pytest
 import torch
-from machines import PAIRS, brute_log_z, machine
 
 from deepgen.errors import ArgumentError, MissingCapability
 from deepgen.evaluate.exact import exact_log_partition, softplus_sums
 from deepgen.explicit import RBM, Bernoulli, Gaussian, Product, Softmax, Spin
+from tests.evaluate.machines import PAIRS, brute_log_z, machine
 
 LOG2 = math.log(2.0)
 

@@ -4,12 +4,12 @@ import math
 
 import pytest
 import torch
-from machines import machine
 
 import deepgen as dg
 from deepgen.errors import ArgumentError, MissingCapability, ShapeError, SupportError, UnknownName
 from deepgen.evaluate import Bracket, log_density, log_likelihood, log_partition
 from deepgen.explicit import RBM, Bernoulli, BernoulliMixture, Gaussian
+from tests.evaluate.machines import machine
 
 
 def test_exact_is_the_normalised_law(stream):

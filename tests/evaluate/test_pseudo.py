@@ -5,12 +5,12 @@ from statistics import NormalDist
 
 import pytest
 import torch
-from machines import PAIRS, exact_samples, machine
 
 from deepgen.errors import ArgumentError, MissingCapability
 from deepgen.evaluate import log_likelihood, pseudo_likelihood
 from deepgen.evaluate.exact import digit_tables
 from deepgen.explicit import RBM, Bernoulli, Gaussian
+from tests.evaluate.machines import PAIRS, exact_samples, machine
 
 DISCRETE = [pair for pair in PAIRS if not pair.startswith(("gaussian", "product-bernoulli"))]
 

@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from runs import MLE, equal, fitted, machine, mixture, rows
 
 import deepgen as dg
 from deepgen.data.batches import batches
 from deepgen.errors import DivergenceError
 from deepgen.objectives import PersistentCD
 from deepgen.train import train
+from tests.train.runs import MLE, equal, fitted, machine, mixture, rows
 
 
 def test_fit_is_the_readers_own_loop():

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from runs import MLE, equal, fitted, machine, mixture, rows
 from torch import nn
 
 import deepgen as dg
 from deepgen.errors import CheckpointError, MissingCapability
 from deepgen.objectives import PersistentCD
 from deepgen.train import Checkpoint, EarlyStopping
+from tests.train.runs import MLE, equal, fitted, machine, mixture, rows
 
 
 class Power(Exception):

@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from runs import equal, fitted, machine, mixture, rows
 from torch.utils.data import DataLoader, TensorDataset
 
 from deepgen.errors import ArgumentError, MissingCapability, ShapeError, SupportError
 from deepgen.objectives import PersistentCD
 from deepgen.train import EarlyStopping
+from tests.train.runs import equal, fitted, machine, mixture, rows
 
 
 @pytest.mark.parametrize(
