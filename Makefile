@@ -5,8 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-# pytest's own options, for example  make test PYTEST_ARGS='tests/cli -x'
-PYTEST_ARGS ?=
+# pytest's own options, for example  make test PYTEST_ARGS='tests/cli -x'; two processes by default
+PYTEST_ARGS ?= -n 2
 
 .PHONY: demo test lint docs slow statistical gpu build clean help
 .DELETE_ON_ERROR:

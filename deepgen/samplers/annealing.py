@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import ArgumentError
-from deepgen.samplers.binary_path import BinaryPath
+from deepgen.samplers.binary_path import BinaryPath, SparsePath
 from deepgen.samplers.kernel import Kernel, require_exact
 
 if TYPE_CHECKING:
@@ -133,6 +133,8 @@ class RBMPath:
 def rbm_path(model: RBM, base: Tensor | None = None) -> Path:
     """The path of a Boltzmann machine from independent visible units with field ``base`` (by default its biases)."""
     base = model.visible_bias.detach() if base is None else base
+    if SparsePath.fits(model):
+        return SparsePath(model, base)
     if BinaryPath.fits(model):
         return BinaryPath(model, base)
     return RBMPath(model, base)

@@ -17,7 +17,7 @@ chains by half a percent, and chains run in groups of at most that many. It cost
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _LARGEST_STEP = 0.25  # of a field between two temperatures, for the polynomial
 _LOG_LARGEST = 60.0  # e^60 and e^-60 are far from float32's ends
 _PRECISION = 1e-7
+# Where `SparsePath` is chosen (weights, threads), and the share of list entries below which it sums rows.
+_LARGE, _THREADS, _SPARSE = 2**16, 4, 0.3
 
 
 class BinaryState(NamedTuple):
@@ -66,7 +68,7 @@ class BinaryPath:
         self._shift = both[:nv, nh]  # the visible field's constant part, which moves with the temperature
         self._a, self._base = a.clone(), base.detach().to(weight)
         self._tilt = self._a - self._base
-        self.log_base = float(F.softplus(self._base.double()).sum() + len(b) * math.log(2.0))
+        self.log_base = _log_base(self._base, len(b))
         reach = torch.maximum(b + weight.clamp_min(0).sum(0), -b - weight.clamp_max(0).sum(0))  # of |b + v.W|
         self._reach, self._total = float(reach.max()), float(reach.sum())
         self._one = weight.new_ones(())
@@ -80,8 +82,7 @@ class BinaryPath:
         return both and model.weight.dtype == torch.float32
 
     def start(self, n: int, *, generator: torch.Generator) -> Tensor:
-        u = self._base.new_empty(n, len(self._base)).uniform_(generator=generator)
-        return (u < self._base.sigmoid()).to(u)
+        return _start(self._base, n, generator)
 
     def init(self, position: Tensor) -> BinaryState:
         chains, nv, nh = len(position), len(self._base), self._up.shape[1]
@@ -140,9 +141,7 @@ class BinaryPath:
     def _log_ratio(self, y: Tensor, p: Tensor, work: Tensor, old: float, new: float) -> Tensor:
         """-sum_j log(1 + p_j expm1(-c y_j)), ``[chains]`` float64."""
         c, largest = (new - old) / new, abs(new - old) * self._reach
-        terms = 2
-        while largest**terms / math.factorial(terms + 1) > _PRECISION:
-            terms += 1
+        terms = _terms(largest)
         torch.add(self._one, y, alpha=-c / terms, out=work)  # Horner: expm1(x) = x (1 + x/2 (1 + x/3 (...)))
         for k in range(terms - 1, 1, -1):
             torch.addcmul(self._one, y, work, value=-c / k, out=work)
@@ -151,3 +150,125 @@ class BinaryPath:
         if runs == 1:
             return work.prod(1).double().log_().neg_()
         return -torch.stack([part.prod(1).double().log_() for part in work.chunk(runs, 1)]).sum(0)
+
+
+class SparseState(NamedTuple):
+    """position: the visible layer ``[chains, visible]``; the others are buffers, overwritten by each step.
+
+    ``field`` and ``back`` are the untempered hidden and the tempered visible fields, ``rows`` and ``units`` the layers
+    as lists, and ``entries`` how many entries ``rows`` has.
+    """
+
+    position: Tensor
+    hidden: Tensor
+    field: Tensor
+    probability: Tensor
+    back: Tensor
+    log_ratio: Tensor
+    rows: Any
+    units: Any
+    entries: int
+
+
+class SparsePath:
+    """The same `Path` with numba's kernels, for large machines on a CPU: a product with few ones is a sum of rows.
+
+    Here y is the field without the temperature, so that the identity reads 1 + p expm1((s - t) y), and every unit has
+    a uniform number of its own.
+    """
+
+    def __init__(self, model: RBM, base: Tensor) -> None:
+        from deepgen.samplers import binary_kernels  # loads numba
+
+        self._kernels = binary_kernels
+        weight, a, b = (p.detach().clone() for p in (model.weight, model.visible_bias, model.hidden_bias))
+        self._weight, self._a, self._b, self._base = weight, a, b, base.detach().to(weight)
+        self._tilt, self._shift = a - self._base, torch.empty_like(a)
+        self._up = weight, weight.numpy(), binary_kernels.pair_sums(weight.numpy())
+        turned = weight.t().contiguous()
+        self._down = turned, turned.numpy(), binary_kernels.pair_sums(turned.numpy())
+        self.log_base = _log_base(self._base, len(b))
+
+    @staticmethod
+    def fits(model: RBM) -> bool:
+        """Whether `BinaryPath` fits, on few threads of a CPU (the kernels use one), and the sums are worth listing."""
+        few = model.weight.device.type == "cpu" and torch.get_num_threads() <= _THREADS
+        if not (few and model.weight.numel() >= _LARGE and BinaryPath.fits(model)):
+            return False
+        try:
+            from deepgen.samplers import binary_kernels  # noqa: F401
+        except Exception:  # numba is absent, does not support this Python, or has nowhere to keep its cache
+            return False
+        return True
+
+    def start(self, n: int, *, generator: torch.Generator) -> Tensor:
+        return _start(self._base, n, generator)
+
+    def init(self, position: Tensor) -> SparseState:
+        chains, nv, nh = len(position), len(self._a), len(self._b)
+        new, lists = self._base.new_empty, self._kernels.new_lists
+        visible = new(chains, nv).copy_(position)
+        rows, units = lists(chains, nv), lists(chains, nh)
+        self._kernels.list_rows(visible.numpy(), 0, rows)
+        log_ratio = torch.empty(chains, dtype=torch.float64)
+        buffers = new(chains, nh), new(chains, nh), new(chains, nh), new(chains, nv), log_ratio
+        return SparseState(visible, *buffers, rows, units, self._kernels.entries(rows))
+
+    @torch.no_grad()
+    def step(
+        self, state: SparseState, old: float, new: float, *, generator: torch.Generator
+    ) -> tuple[SparseState, Tensor]:
+        v, h, y, p, back = state.position, state.hidden, state.field, state.probability, state.back
+        self._product(v, state.rows, state.entries, self._up, self._b, y)
+        torch.mul(y, new, out=p).sigmoid_()
+        log_ratio = self._log_ratio(state, old, new)
+        log_ratio.add_(torch.mv(v, self._tilt), alpha=new - old)
+        entries = self._kernels.draw(p.numpy(), _key(generator), h.numpy(), state.units)
+        if new > 0:
+            torch.add(self._a, self._base, alpha=(1 - new) / new, out=self._shift)
+            self._product(h, state.units, entries, self._down, self._shift, back)
+            back.mul_(new).sigmoid_()
+        else:
+            back.copy_(self._base).sigmoid_()
+        entries = self._kernels.draw(back.numpy(), _key(generator), v.numpy(), state.rows)
+        return state._replace(entries=entries), log_ratio
+
+    def _product(self, x: Tensor, lists: Any, entries: int, table: Any, bias: Tensor, out: Tensor) -> None:
+        """out = bias + x.table, by lists where they are short."""
+        dense, rows, paired = table
+        if entries < _SPARSE * x.numel():
+            self._kernels.gather(lists, rows, paired, bias.numpy(), out.numpy())
+        else:
+            torch.addmm(bias, x, dense, out=out)
+
+    def _log_ratio(self, state: SparseState, old: float, new: float) -> Tensor:
+        y, p = state.field, state.probability
+        low, high = y.aminmax()
+        largest = abs(new - old) * max(-float(low), float(high))
+        if not largest <= 1.0:  # beyond, digits are lost to cancellation
+            field = y.double()
+            return (F.softplus(new * field) - F.softplus(old * field)).sum(1)
+        run = int(min(_LOG_LARGEST / max(largest, 1e-9), y.shape[1]))
+        self._kernels.log_ratio(y.numpy(), p.numpy(), old - new, _terms(largest), run, state.log_ratio.numpy())
+        return state.log_ratio
+
+
+def _log_base(base: Tensor, hidden: int) -> float:
+    return float(F.softplus(base.double()).sum() + hidden * math.log(2.0))
+
+
+def _start(base: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    u = base.new_empty(n, len(base)).uniform_(generator=generator)
+    return (u < base.sigmoid()).to(u)
+
+
+def _terms(largest: float) -> int:
+    """How many terms of the series of expm1 are right to ``_PRECISION`` for arguments up to ``largest``."""
+    terms = 2
+    while largest**terms / math.factorial(terms + 1) > _PRECISION:
+        terms += 1
+    return terms
+
+
+def _key(generator: torch.Generator) -> int:
+    return int(torch.empty((), dtype=torch.int64).random_(generator=generator))
