@@ -148,7 +148,7 @@ def table(rows: list[Row], seeds: int, seconds: float) -> str:
     lines = [
         "# Coverage of the likelihood estimators",
         "",
-        f"`python benchmarks/interval_coverage.py --seeds {seeds}`: {seeds} seeds a row, {seconds:.0f} s on one thread.",
+        f"`python benchmarks/interval_coverage.py --seeds {seeds}`: {seeds} seeds a row, {seconds:.0f} s, one thread.",
         "100 chains, few temperatures so that the weights spread (see ESS), 50 rows of data drawn exactly from",
         "the machine, RAISE with 5 chains per row. *Covered* is the share of seeds whose 95 % interval held the",
         "value found by enumeration; 95 % itself has a standard error of",
