@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--root", default=os.environ.get("DEEPGEN_DATA"), help="folder with the data sets")
     parser.add_argument("--out", type=Path, default=Path("runs/quality"))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     folder = arguments.out / f"{arguments.suite}-{arguments.seed}"
