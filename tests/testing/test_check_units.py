@@ -86,7 +86,7 @@ MUTANTS = {
 @pytest.mark.parametrize("defect", MUTANTS)
 def test_planted_defects_are_caught(defect, stream):
     with pytest.raises(CheckFailed):
-        check_units(MUTANTS[defect](), n=8192, generator=stream)
+        check_units(MUTANTS[defect](), n=16384, generator=stream)
 
 
 def test_brute_force_law_by_hand():

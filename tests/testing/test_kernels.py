@@ -116,10 +116,10 @@ DEFECTS = [
 @pytest.mark.parametrize("defect", DEFECTS)
 @pytest.mark.parametrize("known_law", [True, False], ids=["law", "fresh draws"])
 def test_planted_defects_are_caught(defect, known_law, stream):
-    rbm = machine()
+    rbm = machine(scale=1.3)
     law = Exact(rbm).visible_law().p_values if known_law else None
     with pytest.raises(CheckFailed):
-        check_kernel(Planted(rbm, defect=defect), draws_of(rbm), p_values=law, n=16384, generator=stream)
+        check_kernel(Planted(rbm, defect=defect), draws_of(rbm), p_values=law, n=65536, generator=stream)
 
 
 def test_a_unit_left_alone_is_still_invariant(stream):
@@ -133,7 +133,7 @@ def test_gaussian_visibles(hidden, stream):
     rbm = machine(Gaussian(2, 2.0), hidden, 0.4)
     check_kernel(rbm.gibbs(), draws_of(rbm), reversible=True, generator=stream)
     with pytest.raises(CheckFailed):
-        check_kernel(Planted(rbm, defect="wrong beta"), draws_of(rbm), n=32768, generator=stream)
+        check_kernel(Planted(rbm, defect="wrong beta"), draws_of(rbm), n=131072, generator=stream)
 
 
 class Point(NamedTuple):
@@ -190,7 +190,7 @@ def test_metropolis_passes(stream):
 )
 def test_metropolis_defects_are_caught(defect, stream):
     with pytest.raises(CheckFailed, match="drifts"):
-        check_kernel(Walk(defect), exponential, steps=20, generator=stream)
+        check_kernel(Walk(defect), exponential, steps=20, n=16384, generator=stream)
 
 
 @dataclass(frozen=True)
@@ -235,7 +235,7 @@ def test_reversibility_of_a_continuous_kernel(stream):
 
     check_kernel(Turn(), circle, generator=stream)
     with pytest.raises(CheckFailed):
-        check_kernel(Turn(), circle, reversible=True, n=16384, generator=stream)
+        check_kernel(Turn(), circle, reversible=True, n=65536, generator=stream)
 
 
 def test_many_cells_are_coarsened_for_reversibility(stream):
