@@ -22,9 +22,6 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 _compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-
 
 class Lists(NamedTuple):
     """Where binary rows ``[rows, width]`` are on; entries of an index beyond its count are meaningless.
@@ -102,48 +99,6 @@ def new_columns(rows: int, width: int) -> Lists:
         np.empty((width // 2, rows), integers),
         np.zeros(width // 2, integers),
     )
-
-
-@_compiled
-def _uniform_row(key: np.uint64, r: int, uniform: Array) -> None:
-    half = len(uniform) // 2
-    state = key + np.uint64(r * half) * _GOLDEN
-    for i in range(half):
-        state += _GOLDEN
-        z = (state ^ (state >> np.uint64(30))) * _MIX_1
-        z = (z ^ (z >> np.uint64(27))) * _MIX_2
-        z ^= z >> np.uint64(31)
-        uniform[2 * i] = np.float32(np.int32(z >> np.uint64(40))) * np.float32(2.0**-24)
-        uniform[2 * i + 1] = np.float32(np.int32(z & np.uint64(0xFFFFFF))) * np.float32(2.0**-24)
-
-
-@_compiled
-def sample(probability: Array, key: int, out: Array) -> None:
-    """Draw out ~ Bernoulli(probability), both ``[rows, width]``.
-
-    The uniforms are 24-bit numbers, as torch's are, two from each output of SplitMix64 started at ``key`` (Steele,
-    Lea & Flood 2014), so they depend on the key, the row and the column alone.
-    """
-    rows, width = probability.shape
-    uniform = np.empty(width + width % 2, np.float32)
-    for r in range(rows):
-        _uniform_row(np.uint64(key), r, uniform)
-        p, row = probability[r], out[r]
-        for j in range(width):
-            row[j] = np.float32(1) if uniform[j] < p[j] else np.float32(0)
-
-
-@_compiled
-def sample_rows(probability: Array, key: int, start: int, lists: Lists) -> None:
-    """The same draw, as the lists of rows ``start``, ``start + 1``, ..."""
-    rows, width = probability.shape
-    uniform, row = np.empty(width + width % 2, np.float32), np.empty(width, np.float32)
-    for r in range(rows):
-        _uniform_row(np.uint64(key), r, uniform)
-        p = probability[r]
-        for j in range(width):
-            row[j] = np.float32(1) if uniform[j] < p[j] else np.float32(0)
-        _list_row(row, start + r, lists)
 
 
 @_compiled

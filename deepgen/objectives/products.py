@@ -124,17 +124,17 @@ class Products:
 class BinaryProducts(Products):
     """The same for two Bernoulli layers in float32 on a CPU, with the kernels of `deepgen.explicit.binary`.
 
-    Visible rows are lists; of the visible stack only the chains' probabilities and the offset rows are used.
+    Visible rows are lists; of the visible stack only the chains' fields and the offset rows are used.
     """
 
     def __init__(self, model: RBM, count: int, chains: int) -> None:
         super().__init__(model, count, chains)
-        from deepgen.explicit import binary  # loads numba
+        from deepgen.explicit import binary, binary_draw  # loads numba
 
-        self.kernels, rows, width = binary, count + chains, model.visible.width
+        self.kernels, self.draws, rows, width = binary, binary_draw, count + chains, model.visible.width
         self.rows, self.columns = binary.new_lists(rows, width), binary.new_columns(rows, width)
         self.paired = self.visible.new_empty(width // 2, model.hidden.width).numpy()
-        self.probability, self.hidden_array = self.free.visible.numpy(), self.hidden.numpy()
+        self.field, self.hidden_array = self.free.visible.numpy(), self.hidden.numpy()
         self.listed_hidden = self.hidden[:rows].numpy()
         self.extra_visible, self.extra_hidden = self.visible[rows:].numpy(), self.hidden[rows:].numpy()
         self.visible_mean, self.hidden_mean = torch.empty_like(self.dv), torch.empty_like(self.dh)
@@ -145,9 +145,8 @@ class BinaryProducts(Products):
         self.kernels.list_rows(batch.contiguous().numpy(), self.data.start, self.rows)
 
     def down(self, hidden: Tensor, generator: torch.Generator) -> None:
-        field = self.free.visible
-        torch.addmm(self.model.visible_bias, hidden, self.model.weight.t(), out=field).sigmoid_()
-        self.kernels.sample_rows(self.probability, _key(generator), self.free.start, self.rows)
+        torch.addmm(self.model.visible_bias, hidden, self.model.weight.t(), out=self.free.visible)
+        self.draws.sample_lists(self.field, _key(generator), self.free.start, self.rows)
 
     def up(self, part: Part) -> None:
         weight, bias = self.model.weight.detach().numpy(), self.model.hidden_bias.detach().numpy()
@@ -156,8 +155,12 @@ class BinaryProducts(Products):
     def draw(self, part: Part, generator: torch.Generator) -> Tensor:
         self.respond(part)
         drawn = torch.empty_like(part.hidden)
-        self.kernels.sample(part.hidden.numpy(), _key(generator), drawn.numpy())
+        self.draws.sample(part.hidden.numpy(), _key(generator), drawn.numpy())
         return drawn
+
+    def respond(self, part: Part) -> None:
+        hidden = part.hidden.numpy()
+        self.draws.sigmoid(hidden, hidden)
 
     def descend(
         self,
@@ -203,7 +206,7 @@ def why_not_binary(model: RBM) -> str | None:
     if weight.device.type != "cpu" or weight.dtype != torch.float32 or not weight.is_contiguous():
         return f"the weights must be contiguous float32 on a CPU, not {weight.dtype} on {weight.device}"
     try:
-        from deepgen.explicit import binary  # noqa: F401
+        from deepgen.explicit import binary_draw  # noqa: F401
     except Exception as error:  # numba is absent, does not support this Python, or has nowhere to keep its cache
         return f"numba cannot be loaded ({error})"
     return None

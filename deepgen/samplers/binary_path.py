@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _LARGEST_STEP = 0.25  # of a field between two temperatures, for the polynomial
 _LOG_LARGEST = 60.0  # e^60 and e^-60 are far from float32's ends
 _PRECISION = 1e-7
-# Where `SparsePath` is chosen (weights, threads), and the share of list entries below which it sums rows.
+# Where `SparsePath` is chosen (weights, threads), and the share of ones up to which it sums rows.
 _LARGE, _THREADS, _SPARSE = 2**16, 4, 0.3
 
 
@@ -156,7 +156,7 @@ class SparseState(NamedTuple):
     """position: the visible layer ``[chains, visible]``; the others are buffers, overwritten by each step.
 
     ``field`` and ``back`` are the untempered hidden and the tempered visible fields, ``rows`` and ``units`` the layers
-    as lists, and ``entries`` how many entries ``rows`` has.
+    as lists, and ``ones`` how many ones the rows have.
     """
 
     position: Tensor
@@ -167,7 +167,7 @@ class SparseState(NamedTuple):
     log_ratio: Tensor
     rows: Any
     units: Any
-    entries: int
+    ones: int
 
 
 class SparsePath:
@@ -212,31 +212,32 @@ class SparsePath:
         self._kernels.list_rows(visible.numpy(), 0, rows)
         log_ratio = torch.empty(chains, dtype=torch.float64)
         buffers = new(chains, nh), new(chains, nh), new(chains, nh), new(chains, nv), log_ratio
-        return SparseState(visible, *buffers, rows, units, self._kernels.entries(rows))
+        return SparseState(visible, *buffers, rows, units, int(visible.sum()))
 
     @torch.no_grad()
     def step(
         self, state: SparseState, old: float, new: float, *, generator: torch.Generator
     ) -> tuple[SparseState, Tensor]:
         v, h, y, p, back = state.position, state.hidden, state.field, state.probability, state.back
-        self._product(v, state.rows, state.entries, self._up, self._b, y)
-        torch.mul(y, new, out=p).sigmoid_()
+        draw = self._kernels.sample_rows
+        self._product(v, state.rows, state.ones, self._up, self._b, y)
+        most = int(_SPARSE * h.numel())
+        ones = draw(y.numpy(), new, _key(generator), p.numpy(), h.numpy(), state.units, most)
         log_ratio = self._log_ratio(state, old, new)
         log_ratio.add_(torch.mv(v, self._tilt), alpha=new - old)
-        entries = self._kernels.draw(p.numpy(), _key(generator), h.numpy(), state.units)
         if new > 0:
             torch.add(self._a, self._base, alpha=(1 - new) / new, out=self._shift)
-            self._product(h, state.units, entries, self._down, self._shift, back)
-            back.mul_(new).sigmoid_()
+            self._product(h, state.units, ones, self._down, self._shift, back)
         else:
-            back.copy_(self._base).sigmoid_()
-        entries = self._kernels.draw(back.numpy(), _key(generator), v.numpy(), state.rows)
-        return state._replace(entries=entries), log_ratio
+            back.copy_(self._base)
+        most, scale = int(_SPARSE * v.numel()), new if new > 0 else 1.0
+        ones = draw(back.numpy(), scale, _key(generator), back.numpy(), v.numpy(), state.rows, most)
+        return state._replace(ones=ones), log_ratio
 
-    def _product(self, x: Tensor, lists: Any, entries: int, table: Any, bias: Tensor, out: Tensor) -> None:
-        """out = bias + x.table, by lists where they are short."""
+    def _product(self, x: Tensor, lists: Any, ones: int, table: Any, bias: Tensor, out: Tensor) -> None:
+        """out = bias + x.table, a sum of the table's rows where few units are on."""
         dense, rows, paired = table
-        if entries < _SPARSE * x.numel():
+        if ones <= int(_SPARSE * x.numel()):
             self._kernels.gather(lists, rows, paired, bias.numpy(), out.numpy())
         else:
             torch.addmm(bias, x, dense, out=out)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from deepgen.explicit import binary
+from deepgen.explicit import binary, binary_draw
 from deepgen.random import generator
 
 WIDTHS = [1, 2, 7, 24, 61]
@@ -89,11 +89,27 @@ def test_lists_hold_every_one_once(width: int) -> None:
 
 
 def test_sampled_lists_are_the_sampled_rows() -> None:
-    probability = torch.rand(40, 33, generator=generator(6))
-    lists, dense = binary.new_lists(40, 33), torch.empty(40, 33)
-    binary.sample_rows(probability.numpy(), 12345, 0, lists)
-    binary.sample(probability.numpy(), 12345, dense.numpy())
+    field, means = torch.randn(40, 33, generator=generator(6)), torch.empty(40, 33)
+    lists, dense, rows = binary.new_lists(40, 33), torch.empty(40, 33), torch.empty(40, 33)
+    binary_draw.sample_lists(field.numpy(), 12345, 0, lists)
+    binary_draw.sigmoid(field.numpy(), means.numpy())
+    binary_draw.sample(means.numpy(), 12345, dense.numpy())
     assert torch.equal(rows_of(lists, 40, 33), dense)
+    again = binary.new_lists(40, 33)
+    ones = binary_draw.sample_rows(field.numpy(), 1.0, 12345, means.numpy(), rows.numpy(), again, 40 * 33)
+    assert ones == int(dense.sum())
+    assert torch.equal(rows, dense)
+    assert torch.equal(rows_of(again, 40, 33), dense)
+
+
+def test_sigmoid_is_right_to_rounding() -> None:
+    field = torch.linspace(-85, 120, 20_001).view(3, -1)
+    out = torch.empty_like(field)
+    binary_draw.sigmoid(field.numpy(), out.numpy())
+    torch.testing.assert_close(out.double(), field.double().sigmoid(), rtol=5e-7, atol=0)
+    wild = torch.tensor([[-torch.inf, torch.inf, torch.nan, 0.0]])
+    binary_draw.sigmoid(wild.numpy(), wild.numpy())
+    torch.testing.assert_close(wild, torch.tensor([[0.0, 1.0, torch.nan, 0.5]]), equal_nan=True, atol=1e-37, rtol=0)
 
 
 def test_samples_have_their_probabilities() -> None:
@@ -103,7 +119,7 @@ def test_samples_have_their_probabilities() -> None:
     keys = torch.randint(2**62, (4000,), generator=generator(8)).tolist()
     out, counts, agree = torch.empty(6, 51), torch.zeros(6, 51), torch.zeros(6, 50)
     for key in keys:
-        binary.sample(probability.numpy(), key, out.numpy())
+        binary_draw.sample(probability.numpy(), key, out.numpy())
         counts += out
         agree += out[:, 1:] == out[:, :-1]
     assert counts[0, 0] == 0

@@ -1,5 +1,6 @@
 """The annealing loop: exact weights of one step, exact laws of the moves, refusals."""
 
+from itertools import pairwise
 from statistics import NormalDist
 
 import pytest
@@ -11,7 +12,7 @@ from deepgen.evaluate import log_density
 from deepgen.explicit import RBM
 from deepgen.samplers import Exactness, KernelPath, RBMPath, anneal
 from deepgen.samplers.annealing import check_betas, equal_length, spread
-from deepgen.samplers.binary_path import BinaryPath
+from deepgen.samplers.binary_path import BinaryPath, SparsePath
 from deepgen.samplers.gibbs import BlockGibbs
 
 
@@ -38,7 +39,7 @@ def log_f(model, base, v, beta):
     [(0.3, 0.301, 0.5), (0.3, 0.31, 0.5), (0.31, 0.3, 0.5), (0.0, 1.0, 2.0), (1.0, 0.0, 2.0), (0.01, 0.0, 1.0),
      (0.0, 0.001, 1.0), (0.9, 0.9, 1.0), (0.9, 0.95, 0.1)],
 )  # fmt: skip
-@pytest.mark.parametrize("kind", [BinaryPath, RBMPath])
+@pytest.mark.parametrize("kind", [BinaryPath, SparsePath, RBMPath])
 def test_weight_of_one_step_is_the_ratio_of_densities(kind, old, new, scale, stream):
     model = machine(40, 30, scale, stream)
     base = torch.randn(40, generator=stream)
@@ -50,7 +51,7 @@ def test_weight_of_one_step_is_the_ratio_of_densities(kind, old, new, scale, str
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=3e-5)
 
 
-@pytest.mark.parametrize("kind", [BinaryPath, RBMPath])
+@pytest.mark.parametrize("kind", [BinaryPath, SparsePath, RBMPath])
 def test_log_base_is_the_sum_at_beta_zero(kind, stream):
     model = machine(6, 4, 1.0, stream)
     base = torch.randn(6, generator=stream)
@@ -59,7 +60,7 @@ def test_log_base_is_the_sum_at_beta_zero(kind, stream):
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.4, 1.0])
-@pytest.mark.parametrize("kind", [BinaryPath, RBMPath])
+@pytest.mark.parametrize("kind", [BinaryPath, SparsePath, RBMPath])
 def test_moves_leave_their_density_invariant(kind, beta, stream, alpha):
     """Chains that start at exact draws of p_beta are still at p_beta two moves later: every one of 32 states."""
     model = machine(5, 4, 1.5, stream)
@@ -76,9 +77,10 @@ def test_moves_leave_their_density_invariant(kind, beta, stream, alpha):
     assert float(log_weights.abs().max()) < 1e-4
 
 
-def test_binary_moves_forget_and_reach_the_model(stream, alpha):
+@pytest.mark.parametrize("kind", [BinaryPath, SparsePath])
+def test_binary_moves_forget_and_reach_the_model(kind, stream, alpha):
     model = machine(5, 4, 0.5, stream)
-    path, chains = BinaryPath(model, torch.zeros(5)), 20_000
+    path, chains = kind(model, torch.zeros(5)), 20_000
     state, _ = anneal(path, path.init(torch.ones(chains, 5)), torch.ones(40), generator=stream)
     every = model.visible.enumerate(0, 32).float()
     truth = log_density(model, every).softmax(0) @ every.double()
@@ -87,14 +89,47 @@ def test_binary_moves_forget_and_reach_the_model(stream, alpha):
     assert bool(((state.position.double().mean(0) - truth).abs() < limit * error).all())
 
 
-def test_units_of_a_chain_are_drawn_independently(stream, alpha):
+@pytest.mark.parametrize("bias", [-2.5, 2.5])
+def test_sums_of_rows_and_products_weigh_alike(bias, stream):
+    """Few and many ones take the two ways through `SparsePath`; both weigh as the cumulants do, step after step."""
+    model = machine(300, 250, 0.02, stream)
+    with torch.no_grad():
+        model.visible_bias.add_(bias)
+        model.hidden_bias.add_(bias)
+    path, general = SparsePath(model, model.visible_bias), RBMPath(model, model.visible_bias)
+    state = path.init(path.start(50, generator=stream))
+    betas = [0.0, 0.004, 0.3, 0.8, 0.83, 1.0]
+    for old, new in pairwise(betas):
+        _, expected = general.step(general.init(state.position.clone()), old, new, generator=stream)
+        state, found = path.step(state, old, new, generator=stream)
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=3e-5)
+        assert (state.ones < 0.2 * state.position.numel()) == (bias < 0)
+        assert state.ones == int(state.position.sum())
+
+
+def test_large_machines_give_the_same_log_z_either_way(stream, alpha):
+    model = machine(6554, 10, 0.01, stream)  # as many weights as choose the kernels; the hidden side is enumerated
+    assert SparsePath.fits(model)
+    path = dg.samplers.rbm_path(model)
+    assert isinstance(path, SparsePath)
+    truth = dg.evaluate.log_partition(model, "exact").value
+    _, log_weights = anneal(
+        path, path.init(path.start(400, generator=stream)), torch.linspace(0, 1, 20), generator=stream
+    )
+    mean = dg.evaluate.log_mean_exp(log_weights)
+    assert abs(path.log_base + mean.value - truth) < 1.2 * NormalDist().inv_cdf(1 - alpha / 2) * mean.stderr + 2e-3
+    assert mean.stderr < 0.1
+
+
+@pytest.mark.parametrize("kind", [BinaryPath, SparsePath])
+def test_units_of_a_chain_are_drawn_independently(kind, stream, alpha):
     """Fields far from zero and between: rates and covariances of the binary path's own uniforms."""
     model = RBM(6, 2)
     rates = torch.tensor([1e-3, 0.1, 0.25, 0.5, 0.9, 0.999])
     with torch.no_grad():
         model.weight.zero_()
         model.visible_bias.copy_(rates.logit())
-    path, chains = BinaryPath(model, torch.zeros(6)), 1000
+    path, chains = kind(model, torch.zeros(6)), 1000
     state, moves = path.init(torch.zeros(chains, 6)), 300
     total, products = torch.zeros(6), torch.zeros(6, 6)
     for _ in range(moves):

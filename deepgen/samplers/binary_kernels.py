@@ -1,0 +1,66 @@
+"""Kernels of `deepgen.samplers.binary_path.SparsePath`, on top of those of `deepgen.explicit.binary`.
+
+Compiled by numba on first use and cached on disk; import this module only where numba may be loaded.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from deepgen.explicit.binary import Lists, _add_rows, list_rows, new_lists
+from deepgen.explicit.binary_draw import sample_rows
+
+__all__ = ["gather", "list_rows", "log_ratio", "new_lists", "pair_sums", "sample_rows"]
+
+Array = NDArray[Any]
+_compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
+
+
+def pair_sums(weight: Array) -> Array:
+    """weight[2 i] + weight[2 i + 1], ``[rows // 2, columns]``."""
+    even = len(weight) // 2 * 2
+    return np.ascontiguousarray(weight[:even:2] + weight[1:even:2])
+
+
+@_compiled
+def gather(lists: Lists, table: Array, paired: Array, bias: Array, out: Array) -> None:
+    """out[r] = bias + the sum of the rows of ``table`` that row r has on; ``paired`` is `pair_sums` of ``table``."""
+    for r in range(len(out)):
+        row = out[r]
+        for j in range(len(bias)):
+            row[j] = bias[j]
+        _add_rows(lists.single[r], lists.singles[r], table, row)
+        _add_rows(lists.pair[r], lists.pairs[r], paired, row)
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
+def log_ratio(field: Array, probability: Array, change: float, terms: int, run: int, out: Array) -> None:
+    """out[r] = -sum_j log(1 + p_j expm1(x_j)) with x = change field, expm1 by ``terms`` terms of its Taylor series.
+
+    The product over ``run`` units, in whichever order is fastest, is taken before the logarithm.
+    """
+    rows, width = field.shape
+    one, scale = field.dtype.type(1), field.dtype.type(change)
+    factor = np.empty(width, field.dtype)
+    for r in range(rows):
+        y, p = field[r], probability[r]
+        for j in range(width):
+            factor[j] = one
+        for k in range(terms, 1, -1):  # Horner: expm1(x) = x (1 + x/2 (1 + x/3 (...)))
+            share = scale / field.dtype.type(k)
+            for j in range(width):
+                factor[j] = one + share * y[j] * factor[j]
+        for j in range(width):
+            factor[j] = one + p[j] * (scale * y[j]) * factor[j]
+        total = 0.0
+        for first in range(0, width, run):
+            product = one
+            for j in range(first, min(first + run, width)):
+                product *= factor[j]
+            total -= math.log(product)
+        out[r] = total
