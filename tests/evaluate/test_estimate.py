@@ -123,6 +123,14 @@ class TestBitsPerDim:
         assert found.stderr == pytest.approx(0.2 / math.log(2))
         assert found.stderr_data == pytest.approx(0.1 / math.log(2))
 
+    def test_the_ends_of_a_bracket_change_places(self):
+        low = estimate(-100.0, 2.0, "below", unit="nats/example")
+        found = bits_per_dim(Bracket(low, estimate(-90.0, 1.0, "above", unit="nats/example")), 10)
+        assert found.below.value == pytest.approx(9 / math.log(2))
+        assert found.above.value == pytest.approx(10 / math.log(2))
+        assert (found.below.side, found.above.side) == ("below", "above")
+        assert found.above.stderr == pytest.approx(0.2 / math.log(2))
+
     @pytest.mark.parametrize("dimensions", [0, -1])
     def test_no_dimensions_are_refused(self, dimensions):
         with pytest.raises(ArgumentError, match="at least 1"):
@@ -131,3 +139,11 @@ class TestBitsPerDim:
     def test_bits_of_bits_are_refused(self):
         with pytest.raises(ArgumentError, match="in nats"):
             bits_per_dim(bits_per_dim(estimate(), 2), 2)
+
+
+def test_every_estimate_is_strict_json():
+    estimate = Estimate(math.inf, 0.0, "exact", "determinant", settings={"tolerance": math.nan})
+    plain = json.loads(json.dumps(estimate.to_dict(), allow_nan=False))
+    assert plain["value"] == "inf"
+    assert plain["ess"] is None
+    assert plain["settings"]["tolerance"] is None
