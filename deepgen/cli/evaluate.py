@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from deepgen.errors import ArgumentError
+
 
 class Split(str, Enum):
     """Which rows."""
@@ -36,6 +38,8 @@ def command(
     opened = open_run(run)
     rows = opened.data(data)
     x = getattr(rows, split.value)
+    if len(x) == 0:
+        raise ArgumentError(f"{rows.provenance['name']} has no {split.value} rows: try --split train, or other --data")
     with fitting_threads(weights(opened.model)):
         answer = judge(opened.model, rows, x, method=method, seed=seed)
     if as_json:

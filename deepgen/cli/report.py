@@ -27,7 +27,7 @@ def command(
         shown = entry(
             opened.model,
             opened.title,
-            estimates=[judge(opened.model, rows, rows.test, seed=seed)],
+            estimates=[judge(opened.model, rows, rows.test, seed=seed)] if len(rows.test) else [],
             history=opened.history,
             settings=opened.settings,
             steps=steps,

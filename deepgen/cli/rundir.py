@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from deepgen import data as datasets
 from deepgen.errors import ArgumentError, CheckpointError, MissingCapability
 from deepgen.evaluate import Bracket, Estimate, log_likelihood
-from deepgen.explicit import RBM, BernoulliMixture
+from deepgen.explicit import RBM, Bernoulli, BernoulliMixture
 from deepgen.random import generator
 from deepgen.train import History, load, load_run
 from deepgen.typing import LogProb, Samples
@@ -91,7 +91,9 @@ def weights(model: nn.Module) -> int:
 def describe(model: nn.Module) -> str:
     """The model in a word or two."""
     if isinstance(model, RBM):
-        return f"RBM {model.visible.width}-{model.hidden.width}"
+        layers = (("visible", model.visible), ("hidden", model.hidden))
+        other = [f"{type(units).__name__} {side}" for side, units in layers if not isinstance(units, Bernoulli)]
+        return f"RBM {model.visible.width}-{model.hidden.width}" + (f" ({', '.join(other)} units)" if other else "")
     if isinstance(model, BernoulliMixture):
         return "independent Bernoulli" if model.components == 1 else f"Bernoulli mixture, {model.components} components"
     return type(model).__name__

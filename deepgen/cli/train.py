@@ -70,6 +70,9 @@ def command(
         _check_same(out, source)
     rows = datasets.load(data, **load_arguments(binarise, root))
     recipe = build(model, rows, chosen)
+    watched = recipe.monitored and len(rows.valid) > 0
+    if patience and not watched:
+        raise ArgumentError(f"--patience needs validation rows, and {rows.provenance['name']} leaves none: drop it")
     callbacks: list[Any] = [EarlyStopping(patience)] if patience else []
     terminal = sys.stderr.isatty()
     if not terminal and not quiet:
@@ -85,8 +88,8 @@ def command(
                 optimizer=recipe.optimizer,
                 schedule=recipe.schedule,
                 seed=seed,
-                valid=rows.valid if recipe.monitored else None,
-                monitor=recipe.monitor,
+                valid=rows.valid if watched else None,
+                monitor=recipe.monitor if watched else None,
                 callbacks=callbacks,
                 out=out,
                 resume=resume,

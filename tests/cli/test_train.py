@@ -58,9 +58,28 @@ def test_real_values_get_gaussian_units(deepgen, tmp_path, stream):
     rows = torch.randn(40, 3, generator=stream).tolist()
     table.write_text("\n".join(",".join(f"{v:.6f}" for v in row) for row in rows))
     words = "--hidden 2 --epochs 2 --rate 0.001 --quiet --out"
-    assert deepgen("train", "rbm", "--data", table, *words.split(), tmp_path / "g").status == 0
+    done = deepgen("train", "rbm", "--data", table, *words.split(), tmp_path / "g")
+    assert done.status == 0
+    assert "RBM 3-2 (Gaussian visible units) on real.csv" in done.out  # what a stray 2 among bits would show as
     assert isinstance(dg.load(tmp_path / "g").visible, dg.explicit.Gaussian)
     assert load_run(tmp_path / "g").settings["extras"]["data"] == str(table)
+
+
+def test_one_row_is_enough_to_train_on(deepgen, tmp_path):
+    table, out = tmp_path / "one.csv", tmp_path / "a"
+    table.write_text("1,0,1,1\n")
+    words = ["--data", table, "--hidden", "2", "--epochs", "2", "--quiet", "--out"]
+    assert deepgen("train", "rbm", *words, out).status == 0
+    assert "on 1 train rows of one.csv" in deepgen("evaluate", out, "--split", "train").out
+    assert deepgen("report", out, "--steps", 5).status == 0
+    refused = deepgen("evaluate", out)
+    assert (refused.status, refused.err) == (
+        2,
+        "deepgen: one.csv has no test rows: try --split train, or other --data\n",
+    )
+    refused = deepgen("train", "rbm", *words, tmp_path / "b", "--patience", 3)
+    assert (refused.status, refused.err.count("\n")) == (2, 1)
+    assert "validation rows" in refused.err
 
 
 def test_patience_stops_early(deepgen, tmp_path):
