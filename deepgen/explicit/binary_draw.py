@@ -104,13 +104,13 @@ def sample_rows(field: Array, scale: float, key: int, probability: Array, out: A
     uniform, rest = np.empty(width + width % 2, np.float32), np.empty(width, np.float32)
     ones = 0
     for r in range(rows):
-        p, row, count = probability[r], out[r], np.int32(0)
+        p, row, count = probability[r], out[r], 0
         _sigmoid_row(field[r], np.float32(scale), rest, row, p)
         _uniform_row(np.uint64(key), r, uniform)
         for j in range(width):
             on = uniform[j] < p[j]
             row[j] = np.float32(1) if on else np.float32(0)
-            count += np.int32(on)
+            count += int(on)
         ones += count
     if ones <= most:
         for r in range(rows):
