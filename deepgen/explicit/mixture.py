@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, ShapeError
-from deepgen.explicit.units import Bernoulli, check_values
+from deepgen.explicit.units import Bernoulli, check_values, positive, require_tensor
 from deepgen.random import resolve
 
 
@@ -42,10 +42,7 @@ class BernoulliMixture(nn.Module):
 
     def __init__(self, features: int, components: int = 1) -> None:
         super().__init__()
-        for name, value in (("features", features), ("components", components)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ArgumentError(f"{name} must be a positive integer, got {value!r}")
-        self.features, self.components = features, components
+        self.features, self.components = positive("features", features), positive("components", components)
         self.logits = nn.Parameter(torch.zeros(components, features))
         self.weight_logits = nn.Parameter(torch.zeros(components))
 
@@ -80,10 +77,11 @@ class BernoulliMixture(nn.Module):
 
     def log_joint(self, x: Tensor) -> Tensor:
         """log p(x, component): ``[batch, features] -> [batch, components]``."""
+        require_tensor(x, "x")
         if x.ndim < 1 or x.shape[-1] != self.features:
             raise ShapeError(f"x must be [batch, {self.features}], got {list(x.shape)}")
         normaliser = F.softplus(self.logits).sum(-1)
-        return x @ self.logits.t() - normaliser + self.weight_logits.log_softmax(-1)
+        return x.to(self.logits.dtype) @ self.logits.t() - normaliser + self.weight_logits.log_softmax(-1)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """log p(x) in nats: ``[batch, features] -> [batch]``."""

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, ShapeError
 from deepgen.explicit.conditional import UnitDistribution
-from deepgen.explicit.units import Units, as_units, check_values
+from deepgen.explicit.units import Units, as_units, check_values, require_tensor
 from deepgen.random import resolve
 from deepgen.samplers.gibbs import BlockGibbs
 from deepgen.samplers.kernel import advance
@@ -179,6 +179,8 @@ class RBM(nn.Module):
             ArgumentError: ``steps`` below 0, or ``mask`` parts a Softmax group.
         """
         width = self.visible.width
+        require_tensor(known, "known")
+        require_tensor(mask, "mask")
         if known.ndim != 2 or known.shape[1] != width or len(known) == 0:
             raise ShapeError(f"known must be [rows, {width}] with at least one row, got {list(known.shape)}")
         if mask.dtype != torch.bool or mask.shape not in ((width,), known.shape):
@@ -200,6 +202,7 @@ class RBM(nn.Module):
 
     def _values(self, x: Tensor, units: Units, name: str) -> Tensor:
         """Values of one layer in the dtype of the weights (data may be bool, uint8 or of another precision)."""
+        require_tensor(x, name)
         if x.ndim < 1 or x.shape[-1] != units.width:
             raise ShapeError(f"{name} must be [..., {units.width}], got {list(x.shape)}")
         return x.to(self.weight.dtype)

@@ -222,9 +222,16 @@ def as_units(units: int | Units, name: str) -> Units:
 
 def check_values(units: Units, x: Tensor, name: str) -> None:
     """Raise `ShapeError` or `SupportError` unless ``x`` is ``[rows, width]`` of values that ``units`` can take."""
+    require_tensor(x, name)
     if x.ndim != 2 or x.shape[1] != units.width or len(x) == 0:
         raise ShapeError(f"{name} must be [rows, {units.width}] with at least one row, got {list(x.shape)}")
     units.check(x)
+
+
+def require_tensor(x: object, name: str) -> None:
+    """Raise `ShapeError` when ``x`` is an array, a list, or anything else but a tensor."""
+    if not isinstance(x, Tensor):
+        raise ShapeError(f"{name} must be a tensor, got {type(x).__name__}; deepgen.data.as_tensor(x) makes one")
 
 
 def positive(name: str, value: int) -> int:

@@ -174,6 +174,8 @@ def sample_chain(
     if draws < 1 or thin < 1 or warmup < 0:
         raise ArgumentError(f"need draws >= 1, thin >= 1, warmup >= 0; got draws={draws}, thin={thin}, warmup={warmup}")
     state = kernel.init(position) if isinstance(position, Tensor) else position
+    if not hasattr(state, "position"):
+        raise ShapeError(f"position must be a tensor [chains, *event] or a kernel's State, got {type(state).__name__}")
     if state.position.ndim < 1 or len(state.position) == 0:
         raise ShapeError(f"position must be [chains, *event] with at least one chain, got {list(state.position.shape)}")
     generator = resolve(generator, state.position.device)

@@ -37,6 +37,13 @@ def test_log_prob_is_the_sum_over_components_by_hand(stream):
     torch.testing.assert_close(model.log_prob(x), by_hand.log(), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("kind", [torch.bool, torch.uint8, torch.float64])
+def test_rows_of_any_dtype_are_taken(kind, stream):
+    model = some(5, 3, stream).float()
+    assert torch.equal(model.log_prob(everything(5).to(kind)), model.log_prob(everything(5).float()))
+    assert dg.evaluate.log_likelihood(model, everything(5).to(kind)).side == "exact"
+
+
 def test_gradient(stream):
     model = some(4, 3, stream)
 

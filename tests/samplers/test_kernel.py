@@ -108,6 +108,11 @@ def test_no_chains_are_refused(position):
         sample_chain(Counter(), position, draws=1)
 
 
+def test_an_array_is_no_position():
+    with pytest.raises(ShapeError, match=r"position must be a tensor .* got list"):
+        sample_chain(Counter(), [[0.0]], draws=1)
+
+
 def test_advance_counts_its_steps(stream):
     assert advance(Counter(), Count(start()), 7, generator=stream).position[0, 0] == 7
     assert advance(Counter(), Count(start()), 0, generator=stream).position[0, 0] == 0
