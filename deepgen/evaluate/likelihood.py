@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, MissingCapability, ShapeError, SupportError, unknown_name
+from deepgen.errors import ArgumentError, DivergenceError, MissingCapability, ShapeError, SupportError, unknown_name
 from deepgen.evaluate import annealed
 from deepgen.evaluate.annealed import Temperatures
 from deepgen.evaluate.estimate import Bracket, Estimate
 from deepgen.evaluate.exact import MAX_BITS, closed_form, exact_log_partition, seconds, smaller_side
 from deepgen.evaluate.pseudo import pseudo_likelihood
 from deepgen.explicit.rbm import RBM
+from deepgen.explicit.units import require_tensor
 from deepgen.random import resolve
 from deepgen.samplers.annealing import Path, rbm_path
 from deepgen.typing import LogProb
@@ -235,11 +236,13 @@ def _require_machine(model: object) -> None:
             f"{type(model).__name__} has neither a normalised log_prob nor two layers of units (an RBM): there is no "
             "estimator of its likelihood here"
         )
+    broken = [name for name, p in model.named_parameters() if not bool(p.isfinite().all())]
+    if broken:
+        raise DivergenceError(f"the machine's {broken[0]} holds NaN or infinite values: it has no likelihood", step=0)
 
 
 def _check_rows(model: object, x: Tensor) -> None:
-    if not isinstance(x, Tensor):
-        raise ShapeError(f"x must be a tensor [rows, *event], got {type(x).__name__}; torch.as_tensor makes one")
+    require_tensor(x, "x")
     if x.ndim < 2 or len(x) == 0:
         raise ShapeError(f"x must be [rows, *event] with at least one row, got {list(x.shape)}")
     check = getattr(model, "check", None)

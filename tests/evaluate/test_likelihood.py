@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import deepgen as dg
-from deepgen.errors import ArgumentError, MissingCapability, ShapeError, SupportError, UnknownName
+from deepgen.errors import ArgumentError, DivergenceError, MissingCapability, ShapeError, SupportError, UnknownName
 from deepgen.evaluate import Bracket, log_density, log_likelihood, log_partition
 from deepgen.explicit import RBM, Bernoulli, BernoulliMixture, Gaussian
 from tests.evaluate.machines import machine
@@ -85,6 +85,16 @@ def test_bad_input_is_refused():
         log_likelihood(torch.nn.Linear(4, 1), torch.zeros(2, 4))
     with pytest.raises(SupportError):
         log_partition(RBM(30, 30), "bidirectional", samples=torch.full((9, 30), 0.5), temperatures=5, chains=5)
+
+
+@pytest.mark.parametrize("method", ["auto", "exact", "ais", "bidirectional", "raise", "pseudo"])
+@pytest.mark.parametrize("broken", [math.nan, math.inf])
+def test_a_broken_machine_has_no_number(method, broken):
+    model = RBM(4, 3, generator=0)
+    with torch.no_grad():
+        model.weight[0, 0] = broken
+    with pytest.raises(DivergenceError, match="weight holds NaN or infinite"):
+        log_likelihood(model, torch.zeros(2, 4), method, generator=0)
 
 
 def test_bool_and_double_data_are_taken():
