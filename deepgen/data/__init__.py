@@ -3,6 +3,7 @@
 from deepgen.data.batches import as_tensor, batches
 from deepgen.data.catalogue import Entry, names
 from deepgen.data.fetch import REMOTES, download, fetch
+from deepgen.data.files import read_text
 from deepgen.data.generated import (
     bars_and_stripes,
     ceiling,
@@ -20,7 +21,6 @@ from deepgen.data.named import load
 from deepgen.data.packed import read_npy, read_npz, unpack
 from deepgen.data.redrawn import Redrawn
 from deepgen.data.splits import Data, Splits, provenance
-from deepgen.data.text import read_text
 from deepgen.data.text_table import Table, read_amat, read_table
 
 __all__ = [

@@ -51,6 +51,24 @@ def read_bytes(path: PathLike) -> bytes:
     return content
 
 
+def read_text(path: PathLike) -> str:
+    """Return the content of a UTF-8 text file, gzipped or not.
+
+    Raises:
+        DataError: missing, empty, or not UTF-8; with the line.
+    """
+    return decode(read_bytes(path), path)
+
+
+def decode(content: bytes, path: PathLike) -> str:
+    """The text of ``content``, without a byte-order mark."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(f"{path}: not a text file (line {line} is not UTF-8)") from None
+
+
 def find(root: PathLike | None, name: str, folders: Sequence[str], files: Sequence[str]) -> list[Path] | None:
     """Return the paths of all ``files`` in one folder: a sub-folder of ``root`` or it; None unless all are there.
 

@@ -19,7 +19,7 @@ from deepgen.data.prepare import Raw
 from deepgen.data.splits import SPLIT_SEED, split_rows
 from deepgen.data.text import characters
 from deepgen.data.text_table import read_amat, read_table
-from deepgen.errors import DataError
+from deepgen.errors import ArgumentError, DataError
 
 SPLITS = ("train", "valid", "test")
 IDX = tuple(f"{part}-{what}-ubyte.gz" for part in ("train", "t10k") for what in ("images-idx3", "labels-idx1"))
@@ -162,7 +162,7 @@ def caltech_silhouettes(root: PathLike | None) -> Raw:
 def jsb_chorales(root: PathLike | None, step: str = "quarter") -> Raw:
     """Bach's chorales as piano rolls of 88 keys (MIDI 21 to 108), one row per time ``step``: quarter, 8th or 16th."""
     if step not in ("quarter", "8th", "16th"):
-        raise DataError(f"jsb_chorales come in steps quarter, 8th and 16th, got {step!r}")
+        raise ArgumentError(f"jsb_chorales come in steps quarter, 8th and 16th, got {step!r}")
     path = _need(root, "jsb_chorales", ("jsb_chorales",), [f"jsb_chorales_{step}.npz"])[0]
     arrays = read_npz(path)
     parts, lengths = [], []

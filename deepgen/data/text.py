@@ -4,20 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from deepgen.data.files import PathLike, read_bytes
+from deepgen.data.files import PathLike, read_text
 from deepgen.data.prepare import Raw
 from deepgen.data.splits import cuts
 from deepgen.errors import ArgumentError, DataError
-
-
-def read_text(path: PathLike) -> str:
-    """Return the content of a UTF-8 text file, gzipped or not."""
-    content = read_bytes(path)
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{path}: not a text file (line {line} is not UTF-8)") from None
 
 
 def characters(path: PathLike, length: int = 64, split: tuple[float, float, float] = (0.9, 0.05, 0.05)) -> Raw:

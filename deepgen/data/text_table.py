@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from deepgen.data.files import PathLike, read_bytes, reading
+from deepgen.data.files import PathLike, decode, read_bytes, reading
 from deepgen.errors import ArgumentError, DataError
 
 Array = np.ndarray[Any, Any]
@@ -50,11 +50,7 @@ def read_table(path: PathLike, *, label: str | int | None = None, header: bool |
     bits = None if label is not None or header else _bits(content)
     if bits is not None:
         return Table(bits)
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise DataError(f"{path}: not a text file (line {line} is not UTF-8)") from None
+    text = decode(content, path)
     with reading(path, "a table of numbers"):
         return _parse(path, text, label, header)
 

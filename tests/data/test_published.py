@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import deepgen as dg
-from deepgen.errors import DataError
+from deepgen.errors import ArgumentError, DataError
 from tests.data.formats import (
     SPLITS,
     bits,
@@ -178,6 +178,11 @@ def test_chorales_are_rolls_with_the_length_of_each_piece(tmp_path, step):
         assert same(getattr(data, s), made[s])
         assert int(getattr(data.lengths, s).sum()) == n
     assert data.provenance["step"] == step
+
+
+def test_a_step_that_chorales_do_not_come_in_is_a_wrong_argument():
+    with pytest.raises(ArgumentError, match="quarter, 8th and 16th, got 'half'"):
+        load("jsb_chorales", step="half")
 
 
 def test_lengths_that_do_not_add_up_are_refused(tmp_path):
