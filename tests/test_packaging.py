@@ -1,4 +1,4 @@
-"""The package as a user gets it: the wheel, its pins, and what importing it costs."""
+"""The package as a user gets it: the wheel, its pins, and what make does with them."""
 
 import re
 import subprocess
@@ -14,19 +14,6 @@ from packaging.utils import canonicalize_name
 import deepgen as dg
 
 ROOT = Path(__file__).resolve().parents[1]
-HEAVY = (
-    "pyro",
-    "arviz",
-    "matplotlib",
-    "numba",
-    "sklearn",
-    "scipy",
-    "networkx",
-    "typer",
-    "tqdm",
-    "tensorboard",
-    "pandas",
-)
 
 
 @pytest.fixture(scope="module")
@@ -76,15 +63,6 @@ def test_no_index_is_prescribed():
     for name in ("constraints.txt", "Makefile", ".ci/run", "pyproject.toml"):
         text = (ROOT / name).read_text()
         assert not re.search(r"index-url|find-links|://", text), name
-
-
-def test_importing_loads_none_of_the_heavy_packages_beyond_torch_s_own():
-    code = "import sys, torch; own = set(sys.modules); import deepgen; print(*(set(sys.modules) - own))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
-    loaded = {name.partition(".")[0] for name in done.stdout.split()}
-    assert "deepgen" in loaded
-    assert not set(HEAVY) & loaded
 
 
 def test_make_installs_from_the_pins_and_checks_everything(tmp_path):
