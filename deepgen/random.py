@@ -48,6 +48,10 @@ def resolve(source: torch.Generator | int | None, device: torch.device | str = "
 
     Raises:
         ArgumentError: a generator of another device type, whose numbers could not be drawn on ``device``.
+
+    >>> stream = generator(3)
+    >>> resolve(stream) is stream, resolve(3).initial_seed()
+    (True, 3)
     """
     device = torch.device(device)
     if isinstance(source, torch.Generator):
@@ -67,9 +71,8 @@ def spawn(parent: torch.Generator, count: int) -> list[torch.Generator]:
     >>> torch.rand(1, generator=first) == torch.rand(1, generator=second)
     tensor([False])
     """
-    seeds: dict[
-        int, None
-    ] = {}  # in order, each once: among 32-bit seeds 10,000 random ones hold a pair once in 86 times
+    # In order, each once: among 32-bit seeds 10,000 random ones hold a pair once in 86 times.
+    seeds: dict[int, None] = {}
     while len(seeds) < count:
         fresh = torch.randint(2**32, (count - len(seeds),), generator=parent, device=parent.device, dtype=torch.int64)
         seeds.update(dict.fromkeys(fresh.tolist()))

@@ -93,7 +93,12 @@ class Objective(Protocol):
 
 
 def require(model: object, protocol: type, purpose: str) -> None:
-    """Raise `MissingCapability` unless ``model`` satisfies ``protocol``; ``purpose`` completes 'is needed to ...'."""
+    """Raise `MissingCapability` unless ``model`` satisfies ``protocol``; ``purpose`` completes 'is needed to ...'.
+
+    >>> require(torch.nn.Linear(2, 1), LogProb, "average log-likelihoods")
+    Traceback (most recent call last):
+    deepgen.errors.MissingCapability: Linear has no LogProb, which is needed to average log-likelihoods. ...
+    """
     if not isinstance(model, protocol):
         promise = (protocol.__doc__ or "").split("\n")[0].strip()
         raise MissingCapability(

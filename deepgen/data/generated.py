@@ -73,7 +73,11 @@ def shifting_bar(size: int = 9, length: int = 1, *, flipped: bool = False) -> Te
 
 
 def ceiling(x: Tensor) -> float:
-    """Return the mean log-likelihood in nats of rows ``x`` under their own frequencies: the best a model can do."""
+    """Return the mean log-likelihood in nats of rows ``x`` under their own frequencies: the best a model can do.
+
+    >>> ceiling(torch.eye(4))  # -log 4
+    -1.386...
+    """
     counts = x.unique(dim=0, return_counts=True)[1].double()
     return float((counts * (counts / len(x)).log()).sum() / len(x))
 

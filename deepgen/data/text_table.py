@@ -45,6 +45,13 @@ def read_table(path: PathLike, *, label: str | int | None = None, header: bool |
         DataError: with the line, and the column where there is one: not text, no rows, lines of different width, a cell
             that is empty, not a number, NaN or infinite.
         ArgumentError: ``label`` is not a column.
+
+    >>> import tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "table.csv"
+    >>> _ = path.write_text("height,kind\\n1.5,b\\n2.5,a\\n")
+    >>> table = read_table(path, label="kind")
+    >>> table.values.tolist(), table.labels.tolist(), table.classes
+    ([[1.5], [2.5]], [1, 0], ['a', 'b'])
     """
     content = read_bytes(path)
     bits = None if label is not None or header else _bits(content)

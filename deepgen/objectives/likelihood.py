@@ -72,6 +72,13 @@ class ExpectationMaximisation:
     is maximum likelihood, and the likelihood never falls; a constant column then gets the rate 1e-7 or 1 - 1e-7.
 
     The metric is ``log_likelihood``, in nats per example, before the step. The optimizer is not used.
+
+    >>> import deepgen as dg
+    >>> x = dg.data.bars_and_stripes(2)
+    >>> model = dg.explicit.BernoulliMixture(4, components=3).initialise(x, generator=0)
+    >>> history = dg.fit(model, x, ExpectationMaximisation(), epochs=20, batch_size=len(x), progress=False)
+    >>> history[-1].metrics["log_likelihood"] > history[0].metrics["log_likelihood"]
+    True
     """
 
     pseudo_count: float = 0.5

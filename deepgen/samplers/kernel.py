@@ -26,6 +26,9 @@ class Exactness:
         kind: ``exact`` (leaves the target invariant), ``biased`` (converges to something near it), or ``adaptive``
             (still changing itself, so that it has no stationary law yet).
         note: for a biased kernel the order of its bias, such as ``O(step size)``.
+
+    >>> print(EXACT & Exactness("biased", "O(step size)"))
+    biased (O(step size))
     """
 
     kind: Literal["exact", "biased", "adaptive"] = "exact"
@@ -85,6 +88,12 @@ def accept(log_ratio: Tensor, new: Any, old: Any, *, generator: torch.Generator)
         log_ratio: ``[chains]``, ``log pi(x') q(x|x') - log pi(x) q(x'|x)``. A NaN is rejected and reported.
         new, old: tensors ``[chains, ...]`` or NamedTuples of them with the same fields.
         generator: source of the one uniform per chain.
+
+    >>> import deepgen as dg
+    >>> ratio, stream = torch.tensor([9.0, -torch.inf, torch.nan]), dg.random.generator(0)
+    >>> outcome = accept(ratio, torch.ones(3, 2), torch.zeros(3, 2), generator=stream)
+    >>> outcome.value[:, 0], outcome.nan
+    (tensor([1., 0., 0.]), tensor([False, False,  True]))
     """
     log_u = torch.rand(log_ratio.shape, generator=generator, device=log_ratio.device, dtype=log_ratio.dtype).log()
     accepted = log_u < log_ratio  # False where the ratio is NaN
@@ -98,7 +107,13 @@ def _choose(mask: Tensor, new: Any, old: Any) -> Any:
 
 
 def advance(kernel: Kernel, state: Any, steps: int, *, generator: torch.Generator) -> Any:
-    """Return the state ``steps`` steps of ``kernel`` later, keeping nothing on the way."""
+    """Return the state ``steps`` steps of ``kernel`` later, keeping nothing on the way.
+
+    >>> import deepgen as dg
+    >>> kernel = dg.RBM(visible=4, hidden=3, generator=0).gibbs()
+    >>> advance(kernel, kernel.init(torch.zeros(10, 4)), 5, generator=dg.random.generator(0)).position.shape
+    torch.Size([10, 4])
+    """
     for _ in range(steps):
         state, _info = kernel.step(state, generator=generator)
     return state

@@ -71,6 +71,14 @@ def load_weights(model: nn.Module, directory: Path) -> None:
 
     Raises:
         CheckpointError: no checkpoint there, a damaged one, or one of a different model.
+
+    >>> import tempfile
+    >>> one, other = nn.Linear(2, 1), nn.Linear(2, 1)  # a class of the user's own would do as well
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(one, folder)
+    ...     load_weights(other, folder)
+    >>> torch.equal(one.weight, other.weight)
+    True
     """
     content = read(directory)
     with malformed(directory):
@@ -82,6 +90,18 @@ def load_run(directory: Path) -> Run:
 
     Raises:
         CheckpointError: no checkpoint there, a damaged one, or a model that was saved without a run.
+
+    >>> import tempfile, deepgen as dg
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     rbm, objective = dg.RBM(visible=3, hidden=2), dg.objectives.PersistentCD()
+    ...     _ = dg.fit(rbm, torch.eye(3), objective, epochs=2, out=folder, progress=False)
+    ...     run = load_run(folder)
+    >>> run.model, len(run.history), run.settings["seed"]
+    (RBM(
+      3 visible, 2 hidden
+      (visible): Bernoulli()
+      (hidden): Bernoulli()
+    ), 2, 0)
     """
     content = read(directory)
     with malformed(directory):
