@@ -23,7 +23,8 @@ class Meter:
         self.names: list[str] = []
         self.sums = self.finite = torch.zeros(0)
         self.rows = self.steps = 0
-        self._room: list[Tensor] = []
+        self._room = torch.zeros(0)
+        self._places: list[tuple[Tensor, ...]] = []  # of each number in the room; views made once
         self._waiting: list[int] = []  # rows of each step that is not added up yet
 
     def add(self, metrics: dict[str, Tensor], rows: int) -> None:
@@ -39,16 +40,18 @@ class Meter:
             self.finite = torch.zeros((), dtype=torch.int64, device=device)
         if list(metrics) != self.names:
             raise ArgumentError(f"every step must return the same metrics: expected {self.names}, got {list(metrics)}")
-        if not self._room:
-            self._room = list(self.sums.new_empty(_STEPS, len(metrics)).unbind())
-        torch.stack([value.detach() for value in metrics.values()], out=self._room[len(self._waiting)])
+        if not self._places:
+            self._room = self.sums.new_empty(_STEPS, len(metrics))
+            self._places = [row.unbind() for row in self._room.unbind()]
+        for place, value in zip(self._places[len(self._waiting)], metrics.values(), strict=True):
+            place.copy_(value.detach() if value.requires_grad else value)
         self._waiting.append(rows)
         if len(self._waiting) == _STEPS:
             self._sum_up()
 
     def _sum_up(self) -> None:
         if self._waiting:
-            values = torch.stack(self._room[: len(self._waiting)])
+            values = self._room[: len(self._waiting)]
             weights = torch.tensor(self._waiting, dtype=values.dtype, device=values.device)
             running = torch.cat([self.sums.unsqueeze(0), values * weights.unsqueeze(1)]).cumsum(0)[1:]
             self.sums = running[-1].clone()
