@@ -82,6 +82,20 @@ def sample(probability: Array, key: int, out: Array) -> None:
 
 
 @_compiled
+def sample_field(field: Array, key: int, out: Array) -> None:
+    """Draw out ~ Bernoulli(sigmoid(field)), two arrays ``[rows, width]``."""
+    rows, width = field.shape
+    uniform, rest = np.empty(width + width % 2, np.float32), np.empty(width, np.float32)
+    power, p = np.empty(width, np.float32), np.empty(width, np.float32)
+    for r in range(rows):
+        _sigmoid_row(field[r], np.float32(1), rest, power, p)
+        _uniform_row(np.uint64(key), r, uniform)
+        row = out[r]
+        for j in range(width):
+            row[j] = np.float32(1) if uniform[j] < p[j] else np.float32(0)
+
+
+@_compiled
 def sample_lists(field: Array, key: int, start: int, lists: Lists) -> None:
     """Draw Bernoulli(sigmoid(field)) as the lists of rows ``start``, ``start + 1``, ..."""
     rows, width = field.shape

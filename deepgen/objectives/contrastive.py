@@ -58,8 +58,8 @@ class PersistentCD:
         weight_decay: L2 penalty ``weight_decay / 2 |W|^2``, on the weights and not on the biases.
         sparsity: ``(target, cost)`` pulls each hidden unit's running mean towards ``target`` through its bias, with
             gradient ``cost (mean - target)`` (Hinton 2010, section 11).
-        binary: use the kernels of `deepgen.explicit.binary`; ``"auto"`` where they are faster (sparse Bernoulli data
-            on a CPU), True to insist, False never. Both ways sample the same law from different random numbers.
+        binary: take products as sums over ones, by `deepgen.explicit.binary`; ``"auto"`` where they are faster (sparse
+            Bernoulli data on a CPU), True to insist, False never. Both ways sample the same law.
 
     >>> import deepgen as dg
     >>> rbm, x = dg.RBM(visible=6, hidden=4, generator=0), torch.eye(6)

@@ -1,13 +1,14 @@
 """The products and draws of one contrastive step, in buffers that carry nothing from one step to the next.
 
-`Products` is the plain way, for any pair of unit layers on any device; `BinaryProducts` replaces the two products with
+`Products` is the plain way, for any pair of unit layers on any device (large Bernoulli layers on a CPU are drawn by
+`deepgen.explicit.binary_draw`, where numba can be loaded); `BinaryProducts` replaces the two products with
 sparse binary visible rows by sums over the rows' ones. Rows of the stacked buffers are the batch, then the chains
 (``free``), then two rows for the offsets of the centred gradient.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -44,6 +45,11 @@ class Products:
         self.ones = new(count).fill_(1.0)
         self.contrast = torch.cat((new(count).fill_(1 / count), new(chains).fill_(-1 / chains)))
         self.scale = -self.contrast.unsqueeze(1)
+        self.draws: Any = None  # compiled sigmoids and draws, where they are faster
+        if worthwhile(model) and why_not_binary(model) is None:
+            from deepgen.explicit import binary_draw  # loads numba
+
+            self.draws = binary_draw
 
     def _part(self, start: int, stop: int) -> Part:
         return Part(start, stop, self.visible[start:stop], self.hidden[start:stop])
@@ -54,9 +60,11 @@ class Products:
 
     def down(self, hidden: Tensor, generator: torch.Generator) -> None:
         """Draw the chains' visible layers given hidden layers ``hidden`` ``[chains, hidden]``."""
-        units, field = self.model.visible, self.free.visible
+        units, field = self.model.visible, self.free.visible if self.draws is None else self.visible_noise
         torch.addmm(self.model.visible_bias, hidden, self.model.weight.t(), out=field)
-        if isinstance(units, Bernoulli):
+        if self.draws is not None:
+            self.draws.sample_field(field.numpy(), _key(generator), self.free.visible.numpy())
+        elif isinstance(units, Bernoulli):
             field.sigmoid_().gt_(self.visible_noise.uniform_(generator=generator))
         else:
             field.copy_(units.sample(field, generator=generator))
@@ -67,6 +75,11 @@ class Products:
 
     def draw(self, part: Part, generator: torch.Generator) -> Tensor:
         """Turn the hidden fields of ``part`` (as many rows as chains) into means and return a draw given them."""
+        if self.draws is not None:
+            self.respond(part)
+            drawn = torch.empty_like(part.hidden)
+            self.draws.sample(part.hidden.numpy(), _key(generator), drawn.numpy())
+            return drawn
         if isinstance(self.model.hidden, Bernoulli):
             self.respond(part)
             noise = self.hidden_noise.uniform_(generator=generator)
@@ -77,7 +90,10 @@ class Products:
 
     def respond(self, part: Part) -> None:
         """Turn the hidden fields of ``part`` into means."""
-        if isinstance(self.model.hidden, Bernoulli):
+        if self.draws is not None:
+            hidden = part.hidden.numpy()
+            self.draws.sigmoid(hidden, hidden)
+        elif isinstance(self.model.hidden, Bernoulli):
             part.hidden.sigmoid_()
         else:
             part.hidden.copy_(self.model.hidden.mean(part.hidden))
@@ -152,16 +168,6 @@ class BinaryProducts(Products):
         weight, bias = self.model.weight.detach().numpy(), self.model.hidden_bias.detach().numpy()
         self.kernels.up(self.rows, part.start, part.stop, weight, bias, self.paired, self.hidden_array)
 
-    def draw(self, part: Part, generator: torch.Generator) -> Tensor:
-        self.respond(part)
-        drawn = torch.empty_like(part.hidden)
-        self.draws.sample(part.hidden.numpy(), _key(generator), drawn.numpy())
-        return drawn
-
-    def respond(self, part: Part) -> None:
-        hidden = part.hidden.numpy()
-        self.draws.sigmoid(hidden, hidden)
-
     def descend(
         self,
         mu: Tensor,
@@ -198,6 +204,11 @@ def _key(generator: torch.Generator) -> int:
     return int(torch.empty((), dtype=torch.int64).random_(generator=generator))
 
 
+def worthwhile(model: RBM) -> bool:
+    """Whether kernels on one thread pay for ``model``."""
+    return model.weight.numel() >= LARGE and torch.get_num_threads() <= THREADS
+
+
 def why_not_binary(model: RBM) -> str | None:
     """What keeps `BinaryProducts` from ``model``, in words; None if nothing does."""
     if not (isinstance(model.visible, Bernoulli) and isinstance(model.hidden, Bernoulli)):
@@ -217,7 +228,7 @@ def use_binary(model: RBM, option: bool | str) -> tuple[bool, bool]:
 
     Which of the two ways a step takes depends on its state alone, so that a resumed run takes the same.
     """
-    if option is False or (option == "auto" and (model.weight.numel() < LARGE or torch.get_num_threads() > THREADS)):
+    if option is False or (option == "auto" and not worthwhile(model)):
         return False, False
     reason = why_not_binary(model)
     if option is True and reason is not None:

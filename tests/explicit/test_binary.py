@@ -100,6 +100,8 @@ def test_sampled_lists_are_the_sampled_rows() -> None:
     assert ones == int(dense.sum())
     assert torch.equal(rows, dense)
     assert torch.equal(rows_of(again, 40, 33), dense)
+    binary_draw.sample_field(field.numpy(), 12345, rows.fill_(7.0).numpy())
+    assert torch.equal(rows, dense)
 
 
 def test_sigmoid_is_right_to_rounding() -> None:
