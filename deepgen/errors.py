@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from numbers import Integral
 from typing import Any
 
 
@@ -58,6 +59,19 @@ class DivergenceError(DeepgenError, RuntimeError):
 
 class DegenerateWeights(RuntimeWarning):
     """A few importance weights carry the whole estimate, so its error bar cannot be believed."""
+
+
+def check_count(minimum: int = 1, **counts: object) -> None:
+    """Raise `ArgumentError` unless every one of ``counts`` is an integer of at least ``minimum``.
+
+    >>> check_count(draws=100, thin=1)
+    >>> check_count(minimum=0, steps=-1)
+    Traceback (most recent call last):
+    deepgen.errors.ArgumentError: steps must be an integer of at least 0, got -1
+    """
+    for name, value in counts.items():
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
+            raise ArgumentError(f"{name} must be an integer of at least {minimum}, got {value!r}")
 
 
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> UnknownName:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.distributions import constraints
 
 from deepgen.cli.rundir import rows_of
-from deepgen.errors import ArgumentError, DegenerateWeights
+from deepgen.errors import ArgumentError, DegenerateWeights, unknown_name
 from deepgen.evaluate import Bracket, Estimate, log_likelihood
 from deepgen.explicit import RBM, BernoulliMixture, Gaussian
 from deepgen.objectives import ExpectationMaximisation, PersistentCD
@@ -46,11 +46,14 @@ def build(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
 
 def _rbm(data: Data, options: Mapping[str, Any]) -> Recipe:
     features = data.event_shape.numel()
-    visible = features if _binary(data) else Gaussian(features)
-    if not _binary(data) and data.support is not constraints.real:
-        raise ArgumentError(
-            f"an rbm takes zeros and ones, or real values; these lie in {_name(data.support)}: {_ADVICE}"
-        )
+    if options["visible"] not in ("bernoulli", "gaussian"):
+        raise unknown_name("kind of visible units", options["visible"], ("bernoulli", "gaussian"))
+    gaussian = options["visible"] == "gaussian"
+    if gaussian and data.support is not constraints.real:
+        raise ArgumentError(f"--visible gaussian is for real values; these lie in {_name(data.support)}: leave it out")
+    if not gaussian and not _binary(data):
+        raise ArgumentError(f"bernoulli units take only zeros and ones; these lie in {_name(data.support)}: {_ADVICE}")
+    visible = Gaussian(features) if gaussian else features
     if not options["rate"] > 0:
         raise ArgumentError(f"--rate must be above 0, got {options['rate']}")
     model = RBM(visible, options["hidden"], generator=options["seed"]).initialise(rows_of(data.train))
@@ -78,7 +81,9 @@ def _mixture(data: Data, options: Mapping[str, Any]) -> Recipe:
     return Recipe(model, ExpectationMaximisation(), epochs, batch=len(data.train))
 
 
-_ADVICE = "turn them into bits with --binarise threshold (or fixed, or dynamic)"
+_ADVICE = (
+    "turn them into bits with --binarise threshold (or fixed, or dynamic), or train an rbm with --visible gaussian"
+)
 
 
 def fall(done: float) -> float:
@@ -91,6 +96,8 @@ def _binary(data: Data) -> bool:
 
 
 def _name(support: Any) -> str:
+    if support is constraints.real:
+        return "the real numbers"
     low, high = getattr(support, "lower_bound", None), getattr(support, "upper_bound", None)
     return f"[{low:g}, {high:g}]" if low is not None and high is not None else str(support)
 

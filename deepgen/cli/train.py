@@ -14,7 +14,15 @@ from deepgen.errors import ArgumentError, unknown_name
 
 # What an option is when it is not given. None in the signature lets us refuse one that means nothing to the model.
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "rbm": {"hidden": 128, "rate": 0.1, "batch": 50, "k": 1, "chains": 100, "weight_decay": 0.0},
+    "rbm": {
+        "visible": "bernoulli",
+        "hidden": 128,
+        "rate": 0.1,
+        "batch": 50,
+        "k": 1,
+        "chains": 100,
+        "weight_decay": 0.0,
+    },
     "bernoulli": {},
     "mixture": {"components": 20},
 }
@@ -39,6 +47,10 @@ def command(
     resume: Annotated[
         bool, typer.Option("--resume/--fresh", help="Go on from what is in --out, or discard it.")
     ] = True,
+    visible: Annotated[
+        str | None,
+        typer.Option(help="rbm: bernoulli units for zeros and ones, or gaussian for real values (bernoulli)."),
+    ] = None,
     hidden: Annotated[int | None, typer.Option(min=1, help="rbm: hidden units (128).")] = None,
     rate: Annotated[float | None, typer.Option(help="rbm: learning rate (0.1), falling to 0 over the run.")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="rbm: rows per step (50).")] = None,
@@ -62,7 +74,7 @@ def command(
 
     if model not in DEFAULTS:
         raise unknown_name("model", model, DEFAULTS)
-    given = {"hidden": hidden, "rate": rate, "batch": batch, "k": k, "chains": chains,
+    given = {"visible": visible, "hidden": hidden, "rate": rate, "batch": batch, "k": k, "chains": chains,
              "weight_decay": weight_decay, "components": components}  # fmt: skip
     chosen = {"epochs": epochs, "seed": seed, "patience": patience, "binarise": binarise, **_settle(model, given)}
     source = {"model": model, "data": _absolute(data), "root": root and str(Path(root).resolve()), **chosen}
@@ -117,7 +129,8 @@ class Lines:
         if record.seconds - self.shown < self.every and record.epoch != self.epochs:
             return
         self.shown = record.seconds
-        figures = {**record.metrics, **({} if record.monitor is None else {"monitor": record.monitor})}
+        watched = (record.estimate or {}).get("method", "monitor")
+        figures = {**record.metrics, **({} if record.monitor is None else {f"{watched}, validation": record.monitor})}
         text = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
         print(f"epoch {record.epoch}/{self.epochs}, {record.seconds:.0f} s: {text}", file=sys.stderr)
 

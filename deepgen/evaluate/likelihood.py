@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, DivergenceError, MissingCapability, ShapeError, SupportError, unknown_name
+from deepgen.errors import (
+    ArgumentError,
+    DivergenceError,
+    MissingCapability,
+    ShapeError,
+    SupportError,
+    check_count,
+    unknown_name,
+)
 from deepgen.evaluate import annealed
 from deepgen.evaluate.annealed import Temperatures
 from deepgen.evaluate.estimate import Bracket, Estimate
@@ -209,8 +217,7 @@ def _exact_mean(model: LogProb, x: Tensor) -> Estimate:
 def _prepare(
     model: RBM, base: Tensor | None, chains: int, temperatures: Temperatures, generator: torch.Generator | int | None
 ) -> tuple[Path, annealed.Schedule, dict[str, Any], torch.Generator]:
-    if chains < 2:
-        raise ArgumentError(f"chains must be at least 2 for an error bar, got {chains}")
+    check_count(2, chains=chains)  # one would have no error bar
     stream = resolve(generator, model.weight.device)
     rows, source = base, "base rates of the rows handed in"
     if rows is None:

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from deepgen.errors import ArgumentError
-from deepgen.explicit.units import check_support, positive
+from deepgen.errors import ArgumentError, check_count
+from deepgen.explicit.units import check_support
 
 
 class Gaussian(nn.Module):
@@ -34,7 +34,8 @@ class Gaussian(nn.Module):
         super().__init__()
         if not (precision > 0 and math.isfinite(precision)):
             raise ArgumentError(f"precision must be positive and finite, got {precision}")
-        self.width = positive("width", width)
+        check_count(width=width)
+        self.width = int(width)
         self._arguments = {"width": width, "precision": precision, "learned": learned}
         start = torch.full((width,), math.log(precision))
         if learned:

@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deepgen.errors import ArgumentError, ShapeError
-from deepgen.explicit.units import Bernoulli, check_values, positive, require_tensor
+from deepgen.errors import ShapeError, check_count
+from deepgen.explicit.units import Bernoulli, check_values, require_tensor
 from deepgen.random import resolve
 
 
@@ -42,7 +42,8 @@ class BernoulliMixture(nn.Module):
 
     def __init__(self, features: int, components: int = 1) -> None:
         super().__init__()
-        self.features, self.components = positive("features", features), positive("components", components)
+        check_count(features=features, components=components)
+        self.features, self.components = int(features), int(components)
         self.logits = nn.Parameter(torch.zeros(components, features))
         self.weight_logits = nn.Parameter(torch.zeros(components))
 
@@ -90,8 +91,7 @@ class BernoulliMixture(nn.Module):
     @torch.no_grad()
     def sample(self, n: int, *, generator: torch.Generator | int | None = None) -> Tensor:
         """Return ``n`` independent exact draws: ``[n, features]``."""
-        if n < 1:
-            raise ArgumentError(f"need n >= 1, got {n}")
+        check_count(n=n)
         stream = resolve(generator, self.logits.device)
         uniform = torch.rand(n, 1 + self.features, generator=stream, device=self.logits.device, dtype=self.logits.dtype)
         steps = self.weight_logits.softmax(-1).cumsum(-1)

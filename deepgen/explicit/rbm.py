@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from deepgen.errors import ArgumentError, ShapeError
+from deepgen.errors import ShapeError, check_count
 from deepgen.explicit.conditional import UnitDistribution
 from deepgen.explicit.units import Units, as_units, check_values, require_tensor
 from deepgen.random import resolve
@@ -149,8 +149,8 @@ class RBM(nn.Module):
             ArgumentError: ``n`` below 1 or ``steps`` below 0.
             ShapeError, SupportError: ``start`` is not ``[n, visible]`` of values that the visible units can take.
         """
-        if n < 1 or steps < 0:
-            raise ArgumentError(f"need n >= 1 and steps >= 0, got n={n}, steps={steps}")
+        check_count(n=n)
+        check_count(0, steps=steps)
         stream = resolve(generator, self.weight.device)
         if start is None:
             start = self._unconnected(n, stream)
@@ -187,8 +187,7 @@ class RBM(nn.Module):
             raise ShapeError(
                 f"mask must be boolean, [{width}] or {list(known.shape)}, got {mask.dtype} {list(mask.shape)}"
             )
-        if steps < 0:
-            raise ArgumentError(f"need steps >= 0, got {steps}")
+        check_count(0, steps=steps)
         mask = mask.to(self.weight.device)
         self.visible.check_mask(mask)
         stream = resolve(generator, self.weight.device)

@@ -24,11 +24,12 @@ from __future__ import annotations
 
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deepgen.errors import ArgumentError, ShapeError, SupportError
+from deepgen.errors import ArgumentError, ShapeError, SupportError, check_count
 
 _LINEAR = 40.0  # log(1 + e^x) is x to the last bit of float64 from here on; torch's own switch at 20 is off by 2e-9
 
@@ -80,7 +81,8 @@ class Bernoulli(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.width = positive("width", width)
+        check_count(width=width)
+        self.width = int(width)
         self.states = 2**width
 
     def arguments(self) -> dict[str, Any]:
@@ -121,7 +123,8 @@ class Spin(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.width = positive("width", width)
+        check_count(width=width)
+        self.width = int(width)
         self.states = 2**width
 
     def arguments(self) -> dict[str, Any]:
@@ -164,8 +167,8 @@ class Softmax(nn.Module):
 
     def __init__(self, groups: int, categories: int) -> None:
         super().__init__()
-        self.groups = positive("groups", groups)
-        self.categories = positive("categories", categories)
+        check_count(groups=groups, categories=categories)
+        self.groups, self.categories = int(groups), int(categories)
         self.width = groups * categories
         self.states = categories**groups
 
@@ -215,8 +218,8 @@ def as_units(units: int | Units, name: str) -> Units:
     """Turn an int into that many Bernoulli units; pass a layer of units through."""
     if isinstance(units, Units):
         return units
-    if isinstance(units, int) and not isinstance(units, bool):
-        return Bernoulli(units)
+    if isinstance(units, int | np.integer) and not isinstance(units, bool):
+        return Bernoulli(int(units))
     raise ArgumentError(f"{name} must be a number of Bernoulli units or a layer such as Gaussian(64), got {units!r}")
 
 
@@ -232,13 +235,6 @@ def require_tensor(x: object, name: str) -> None:
     """Raise `ShapeError` when ``x`` is an array, a list, or anything else but a tensor."""
     if not isinstance(x, Tensor):
         raise ShapeError(f"{name} must be a tensor, got {type(x).__name__}; deepgen.data.as_tensor(x) makes one")
-
-
-def positive(name: str, value: int) -> int:
-    """Return ``value``, or raise `ArgumentError` when it is not an integer above 0."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ArgumentError(f"{name} must be a positive integer, got {value!r}")
-    return value
 
 
 def _uniform(field: Tensor, generator: torch.Generator | None) -> Tensor:

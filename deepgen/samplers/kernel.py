@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, MissingCapability, ShapeError
+from deepgen.errors import MissingCapability, ShapeError, check_count
 from deepgen.random import resolve
 
 
@@ -186,8 +186,8 @@ def sample_chain(
     >>> sample_chain(rbm.gibbs(), torch.zeros(10, 4), draws=5, generator=0).draws.shape
     torch.Size([5, 10, 4])
     """
-    if draws < 1 or thin < 1 or warmup < 0:
-        raise ArgumentError(f"need draws >= 1, thin >= 1, warmup >= 0; got draws={draws}, thin={thin}, warmup={warmup}")
+    check_count(draws=draws, thin=thin)
+    check_count(0, warmup=warmup)
     state = kernel.init(position) if isinstance(position, Tensor) else position
     if not hasattr(state, "position"):
         raise ShapeError(f"position must be a tensor [chains, *event] or a kernel's State, got {type(state).__name__}")

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from deepgen.errors import ArgumentError, MissingCapability
+from deepgen.errors import ArgumentError, MissingCapability, check_count
 from deepgen.evaluate.estimate import Bracket, Estimate
 from deepgen.random import generator, spawn
 from deepgen.train.callbacks import Callback, Checkpoint, Progress, Stateful
@@ -20,7 +20,7 @@ from deepgen.train.loop import train
 from deepgen.train.meter import Meter
 from deepgen.train.source import Source, as_tensor, check_rows, fingerprint
 from deepgen.train.state import RunState, Schedule, copy_tree, describe, plain, resumable
-from deepgen.typing import LogProb, Objective, Update
+from deepgen.typing import LogProb, Objective, Update, require
 
 Monitor = Callable[[nn.Module, Any], float | Estimate | Bracket]
 
@@ -87,8 +87,8 @@ def fit(
     >>> len(history), history[-1].metrics["log_likelihood"] > history[0].metrics["log_likelihood"]
     (5, True)
     """
-    if epochs < 1 or batch_size < 1:
-        raise ArgumentError(f"need epochs >= 1 and batch_size >= 1, got epochs={epochs}, batch_size={batch_size}")
+    check_count(epochs=epochs, batch_size=batch_size)
+    require(objective, Objective, "train towards")
     source = Source(data, model, batch_size, seed)
     if optimizer is None:
         stepped = isinstance(schedule, torch.optim.lr_scheduler.LRScheduler)

@@ -54,7 +54,8 @@ def train(
     >>> [step.step for step in train(update, state, x.split(4), generator=0)]
     [1, 2]
     """
-    stream = resolve(generator)
+    # A generator is taken as it is: only the update knows which device its tensors are on.
+    stream = generator if isinstance(generator, torch.Generator) else resolve(generator)
     for number, batch in enumerate(batches, start + 1):
         state, metrics = update(state, batch, generator=stream)
         yield Step(number, state, metrics, len(batch if isinstance(batch, Tensor) else batch[0]))

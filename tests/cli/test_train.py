@@ -57,12 +57,21 @@ def test_real_values_get_gaussian_units(deepgen, tmp_path, stream):
     table = tmp_path / "real.csv"
     rows = torch.randn(40, 3, generator=stream).tolist()
     table.write_text("\n".join(",".join(f"{v:.6f}" for v in row) for row in rows))
-    words = "--hidden 2 --epochs 2 --rate 0.001 --quiet --out"
+    words = "--visible gaussian --hidden 2 --epochs 2 --rate 0.001 --quiet --out"
     done = deepgen("train", "rbm", "--data", table, *words.split(), tmp_path / "g")
     assert done.status == 0
-    assert "RBM 3-2 (Gaussian visible units) on real.csv" in done.out  # what a stray 2 among bits would show as
+    assert "RBM 3-2 (Gaussian visible units) on real.csv" in done.out
     assert isinstance(dg.load(tmp_path / "g").visible, dg.explicit.Gaussian)
     assert load_run(tmp_path / "g").settings["extras"]["data"] == str(table)
+
+
+def test_a_stray_two_among_bits_is_refused(deepgen, tmp_path):
+    table = tmp_path / "bits.csv"
+    table.write_text("0,1\n1,2\n1,1\n0,0\n1,0\n")
+    done = deepgen("train", "rbm", "--data", table, "--out", tmp_path / "a")
+    assert done.status == 2
+    assert "only zeros and ones" in done.err
+    assert "--visible gaussian" in done.err
 
 
 def test_one_row_is_enough_to_train_on(deepgen, tmp_path):
@@ -179,7 +188,7 @@ def test_every_refusal_is_one_line_with_status_2(deepgen, tmp_path, monkeypatch,
 
 def test_divergence_is_one_line_too(deepgen, tmp_path):
     refused = deepgen(
-        "train", "rbm", "--data", "rings", "--hidden", 4, "--rate", 1e6, "--quiet", "--out", tmp_path / "a"
+        "train", "rbm", "--data", "rings", "--visible", "gaussian", "--rate", 1e6, "--quiet", "--out", tmp_path / "a"
     )
     assert refused.status == 2
     (line,) = refused.err.splitlines()

@@ -194,8 +194,8 @@ def wrong_calls():
         "nan": (lambda: rbm.transform(nan), SupportError, "0 or 1"),
         "nan for real units": (lambda: real.transform(nan), SupportError, "finite"),
         "initialise": (lambda: rbm.initialise(nan), SupportError, "0 or 1"),
-        "no samples": (lambda: rbm.sample(0), ArgumentError, "n >= 1"),
-        "negative steps": (lambda: rbm.sample(1, steps=-1), ArgumentError, "steps >= 0"),
+        "no samples": (lambda: rbm.sample(0), ArgumentError, "n must be an integer"),
+        "negative steps": (lambda: rbm.sample(1, steps=-1), ArgumentError, "steps must be an integer of at least 0"),
         "start rows": (lambda: rbm.sample(3, start=good), ShapeError, "n=3 rows, got 2"),
         "start width": (lambda: rbm.sample(2, start=torch.zeros(2, 4)), ShapeError, "start must be"),
         "start values": (lambda: rbm.sample(2, start=nan), SupportError, "0 or 1"),
@@ -206,9 +206,13 @@ def wrong_calls():
         "mask dtype": (lambda: rbm.conditional_sample(good, yes.float()), ShapeError, "mask must be boolean"),
         "mask shape": (lambda: rbm.conditional_sample(good, yes.repeat(3, 1)), ShapeError, "mask must be boolean"),
         "parted group": (lambda: grouped.conditional_sample(good, part), ArgumentError, "masked together"),
-        "completion steps": (lambda: rbm.conditional_sample(good, yes, steps=-1), ArgumentError, "steps >= 0"),
+        "completion steps": (
+            lambda: rbm.conditional_sample(good, yes, steps=-1),
+            ArgumentError,
+            "steps must be an integer of at least 0",
+        ),
         "layer": (lambda: RBM("three", 2), ArgumentError, "visible must be"),
-        "no units": (lambda: RBM(3, 0), ArgumentError, "positive integer"),
+        "no units": (lambda: RBM(3, 0), ArgumentError, "integer of at least 1"),
     }
 
 

@@ -123,7 +123,7 @@ def test_an_absent_category_gets_its_share_of_a_row():
 @pytest.mark.parametrize("wrong", [0, -1, 2.5, "3", True, None])
 def test_odd_widths_are_refused(wrong):
     for make in (Bernoulli, Spin, Gaussian, lambda n: Softmax(n, 2), lambda n: Softmax(2, n)):
-        with pytest.raises(ArgumentError, match="positive integer"):
+        with pytest.raises(ArgumentError, match="integer of at least 1"):
             make(wrong)
 
 
