@@ -29,7 +29,7 @@ from deepgen.evaluate.estimate import Bracket, Estimate, Side
 from deepgen.evaluate.importance import log_mean_exp, row_log_mean_exp
 from deepgen.samplers.annealing import Path, anneal, check_betas, equal_length, spread
 
-GROUP = 1000  # chains that run together: bounds the memory, and see deepgen.samplers.binary_path
+GROUP = 1000  # chains that run together: bounds the memory
 _VARIANCE = 0.5  # of the log weights, aimed at by adaptive temperatures
 _FEWEST, _MOST = 200, 50_000
 

@@ -7,11 +7,6 @@ y = t (b + v.W) the hidden field at the new temperature t, p = sigmoid(y) is nee
 
 an identity, not an expansion; the product over units is taken before the logarithm, in runs that cannot overflow. expm1
 is its Taylor polynomial, with as many terms as it takes to be right to 1e-7 for the largest field any v can cause.
-
-A unit is on where r + q < 256 p, r being 8 random bits of its own and q, uniform in [0, 1], a tail shared by the chains
-and drawn anew for each unit and step. Within a chain all uniforms are independent, so every chain has exactly the law
-it should; two chains' draws of one unit have a correlation of about 1e-5, which moves the error of a mean over 1,000
-chains by half a percent, and chains run in groups of at most that many. It costs a fifth of what ``torch.rand`` does.
 """
 
 from __future__ import annotations
@@ -37,8 +32,7 @@ class BinaryState(NamedTuple):
     """position: the visible layer ``[chains, visible]``; the others are buffers, overwritten by each step.
 
     ``visible`` and ``hidden`` are the layers with a column of ones, which carries the biases through the products.
-    ``words`` are the random bits, ``bits`` the same as numbers, those of both layers in one place; ``r`` and ``q`` are
-    views of bits and tails per layer.
+    ``noise`` holds the uniforms of both layers, one after the other.
     """
 
     position: Tensor
@@ -49,11 +43,7 @@ class BinaryState(NamedTuple):
     probability: Tensor
     work: Tensor
     back: Tensor
-    words: tuple[Tensor, Tensor]
-    bits: tuple[Tensor, Tensor]
-    tails: Tensor
-    r: tuple[Tensor, Tensor]
-    q: tuple[Tensor, Tensor]
+    noise: tuple[Tensor, Tensor]
 
 
 class BinaryPath:
@@ -89,10 +79,7 @@ class BinaryPath:
         visible, hidden = (self._base.new_ones(chains, -(-(width + 1) // 16) * 16) for width in (nv, nh))
         visible[:, :nv] = position
         field, probability, work = (self._base.new_empty(chains, nh) for _ in range(3))
-        room = torch.empty(-(-chains * max(nv, nh) // 8), dtype=torch.int64, device=position.device)
-        words = room[: -(-chains * nh // 8)], room[: -(-chains * nv // 8)]
-        numbers, tails = self._base.new_empty(8 * len(room)), self._base.new_empty(nh + nv)
-        bits = numbers[: 8 * len(words[0])], numbers[: 8 * len(words[1])]
+        room = self._base.new_empty(chains * max(nv, nh))
         return BinaryState(
             position=visible[:, :nv],
             visible=visible[:, : nv + 1],
@@ -102,11 +89,7 @@ class BinaryPath:
             probability=probability,
             work=work,
             back=self._base.new_empty(chains, nv),
-            words=words,
-            bits=bits,
-            tails=tails,
-            r=(numbers[: chains * nh].view(chains, nh), numbers[: chains * nv].view(chains, nv)),
-            q=(tails[:nh], tails[nh:]),
+            noise=(room[: chains * nh].view(chains, nh), room[: chains * nv].view(chains, nv)),
         )
 
     @torch.no_grad()
@@ -123,19 +106,14 @@ class BinaryPath:
             log_ratio = (F.softplus(new * field) - F.softplus(old * field)).sum(1)
         log_ratio.add_(torch.mv(v, self._tilt), alpha=new - old)
 
-        state.bits[0].copy_(state.words[0].random_(-(2**63), None, generator=generator).view(torch.uint8))
-        state.tails.uniform_(-1.0, 0.0, generator=generator)
-        torch.add(state.q[0], p, alpha=256, out=y)
-        torch.lt(state.r[0], y, out=state.hidden_units)
+        torch.lt(state.noise[0].uniform_(generator=generator), p, out=state.hidden_units)
         if new > 0:
             torch.add(self._a, self._base, alpha=(1 - new) / new, out=self._shift)
             torch.addmm(back, state.hidden, self._down, beta=0, alpha=new, out=back)
         else:
             back.copy_(self._base)
         torch.sigmoid(back, out=back)
-        torch.add(state.q[1], back, alpha=256, out=back)
-        state.bits[1].copy_(state.words[1].random_(-(2**63), None, generator=generator).view(torch.uint8))
-        torch.lt(state.r[1], back, out=v)
+        torch.lt(state.noise[1].uniform_(generator=generator), back, out=v)
         return state, log_ratio
 
     def _log_ratio(self, y: Tensor, p: Tensor, work: Tensor, old: float, new: float) -> Tensor:
@@ -173,8 +151,7 @@ class SparseState(NamedTuple):
 class SparsePath:
     """The same `Path` with numba's kernels, for large machines on a CPU: a product with few ones is a sum of rows.
 
-    Here y is the field without the temperature, so that the identity reads 1 + p expm1((s - t) y), and every unit has
-    a uniform number of its own.
+    Here y is the field without the temperature, so that the identity reads 1 + p expm1((s - t) y).
     """
 
     def __init__(self, model: RBM, base: Tensor) -> None:
