@@ -16,6 +16,7 @@ likelihood using bidirectional Monte Carlo".
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -24,7 +25,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError
+from deepgen.errors import ArgumentError, DegenerateWeights
 from deepgen.evaluate.estimate import Bracket, Estimate, Side
 from deepgen.evaluate.importance import log_mean_exp, row_log_mean_exp
 from deepgen.samplers.annealing import Path, anneal, check_betas, equal_length, spread
@@ -187,7 +188,15 @@ def raise_bound(
     """
     betas = torch.cat([plan.betas[-1:], plan.betas.flip(0)])  # first a move at beta = 1: the last of the upward process
     _, log_weights = _run(path, x.repeat_interleave(chains, 0), betas, "RAISE", generator, progress)
-    bounds, variances = row_log_mean_exp(log_weights.view(len(x), chains))
+    by_row = log_weights.view(len(x), chains)
+    bounds, variances = row_log_mean_exp(by_row)
+    ess = float((2 * by_row.logsumexp(1) - (2 * by_row).logsumexp(1)).exp().mean())  # of the runs of one row
+    if ess < min(0.4 * chains, 5.0):
+        warnings.warn(
+            f"only {ess:.1f} of {chains} runs of a row count, so the bound is loose: {_remedy(plan)}",
+            DegenerateWeights,
+            stacklevel=2,
+        )
     bounds = bounds + log_density.to(bounds) - path.log_base
     settings = {"temperatures": len(plan.betas), "schedule": plan.kind, "chains per row": chains}
     estimate = Estimate(
@@ -196,6 +205,7 @@ def raise_bound(
         "below",
         "RAISE (log-likelihood of the annealed model)",
         n=len(x) * chains,
+        ess=ess * len(x),
         unit="nats/example",
         settings=settings,
     )
