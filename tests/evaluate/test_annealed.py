@@ -11,6 +11,7 @@ from deepgen.errors import ArgumentError, DegenerateWeights, MissingCapability
 from deepgen.evaluate import Bracket, log_density, log_likelihood, log_partition
 from deepgen.evaluate.annealed import model_samples, raise_bound, schedule
 from deepgen.samplers import rbm_path
+from deepgen.samplers.annealing import RBMState
 from tests.evaluate.machines import PAIRS, exact_samples, machine
 
 CHAINS, TEMPERATURES = 400, 60
@@ -137,9 +138,20 @@ def test_arguments_are_checked(stream):
         log_partition(torch.nn.Linear(2, 2), "ais")
 
 
-def test_a_raise_bound_on_too_few_temperatures_is_told(stream):
-    model = dg.RBM(visible=20, hidden=200)
-    with torch.no_grad():
-        model.weight.normal_(0.0, 2.0, generator=stream)  # log weights hundreds of nats apart
+class Scattered:
+    """A path whose log weights lie hundreds of nats apart, so that one run in a row carries it."""
+
+    log_base = 0.0
+
+    def init(self, position):
+        return RBMState(position)
+
+    def step(self, state, old, new, *, generator):
+        return state, 500 * torch.rand(len(state.position), generator=generator, dtype=torch.float64)
+
+
+def test_a_raise_bound_from_too_few_runs_is_told(stream):
+    plan = schedule(Scattered(), 2, generator=stream)
     with pytest.warns(DegenerateWeights, match="runs of a row count"):
-        log_likelihood(model, torch.ones(4, 20), "raise", temperatures=2, generator=stream)
+        _, bound = raise_bound(Scattered(), plan, torch.ones(100, 3), torch.zeros(100), generator=stream)
+    assert bound.ess < 2 * 100
