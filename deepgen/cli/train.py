@@ -27,6 +27,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "mixture": {"components": 20},
 }
 
+FEW_UPDATES = 2000
+
 
 def command(
     context: typer.Context,
@@ -115,8 +117,11 @@ def command(
         raise Stopped(f"{what}; to resume: {again}") from error
     last = history[-1]
     stopped = f" ({history.stopped})" if history.stopped else ""
-    done = f"{last.epoch} epochs{stopped}, {last.seconds:.1f} s"
+    done = f"{last.epoch} epochs{stopped}, {last.step} updates, {last.seconds:.1f} s"
     print(f"{describe(recipe.model)} on {rows.provenance['name']}: {done}, in {out}")
+    if model == "rbm" and last.step < FEW_UPDATES and not quiet:
+        # Weights start near zero, where a machine is no better than independent units.
+        print(f"{last.step} updates are few: more --epochs or a smaller --batch would train longer", file=sys.stderr)
 
 
 class Lines:

@@ -78,7 +78,8 @@ def provenance(x: object) -> dict[str, Any]:
     if isinstance(known, Mapping) and known:
         return dict(known)
     kind = "tensor" if isinstance(x, Tensor) else type(x).__name__
-    return {"data": f"unnamed {kind}", "rows": len(x) if hasattr(x, "__len__") else None}
+    rows = getattr(x, "dataset", x)  # a DataLoader's length counts batches
+    return {"data": f"unnamed {kind}", "rows": len(rows) if hasattr(rows, "__len__") else None}
 
 
 def name_split(x: Any, split: str, facts: Mapping[str, Any]) -> Any:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -116,15 +117,23 @@ class RBM(nn.Module):
         return UnitDistribution(self.visible, self.visible_field(h))
 
     @torch.no_grad()
-    def transform(self, x: Tensor) -> Tensor:
-        """Features E[h | x] for another model to use: ``[rows, visible] -> [rows, hidden]``."""
+    def transform(self, x: Tensor | np.ndarray[Any, Any]) -> Tensor | np.ndarray[Any, Any]:
+        """Features E[h | x] for another model to use: ``[rows, visible] -> [rows, hidden]``.
+
+        An array gives an array, so that ``FunctionTransformer(rbm.transform)`` is a step of a scikit-learn Pipeline.
+        """
+        if isinstance(x, np.ndarray):
+            return self._features(torch.as_tensor(x)).cpu().numpy()
+        return self._features(x)
+
+    def _features(self, x: Tensor) -> Tensor:
         self.check(x)
         return self.hidden.mean(self.hidden_field(x.to(self.weight)))
 
     @torch.no_grad()
     def reconstruct(self, x: Tensor) -> Tensor:
         """E[v | h = E[h | x]], the mean-field reconstruction: ``[rows, visible] -> [rows, visible]``."""
-        return self.visible.mean(self.visible_field(self.transform(x)))
+        return self.visible.mean(self.visible_field(self._features(x)))
 
     def gibbs(self, beta: float = 1.0, *, clamp: Tensor | None = None) -> BlockGibbs:
         """The block Gibbs kernel on the visible layer; ``clamp`` is a boolean mask of entries to hold fixed."""

@@ -138,6 +138,10 @@ class Trace:
     warmup: int
     thin: int
 
+    def __repr__(self) -> str:
+        shape, info = list(self.draws.shape), ", ".join(self.info)
+        return f"Trace(draws {shape}, info [{info}], {self.exactness}, warmup={self.warmup}, thin={self.thin})"
+
     def to_arviz(self, name: str = "x") -> Any:
         """Return the draws as ArviZ's own container (InferenceData before ArviZ 1.0, DataTree from it on)."""
         from deepgen.interop.arviz import from_trace

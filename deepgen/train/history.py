@@ -54,6 +54,10 @@ class History:
     settings: dict[str, Any] = field(default_factory=dict)
     stopped: str | None = None
 
+    def __repr__(self) -> str:
+        last = f", last {self.records[-1].metrics}" if self.records else ""
+        return f"History({len(self.records)} epochs{last}, stopped={self.stopped!r})"
+
     def __len__(self) -> int:
         return len(self.records)
 

@@ -186,7 +186,11 @@ def wrong_calls():
         "h width": (lambda: rbm.energy(good, torch.zeros(2, 3)), ShapeError, r"h must be \[..., 2\]"),
         "swapped": (lambda: rbm.visible_given(good), ShapeError, "h must be"),
         "data width": (lambda: rbm.transform(torch.zeros(2, 4)), ShapeError, "data must be"),
-        "array": (lambda: rbm.transform(good.numpy()), ShapeError, "data must be a tensor, got ndarray; deepgen.data"),
+        "array": (
+            lambda: rbm.reconstruct(good.numpy()),
+            ShapeError,
+            "data must be a tensor, got ndarray; deepgen.data",
+        ),
         "list": (lambda: rbm.free_energy([[0, 1, 0]]), ShapeError, "v must be a tensor, got list"),
         "mask array": (lambda: rbm.conditional_sample(good, yes.numpy()), ShapeError, "mask must be a tensor"),
         "no rows": (lambda: rbm.transform(torch.zeros(0, 3)), ShapeError, "at least one row"),
@@ -225,3 +229,16 @@ def test_what_is_refused(case):
 
 def test_it_prints_its_size():
     assert "3 visible, 2 hidden" in repr(machine())
+
+
+def test_transform_takes_its_place_in_a_pipeline():
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer
+
+    data = dg.data.load("digits")
+    rbm = RBM(64, 200, generator=0)
+    x, y = data.train.numpy(), data.labels.train.numpy()
+    assert torch.equal(torch.as_tensor(rbm.transform(x)), rbm.transform(data.train))
+    score = make_pipeline(FunctionTransformer(rbm.transform), LogisticRegression()).fit(x, y).score(x, y)
+    assert score > 0.5  # ten classes; what the weights carry of the pixels is enough
