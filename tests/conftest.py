@@ -6,6 +6,7 @@ failure, and ``pytest --seed 123`` (or DEEPGEN_TEST_SEED=123) repeats it.
 
 import os
 import secrets
+import signal
 import zlib
 
 import pytest
@@ -24,6 +25,9 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell starts background jobs that way, and every program they start inherits it: Ctrl-C could not be tested.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     torch.set_num_threads(1)  # tests are small; more threads only fight over the cores of a CI machine
     if config.getoption("seed") is None:
         # workers of pytest-xdist must agree with their controller

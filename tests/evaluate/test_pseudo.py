@@ -47,8 +47,7 @@ def test_stochastic_version_is_unbiased(pair, units, stream, alpha):
     x = exact_samples(model, 5000, stream)
     full, some = pseudo_likelihood(model, x), pseudo_likelihood(model, x, units=units, generator=stream)
     assert abs(some.value - full.value) < NormalDist().inv_cdf(1 - alpha / 2) * some.stderr
-    assert some.stderr < 0.3  # half the units, or twice the scale, would be more than a nat away
-    assert abs(full.value) > 1.0
+    assert some.stderr < 0.1 * abs(full.value)  # half the units, or twice the scale, would be five errors away or more
 
 
 def test_huge_weights_stay_finite(stream):
