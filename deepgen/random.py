@@ -79,6 +79,16 @@ def spawn(parent: torch.Generator, count: int) -> list[torch.Generator]:
     return [generator(seed, parent.device) for seed in seeds]
 
 
+def key(generator: torch.Generator) -> int:
+    """Return a number drawn uniformly from 0 to 2**63 - 1, which a compiled kernel seeds a stream of its own with.
+
+    >>> stream = generator(0)
+    >>> key(stream) != key(stream), key(generator(1)) == key(generator(1))
+    (True, True)
+    """
+    return int(torch.empty((), dtype=torch.int64, device=generator.device).random_(generator=generator))
+
+
 def draw(
     distribution: torch.distributions.Distribution,
     shape: Sequence[int] = (),

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from deepgen.errors import ArgumentError
-from deepgen.random import draw, generator, resolve, spawn
+from deepgen.random import draw, generator, key, resolve, spawn
 from deepgen.testing import check_random, ks, sequential
 
 
@@ -132,3 +132,12 @@ def test_threads_draw_what_they_would_alone(seed):
     for index in range(4):
         work(index)
         assert torch.equal(found[index], together[index])
+
+
+def test_keys_are_uniform_in_every_bit(seed, alpha):
+    source, count = generator(seed), 4000
+    drawn = [key(source) for _ in range(count)]
+    assert all(0 <= k < 2**63 for k in drawn)
+    ones = torch.tensor([sum(k >> bit & 1 for k in drawn) for bit in range(63)], dtype=torch.float64)
+    z = (2 * ones - count) / count**0.5
+    assert float(z.abs().max()) < torch.distributions.Normal(0.0, 1.0).icdf(torch.tensor(1 - alpha / 126).double())

@@ -7,10 +7,11 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from deepgen.data.files import ENVIRONMENT, PathLike
 from deepgen.errors import DataError, unknown_name
+from deepgen.progress import bar
 
 
 class Remote(NamedTuple):
@@ -137,11 +138,11 @@ def _try(url: str, part: Path, sha256: str, progress: bool, timeout: float) -> s
         try:
             with urllib.request.urlopen(url, timeout=timeout) as answer:
                 size = int(answer.headers.get("Content-Length") or 0) or None
-                with _bar(part.name.split(".")[0], size, progress) as bar:
+                with bar(what=part.name.split(".")[0], unit="B", unit_scale=True, total=size, show=progress) as moved:
                     while chunk := answer.read(1 << 16):
                         stream.write(chunk)
                         digest.update(chunk)
-                        bar.update(len(chunk))
+                        moved.update(len(chunk))
         except (OSError, http.client.HTTPException, ValueError) as error:  # URLError and timeouts are OSErrors
             if isinstance(error, urllib.error.HTTPError):
                 error.close()
@@ -149,9 +150,3 @@ def _try(url: str, part: Path, sha256: str, progress: bool, timeout: float) -> s
     if digest.hexdigest() != sha256:
         return f"wrong content: SHA-256 is {digest.hexdigest()[:16]}..., expected {sha256[:16]}..."
     return None
-
-
-def _bar(name: str, size: int | None, progress: bool) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(total=size, desc=name, unit="B", unit_scale=True, disable=not progress)

@@ -14,6 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, MissingCapability
+from deepgen.progress import bar
 from deepgen.train.history import Record
 
 
@@ -36,9 +37,7 @@ class Progress:
     """A bar on stderr with the time left, and the last epoch's figures behind it."""
 
     def __init__(self, total: int | None, done: int = 0) -> None:
-        from tqdm import tqdm
-
-        self.bar = tqdm(total=total, initial=done, desc="fit", unit="step", dynamic_ncols=True)
+        self.bar = bar(what="fit", unit="step", total=total, initial=done)
 
     def advance(self) -> None:
         self.bar.update(1)
