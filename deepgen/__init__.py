@@ -3,7 +3,20 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from deepgen import data, errors, evaluate, explicit, objectives, random, samplers, train, typing
+from deepgen import (
+    data,
+    distributions,
+    errors,
+    evaluate,
+    explicit,
+    layers,
+    objectives,
+    random,
+    samplers,
+    train,
+    transforms,
+    typing,
+)
 from deepgen.explicit import RBM
 from deepgen.train import fit, load, load_weights, save
 
@@ -14,11 +27,13 @@ __version__ = "0.1.0"
 __all__ = [
     "RBM",
     "data",
+    "distributions",
     "errors",
     "evaluate",
     "explicit",
     "fit",
     "interop",
+    "layers",
     "load",
     "load_weights",
     "objectives",
@@ -28,6 +43,7 @@ __all__ = [
     "save",
     "testing",
     "train",
+    "transforms",
     "typing",
 ]
 

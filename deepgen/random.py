@@ -94,8 +94,9 @@ def draw(
     shape: Sequence[int] = (),
     *,
     generator: torch.Generator,
+    reparametrised: bool = False,
 ) -> Tensor:
-    """Draw from any `torch.distributions.Distribution` under ``generator``, without gradients.
+    """Draw from any `torch.distributions.Distribution` under ``generator``.
 
     torch's distributions sample from the global stream and take no generator. Here the global stream is lent
     ``generator``'s state for the length of the call and put back afterwards, so the caller's own global numbers
@@ -106,25 +107,32 @@ def draw(
         distribution: what to sample.
         shape: the sample shape, as in ``distribution.sample(shape)``.
         generator: the source of randomness; it advances.
+        reparametrised: by ``rsample``, with gradients, instead of ``sample``.
 
     >>> draw(torch.distributions.Gamma(2.0, 1.0), (3,), generator=generator(0)).shape
     torch.Size([3])
     """
-    lender = _default_generator(generator.device)
+    lender = default_generator(generator.device)
+    method = distribution.rsample if reparametrised else distribution.sample
     if generator is lender:  # the caller's own choice, and nothing to put back
-        return distribution.sample(torch.Size(shape))
+        return method(torch.Size(shape))
     with _LOAN:
         mine = lender.get_state()
         try:
             lender.set_state(generator.get_state())
-            sample: Tensor = distribution.sample(torch.Size(shape))
+            sample: Tensor = method(torch.Size(shape))
             generator.set_state(lender.get_state())
         finally:
             lender.set_state(mine)
     return sample
 
 
-def _default_generator(device: torch.device) -> torch.Generator:
+def default_generator(device: torch.device) -> torch.Generator:
+    """torch's own global stream on ``device``.
+
+    >>> default_generator(torch.device("cpu")) is torch.default_generator
+    True
+    """
     if device.type == "cpu":
         return torch.default_generator
     if device.type == "cuda":

@@ -1,6 +1,9 @@
 """Explicit densities: models that say how probable an example is, exactly or up to a constant."""
 
+from deepgen.explicit.autoregressive_flows import IAF, MAF
 from deepgen.explicit.conditional import UnitDistribution
+from deepgen.explicit.coupling_flows import NICE, RealNVP
+from deepgen.explicit.flow import Flow
 from deepgen.explicit.gaussian import Gaussian
 from deepgen.explicit.mixture import BernoulliMixture
 from deepgen.explicit.product import Product
@@ -8,11 +11,16 @@ from deepgen.explicit.rbm import RBM
 from deepgen.explicit.units import Bernoulli, Softmax, Spin, Units
 
 __all__ = [
+    "IAF",
+    "MAF",
+    "NICE",
     "RBM",
     "Bernoulli",
     "BernoulliMixture",
+    "Flow",
     "Gaussian",
     "Product",
+    "RealNVP",
     "Softmax",
     "Spin",
     "UnitDistribution",

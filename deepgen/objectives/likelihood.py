@@ -52,7 +52,8 @@ class MaximumLikelihood:
 
         def step(state: Any, batch: Tensor, *, generator: torch.Generator) -> tuple[Any, dict[str, Tensor]]:
             optimizer.zero_grad(set_to_none=True)
-            value = model.log_prob(batch).mean()  # type: ignore[operator]
+            pair: Any = batch  # x, or x and its context
+            value = model.log_prob(*(pair if isinstance(pair, (tuple, list)) else (pair,))).mean()  # type: ignore[operator]
             (-value).backward()
             optimizer.step()
             return state, {"log_likelihood": value.detach()}

@@ -1,0 +1,85 @@
+"""Multilayer perceptron with an optional residual form, the usual conditioner of a coupling.
+
+    plain:     h_1 = r(W_1 x + b_1),  h_l = r(W_l h_{l-1} + b_l)
+    residual:  h_1 = W_1 x + b_1,     h_l = h_{l-1} + B_l r(A_l r(h_{l-1}))      (pre-activation, He et al. 2016)
+
+Rows go in and parameters come out first: ``[batch, inputs] -> [parameters, outputs, batch]``, because what is computed
+from them (a softmax over the bins of a spline above all) is many times faster along an outer axis.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from deepgen.errors import ArgumentError, check_count
+from deepgen.layers.linear import linear
+
+Activation = Callable[[Tensor], Tensor]
+
+
+class MLP(nn.Module):
+    """``[batch, inputs] -> [parameters, outputs, batch]``; the last layer starts small, so outputs start near zero.
+
+    Args:
+        inputs: width of a row.
+        parameters, outputs: how many numbers for each of how many outputs.
+        hidden: widths of the hidden layers; of the residual form all alike, one block for each after the first.
+        residual: the residual form.
+        activation: r, a function of one tensor.
+        generator: source of the initial weights.
+
+    >>> net = MLP(3, 2, 5, hidden=[16, 16], generator=torch.Generator().manual_seed(0))
+    >>> net(torch.zeros(7, 3)).shape
+    torch.Size([2, 5, 7])
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        parameters: int,
+        outputs: int,
+        *,
+        hidden: Sequence[int] = (128, 128),
+        residual: bool = False,
+        activation: Activation = F.relu,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        check_hidden(hidden, residual)
+        self.parameters_each, self.outputs, self.residual, self.activation = parameters, outputs, residual, activation
+        self.first = linear(inputs, hidden[0], generator=generator)
+        pairs = itertools.pairwise(hidden)
+        self.inner = nn.ModuleList()
+        for before, after in pairs:
+            self.inner.append(linear(before, after, generator=generator))
+            if residual:
+                self.inner.append(linear(after, after, scale=0.01, generator=generator))
+        self.last = linear(hidden[-1], parameters * outputs, scale=0.01, generator=generator)
+
+    def forward(self, x: Tensor) -> Tensor:
+        r, h = self.activation, self.first(x)
+        if self.residual:
+            for a, b in zip(self.inner[::2], self.inner[1::2], strict=True):
+                h = h + b(r(a(r(h))))
+            h = r(h)
+        else:
+            h = r(h)
+            for layer in self.inner:
+                h = r(layer(h))
+        out = torch.addmm(self.last.bias.unsqueeze(1), self.last.weight, h.t())
+        return out.view(self.parameters_each, self.outputs, len(x))
+
+
+def check_hidden(hidden: Sequence[int], residual: bool) -> None:
+    """Raise `ArgumentError` unless ``hidden`` are widths a network of that form can have."""
+    if isinstance(hidden, int) or len(hidden) == 0:
+        raise ArgumentError(f"hidden must be a list of at least one width, such as [128, 128], got {hidden!r}")
+    for width in hidden:
+        check_count(hidden=width)
+    if residual and len(set(hidden)) > 1:
+        raise ArgumentError(f"the hidden layers of a residual network must have one width, got {list(hidden)}")
