@@ -6,6 +6,7 @@ from deepgen.explicit.coupling_flows import NICE, RealNVP
 from deepgen.explicit.flow import Flow
 from deepgen.explicit.gaussian import Gaussian
 from deepgen.explicit.mixture import BernoulliMixture
+from deepgen.explicit.planar import PlanarFlow
 from deepgen.explicit.product import Product
 from deepgen.explicit.rbm import RBM
 from deepgen.explicit.units import Bernoulli, Softmax, Spin, Units
@@ -19,6 +20,7 @@ __all__ = [
     "BernoulliMixture",
     "Flow",
     "Gaussian",
+    "PlanarFlow",
     "Product",
     "RealNVP",
     "Softmax",

@@ -81,7 +81,8 @@ class Flow(nn.Module):
     @property
     def support(self) -> Any:
         """Where the density lives: the transform's own ``domain`` if it has one, else all real vectors."""
-        domain = getattr(self.transform, "domain", constraints.real)
+        first = next(iter(getattr(self.transform, "transforms", ())), self.transform)
+        domain = getattr(first, "domain", constraints.real)
         return constraints.independent(domain, len(self.event_shape))
 
     def check(self, x: Any) -> None:
@@ -93,6 +94,10 @@ class Flow(nn.Module):
         if not bool(rows.isfinite().all()):
             bad = (~rows.isfinite()).flatten(1).any(1).nonzero()[0].item()
             raise SupportError(f"x holds NaN or infinite values, first in row {bad}: remove or replace them")
+        inside = self.support.check(rows)
+        if not bool(inside.all()):
+            bad = (~inside).nonzero()[0].item()
+            raise SupportError(f"x must lie in {self.support}, and row {bad} does not: rescale or clip the data first")
         self._check_context(context, len(rows))
 
     def forward(self, context: Tensor | None = None) -> FlowDistribution:

@@ -29,6 +29,15 @@ class Univariate(Protocol):
     def decode(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]: ...
 
 
+def soft_bound(a: Tensor, limit: float) -> Tensor:
+    """a / (1 + |a| / L): a itself near zero, and never beyond -L or L.
+
+    >>> soft_bound(torch.tensor([0.0, 1e9]), 2.0)
+    tensor([0., 2.])
+    """
+    return a / (1 + a.abs() / limit)
+
+
 class Shift(nn.Module):
     """z = x - b: keeps volume, so a chain of these needs a scale of its own somewhere (as NICE has at its end).
 
@@ -75,15 +84,12 @@ class Scale(nn.Module):
     def arguments(self) -> dict[str, Any]:
         return {"limit": self.limit}
 
-    def _log_scale(self, p: Tensor) -> Tensor:
-        return p[1] / (1 + p[1].abs() / self.limit)
-
     def encode(self, x: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        log_slope = -self._log_scale(p)
+        log_slope = -soft_bound(p[1], self.limit)
         return (x - p[0]) * torch.exp(log_slope), log_slope
 
     def decode(self, z: Tensor, p: Tensor) -> tuple[Tensor, Tensor]:
-        log_slope = self._log_scale(p)
+        log_slope = soft_bound(p[1], self.limit)
         return torch.addcmul(p[0], z, torch.exp(log_slope)), log_slope
 
     def extra_repr(self) -> str:
