@@ -37,6 +37,13 @@ class LogDensity(Protocol):
 
 
 @runtime_checkable
+class Bound(Protocol):
+    """``bound(x, *, samples, generator)``: ``[batch, *event] -> [batch]``, in nats, below log p(x) in expectation."""
+
+    def bound(self, x: Tensor, *, samples: int = 1, generator: torch.Generator | int | None = None) -> Tensor: ...
+
+
+@runtime_checkable
 class Samples(Protocol):
     """``sample(n, *, generator)``: ``[n, *event]``, independent exact draws."""
 

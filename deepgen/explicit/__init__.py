@@ -3,6 +3,7 @@
 from deepgen.explicit.autoregressive_flows import IAF, MAF
 from deepgen.explicit.conditional import UnitDistribution
 from deepgen.explicit.coupling_flows import NICE, RealNVP
+from deepgen.explicit.dequantised import Dequantised
 from deepgen.explicit.flow import Flow
 from deepgen.explicit.gaussian import Gaussian
 from deepgen.explicit.mixture import BernoulliMixture
@@ -18,6 +19,7 @@ __all__ = [
     "RBM",
     "Bernoulli",
     "BernoulliMixture",
+    "Dequantised",
     "Flow",
     "Gaussian",
     "PlanarFlow",

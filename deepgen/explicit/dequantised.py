@@ -1,9 +1,9 @@
-"""A flow made a model of whole numbers: noise fills the unit cell of each value, and a bound on its probability is left.
+"""A flow made a model of whole numbers: noise fills the unit cell of each value, and what is left is a bound.
 
     P(x) = integral over u in [0, 1)^D of p((x + u) / L) / L^D
     log P(x) >= E_q [ log p((x + u) / L) - D log L - log q(u | x) ]
 
-x in {0, ..., L-1}^D, p the flow's density on [0, 1]^D. Uniform noise has log q = 0 (Theis, van den Oord & Bethge 2016); a
+x in {0, ..., L-1}^D, p the flow's density on [0, 1]^D. Uniform noise has log q = 0 (Theis et al. 2016); a
 flow q(u | x) trained with the model makes the bound tighter (variational dequantisation, Ho et al. 2019). k draws of u
 give the importance-weighted bound, which rises to log P(x) with k (Burda et al. 2016; Hoogeboom et al. 2020).
 """
@@ -70,12 +70,12 @@ class Dequantised(nn.Module):
             )
 
     def bound(self, x: Tensor, *, samples: int = 1, generator: torch.Generator | int | None = None) -> Tensor:
-        """The bound on log P(x) in nats, from ``samples`` draws of noise for each row: ``[batch, features] -> [batch]``."""
+        """The bound on log P(x) in nats from ``samples`` draws of noise a row: ``[batch, features] -> [batch]``."""
         check_count(samples=samples)
         stream = resolve(generator, x.device)
         rows = x.repeat_interleave(samples, 0)
         if self.noise is None:
-            u, log_q = torch.rand(rows.shape, generator=stream, dtype=x.dtype, device=x.device), rows.new_zeros(len(rows))
+            u, log_q = torch.empty_like(rows).uniform_(generator=stream), rows.new_zeros(len(rows))
         else:
             u, log_q, _ = self.noise.draw(len(rows), rows / self.levels, generator=stream)
         log_w = self.flow.log_prob((rows + u) / self.levels) - self.features * math.log(self.levels) - log_q

@@ -1,6 +1,7 @@
 """What a model is trained towards: the one step that differs from method to method."""
 
 from deepgen.objectives.contrastive import ContrastiveDivergence, PersistentCD
+from deepgen.objectives.elbo import ELBO, IWAE
 from deepgen.objectives.likelihood import ExpectationMaximisation, MaximumLikelihood
 
-__all__ = ["ContrastiveDivergence", "ExpectationMaximisation", "MaximumLikelihood", "PersistentCD"]
+__all__ = ["ELBO", "IWAE", "ContrastiveDivergence", "ExpectationMaximisation", "MaximumLikelihood", "PersistentCD"]
