@@ -1,6 +1,6 @@
 """deepgen's models in Pyro programs: a flow as a ``pyro.sample`` site and as the guide of an SVI.
 
-Pyro asks a few things of a distribution that torch's own lack. `as_pyro` wraps a `FlowDistribution` so that it has them;
+Pyro asks a few things of a distribution that torch's own lack; `as_pyro` gives them to a `FlowDistribution`, and
 the density and the draw come from one pass through the flow, as a guide needs both.
 
     def guide(x):

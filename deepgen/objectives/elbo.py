@@ -3,7 +3,7 @@
     ELBO:  E_q [ log p(x, z) - log q(z | x) ]                         (one draw a row; Jordan et al. 1999)
     IWAE:  E_q [ log 1/k sum_i p(x, z_i) / q(z_i | x) ]               (k draws; Burda, Grosse & Salakhutdinov 2016)
 
-Both lie below log p(x), the second closer. The logged metric is ``bound``, in nats per example, of each batch before its
+Both lie below log p(x), the second closer. The logged metric is ``bound``, in nats per example, of a batch before its
 step, whatever else the objective may weigh.
 """
 
