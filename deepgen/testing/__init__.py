@@ -4,19 +4,23 @@ Nothing else in deepgen imports this package, nor does ``import deepgen``: write
 returns when the promise holds and raises `CheckFailed`, an AssertionError, when it does not. Statistical ones take a
 false-alarm rate ``alpha`` and fresh seeds; see `sequential`.
 
-    check_units, check_kernel, check_random, check_estimate, check_checkpoint, check_model
+    check_units, check_kernel, check_random, check_estimate, check_checkpoint, check_model,
+    check_density, check_transform, check_gradient, check_causal
 """
 
 from deepgen.testing.checkpoints import check_checkpoint, demand_same_state
+from deepgen.testing.density import check_density
 from deepgen.testing.estimates import Coverage, check_estimate
 from deepgen.testing.exact import Exact
 from deepgen.testing.failure import CheckFailed, demand
 from deepgen.testing.goodness import chi_square, ks, ks_same, same_cells, same_law, same_mean, symmetric
+from deepgen.testing.gradients import check_causal, check_gradient
 from deepgen.testing.kernels import check_kernel
 from deepgen.testing.law import Law, integrate, layout
 from deepgen.testing.models import check_model
 from deepgen.testing.randomness import check_random, numbers
 from deepgen.testing.sequential import Evidence, sequential
+from deepgen.testing.transforms import check_transform
 from deepgen.testing.units import check_units, field_law
 
 __all__ = [
@@ -25,11 +29,15 @@ __all__ = [
     "Evidence",
     "Exact",
     "Law",
+    "check_causal",
     "check_checkpoint",
+    "check_density",
     "check_estimate",
+    "check_gradient",
     "check_kernel",
     "check_model",
     "check_random",
+    "check_transform",
     "check_units",
     "chi_square",
     "demand",
