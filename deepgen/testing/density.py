@@ -46,6 +46,7 @@ def check_density(
     mass          the sum over all states (2^14 at most) is 1 to 1e-6, also with parameters times 5 and 20;
                   the integral over one or two variables is 1 to 1e-3
     cells         draws fall into cells as that mass says
+    completion    rows of a discrete model whose first half is known are completed as that mass says
     code          draws, encoded, follow the base
     tilt          draws of p and of a neighbour q satisfy E_p[q / (p + q)] + E_q[q / (p + q)] = 1, at any size
     ============  =====================================================================================================

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from deepgen.random import draw
 from deepgen.testing.failure import demand
-from deepgen.testing.goodness import same_law, same_mean
+from deepgen.testing.goodness import chi_square, same_law, same_mean
 from deepgen.testing.mass import POINTS, STATES, Mass, discrete_mass, grid_mass, states, values_of
 from deepgen.testing.sequential import sequential
 from deepgen.testing.transforms import SCALES, scaled
@@ -23,7 +23,8 @@ SUM, INTEGRAL = 1e-6, 1e-3
 def check_draws(view: View, x: Tensor, *, n: int, alpha: float, generator: torch.Generator) -> list[str]:
     """The part of `check_density` about probabilities, at one context; ``x`` are rows where the density lives.
 
-    Its mass, and draws against that in cells; draws, encoded, against the base; and the bridge identity
+    Its mass, and draws against that in cells; rows completed by ``conditional_sample`` against it too; draws, encoded,
+    against the base; and the bridge identity
 
         E_p[q / (p + q)] + E_q[q / (p + q)] = integral of q = 1,        q: the model with its parameters moved a little,
 
@@ -35,12 +36,16 @@ def check_draws(view: View, x: Tensor, *, n: int, alpha: float, generator: torch
     tests: dict[str, Callable[[int, torch.Generator], list[float]]] = {}
     if mass is not None and view.can_draw:
         tests["cells"] = lambda k, g: [mass.p_value(view.sample(k, generator=g))]
+    values = values_of(view.model.support)
+    if mass is not None and values is not None and view.can_draw and hasattr(view.model, "conditional_sample"):
+        tests["completion"] = _completion(view, mass, values, x)
     if view.can_draw and view.can_score and hasattr(view.model, "encode") and hasattr(view.model, "base"):
         tests["code"] = partial(_code, view)
     if view.can_draw and view.can_score and any(True for _ in view.model.parameters()):
         tests["tilt"] = partial(_bridges, view, list(_neighbours(view, generator)))
     failures = {
         "cells": f"draws of {name} fall into cells otherwise than its log_prob says",
+        "completion": f"rows completed by {name} do not follow log_prob given what is known",
         "code": f"draws of {name}, encoded, do not follow its base",
         "tilt": f"draws of {name} and of its neighbours do not balance as log_prob says",
     }
@@ -65,6 +70,27 @@ def _mass(view: View, x: Tensor) -> Mass | None:
         where = "" if scale == 1 else f" with parameters times {scale:g}"
         demand(abs(mass.total - 1) <= SUM, f"{view.name}{where}: P of all {len(rows)} states sums to {mass.total:.8f}")
     return mass
+
+
+def _completion(view: View, mass: Mass, values: Tensor, x: Tensor) -> Callable[[int, torch.Generator], list[float]]:
+    """Rows that agree with ``x[0]`` in what comes first in every order of the model, half of the variables at most."""
+    width, rows = x[0].numel(), states(values, x.shape[1:]).to(x)
+    orders = torch.as_tensor(getattr(view.model, "orders", range(width))).reshape(-1, width).tolist()
+    first = [k for k in range(width // 2 + 1) if len({frozenset(order[:k]) for order in orders}) == 1]
+    mask = torch.zeros(width, dtype=torch.bool)
+    mask[orders[0][: first[-1]]] = True
+    mask = mask.reshape(x.shape[1:])
+    matching = (rows == x[0])[:, mask].all(1)
+
+    def p_values(n: int, g: torch.Generator) -> list[float]:
+        known = x[:1].expand(n, *x.shape[1:]).where(mask, torch.zeros_like(x[:1]))
+        drawn = view.model.conditional_sample(known, mask, *view.given(n), generator=g)
+        kept = torch.equal(drawn[:, mask], known[:, mask])
+        demand(kept, f"{view.name}.conditional_sample changed what was known")
+        counts = torch.bincount(mass.cell(drawn).clamp_min(0), minlength=len(rows))
+        return [chi_square(counts, mass.cells.where(matching, 0.0))]
+
+    return p_values
 
 
 def _code(view: View, n: int, g: torch.Generator) -> list[float]:
