@@ -3,10 +3,13 @@
 from deepgen.explicit.autoregressive_flows import IAF, MAF
 from deepgen.explicit.conditional import UnitDistribution
 from deepgen.explicit.coupling_flows import NICE, RealNVP
+from deepgen.explicit.deep_nade import DeepNADE
 from deepgen.explicit.dequantised import Dequantised
 from deepgen.explicit.flow import Flow
 from deepgen.explicit.gaussian import Gaussian
+from deepgen.explicit.made import MADE
 from deepgen.explicit.mixture import BernoulliMixture
+from deepgen.explicit.nade import NADE
 from deepgen.explicit.planar import PlanarFlow
 from deepgen.explicit.product import Product
 from deepgen.explicit.rbm import RBM
@@ -14,11 +17,14 @@ from deepgen.explicit.units import Bernoulli, Softmax, Spin, Units
 
 __all__ = [
     "IAF",
+    "MADE",
     "MAF",
+    "NADE",
     "NICE",
     "RBM",
     "Bernoulli",
     "BernoulliMixture",
+    "DeepNADE",
     "Dequantised",
     "Flow",
     "Gaussian",

@@ -3,5 +3,14 @@
 from deepgen.objectives.contrastive import ContrastiveDivergence, PersistentCD
 from deepgen.objectives.elbo import ELBO, IWAE
 from deepgen.objectives.likelihood import ExpectationMaximisation, MaximumLikelihood
+from deepgen.objectives.order_agnostic import OrderAgnostic
 
-__all__ = ["ELBO", "IWAE", "ContrastiveDivergence", "ExpectationMaximisation", "MaximumLikelihood", "PersistentCD"]
+__all__ = [
+    "ELBO",
+    "IWAE",
+    "ContrastiveDivergence",
+    "ExpectationMaximisation",
+    "MaximumLikelihood",
+    "OrderAgnostic",
+    "PersistentCD",
+]

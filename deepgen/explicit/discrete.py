@@ -1,0 +1,263 @@
+"""What autoregressive models of discrete variables share: mixtures over orders, and drawing by several methods.
+
+    p(x) = 1/R sum over orders o of p_o(x),        p_o(x) = prod over places d of p(x_o(d) | x_o(1), ..., x_o(d-1))
+
+A variable has the values 0 .. K-1 and its conditional law K - 1 logits, relative to the value 0: for K = 2 that is the
+one logit of a Bernoulli. Values, logits and uniforms are feature-major inside, ``[features, batch]`` and
+``[categories - 1, features, batch]``; the public methods take and give rows. With R = 1 order p is p_o; with several
+it is their mixture, whose probabilities (not their logarithms) are averaged and which is normalised as they are.
+
+A draw is the inverse distribution function at a uniform number (`completion.quantile`). The uniforms come first, so
+every method of sampling gives the same rows for the same generator:
+
+- ``incremental``: one walk through the variables that carries sums along, so that each weight is used once;
+- ``jacobi``: whole passes x <- draw(conditionals(x), u) until nothing changes (`deepgen.transforms.fixed_point`);
+- ``sequential``: D whole passes, the textbook way, for comparison;
+- ``auto``: jacobi on an accelerator, where a short step costs its launch, else incremental.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import constraints
+
+from deepgen.errors import ArgumentError, ShapeError, check_count, unknown_name
+from deepgen.explicit.completion import Steps, complete, log_mass, quantile, walk
+from deepgen.explicit.flow import Drawn
+from deepgen.explicit.units import Bernoulli, check_support, check_values, require_tensor
+from deepgen.random import resolve
+from deepgen.transforms.base import METHODS
+from deepgen.transforms.fixed_point import fixed_point
+
+
+class DiscreteAutoregressive(nn.Module):
+    """Base of `MADE`, `NADE` and `DeepNADE`, which add their `conditionals` and `steps` for a given order."""
+
+    orders: Tensor  # [R, features], which variable stands at which place
+    _orders: list[list[int]]  # the same, where asking for it does not wait for an accelerator
+
+    def __init__(self, features: int, categories: int = 2, context: int = 0) -> None:
+        super().__init__()
+        check_count(features=features)
+        check_count(2, categories=categories)
+        check_count(0, context=context)
+        self.features, self.categories, self.context = int(features), int(categories), int(context)
+        self.event_shape = torch.Size([self.features])
+        self.register_load_state_dict_post_hook(_list_orders)
+
+    def conditionals(self, x: Tensor, context: Tensor | None, order: Sequence[int]) -> Tensor:
+        """Logits of all variables given those before: ``[features, batch] -> [categories - 1, features, batch]``."""
+        raise NotImplementedError
+
+    def steps(self, batch: int, context: Tensor | None, order: Sequence[int]) -> Steps:
+        """The start of a walk for ``batch`` rows."""
+        raise NotImplementedError
+
+    @property
+    def output_bias(self) -> Tensor:
+        """The logits' biases, ``[categories - 1, features]`` by variable: a view of the parameter."""
+        raise NotImplementedError
+
+    @property
+    def device(self) -> torch.device:
+        return self.orders.device
+
+    @property
+    def support(self) -> Any:
+        """Where the mass lives: vectors of integers from 0 to categories - 1."""
+        return constraints.independent(constraints.integer_interval(0, self.categories - 1), 1)
+
+    def check(self, x: Any) -> None:
+        """Raise a typed error unless ``x`` are rows ``[n, features]`` of values 0 .. categories - 1.
+
+        Rows with a context come as a pair.
+        """
+        rows, context = x if isinstance(x, (tuple, list)) and len(x) == 2 else (x, None)
+        self._check_values(rows)
+        self._check_context(context, len(rows))
+
+    @torch.no_grad()
+    def initialise(self, x: Tensor) -> DiscreteAutoregressive:
+        """Set the output biases to the base rates of ``x`` ``[rows, features]``, smoothed by one row spread evenly."""
+        self._check_values(x)
+        values = torch.arange(self.categories, device=x.device)
+        rate = torch.stack([(x == value).sum(0) for value in values]) + 1 / self.categories
+        self.output_bias.copy_((rate[1:] / rate[0]).log())
+        return self
+
+    def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """log p(x | context) in nats, of the mixture over the orders: ``[batch, features] -> [batch]``."""
+        return self._log_prob_in(x, context, self._orders)
+
+    def sample(
+        self,
+        n: int,
+        context: Tensor | None = None,
+        *,
+        method: str = "auto",
+        generator: torch.Generator | int | None = None,
+    ) -> Tensor:
+        """``n`` independent exact draws ``[n, features]``, one for each row of ``context`` where there is one."""
+        return self._draw(n, context, method, generator)[0].t().contiguous()
+
+    def draw(
+        self,
+        n: int,
+        context: Tensor | None = None,
+        *,
+        method: str = "auto",
+        generator: torch.Generator | int | None = None,
+    ) -> Drawn:
+        """Draws with their log-probability, and the sweeps of each order (None where it was not swept)."""
+        x, log_p, sweeps = self._draw(n, context, method, generator)
+        rows = x.t().contiguous()
+        with torch.no_grad():
+            return Drawn(rows, log_p.sum(0) if len(self.orders) == 1 else self.log_prob(rows, context), sweeps)
+
+    @torch.no_grad()
+    def conditional_sample(
+        self,
+        known: Tensor,
+        mask: Tensor,
+        context: Tensor | None = None,
+        *,
+        particles: int | None = None,
+        generator: torch.Generator | int | None = None,
+    ) -> Tensor:
+        """Complete rows: entries of ``known`` under ``mask`` stay, the others are drawn given them.
+
+        Exact where the known variables come before the unknown ones in every order (with several orders, one is
+        drawn by its posterior probability). Otherwise see `deepgen.explicit.completion`.
+
+        Args:
+            known: ``[rows, features]``; entries not under ``mask`` are ignored and may be NaN.
+            mask: boolean ``[features]`` or ``[rows, features]``, True where the value is known.
+            context: one row for each row of ``known``.
+            particles: walks for each row and order, needed where known variables come after unknown ones.
+            generator: a generator, a seed, or None for fresh entropy.
+
+        Raises:
+            ShapeError, SupportError: ``known`` or ``mask`` has another shape, or a known value is impossible.
+            ArgumentError: ``particles`` are needed and not given.
+
+        Warns:
+            DegenerateWeights: in half of the rows fewer than 2 particles count.
+        """
+        self._check_shape(known, "known")
+        require_tensor(mask, "mask")
+        if mask.dtype != torch.bool or mask.shape not in ((self.features,), known.shape):
+            raise ShapeError(
+                f"mask must be boolean, [{self.features}] or {list(known.shape)}, got {mask.dtype} {list(mask.shape)}"
+            )
+        if particles is not None:
+            check_count(particles=particles)
+        self._check_context(context, len(known))
+        mask = mask.to(self.device).expand(known.shape)
+        known = torch.where(mask, known.to(self.output_bias), 0)
+        self._check_values(known)
+        stream, out = resolve(generator, self.device), torch.empty_like(known)
+        for rows, orders in self._plan(mask):
+            part = None if context is None else context[rows]
+            out[rows] = complete(self.steps, known[rows], mask[rows], part, orders, particles, stream)
+        return out
+
+    def _plan(self, mask: Tensor) -> Iterator[tuple[Tensor, list[list[int]]]]:
+        """Which rows are completed in which orders."""
+        yield torch.arange(len(mask), device=mask.device), self._orders
+
+    @torch.no_grad()
+    def _draw(
+        self, n: int, context: Tensor | None, method: str, generator: torch.Generator | int | None
+    ) -> tuple[Tensor, Tensor, tuple[int | None, ...]]:
+        check_count(n=n)
+        self._check_context(context, n)
+        if method not in METHODS:
+            raise unknown_name("method", method, METHODS)
+        stream, orders = resolve(generator, self.device), self._orders
+        uniform = self.output_bias.new_empty(n, self.features).uniform_(generator=stream).t().contiguous()
+        choice = torch.randint(len(orders), (n,), generator=stream, device=self.device) if len(orders) > 1 else None
+        x, log_p, sweeps = torch.empty_like(uniform), torch.empty_like(uniform), []
+        for i, order in enumerate(orders):
+            mine = slice(None) if choice is None else (choice == i).nonzero().squeeze(1)
+            part = None if context is None else context[mine]
+            x[:, mine], log_p[:, mine], count = self._draw_in(order, uniform[:, mine], part, method)
+            sweeps.append(count)
+        return x, log_p, tuple(sweeps)
+
+    def _draw_in(
+        self, order: list[int], uniform: Tensor, context: Tensor | None, method: str
+    ) -> tuple[Tensor, Tensor, int | None]:
+        if method == "auto":
+            method = "incremental" if uniform.device.type == "cpu" else "jacobi"
+        if method == "incremental" or uniform.shape[1] == 0:
+            return *walk(order, self.steps(uniform.shape[1], context, order), uniform), None
+
+        def again(x: Tensor) -> Tensor:
+            return quantile(self.conditionals(x, context, order), uniform)
+
+        x, sweeps = fixed_point(again, torch.zeros_like(uniform), self.features, 0.0 if method == "jacobi" else None)
+        return x, log_mass(self.conditionals(x, context, order), x), sweeps
+
+    def _log_prob_in(self, x: Tensor, context: Tensor | None, orders: list[list[int]]) -> Tensor:
+        self._check_shape(x, "x")
+        self._check_context(context, len(x))
+        rows = self._rows(x)
+        each = [log_mass(self.conditionals(rows, context, order), rows).sum(0) for order in orders]
+        return each[0] if len(each) == 1 else torch.stack(each).logsumexp(0) - math.log(len(each))
+
+    def _keep(self, orders: Tensor) -> None:
+        self.register_buffer("orders", orders)
+        self._orders = orders.tolist()
+
+    def _rows(self, x: Tensor) -> Tensor:
+        return x.to(self.output_bias.dtype).t().contiguous()
+
+    def _check_shape(self, x: object, name: str) -> None:
+        require_tensor(x, name)
+        assert isinstance(x, Tensor)
+        if x.ndim != 2 or x.shape[1] != self.features or len(x) == 0:
+            raise ShapeError(f"{name} must be [rows, {self.features}] with at least one row, got {list(x.shape)}")
+
+    def _check_values(self, x: Any) -> None:
+        if self.categories == 2:
+            check_values(Bernoulli(self.features), x, "data")
+            return
+        self._check_shape(x, "data")
+        good = (x >= 0) & (x < self.categories) & (x == x.round())
+        check_support(x, good, f"whole numbers from 0 to {self.categories - 1}")
+
+    def _check_context(self, context: Tensor | None, rows: int) -> None:
+        if (context is None) != (self.context == 0):
+            wanted = f"a context [batch, {self.context}]" if self.context else "no context"
+            raise ArgumentError(f"this model takes {wanted}, got {'none' if context is None else list(context.shape)}")
+        if context is not None and context.shape != (rows, self.context):
+            raise ShapeError(f"context must be [{rows}, {self.context}], got {list(context.shape)}")
+
+
+def _list_orders(model: DiscreteAutoregressive, _: Any) -> None:
+    model._orders = model.orders.tolist()
+
+
+def as_orders(orders: int | Sequence[Sequence[int]], features: int, generator: torch.Generator) -> Tensor:
+    """Orders given, or so many drawn at random (a single one is 0, 1, ...): ``[orders, features]``."""
+    if isinstance(orders, int):
+        check_count(orders=orders)
+        if orders == 1:
+            return torch.arange(features).unsqueeze(0)
+        return torch.rand(orders, features, generator=generator).argsort(1)
+    for order in orders:
+        if sorted(order) != list(range(features)):
+            raise ArgumentError(f"an order must be a permutation of 0 to {features - 1}, got {list(order)}")
+    if not len(orders):
+        raise ArgumentError("orders must hold at least one order")
+    return torch.tensor([list(order) for order in orders])
+
+
+def plain_orders(orders: int | Sequence[Sequence[int]]) -> int | list[list[int]]:
+    """The argument ``orders`` as numbers and lists, for `deepgen.save`."""
+    return orders if isinstance(orders, int) else [[int(i) for i in order] for order in orders]
