@@ -85,7 +85,7 @@ class CausalConv(nn.Module):
         return self.split(x, 1)[0]
 
     def split(self, x: Tensor, parts: int) -> list[Tensor]:
-        """The outputs in ``parts`` equal groups, each contiguous, which makes what is done to them next twice as fast."""
+        """The outputs in ``parts`` equal groups, each contiguous: what is done to them next is then twice as fast."""
         p = self.kernel // 2
         if not self.here and self.stack == "vertical":
             x = x[:, :-1]
