@@ -6,10 +6,12 @@ from deepgen.explicit.coupling_flows import NICE, RealNVP
 from deepgen.explicit.deep_nade import DeepNADE
 from deepgen.explicit.dequantised import Dequantised
 from deepgen.explicit.flow import Flow
+from deepgen.explicit.gated_pixelcnn import GatedPixelCNN
 from deepgen.explicit.gaussian import Gaussian
 from deepgen.explicit.made import MADE
 from deepgen.explicit.mixture import BernoulliMixture
 from deepgen.explicit.nade import NADE
+from deepgen.explicit.pixelcnn import PixelCNN
 from deepgen.explicit.planar import PlanarFlow
 from deepgen.explicit.product import Product
 from deepgen.explicit.rbm import RBM
@@ -27,7 +29,9 @@ __all__ = [
     "DeepNADE",
     "Dequantised",
     "Flow",
+    "GatedPixelCNN",
     "Gaussian",
+    "PixelCNN",
     "PlanarFlow",
     "Product",
     "RealNVP",
