@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from deepgen.errors import MissingCapability
 from deepgen.testing.checkpoints import check_checkpoint
@@ -21,9 +21,12 @@ from deepgen.transforms.base import METHODS
 from deepgen.typing import Rebuilt
 
 
-def check_answers(view: View, x: Tensor) -> list[str]:
-    """The part of `check_density` about sameness: of ``log_prob`` at rows ``x`` and of draws from one seed."""
-    _check_restored(view, x)
+def check_answers(view: View, x: Tensor, new: nn.Module) -> list[str]:
+    """The part of `check_density` about sameness: of ``log_prob`` at rows ``x`` and of draws from one seed.
+
+    ``new`` is a copy of the model that was asked nothing yet, so that it has kept nothing.
+    """
+    _check_restored(view, x, new)
     _check_precision(view, x)
     done = ["restored", "float64"]
     if view.context is not None:
@@ -43,15 +46,19 @@ def demand_same(got: list[Tensor], expected: list[Tensor], message: str) -> None
         demand(a.shape == b.shape and torch.allclose(a, b, 1e-4, 1e-4, equal_nan=True), message)
 
 
-def _check_restored(view: View, x: Tensor) -> None:
+def _check_restored(view: View, x: Tensor, new: nn.Module) -> None:
     expected, other = view.answers(x), copy.deepcopy(view)
     demand_same(other.answers(x), expected, f"a deep copy of {view.name} answers differently")
     moving = [value for value in other.model.state_dict().values() if value.is_floating_point()]
     with torch.no_grad():
         for value in moving:
             value.mul_(0.7).add_(0.1)
-    changed = any(not torch.equal(a, b) for a, b in zip(other.answers(x), expected, strict=True))
+    moved, new = other.answers(x), copy.deepcopy(new)
+    changed = any(not torch.equal(a, b) for a, b in zip(moved, expected, strict=True))
     demand(changed or not moving, f"{view.name} answers as before after all its parameters changed")
+    new.load_state_dict(other.model.state_dict())
+    stale = f"{view.name} keeps something from before its parameters changed: it answers differently from a new copy"
+    demand_same(moved, View(new, view.context).answers(x), stale)
     other.model.load_state_dict(view.model.state_dict())
     demand_same(
         other.answers(x), expected, f"{view.name} answers differently after its weights were loaded over others"

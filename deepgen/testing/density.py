@@ -13,7 +13,7 @@ from torch.distributions import Distribution
 from deepgen.random import draw, resolve
 from deepgen.testing.answers import check_answers, demand_same
 from deepgen.testing.draws import check_draws
-from deepgen.testing.failure import demand
+from deepgen.testing.failure import CheckFailed, demand
 from deepgen.testing.gradients import check_gradient
 from deepgen.testing.mass import values_of
 from deepgen.testing.models import check_model
@@ -71,20 +71,26 @@ def check_density(
     """
     require(model, LogProb, "be checked as a density")
     demand(hasattr(model, "support"), f"{type(model).__name__} has no support: a constraint that says what x may be")
-    stream, view = resolve(generator), View(copy.deepcopy(model).eval(), context)
+    stream, new = resolve(generator), copy.deepcopy(model).eval()
+    view = View(copy.deepcopy(new), context)
     x = view.examples(ROWS if context is None else len(context), generator=stream)
-    done = check_model(view.at(0), x, alpha=alpha / 4, generator=stream)
-    done += check_answers(view, x)
-    law = _law(view)
-    if law is not None:
-        _check_distribution(view, law, x, stream)
-        done.append("distribution")
+    support: Any = model.support
+    demand(not view.can_draw or bool(support.check(x).all()), f"{view.name} draws outside its support")
+    try:
+        done = check_model(view.at(0), x, alpha=alpha / 4, generator=stream)
+    except CheckFailed as failure:
+        raise CheckFailed(str(failure).replace("View", view.name)) from None
     if hasattr(model, "encode") and hasattr(model, "decode"):
         done += check_transform(getattr(view.model, "transform", view.model), x, context, generator=stream)
+    done += check_answers(view, x, new)
     _check_gradients(view, x, stream)
     done.append("gradients")
     for row in range(min(2, view.rows)):
         done += check_draws(view.at(row), x, n=n, alpha=alpha / 4, generator=stream)
+    law = _law(view)
+    if law is not None:
+        _check_distribution(view, law, x, stream)
+        done.append("distribution")
     done += [f"no {what}" for what in ("log_prob", "sample") if not hasattr(view, what)]
     return list(dict.fromkeys(done))
 
@@ -103,7 +109,8 @@ def _check_distribution(view: View, law: Any, x: Tensor, stream: torch.Generator
     demand(shapes == (batch, x.shape[1:]), f"{view.name}() has shapes {shapes}, not {(batch, x.shape[1:])}")
     if view.can_draw:
         inside = law.support.check(draw(law, (3,), generator=stream))
-        demand(inside.shape == (3, *batch) and bool(inside.all()), f"{view.name}() draws outside its support")
+        demand(inside.shape == (3, *batch), f"{view.name}().sample((3,)) or its support has another shape")
+        demand(bool(inside.all()), f"{view.name}() draws outside its support")
     if not view.can_score:
         return
     expected, big = [view.log_prob(x).detach()], law.expand((2, *(batch or x.shape[:1])))

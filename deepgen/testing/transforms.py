@@ -97,10 +97,15 @@ def _check_jacobian(transform: nn.Module, x: Tensor, context: Tensor | None, tow
     x = x.detach().requires_grad_()
     value, log_det, _ = solve(transform, x, context, towards=towards, method="auto")
     flat = value.flatten(1)
-    slopes = [torch.autograd.grad(column.sum(), x, retain_graph=True, materialize_grads=True)[0] for column in flat.T]
-    (other,) = torch.autograd.grad(flat[0].sum(), x, retain_graph=True)
+    demand(flat.requires_grad, f"{name}.{towards} passes no gradient to its input")
+
+    def slope(value: Tensor) -> Tensor:
+        return torch.autograd.grad(value.sum(), x, retain_graph=True, materialize_grads=True)[0].flatten(1)
+
+    slopes, other = [slope(column) for column in flat.T], slope(flat[0])
+    demand(any(bool(s.any()) for s in slopes), f"{name}.{towards} passes no gradient to its input")
     demand(not bool(other[1:].any()), f"{name}.{towards} of a row depends on the other rows")
-    jacobian = torch.stack([slope.flatten(1) for slope in slopes], 1)
+    jacobian = torch.stack(slopes, 1)
     expected, width = torch.linalg.slogdet(jacobian).logabsdet, flat.shape[1]
     rounding = 10 * width * torch.linalg.cond(jacobian) * torch.finfo(jacobian.dtype).eps
     demand(bool((rounding < 1e-3).all()), f"{name}.{towards}: the Jacobian is too near singular to be checked here")

@@ -1,0 +1,72 @@
+"""check_gradient and check_causal: what is right passes, what is wrong by little does not."""
+
+import pytest
+import torch
+
+from deepgen.testing import CheckFailed, check_causal, check_gradient
+
+
+class Wrong(torch.autograd.Function):
+    """x^3 whose gradient is 1 % off."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x**3
+
+    @staticmethod
+    def backward(ctx, g):
+        return 3.03 * ctx.saved_tensors[0] ** 2 * g
+
+
+def leaf(n, stream):
+    return torch.randn(n, generator=stream, dtype=torch.float64).requires_grad_()
+
+
+def test_right_gradients_pass_and_values_are_put_back(stream):
+    p, q = leaf(5, stream), leaf(3, stream)
+    before = p.detach().clone()
+    check_gradient(lambda: p.sin().sum() * q.exp().sum(), [p, q], what="sin", generator=stream)
+    assert torch.equal(p, before)
+
+
+def test_wrong_gradients_are_caught(stream):
+    p = leaf(5, stream)
+    with pytest.raises(CheckFailed, match="cube: autograd says"):
+        check_gradient(lambda: Wrong.apply(p).sum(), [p], what="cube", generator=stream)
+    with pytest.raises(CheckFailed, match="cut"):
+        check_gradient(lambda: (p * p.detach()).sum(), [p], what="cut", generator=stream)
+    with pytest.raises(CheckFailed, match="no gradient"):
+        check_gradient(lambda: p.detach().sum(), [p], what="none", generator=stream)
+
+
+def test_a_kink_does_not_count(stream):
+    p = torch.zeros(1, dtype=torch.float64, requires_grad=True)
+    with pytest.raises(CheckFailed):  # always at the corner
+        check_gradient(lambda: p.relu().sum(), [p], what="relu", generator=stream)
+    q = leaf(50, stream)
+    check_gradient(lambda: q.relu().sum(), [q], what="relu", generator=stream)
+
+
+def test_causal_functions(stream):
+    x, order = torch.randn(3, 4, generator=stream), [2, 0, 3, 1]
+
+    def before(x):
+        return x[:, order].cumsum(1).roll(1, 1)[:, torch.tensor(order).argsort()].where(torch.arange(4) != 2, 0)
+
+    check_causal(before, x, order, what="running sums")
+    with pytest.raises(CheckFailed, match="running sums: variable 0 looks at"):
+        check_causal(before, x, what="running sums")
+    with pytest.raises(CheckFailed, match="variable 0 looks at"):
+        check_causal(lambda x: x.cumsum(1), x, what="sums")
+
+
+def test_blind_spots(stream):
+    x = torch.randn(3, 4, generator=stream)
+
+    def last(x):
+        return torch.nn.functional.pad(x[:, :-1], (1, 0))
+
+    check_causal(last, x, what="last", all_seen=False)
+    with pytest.raises(CheckFailed, match="variable 2 does not see"):
+        check_causal(last, x, what="last")
