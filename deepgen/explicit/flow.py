@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import constraints
+from torch.distributions import Distribution, constraints
 
 from deepgen.distributions.base import StandardNormal
 from deepgen.distributions.flow import FlowDistribution
@@ -123,7 +123,7 @@ class Flow(nn.Module):
             self.check(x)
         self._check_context(context, len(x))
         z, log_det = self.encode(x, context)
-        return self.base(context).log_prob(z) + log_det
+        return _score(self.base(context), z) + log_det
 
     def sample(
         self,
@@ -153,7 +153,7 @@ class Flow(nn.Module):
         stream = resolve(generator, self.device)
         z = draw(base, shape, generator=stream, reparametrised=torch.is_grad_enabled() and base.has_rsample)
         x, log_det, sweeps = self.solve(z, context, method=method)
-        return Drawn(x, base.log_prob(z) - log_det, sweeps)
+        return Drawn(x, _score(base, z) - log_det, sweeps)
 
     def extra_repr(self) -> str:
         way = cost(self.transform)
@@ -171,3 +171,8 @@ class Flow(nn.Module):
         if context.shape[-1] != self.context or (rows is not None and context.shape != (rows, self.context)):
             lead = "batch" if rows is None else rows
             raise ShapeError(f"context must be [{lead}, {self.context}], got {list(context.shape)}")
+
+
+def _score(base: Distribution, z: Tensor) -> Tensor:
+    """log p(z); `torch.distributions.Independent` fails where there are no rows."""
+    return base.log_prob(z) if len(z) else z.flatten(1).sum(1)

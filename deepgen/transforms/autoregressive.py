@@ -12,6 +12,7 @@ autoregressive flow of Kingma et al. 2016, fast in the other direction). `decode
 
 All give the same x up to rounding. Gradients of `decode` come from the implicit function theorem: at the solution one
 differentiable application of the map, and a backward pass that solves u = v + (dg/dx)' u by the same kind of sweeps.
+Second derivatives of `decode` are refused.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from deepgen.errors import ArgumentError, check_count
+from deepgen.errors import ArgumentError, MissingCapability, check_count
 from deepgen.layers.masked import MaskedNet, Steps
 from deepgen.random import resolve
 from deepgen.transforms.base import Cost, Solved
@@ -144,6 +145,12 @@ class Autoregressive(nn.Module):
         attached = self.univariate.decode(z, self.net(x.detach(), context))[0]
 
         def solved(v: Tensor) -> Tensor:
+            if torch.is_grad_enabled():  # create_graph=True, and u below would count as a constant
+                raise MissingCapability(
+                    "second derivatives through the sequential direction of an autoregressive transform are not "
+                    "available: differentiate twice through the other direction, or use couplings"
+                )
+
             def backwards(u: Tensor) -> Tensor:
                 return v + torch.autograd.grad(again, inside, u, retain_graph=True)[0]
 
