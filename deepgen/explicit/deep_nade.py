@@ -35,6 +35,8 @@ from deepgen.layers.linear import linear
 from deepgen.layers.mlp import check_hidden
 from deepgen.random import resolve
 
+ROWS = 256  # rows that go through all places together: their hidden vectors stay in the cache
+
 
 class DeepNADE(DiscreteAutoregressive):
     """Deep orderless NADE over binary variables; `LogProb` and `Samples`.
@@ -122,6 +124,9 @@ class DeepNADE(DiscreteAutoregressive):
 
     def conditionals(self, x: Tensor, context: Tensor | None, order: Sequence[int]) -> Tensor:
         """Logits of all variables given those before: ``[features, batch] -> [categories - 1, features, batch]``."""
+        return torch.cat([self._conditionals(part, order) for part in x.split(ROWS, 1)], 1).unsqueeze(0)
+
+    def _conditionals(self, x: Tensor, order: Sequence[int]) -> Tensor:
         index = torch.as_tensor(order, device=x.device)
         value, known = self.first.weight.t()[index], self.first.weight.t()[index + self.features]
         readout, bias, placed = self.last.weight[index], self.last.bias[index], x[index]
@@ -134,7 +139,7 @@ class DeepNADE(DiscreteAutoregressive):
 
         start = self.first.bias.expand(x.shape[1], -1)
         logits = torch.cat(list(by_blocks(start, terms, read, self.features)))
-        return logits[index.argsort()].unsqueeze(0)
+        return logits[index.argsort()]
 
     def steps(self, batch: int, context: Tensor | None, order: Sequence[int]) -> MaskedSum:
         """The start of a walk for ``batch`` rows."""
