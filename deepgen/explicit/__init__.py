@@ -11,6 +11,7 @@ from deepgen.explicit.gaussian import Gaussian
 from deepgen.explicit.made import MADE
 from deepgen.explicit.mixture import BernoulliMixture
 from deepgen.explicit.nade import NADE
+from deepgen.explicit.nsf import NSF
 from deepgen.explicit.pixelcnn import PixelCNN
 from deepgen.explicit.planar import PlanarFlow
 from deepgen.explicit.product import Product
@@ -23,6 +24,7 @@ __all__ = [
     "MAF",
     "NADE",
     "NICE",
+    "NSF",
     "RBM",
     "Bernoulli",
     "BernoulliMixture",

@@ -10,6 +10,7 @@ from deepgen.transforms.logit import Logit
 from deepgen.transforms.permutation import Permutation
 from deepgen.transforms.planar import Planar
 from deepgen.transforms.radial import Radial
+from deepgen.transforms.spline import Spline
 from deepgen.transforms.univariate import Scale, Shift, Univariate
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Radial",
     "Scale",
     "Shift",
+    "Spline",
     "Transform",
     "Univariate",
 ]
