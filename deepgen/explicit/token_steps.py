@@ -1,0 +1,78 @@
+"""Along token sequences one token after the other: the carried state, and the draw of a token from its logits."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from deepgen.errors import ArgumentError, check_count
+
+
+class Network(Protocol):
+    """What a walk needs of a `deepgen.explicit.tokens.TokenModel`."""
+
+    vocabulary: int
+
+    @property
+    def device(self) -> torch.device: ...
+
+    def features(
+        self, codes: Tensor, state: Any = None, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Any]: ...
+
+    def logits(self, features: Tensor) -> Tensor: ...
+
+    def start(self, batch: int, capacity: int) -> Any: ...
+
+
+class TokenSteps:
+    """One walk along ``batch`` sequences of up to ``capacity`` tokens, without gradients.
+
+    Tokens that are put are looked at together when the next logits are asked for, so a prompt is one pass. It is also a
+    `deepgen.explicit.completion.Steps`.
+    """
+
+    def __init__(self, model: Network, batch: int, capacity: int) -> None:
+        self.model, self.state = model, model.start(batch, capacity)
+        self.waiting = [torch.full((batch, 1), model.vocabulary, device=model.device)]
+        self.last = torch.empty(0)
+
+    @torch.no_grad()
+    def logits(self) -> Tensor:
+        """Of the next token: ``[batch, vocabulary]``."""
+        if self.waiting:
+            features, self.state = self.model.features(torch.cat(self.waiting, 1), self.state)
+            self.last, self.waiting = self.model.logits(features[:, -1]), []
+        return self.last
+
+    def parameters(self, d: int) -> Tensor:
+        """The same relative to token 0: ``[vocabulary - 1, batch]``."""
+        logits = self.logits().t()
+        return logits[1:] - logits[:1]
+
+    def put(self, d: int, row: Tensor) -> None:
+        """The token at place ``d`` is ``row`` ``[batch]``; or several from there on, ``[batch, t]``."""
+        self.waiting.append(row.long().view(len(row), -1))
+
+
+def pick(logits: Tensor, uniform: Tensor, temperature: float, top_k: int | None) -> Tensor:
+    """The tokens whose distribution functions reach ``uniform``: ``[*shape, vocabulary], [*shape] -> [*shape]``.
+
+    >>> pick(torch.zeros(4, 3), torch.tensor([0.1, 0.4, 0.7, 0.9]), 1.0, None)
+    tensor([0, 1, 2, 2])
+    """
+    if top_k is not None and top_k < logits.shape[-1]:
+        least = logits.topk(top_k).values[..., -1:]
+        logits = logits.masked_fill(logits < least, -torch.inf)
+    reached = (logits / temperature).softmax(-1).cumsum(-1)
+    return (reached[..., :-1] <= uniform.unsqueeze(-1) * reached[..., -1:]).sum(-1)
+
+
+def check_law(temperature: float, top_k: int | None) -> None:
+    """Raise `ArgumentError` unless the temperature is positive and ``top_k`` a count."""
+    if not 0 < temperature < torch.inf:
+        raise ArgumentError(f"temperature must be above 0 and finite (top_k=1 takes the largest), got {temperature!r}")
+    if top_k is not None:
+        check_count(top_k=top_k)

@@ -1,0 +1,95 @@
+"""Recurrent layers with initial weights from a generator: torch's RNN, LSTM and GRU, and the multiplicative LSTM.
+
+    rnn    h_t = tanh(U x_t + W h_{t-1} + b)
+    lstm   (i, f, g, o) = U x_t + W h_{t-1} + b,    c_t = s(f) c_{t-1} + s(i) tanh(g),    h_t = s(o) tanh(c_t)
+    gru    n_t = tanh(U x_t + r_t (W h_{t-1} + b)),    h_t = (1 - z_t) n_t + z_t h_{t-1}
+    mlstm  the LSTM with m_t = (A x_t) * (B h_{t-1}) in the place of h_{t-1} in its gates
+
+with s the logistic function and r, z two gates of x_t and h_{t-1}. In the last one every input has a transition matrix
+of its own, W diag(A x) B, which lets the state recover from a surprising input.
+
+Sources: Elman 1990; Hochreiter & Schmidhuber 1997; Cho et al. 2014; Krause, Lu, Murray & Renals 2016, "Multiplicative
+LSTM for sequence modelling", equations 6 to 11.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from deepgen.errors import check_count, unknown_name
+from deepgen.layers.linear import linear
+
+_TORCH: dict[str, Any] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+CELLS = (*_TORCH, "mlstm")
+_OPEN = 1.0  # first bias of forget gates: with 0 a state is halved at every step (Jozefowicz et al. 2015)
+
+
+def recurrent(inputs: int, hidden: int, cell: str = "lstm", *, generator: torch.Generator) -> nn.Module:
+    """One recurrent layer: ``layer(x, state=None)`` takes ``[batch, T, inputs]`` to ``[batch, T, hidden]`` and a state.
+
+    The state is what the next call on the same rows goes on from; None is zeros. Weights and biases start as
+    U(-r, r), r = 1 / sqrt(hidden), torch's own law, and 1 is added to the biases of an LSTM's forget gates.
+
+    Args:
+        inputs, hidden: widths.
+        cell: ``rnn``, ``lstm``, ``gru`` or ``mlstm``.
+        generator: source of the initial weights.
+
+    >>> layer = recurrent(3, 8, "gru", generator=torch.Generator().manual_seed(0))
+    >>> x = torch.randn(2, 5, 3)
+    >>> whole, _ = layer(x)
+    >>> first, state = layer(x[:, :2])
+    >>> torch.allclose(layer(x[:, 2:], state)[0], whole[:, 2:], atol=1e-6)
+    True
+    """
+    check_count(inputs=inputs, hidden=hidden)
+    if cell not in CELLS:
+        raise unknown_name("cell", cell, CELLS)
+    if cell == "mlstm":
+        return MultiplicativeLSTM(inputs, hidden, generator=generator)
+    # Made without memory, and so without a draw from the global stream.
+    layer: nn.RNNBase = _TORCH[cell](inputs, hidden, batch_first=True, device="meta").to_empty(device="cpu")
+    bound = 1 / math.sqrt(hidden)
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.uniform_(-bound, bound, generator=generator)
+        if cell == "lstm":
+            layer.get_parameter("bias_ih_l0")[hidden : 2 * hidden] += _OPEN
+    return layer
+
+
+class MultiplicativeLSTM(nn.Module):
+    """``[batch, T, inputs] -> [batch, T, hidden]`` and the last ``(h, c)``, ``[batch, hidden]`` each.
+
+    The parts that see only x are computed for all places at once. A and B start with outputs of the variance of their
+    inputs, since m is a product of two such numbers and would vanish otherwise.
+
+    >>> layer = MultiplicativeLSTM(3, 8, generator=torch.Generator().manual_seed(0))
+    >>> h, (last, c) = layer(torch.randn(2, 5, 3))
+    >>> h.shape, c.shape, torch.equal(h[:, -1], last)
+    (torch.Size([2, 5, 8]), torch.Size([2, 8]), True)
+    """
+
+    def __init__(self, inputs: int, hidden: int, *, generator: torch.Generator) -> None:
+        super().__init__()
+        self.hidden, even = hidden, math.sqrt(3)
+        self.a = linear(inputs, hidden, bias=False, scale=even, generator=generator)
+        self.b = linear(hidden, hidden, bias=False, scale=even, generator=generator)
+        self.u = linear(inputs, 4 * hidden, generator=generator)
+        self.w = linear(hidden, 4 * hidden, bias=False, generator=generator)
+        with torch.no_grad():
+            self.u.bias[hidden : 2 * hidden] += _OPEN
+
+    def forward(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        h, c = (x.new_zeros(len(x), self.hidden),) * 2 if state is None else state
+        b, w, out = self.b.weight.t(), self.w.weight.t(), []
+        for factor, gates in zip(self.a(x).unbind(1), self.u(x).unbind(1), strict=True):
+            i, f, g, o = torch.addmm(gates, factor * (h @ b), w).chunk(4, 1)
+            c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+            h = o.sigmoid() * c.tanh()
+            out.append(h)
+        return torch.stack(out, 1), (h, c)
