@@ -61,7 +61,13 @@ class FlowDistribution(Distribution):
         lead = value.ndim - len(self.event_shape)
         if lead < 0 or value.shape[lead:] != self.event_shape:
             raise ShapeError(f"value must end in {list(self.event_shape)}, got {list(value.shape)}")
-        shape = torch.broadcast_shapes(value.shape[:lead], self.batch_shape)
+        try:
+            shape = torch.broadcast_shapes(value.shape[:lead], self.batch_shape)
+        except RuntimeError:
+            wanted = [*self.batch_shape, *self.event_shape]
+            raise ShapeError(
+                f"value must broadcast to [..., {', '.join(map(str, wanted))}], got {list(value.shape)}"
+            ) from None
         rows = value.expand(*shape, *self.event_shape).reshape(-1, *self.event_shape)
         return self.flow.log_prob(rows, self._rows(shape)).reshape(shape)
 

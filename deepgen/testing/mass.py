@@ -21,7 +21,7 @@ from deepgen.errors import ArgumentError
 from deepgen.testing.goodness import chi_square
 
 STATES = 2**14  # discrete models with more are not summed
-POINTS = {1: (2**10, 2**20), 2: (2**8, 2**11)}  # first and last number of points along an axis
+POINTS = {1: (2**9, 2**20), 2: (2**7, 2**11)}  # first and last number of points along an axis
 CELLS = {1: 64, 2: 16}  # cells along an axis, for draws
 _CHUNK = 2**16
 
