@@ -1,6 +1,7 @@
 """Explicit densities: models that say how probable an example is, exactly or up to a constant."""
 
 from deepgen.explicit.autoregressive_flows import IAF, MAF
+from deepgen.explicit.char_rnn import CharRNN
 from deepgen.explicit.conditional import UnitDistribution
 from deepgen.explicit.coupling_flows import NICE, RealNVP
 from deepgen.explicit.deep_nade import DeepNADE
@@ -16,6 +17,7 @@ from deepgen.explicit.pixelcnn import PixelCNN
 from deepgen.explicit.planar import PlanarFlow
 from deepgen.explicit.product import Product
 from deepgen.explicit.rbm import RBM
+from deepgen.explicit.transformer import Transformer
 from deepgen.explicit.units import Bernoulli, Softmax, Spin, Units
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "RBM",
     "Bernoulli",
     "BernoulliMixture",
+    "CharRNN",
     "DeepNADE",
     "Dequantised",
     "Flow",
@@ -39,6 +42,7 @@ __all__ = [
     "RealNVP",
     "Softmax",
     "Spin",
+    "Transformer",
     "UnitDistribution",
     "Units",
 ]
