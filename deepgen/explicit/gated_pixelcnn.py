@@ -123,6 +123,7 @@ class GatedWalk:
         self.layers, width = model.layers, model.image[2]
         self.vertical = [Window(layer.vertical, batch, width) for layer in self.layers]
         self.horizontal = [Window(layer.horizontal, batch, width) for layer in self.layers]
+        self.after = [(layer.after.weight, layer.after.bias) for layer in self.layers]  # calls of modules are slow
         self.shifts = [None if layer.shift is None else layer.shift(context).chunk(2, -1) for layer in self.layers]
         self.bases: list[tuple[Tensor, ...]] = []  # by layer, by column: what rows above send
 
@@ -146,10 +147,10 @@ class GatedWalk:
 
     def features(self, c: int) -> Tensor:
         h: Tensor | None = None
-        for layer, window, base in zip(self.layers, self.horizontal, self.bases, strict=True):
+        for after, window, base in zip(self.after, self.horizontal, self.bases, strict=True):
             if h is not None:
                 window.put(c, h)
-            new = layer.after(gate(*window.at(c, base[c]).chunk(2, -1)))
+            new = F.linear(gate(*window.at(c, base[c]).chunk(2, -1)), *after)
             h = new if h is None else h + new
         assert h is not None
         return h

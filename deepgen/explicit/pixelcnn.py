@@ -103,6 +103,9 @@ class PlainWalk:
     def __init__(self, model: PixelCNN, batch: int, context: Tensor | None) -> None:
         self.model, width = model, model.image[2]
         self.windows = [Window(conv, batch, width) for conv in (model.first, *(block.conv for block in model.blocks))]
+        # By block, as calls of modules are slow beside such small products.
+        self.before = [(block.before.weight, block.before.bias) for block in model.blocks]
+        self.after = [(block.after.weight, block.after.bias) for block in model.blocks]
         self.shift = None if model.shift is None else model.shift(context)
         self.bases: list[tuple[Tensor, ...]] = []  # by window, by column: what rows above send
 
@@ -117,9 +120,10 @@ class PlainWalk:
 
     def features(self, c: int) -> Tensor:
         x = self.windows[0].at(c, self.bases[0][c])
-        for block, window, base in zip(self.model.blocks, self.windows[1:], self.bases[1:], strict=True):
-            window.put(c, F.relu(block.before(F.relu(x))))
-            x = x + block.after(F.relu(window.at(c, base[c])))
+        blocks = zip(self.before, self.windows[1:], self.bases[1:], self.after, strict=True)
+        for before, window, base, after in blocks:
+            window.put(c, F.linear(x.relu(), *before).relu_())
+            x = x + F.linear(window.at(c, base[c]).relu_(), *after)
         return x
 
     def put(self, c: int, x: Tensor) -> None:

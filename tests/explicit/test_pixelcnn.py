@@ -21,11 +21,13 @@ def lively(model, stream):
     x = torch.randint(model.categories, (model.features, 64), generator=stream).double()
     context = torch.zeros(64, model.context, dtype=torch.float64) if model.context else None
     with torch.no_grad():
-        for p in model.parameters():
+        for name, p in model.named_parameters():
             p.copy_(2 * p + 0.1 * torch.randn(p.shape, generator=stream, dtype=p.dtype))
+            if name.endswith((".bias", "place")):
+                p.add_(1.0 if "hidden" in name else 0.5)  # most rectified units are on
         scale = model.conditionals(x, context, []).sub(model.bias.unsqueeze(2)).square().mean().sqrt()
         for head in model.heads:
-            head.out.weight.div_(scale)
+            head.out.weight.div_(scale.clamp_min(1e-6))
     return model
 
 
@@ -81,6 +83,9 @@ def test_a_variable_depends_on_earlier_ones_alone(kind, shape, categories, strea
 def test_the_plain_stack_has_its_blind_spot(stream):
     """Why there is a gated one: pixels above and far to the right are out of sight however many layers there are."""
     model = lively(PixelCNN((3, 16), 8, 12, kernel=3, first_kernel=3, generator=stream), stream)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.abs_()  # all rectified units are on
     seen = seen_by(model, (2, 4), stream)
     assert seen.nonzero().tolist() == [[i, j] for i in range(3) for j in range(7 - i) if (i, j) < (2, 4)]
     # one row up, one further to the right: no more
