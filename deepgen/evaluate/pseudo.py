@@ -48,7 +48,7 @@ def pseudo_likelihood(
     >>> with torch.no_grad():
     ...     _ = rbm.weight.zero_()
     >>> print(pseudo_likelihood(rbm, torch.zeros(3, 6)))  # -6 log 2
-    -4.16 ± 0.00 nats/example (undetermined; pseudo-likelihood)
+    -4.16 ± 0 nats/example (undetermined; pseudo-likelihood)
     """
     model.check(x)
     tables = digit_tables(model.visible)
