@@ -6,8 +6,9 @@ Every one also inherits the builtin a caller would already catch, so ``except Va
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 
@@ -74,6 +75,20 @@ def check_count(minimum: int = 1, **counts: object) -> None:
             raise ArgumentError(f"{name} must be an integer of at least {minimum}, got {value!r}")
 
 
+def check_real(name: str, value: object, least: float = -math.inf, most: float = math.inf) -> None:
+    """Raise `ArgumentError` unless ``value`` is a finite real number from ``least`` to ``most``.
+
+    >>> check_real("sliding", 0.01, 0, 1)
+    >>> check_real("weight_decay", float("nan"), 0)
+    Traceback (most recent call last):
+    deepgen.errors.ArgumentError: weight_decay must be a finite number of at least 0, got nan
+    """
+    number = math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)
+    if not math.isfinite(number) or not least <= number <= most:
+        bounds = f" from {least} to {most}" if most < math.inf else f" of at least {least}" if least > -math.inf else ""
+        raise ArgumentError(f"{name} must be a finite number{bounds}, got {value!r}")
+
+
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> UnknownName:
     """Return an `UnknownName` for ``name``, with the nearest of ``known`` in its message.
 
@@ -81,6 +96,14 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> UnknownName:
     unknown data set 'digit': did you mean 'digits'? Known: digits, mnist
     """
     options = sorted(known)
-    nearest = difflib.get_close_matches(str(name), options, n=1)
-    hint = f"did you mean {nearest[0]!r}? " if nearest else ""
-    return UnknownName(f"unknown {kind} {name!r}: {hint}Known: {', '.join(options)}")
+    return UnknownName(f"unknown {kind} {name!r}: {did_you_mean(name, options)}Known: {', '.join(options)}")
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """The question to ask about a misspelt ``name``, with a space behind it; nothing if none of ``known`` is near.
+
+    >>> did_you_mean("binarize", ["binarise", "seed"])
+    "did you mean 'binarise'? "
+    """
+    nearest = difflib.get_close_matches(str(name), list(known), n=1)
+    return f"did you mean {nearest[0]!r}? " if nearest else ""
