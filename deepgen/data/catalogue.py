@@ -51,6 +51,7 @@ def _patterns(make: Callable[..., Tensor]) -> Callable[..., Raw]:
             kind="binary",
             split="all patterns in every split",
             image_shape=(side, side) if side else None,
+            origin="generated",
             notes={"ceiling": generated.ceiling(x), **options},
         )
 

@@ -37,7 +37,8 @@ class Progress:
     """A bar on stderr with the time left, and the last epoch's figures behind it."""
 
     def __init__(self, total: int | None, done: int = 0) -> None:
-        self.bar = bar(what="fit", unit="step", total=total, initial=done)
+        what = "already complete" if total is not None and done >= total else "fit"
+        self.bar = bar(what=what, unit="step", total=total, initial=done)
 
     def advance(self) -> None:
         self.bar.update(1)

@@ -184,7 +184,10 @@ def _compare(content: dict[str, Any], out: Path, settings: dict[str, Any], epoch
         if key not in ("epochs", "extras") and stored.get(key) != settings[key]
     ]
     if "function" in settings["schedule"] and stored["epochs"] != epochs:
-        differing.append(f"epochs: {stored['epochs']} there, {epochs} here, and the schedule is a fraction of them")
+        differing.append(
+            f"epochs: {stored['epochs']} there, {epochs} here, and the schedule is a function of the fraction of all "
+            "steps, so that every step of a run of another length has another rate"
+        )
     if differing:
         raise CheckpointError(f"{out} holds a run with other settings ({'; '.join(differing)}): {start_anew}")
     if epochs < done:
