@@ -15,7 +15,13 @@ from deepgen.data.batches import batches, count
 from deepgen.data.splits import Data, provenance
 from deepgen.errors import ArgumentError, ShapeError, SupportError
 
-_PIECE = 1000  # rows looked at together, few enough to stay in a cache
+# Numbers compared as these are the same to the bit: -0 is not 0.
+_BITS = {
+    torch.float64: torch.int64,
+    torch.float32: torch.int32,
+    torch.float16: torch.int16,
+    torch.bfloat16: torch.int16,
+}
 
 
 class Source:
@@ -84,13 +90,21 @@ def in_bytes(x: Tensor, dtype: torch.dtype) -> Tensor | None:
     """``x`` as uint8 if every entry, cast to ``dtype``, comes back from there to the bit; None if one does not."""
     if x.dtype == torch.uint8:
         return x
+    whole = _BITS.get(dtype)
+    if whole is None:
+        return None
     found = torch.empty(x.shape, dtype=torch.uint8)
-    for narrow, part in zip(found.split(_PIECE), x.split(_PIECE), strict=True):
-        wide = part.to(dtype)
+    for narrow, part in zip(_pieces(found), _pieces(x), strict=True):
+        wide = part.to(dtype).contiguous()
         narrow.copy_(wide)
-        if not bool((narrow == wide).all()) or bool(wide.signbit().any()):  # -0 is equal to 0 and yet another number
+        if not torch.equal(narrow.to(dtype).view(whole), wide.view(whole)):
             return None
     return found
+
+
+def _pieces(x: Tensor) -> tuple[Tensor, ...]:
+    """``x`` in stacks of rows that stay in a cache while they are looked at."""
+    return x.split(max(1, 2**16 // max(1, x[:1].numel())))
 
 
 def check_rows(model: nn.Module, rows: Any) -> None:
@@ -107,7 +121,7 @@ def check_rows(model: nn.Module, rows: Any) -> None:
         _check_finite(rows)
         return
     try:
-        for part in rows.split(_PIECE) if len(rows) else [rows]:
+        for part in _pieces(rows):
             check(part)
     except (ShapeError, SupportError) as error:
         _check_finite(rows)
@@ -119,8 +133,9 @@ def check_rows(model: nn.Module, rows: Any) -> None:
 
 
 def _check_finite(rows: Tensor) -> None:
-    wrong = (~rows.isfinite()).nonzero()
-    if len(wrong):
+    finite = rows.isfinite()
+    if not bool(finite.all()):
+        wrong = (~finite).nonzero()
         place = wrong[0].tolist()
         raise SupportError(
             f"data{place} is {float(rows[tuple(place)])}, one of {len(wrong)} NaN or infinite values: "
