@@ -17,10 +17,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,6 +26,7 @@ from torch import Tensor
 from deepgen.errors import ArgumentError, DegenerateWeights
 from deepgen.evaluate.estimate import Bracket, Estimate, Side
 from deepgen.evaluate.importance import log_mean_exp, row_log_mean_exp
+from deepgen.progress import bar
 from deepgen.samplers.annealing import Path, anneal, check_betas, equal_length, spread
 
 GROUP = 1000  # chains that run together: bounds the memory
@@ -219,23 +218,12 @@ def _run(
     """`anneal` in groups of chains: (positions, log weights)."""
     groups = start.split(GROUP)
     ends, weights = [], []
-    with _bar(progress, name, len(groups) * (len(betas) - 1)) as tick:
+    with bar(what=name, unit="temperature", show=progress, total=len(groups) * (len(betas) - 1)) as moved:
         for group in groups:
-            state, log_weights = anneal(path, path.init(group), betas, generator=generator, tick=tick)
+            state, log_weights = anneal(path, path.init(group), betas, generator=generator, tick=moved.update)
             ends.append(state.position.clone())
             weights.append(log_weights)
     return torch.cat(ends), torch.cat(weights)
-
-
-@contextmanager
-def _bar(progress: bool, name: str, total: int) -> Iterator[Callable[[], Any] | None]:
-    if not progress:
-        yield None
-        return
-    from tqdm import tqdm
-
-    with tqdm(total=total, desc=name, unit="temperature") as bar:
-        yield bar.update
 
 
 def _remedy(plan: Schedule) -> str:

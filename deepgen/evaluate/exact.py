@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ from deepgen.errors import ArgumentError, MissingCapability
 from deepgen.evaluate.estimate import Estimate
 from deepgen.evaluate.softplus_sums import binary_form, digit_tables, softplus_sums, state_sums
 from deepgen.explicit import Gaussian, Product, Units
+from deepgen.progress import bar
 
 if TYPE_CHECKING:
     from deepgen.explicit.rbm import RBM
@@ -125,7 +126,7 @@ def _enumerate(model: RBM, side: str, states: int, progress: bool) -> float:
     threads = torch.get_num_threads()
     try:  # thousands of short products: threads that meet after each lose tenfold on a busy machine
         torch.set_num_threads(1)
-        for block in _with_time_left(blocks, progress):
+        for block in bar(blocks, what="enumerating", unit="block", show=progress):
             total = torch.logaddexp(total, block().cpu())
     finally:
         torch.set_num_threads(threads)
@@ -201,14 +202,6 @@ def _gaussian(model: RBM) -> float:
     half = torch.linalg.solve_triangular(factor, field.unsqueeze(1), upper=False)
     log_det = 2 * factor.diagonal().log().sum()
     return float(0.5 * (len(field) * math.log(2 * math.pi) - log_det + half.square().sum()))
-
-
-def _with_time_left(blocks: list[Block], progress: bool) -> Any:
-    if not progress:
-        return blocks
-    from tqdm import tqdm
-
-    return tqdm(blocks, desc="enumerating", unit="block")
 
 
 def _duration(total: float) -> str:

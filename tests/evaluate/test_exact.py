@@ -114,7 +114,7 @@ def test_progress_bar_changes_nothing(stream, capsys):
 def test_the_number_of_threads_is_put_back(error, monkeypatch):
     model, before, seen = RBM(3, 4, generator=0), torch.get_num_threads(), []
 
-    def interrupted(blocks, progress):
+    def interrupted(blocks, **options):
         seen.append(torch.get_num_threads())
         raise error
 
@@ -122,7 +122,7 @@ def test_the_number_of_threads_is_put_back(error, monkeypatch):
         torch.set_num_threads(2)
         exact_log_partition(model)
         assert torch.get_num_threads() == 2
-        monkeypatch.setattr("deepgen.evaluate.exact._with_time_left", interrupted)
+        monkeypatch.setattr("deepgen.evaluate.exact.bar", interrupted)
         with pytest.raises(error):
             exact_log_partition(model)
         assert (seen, torch.get_num_threads()) == ([1], 2)
