@@ -31,6 +31,9 @@ class Entry:
         source: where the data come from.
         licence: as stated by that source.
         read: makes the `Raw`; its further keywords are options of `load`.
+
+    >>> names()["bars_and_stripes"].values, names()["nltcs"].rows
+    ('binary', '16181/2157/3236')
     """
 
     rows: str

@@ -21,6 +21,9 @@ class Record:
         metrics: means over the epoch's examples.
         monitor: the monitor's value (of a `Bracket` its lower end), None without a monitor.
         estimate: the whole `Estimate` or `Bracket` as plain values, when the monitor returned one.
+
+    >>> Record(epoch=1, step=10, seconds=0.5, cpu_seconds=0.5, metrics={"moment_gap": 0.25}).metrics["moment_gap"]
+    0.25
     """
 
     epoch: int
