@@ -22,3 +22,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         print("deepgen: interrupted", file=sys.stderr)
         sys.exit(130)
     sys.exit(run(app, arguments))
+
+
+def __getattr__(name: str) -> object:
+    if name == "app":  # the typer application, loaded when first named
+        from deepgen.cli.commands import app
+
+        return app
+    raise AttributeError(f"module 'deepgen.cli' has no attribute {name!r}")

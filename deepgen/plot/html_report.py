@@ -40,6 +40,11 @@ class Entry:
         history: what `deepgen.fit` returned.
         trace: scalar chain draws: ``[draws, chains]``, a mapping of such tensors, or a Trace of them.
         settings: anything else worth keeping (objective, rate, epochs, ...), shown in the details.
+
+    >>> exact = Estimate(-19.41, 0.0, "exact", "enumeration", unit="nats/example")
+    >>> entry = Entry("RBM 64-20", exact, seconds=12.0, samples=torch.zeros(64, 64), settings={"rate": 0.05})
+    >>> entry.each_estimate()[0].value
+    -19.41
     """
 
     name: str
@@ -72,8 +77,9 @@ def report(
         path: the file to write; it is replaced in one step.
         entries: one `Entry` per model, in the order to show.
         data: what they were fitted to. Its test rows stand beside the samples, its training rows are searched for
-            copies, its provenance heads the page, and its ``image_shape`` says how a row is drawn (None: not at all).
-            Without data, rows of square width are drawn as squares.
+            copies, its provenance heads the page, and its ``image_shape`` says how a row is drawn. Rows without one are
+            compared column by column, and those of many columns as heat maps. Without data, rows of square width are
+            drawn as squares.
         title: the heading.
         summary: a sentence or two below it.
         facts: what else was run: seed, command, machine. Versions and the date are added.
@@ -81,6 +87,7 @@ def report(
 
     Raises:
         ArgumentError: no entries, or the file cannot be written.
+        ShapeError: samples of another width than the data.
 
     >>> import tempfile
     >>> entry = Entry("RBM 64-20", Estimate(-19.41, 0.0, "exact", "enumeration", unit="nats/example"), seconds=12.0)
