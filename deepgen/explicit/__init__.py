@@ -5,7 +5,8 @@ from deepgen.explicit.gaussian import Gaussian
 from deepgen.explicit.mixture import BernoulliMixture
 from deepgen.explicit.product import Product
 from deepgen.explicit.rbm import RBM
-from deepgen.explicit.units import Bernoulli, Softmax, Spin, Units
+from deepgen.explicit.softmax import Softmax
+from deepgen.explicit.units import Bernoulli, Spin, Units
 
 __all__ = [
     "RBM",
