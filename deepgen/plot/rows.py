@@ -85,26 +85,28 @@ def nearest(entries: Sequence[Entry], train: Tensor | None, real: Tensor | None,
 
 
 def _histograms(having: Sequence[tuple[int, Entry]], real: Tensor | None, names: Sequence[str]) -> str:
-    figure, axes = panels(len(names), None)
-    for column, (name, ax) in enumerate(zip(names, axes, strict=True)):
+    cards = []
+    for column, name in enumerate(names):
         drawn = [(series(i), e.samples[:, column].cpu().double()) for i, e in having if e.samples is not None]
         held_out = None if real is None else real[:, column].cpu().double()
         first = drawn[0][1] if held_out is None else held_out
         bins = edges(first[first.isfinite()])
+        figure, (ax,) = panels(1, None)
         if held_out is not None:
             ax.stairs(_shares(held_out, bins), bins, fill=True, color=PALETTE["rule"])
         for colour, x in drawn:
             ax.stairs(_shares(x, bins), bins, color=colour, linewidth=1.6)
         ax.set_title(name, fontsize=9, color=PALETTE["ink"], loc="left")
         ax.set_ylim(bottom=0)
-    label = f"histograms of {len(names)} columns for {', '.join(e.name for _, e in having)}"
+        label = f"histogram of {name} for {', '.join(e.name for _, e in having)}"
+        cards.append(f'<div class="panel">{inline_svg(figure, label, f"column{column}")}</div>')
     lead = (
         "<p>The share of rows by value, one panel per column: held-out data in grey, samples as lines. Values beyond "
         "the range of the data are counted in the outermost bars. That columns agree one by one does not yet say that "
         "they vary together as they should: the likelihood does.</p>"
     )
     legend = page.legend((i, e.name) for i, e in having)
-    return f'{lead}{legend}<div class="chart">{inline_svg(figure, label, "columns")}</div>'
+    return f'{lead}{legend}<div class="cards">{"".join(cards)}</div>'
 
 
 def _shares(x: Tensor, bins: Tensor) -> Tensor:

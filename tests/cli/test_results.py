@@ -82,7 +82,7 @@ def test_a_report_of_a_table_compares_columns(deepgen, tmp_path, stream):
     assert deepgen("train", "bernoulli", "--data", table, "--quiet", "--out", tmp_path / "b").status == 0
     assert deepgen("report", tmp_path / "b").status == 0
     page = (tmp_path / "b" / "report.html").read_text()
-    assert "histograms of 2 columns" in page
+    assert "histogram of green for independent Bernoulli" in page
     assert "of 500 samples" in page
     assert all(name in page for name in ("red", "green", "Nearest training rows"))
 
