@@ -90,8 +90,8 @@ def test_features_and_reconstructions_are_conditional_means():
     assert not rbm.transform(x).requires_grad
 
 
-def test_the_first_weights_are_small_and_repeat():
-    one, two = RBM(200, 100, generator=3), RBM(200, 100, generator=3)
+def test_the_first_weights_are_small_and_repeat(seed):
+    one, two = RBM(200, 100, generator=seed), RBM(200, 100, generator=seed)
     assert torch.equal(one.weight, two.weight)
     assert one.weight.std().item() == pytest.approx(0.01, rel=6 / (2 * 20_000) ** 0.5)
     assert abs(one.weight.mean().item()) < 6 * 0.01 / 20_000**0.5
