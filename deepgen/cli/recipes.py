@@ -54,7 +54,7 @@ def _rbm(data: Data, options: Mapping[str, Any]) -> Recipe:
     if gaussian and data.support is not constraints.real:
         raise ArgumentError(f"--visible gaussian is for real values; these lie in {_name(data.support)}: leave it out")
     if not gaussian and not _binary(data):
-        raise ArgumentError(f"bernoulli units take only zeros and ones; these lie in {_name(data.support)}: {_ADVICE}")
+        raise ArgumentError(f"bernoulli units take only zeros and ones; these {_values(data)}: {_ADVICE}")
     if not options["rate"] > 0:
         raise ArgumentError(f"--rate must be above 0, got {options['rate']}")
     x = rows_of(data.train)
@@ -132,7 +132,7 @@ def below_base_rates(model: nn.Module, data: Data) -> str | None:
 
 def _mixture(data: Data, options: Mapping[str, Any]) -> Recipe:
     if not _binary(data):
-        raise ArgumentError(f"this model takes zeros and ones; these lie in {_name(data.support)}: {_ADVICE}")
+        raise ArgumentError(f"this model takes zeros and ones; these {_values(data)}: {_ADVICE}")
     components = options.get("components", 1)
     model = BernoulliMixture(data.event_shape.numel(), components)
     model.initialise(rows_of(data.train), generator=options["seed"])
@@ -153,6 +153,12 @@ def fall(done: float) -> float:
 
 def _binary(data: Data) -> bool:
     return data.support is constraints.boolean
+
+
+def _values(data: Data) -> str:
+    """Where the data lie, and of nearly binary ones the first value that spoils it."""
+    stray = data.provenance.get("nearly_binary")
+    return f"lie in {_name(data.support)}" + (f" ({stray})" if stray else "")
 
 
 def _name(support: Any) -> str:

@@ -213,5 +213,8 @@ def digits(start: int, stop: int, radix: int, width: int) -> Tensor:
 def check_support(x: Tensor, good: Tensor, expected: str) -> None:
     """Raise `SupportError`, naming the first offender, unless the mask ``good`` ``[*x.shape]`` is all True."""
     if not bool(good.all()):
-        wrong = x[~good]
-        raise SupportError(f"values must be {expected}; got {wrong[0].item():g}, one of {len(wrong)} such numbers")
+        places = (~good).nonzero()
+        first = places[0].tolist()
+        raise SupportError(
+            f"values must be {expected}; got {x[tuple(first)].item():g} at {first}, one of {len(places)} such numbers"
+        )

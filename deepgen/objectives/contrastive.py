@@ -29,9 +29,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from deepgen.errors import ArgumentError, MissingCapability, check_count
+from deepgen.errors import ArgumentError, MissingCapability, check_count, check_real
 from deepgen.explicit.rbm import RBM
-from deepgen.objectives.checks import check_real
 from deepgen.objectives.contrastive_step import ContrastiveState, ContrastiveStep
 from deepgen.objectives.products import Products
 from deepgen.typing import Update

@@ -14,9 +14,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from deepgen.errors import ArgumentError, MissingCapability
+from deepgen.errors import ArgumentError, MissingCapability, check_real
 from deepgen.explicit.mixture import BernoulliMixture
-from deepgen.objectives.checks import check_real
 from deepgen.typing import LogProb, Update, require
 
 

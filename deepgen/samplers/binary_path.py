@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 _LARGEST_STEP = 0.25  # of a field between two temperatures, for the polynomial
 _LOG_LARGEST = 60.0  # e^60 and e^-60 are far from float32's ends
 _PRECISION = 1e-7
-# Where `SparsePath` is chosen (weights, threads), and the share of ones up to which it sums rows.
-_LARGE, _THREADS, _SPARSE = 2**16, 4, 0.3
+_SPARSE = 0.3  # the share of ones up to which `SparsePath` sums rows
 
 
 class BinaryState(NamedTuple):
@@ -183,15 +182,10 @@ class SparsePath:
 
     @staticmethod
     def fits(model: RBM) -> bool:
-        """Whether `BinaryPath` fits, on few threads of a CPU (the kernels use one), and the sums are worth listing."""
-        few = model.weight.device.type == "cpu" and torch.get_num_threads() <= _THREADS
-        if not (few and model.weight.numel() >= _LARGE and BinaryPath.fits(model)):
-            return False
-        try:
-            from deepgen.samplers import binary_kernels  # noqa: F401
-        except Exception:  # numba is absent, does not support this Python, or has nowhere to keep its cache
-            return False
-        return True
+        """Whether `BinaryPath` fits, and compiled kernels are to be had and pay."""
+        from deepgen.explicit.compiled import why_not, worthwhile
+
+        return worthwhile(model) and why_not(model) is None
 
     def start(self, n: int, *, generator: torch.Generator) -> Tensor:
         return _start(self._base, n, generator)

@@ -174,8 +174,8 @@ def test_ints_mean_bernoulli_units():
 @pytest.mark.parametrize(
     ("units", "bad", "says"),
     [
-        (Bernoulli(2), [[0, 1], [0.3, 1]], "0 or 1 .*got 0.3, one of 1"),
-        (Spin(2), [[1, -1], [0, 0]], r"-1 or \+1; got 0, one of 2"),
+        (Bernoulli(2), [[0, 1], [0.3, 1]], r"0 or 1 .*got 0.3 at \[1, 0\], one of 1"),
+        (Spin(2), [[1, -1], [0, 0]], r"-1 or \+1; got 0 at \[1, 0\], one of 2"),
         (Gaussian(2), [[0, math.inf]], "finite; got inf"),
         (Softmax(2, 2), [[0, 1, 1, 1]], r"one-hot groups of 2; got \[1.0, 1.0\]"),
         (Softmax(1, 2), [[math.nan, 1]], "got .nan, 1.0"),

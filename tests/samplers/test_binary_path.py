@@ -15,7 +15,7 @@ from deepgen.testing import Exact
 @pytest.fixture
 def always(monkeypatch):
     """Small machines take `SparsePath` too."""
-    monkeypatch.setattr("deepgen.samplers.binary_path._LARGE", 0)
+    monkeypatch.setattr("deepgen.explicit.compiled.LARGE", 0)
 
 
 def machine(scale, bias, stream):
@@ -67,8 +67,8 @@ def test_weights_are_unbiased_for_z(bias, betas, always, stream, alpha):
 def test_it_is_chosen_by_size_and_layers(monkeypatch):
     small, real = RBM(4, 3), RBM(4, 3).double()
     assert isinstance(rbm_path(small), BinaryPath)
-    monkeypatch.setattr("deepgen.samplers.binary_path._LARGE", 0)
+    monkeypatch.setattr("deepgen.explicit.compiled.LARGE", 0)
     assert isinstance(rbm_path(small), SparsePath)
     assert not isinstance(rbm_path(real), BinaryPath | SparsePath)
-    monkeypatch.setattr("deepgen.samplers.binary_path._THREADS", 0)
+    monkeypatch.setattr("deepgen.explicit.compiled.THREADS", 0)
     assert isinstance(rbm_path(small), BinaryPath)

@@ -5,17 +5,10 @@ import torch
 
 import deepgen as dg
 from deepgen.errors import ArgumentError, ShapeError
-from deepgen.explicit import RBM, Gaussian, Product, Softmax
+from deepgen.explicit import Gaussian, Product, Softmax
 from deepgen.samplers import BlockGibbs
 from deepgen.testing import Exact, check_random, chi_square
-
-
-def machine(visible=3, hidden=2, scale=1.0):
-    rbm = RBM(visible, hidden, generator=0)
-    with torch.no_grad():
-        for shift, p in enumerate((rbm.weight, rbm.visible_bias, rbm.hidden_bias)):
-            p.copy_(scale * torch.sin(torch.arange(p.numel()) * 2.4 + 1 + shift).reshape(p.shape))
-    return rbm
+from tests.machines import machine
 
 
 def transition(rbm, beta):

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from deepgen.cli.demo.fits import Fitted
 
 _CROSSED = "the interval's ends crossed: one of its bounds or error bars has failed"
+# Every newcomer sees the exact value held against the interval: by chance it should fail for one in a hundred of them.
+LEVEL = 0.99
 HEAD = ("model", "test log-likelihood", "stderr", "side", "method", "seconds")
 
 
@@ -30,7 +32,7 @@ def table(fitted: Sequence[Fitted]) -> str:
     widths = [max(len(row[c]) for row in (HEAD, *rows)) for c in range(len(HEAD))]
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in (HEAD, *rows)]
     rule = "-" * max(map(len, lines))
-    note = "nats per example, higher is better; [intervals] at 95 %; seconds of training"
+    note = f"nats per example, higher is better; [intervals] at {100 * LEVEL:.0f} %; seconds of training"
     return "\n".join([lines[0], rule, *lines[1:], rule, note])
 
 
@@ -43,7 +45,7 @@ def verdict(fitted: Sequence[Fitted], test: Tensor) -> str:
     wide = next(e for e in large.estimates if isinstance(e, Bracket))
     if wide.crossed:
         lines.append(f"{large.name}: {_CROSSED}")
-    floor = wide.interval()[0]
+    floor = wide.interval(LEVEL)[0]
     for other in fitted[:2]:
         gain, error = paired(large.model, floor, other.model, test)
         lead = plus_minus(gain, error, signed=True)
@@ -58,15 +60,15 @@ def position(exact: float, bracket: Bracket) -> str:
 
     >>> low, high = Estimate(-9.2, 0.1, "below", "reverse", n=500), Estimate(-9.0, 0.1, "above", "AIS", n=500)
     >>> position(-9.1, Bracket(low, high))
-    'the exact -9.100 lies inside the 95 % AIS interval [-9.396, -8.804], +1.0 and -1.0 standard errors from its ...'
+    'the exact -9.100 lies inside the 99 % AIS interval [-9.459, -8.741], +1.0 and -1.0 standard errors from its ...'
     """
     if bracket.crossed:
         return f"the exact {exact:.3f} has no interval to lie in, as {_CROSSED}"
-    low, high = bracket.interval()
-    place = "inside" if low <= exact <= high else "OUTSIDE (as 1 in 20 may by chance)"
+    low, high = bracket.interval(LEVEL)
+    place = "inside" if low <= exact <= high else f"OUTSIDE (as 1 in {1 / (1 - LEVEL):.0f} may by chance)"
     lower, upper = ((exact - end.value) / (end.stderr or math.nan) for end in (bracket.below, bracket.above))
     return (
-        f"the exact {exact:.3f} lies {place} the 95 % AIS interval [{low:.3f}, {high:.3f}], "
+        f"the exact {exact:.3f} lies {place} the {100 * LEVEL:.0f} % AIS interval [{low:.3f}, {high:.3f}], "
         f"{lower:+.1f} and {upper:+.1f} standard errors from its two estimates"
     )
 
@@ -95,7 +97,7 @@ def _cells(estimate: Estimate | Bracket) -> tuple[str, str, str, str]:
         value, _, error = plus_minus(estimate.value, estimate.stderr).partition(" ± ")
         return value, error, estimate.side, estimate.method
     both = (estimate.below, estimate.above)
-    ends = [plus_minus(end, one.stderr).split(" ± ") for end, one in zip(estimate.interval(), both, strict=True)]
+    ends = [plus_minus(end, one.stderr).split(" ± ") for end, one in zip(estimate.interval(LEVEL), both, strict=True)]
     sides = "crossed: failed" if estimate.crossed else ", ".join(one.side for one in both)
     methods = ", ".join(one.method.partition(" from ")[0] for one in both)  # the page has them in full
     return f"[{ends[0][0]}, {ends[1][0]}]", f"{ends[0][1]}, {ends[1][1]}", sides, methods
