@@ -3,25 +3,27 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from deepgen import (
-    data,
-    distributions,
-    errors,
-    evaluate,
-    explicit,
-    layers,
-    objectives,
-    random,
-    samplers,
-    train,
-    transforms,
-    typing,
-)
-from deepgen.explicit import RBM
-from deepgen.train import fit, load, load_weights, save
-
 if TYPE_CHECKING:
-    from deepgen import interop, plot, testing
+    from deepgen import (
+        data,
+        distributions,
+        errors,
+        evaluate,
+        explicit,
+        interop,
+        layers,
+        objectives,
+        plot,
+        random,
+        samplers,
+        testing,
+        train,
+        transforms,
+        typing,
+    )
+    from deepgen.explicit import RBM
+    from deepgen.train import load, load_weights, save
+    from deepgen.train.fit import fit
 
 __version__ = "0.1.0"
 __all__ = [
@@ -46,9 +48,17 @@ __all__ = [
     "transforms",
     "typing",
 ]
+_HOME = {"RBM": "explicit", "fit": "train", "load": "train", "load_weights": "train", "save": "train"}
 
 
 def __getattr__(name: str) -> object:
-    if name in ("interop", "plot", "testing"):  # not needed to train and evaluate, so loaded when first named
+    """Parts load when they are first named, so that the command line can answer before torch has loaded."""
+    if name in _HOME:
+        return getattr(import_module(f"deepgen.{_HOME[name]}"), name)
+    if name in __all__:
         return import_module(f"deepgen.{name}")
     raise AttributeError(f"module 'deepgen' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -6,41 +6,92 @@ Every one also inherits the builtin a caller would already catch, so ``except Va
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 
 class DeepgenError(Exception):
-    """Base of all errors raised on purpose by deepgen; the command line prints it as one line."""
+    """Base of all errors raised on purpose by deepgen; the command line prints it as one line.
+
+    >>> import deepgen as dg
+    >>> try:
+    ...     dg.data.load("digitz")
+    ... except DeepgenError as error:
+    ...     print(type(error).__name__)
+    UnknownName
+    """
 
 
 class ShapeError(DeepgenError, ValueError):
-    """A tensor has the wrong number of axes, the wrong width, or no rows."""
+    """A tensor has the wrong number of axes, the wrong width, or no rows.
+
+    >>> import torch, deepgen as dg
+    >>> dg.RBM(visible=4, hidden=2).free_energy(torch.zeros(1, 5))
+    Traceback (most recent call last):
+    deepgen.errors.ShapeError: v must be [..., 4], got [1, 5]
+    """
 
 
 class SupportError(DeepgenError, ValueError):
-    """A value lies outside a model's support: NaN, infinite, or for example 0.3 for a binary unit."""
+    """A value lies outside a model's support: NaN, infinite, or for example 0.3 for a binary unit.
+
+    >>> import torch, deepgen as dg
+    >>> dg.RBM(visible=2, hidden=2).check(torch.tensor([[0.0, 0.3]]))
+    Traceback (most recent call last):
+    deepgen.errors.SupportError: values must be 0 or 1 ...
+    """
 
 
 class ArgumentError(DeepgenError, ValueError):
-    """An argument is outside its range, or two arguments contradict one another."""
+    """An argument is outside its range, or two arguments contradict one another.
+
+    >>> import deepgen as dg
+    >>> dg.RBM(visible=0, hidden=2)
+    Traceback (most recent call last):
+    deepgen.errors.ArgumentError: ... must be an integer of at least 1, got 0
+    """
 
 
 class UnknownName(DeepgenError, LookupError):
-    """A name that is not on the list; the message carries the nearest one that is."""
+    """A name that is not on the list; the message carries the nearest one that is.
+
+    >>> import deepgen as dg
+    >>> dg.data.load("digitz")
+    Traceback (most recent call last):
+    deepgen.errors.UnknownName: unknown data set 'digitz': did you mean 'digits'? Known: ...
+    """
 
 
 class DataError(DeepgenError, ValueError):
-    """A file of data is missing, broken, or not of the format its name promises."""
+    """A file of data is missing, broken, or not of the format its name promises.
+
+    >>> import deepgen as dg
+    >>> dg.data.load("no/such/table.csv")
+    Traceback (most recent call last):
+    deepgen.errors.DataError: no/such/table.csv: no such file or folder
+    """
 
 
 class MissingCapability(DeepgenError, TypeError):
-    """A model lacks the protocol that an operation needs (for example a normalised ``log_prob``)."""
+    """A model lacks the protocol that an operation needs (for example a normalised ``log_prob``).
+
+    >>> import torch, deepgen as dg
+    >>> dg.typing.require(torch.nn.Linear(2, 1), dg.typing.Samples, "draw")
+    Traceback (most recent call last):
+    deepgen.errors.MissingCapability: Linear has no Samples, which is needed to draw. ...
+    """
 
 
 class CheckpointError(DeepgenError, RuntimeError):
-    """A checkpoint is truncated, altered, foreign, or cannot be written; the message names the file."""
+    """A checkpoint is truncated, altered, foreign, or cannot be written; the message names the file.
+
+    >>> import deepgen as dg
+    >>> dg.load("no/such/run")
+    Traceback (most recent call last):
+    deepgen.errors.CheckpointError: ...
+    """
 
 
 class DivergenceError(DeepgenError, RuntimeError):
@@ -49,6 +100,10 @@ class DivergenceError(DeepgenError, RuntimeError):
     Attributes:
         step: the step at which it was noticed.
         state: the last finite state, or None if none was kept.
+
+    >>> error = DivergenceError("the weights are no longer finite", step=7)
+    >>> error.step, error.state
+    (7, None)
     """
 
     def __init__(self, message: str, *, step: int, state: Any = None) -> None:
@@ -58,7 +113,13 @@ class DivergenceError(DeepgenError, RuntimeError):
 
 
 class DegenerateWeights(RuntimeWarning):
-    """A few importance weights carry the whole estimate, so its error bar cannot be believed."""
+    """A few importance weights carry the whole estimate, so its error bar cannot be believed.
+
+    A warning, as the estimate is still returned; an error after ``warnings.simplefilter("error", DegenerateWeights)``.
+
+    >>> issubclass(DegenerateWeights, Warning)
+    True
+    """
 
 
 def check_count(minimum: int = 1, **counts: object) -> None:
@@ -74,6 +135,20 @@ def check_count(minimum: int = 1, **counts: object) -> None:
             raise ArgumentError(f"{name} must be an integer of at least {minimum}, got {value!r}")
 
 
+def check_real(name: str, value: object, least: float = -math.inf, most: float = math.inf) -> None:
+    """Raise `ArgumentError` unless ``value`` is a finite real number from ``least`` to ``most``.
+
+    >>> check_real("sliding", 0.01, 0, 1)
+    >>> check_real("weight_decay", float("nan"), 0)
+    Traceback (most recent call last):
+    deepgen.errors.ArgumentError: weight_decay must be a finite number of at least 0, got nan
+    """
+    number = math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)
+    if not math.isfinite(number) or not least <= number <= most:
+        bounds = f" from {least} to {most}" if most < math.inf else f" of at least {least}" if least > -math.inf else ""
+        raise ArgumentError(f"{name} must be a finite number{bounds}, got {value!r}")
+
+
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> UnknownName:
     """Return an `UnknownName` for ``name``, with the nearest of ``known`` in its message.
 
@@ -81,6 +156,14 @@ def unknown_name(kind: str, name: object, known: Iterable[str]) -> UnknownName:
     unknown data set 'digit': did you mean 'digits'? Known: digits, mnist
     """
     options = sorted(known)
-    nearest = difflib.get_close_matches(str(name), options, n=1)
-    hint = f"did you mean {nearest[0]!r}? " if nearest else ""
-    return UnknownName(f"unknown {kind} {name!r}: {hint}Known: {', '.join(options)}")
+    return UnknownName(f"unknown {kind} {name!r}: {did_you_mean(name, options)}Known: {', '.join(options)}")
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """The question to ask about a misspelt ``name``, with a space behind it; nothing if none of ``known`` is near.
+
+    >>> did_you_mean("binarize", ["binarise", "seed"])
+    "did you mean 'binarise'? "
+    """
+    nearest = difflib.get_close_matches(str(name), list(known), n=1)
+    return f"did you mean {nearest[0]!r}? " if nearest else ""

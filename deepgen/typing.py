@@ -24,14 +24,24 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class LogProb(Protocol):
-    """``log_prob(x)``: ``[batch, *event] -> [batch]``, normalised, in nats."""
+    """``log_prob(x)``: ``[batch, *event] -> [batch]``, normalised, in nats.
+
+    >>> import deepgen as dg
+    >>> isinstance(dg.explicit.BernoulliMixture(3), LogProb), isinstance(dg.RBM(3, 2), LogProb)
+    (True, False)
+    """
 
     def log_prob(self, x: Tensor) -> Tensor: ...
 
 
 @runtime_checkable
 class LogDensity(Protocol):
-    """``log_density(x)``: ``[batch, *event] -> [batch]``, in nats, up to a constant that does not depend on x."""
+    """``log_density(x)``: ``[batch, *event] -> [batch]``, in nats, up to a constant that does not depend on x.
+
+    >>> import deepgen as dg
+    >>> isinstance(dg.RBM(3, 2), LogDensity)
+    True
+    """
 
     def log_density(self, x: Tensor) -> Tensor: ...
 
@@ -45,14 +55,24 @@ class Bound(Protocol):
 
 @runtime_checkable
 class Samples(Protocol):
-    """``sample(n, *, generator)``: ``[n, *event]``, independent exact draws."""
+    """``sample(n, *, generator)``: ``[n, *event]``, independent exact draws.
+
+    >>> import deepgen as dg
+    >>> dg.explicit.BernoulliMixture(3).sample(5, generator=0).shape
+    torch.Size([5, 3])
+    """
 
     def sample(self, n: int, *, generator: torch.Generator | int | None = None) -> Tensor: ...
 
 
 @runtime_checkable
 class Latent(Protocol):
-    """``prior()``, ``posterior(x)`` and ``likelihood(z)``, each a torch Distribution."""
+    """``prior()``, ``posterior(x)`` and ``likelihood(z)``, each a torch Distribution.
+
+    >>> import deepgen as dg
+    >>> isinstance(dg.RBM(3, 2), Latent)
+    False
+    """
 
     def prior(self) -> torch.distributions.Distribution: ...
 
@@ -63,14 +83,24 @@ class Latent(Protocol):
 
 @runtime_checkable
 class Blocked(Protocol):
-    """``gibbs(beta)``: a `Kernel` that resamples the model's own blocks at inverse temperature ``beta``."""
+    """``gibbs(beta)``: a `Kernel` that resamples the model's own blocks at inverse temperature ``beta``.
+
+    >>> import deepgen as dg
+    >>> isinstance(dg.RBM(3, 2), Blocked)
+    True
+    """
 
     def gibbs(self, beta: float = 1.0) -> Kernel: ...
 
 
 @runtime_checkable
 class Rebuilt(Protocol):
-    """``arguments()``: the constructor's arguments (plain values or objects that are `Rebuilt` themselves)."""
+    """``arguments()``: the constructor's arguments (plain values or objects that are `Rebuilt` themselves).
+
+    >>> import deepgen as dg
+    >>> dg.explicit.Bernoulli(3).arguments()
+    {'width': 3}
+    """
 
     def arguments(self) -> Mapping[str, Any]: ...
 
@@ -80,6 +110,12 @@ class Update(Protocol):
 
     ``state`` is what the objective carries from step to step (a NamedTuple of tensors, such as persistent chains),
     ``metrics`` 0-d tensors left on the device, so that a step never waits for it.
+
+    >>> def count(state, batch, *, generator):  # state: the number of steps
+    ...     return state + 1, {"mean": batch.mean()}
+    >>> step: Update = count
+    >>> step(0, torch.ones(4, 2), generator=torch.Generator())
+    (1, {'mean': tensor(1.)})
     """
 
     def __call__(self, state: Any, batch: Tensor, *, generator: torch.Generator) -> tuple[Any, dict[str, Tensor]]: ...
@@ -87,7 +123,12 @@ class Update(Protocol):
 
 @runtime_checkable
 class Objective(Protocol):
-    """What a model is trained towards: ``start``, ``update`` and a default ``optimizer``."""
+    """What a model is trained towards: ``start``, ``update`` and a default ``optimizer``.
+
+    >>> import deepgen as dg
+    >>> isinstance(dg.objectives.PersistentCD(), Objective)
+    True
+    """
 
     def start(self, model: torch.nn.Module, x: Tensor, *, generator: torch.Generator) -> Any:
         """The first state, a (possibly empty) NamedTuple of tensors; ``x`` are rows of the data."""

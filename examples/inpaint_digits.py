@@ -37,16 +37,7 @@ def main(
 ) -> dict[str, float]:
     data = dg.data.load("digits")
     rbm = dg.explicit.RBM(visible=64, hidden=12, generator=seed).initialise(data.train)
-    dg.fit(
-        rbm,
-        data.train,
-        dg.objectives.PersistentCD(k=1, chains=100),
-        epochs=epochs,
-        batch_size=50,
-        optimizer=torch.optim.SGD(rbm.parameters(), lr=0.3),
-        schedule=lambda done: 1 - done,
-        seed=seed,
-    )
+    dg.fit(rbm, data.train, dg.objectives.PersistentCD(k=1, chains=100), epochs=epochs, batch_size=10, seed=seed)
 
     x = data.test[:rows]
     mask = torch.zeros(8, 8, dtype=torch.bool)
@@ -61,7 +52,8 @@ def main(
     truth, rate = x[:, ~mask], data.train.mean(0)[~mask]
     blind = float(((rate > 0.5) == truth.bool()).float().mean())
     seeing = float(((exact > 0.5) == truth.bool()).float().mean())
-    print(f"squared deviation of drawn from exact means: {ratio:.3f} +- {error:.3f}; 1 if the draws are right")
+    deviation = dg.evaluate.plus_minus(ratio, error)
+    print(f"squared deviation of drawn from exact means: {deviation}; 1 if the draws are right")
     print(f"hidden pixels guessed right: {seeing:.1%} given the upper half, {blind:.1%} from base rates alone")
 
     shown = x[:10]

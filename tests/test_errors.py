@@ -1,5 +1,6 @@
 """Each error is also the builtin that a caller would catch, and unknown names get a hint."""
 
+import numpy as np
 import pytest
 
 from deepgen import errors
@@ -39,3 +40,14 @@ def test_the_nearest_known_name_is_offered():
     assert isinstance(error, errors.UnknownName)
     assert str(error) == "unknown data set 'mnits': did you mean 'mnist'? Known: digits, mnist"
     assert "did you mean" not in str(errors.unknown_name("data set", "qqqqqq", ["digits"]))
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -0.1, 1.1, True, "0.5", None, 1j])
+def test_real_arguments_are_finite_numbers_in_range(wrong):
+    with pytest.raises(errors.ArgumentError, match="rate must be a finite number from 0 to 1, got"):
+        errors.check_real("rate", wrong, 0, 1)
+
+
+@pytest.mark.parametrize("right", [0, 1, 0.5, np.float32(0.25), np.int64(1)])
+def test_every_kind_of_real_number_will_do(right):
+    errors.check_real("rate", right, 0, 1)

@@ -34,6 +34,7 @@ def command(
     """State a model's log-likelihood in nats per example, with its error, its side and its method."""
     from deepgen.cli.rundir import judge, open_run, weights
     from deepgen.cli.threads import fitting_threads
+    from deepgen.evaluate import Bracket
 
     opened = open_run(run)
     rows = opened.data(data)
@@ -43,7 +44,9 @@ def command(
     with fitting_threads(weights(opened.model)):
         answer = judge(opened.model, rows, x, method=method, seed=seed)
     if as_json:
-        head = {"run": str(run), "model": opened.title, "split": split.value, "seed": seed}
+        head: dict[str, object] = {"run": str(run), "model": opened.title, "split": split.value, "seed": seed}
+        if isinstance(answer, Bracket):
+            head["crossed"] = answer.crossed  # true: one bound or its error bar has failed
         print(json.dumps({**head, "log_likelihood": answer.to_dict()}, indent=2))
         return
     print(f"{opened.title} on {len(x)} {split.value} rows of {rows.provenance['name']}: {answer}")

@@ -35,7 +35,7 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
     except Exception as error:
         if debug and not isinstance(error, Stopped):
             traceback.print_exc()
-        status, line = _explain(error)
+        status, line = _explain(error, arguments)
         if line:
             print(f"deepgen: {line}", file=sys.stderr)
         return status
@@ -46,7 +46,7 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
     return status if isinstance(status, int) else OK
 
 
-def _explain(error: Exception) -> tuple[int, str]:
+def _explain(error: Exception, arguments: Sequence[str]) -> tuple[int, str]:
     """The exit status of ``error`` and its one line."""
     text = " ".join(str(error).split())
     if isinstance(error, Stopped):
@@ -56,18 +56,32 @@ def _explain(error: Exception) -> tuple[int, str]:
     if isinstance(error, DeepgenError):
         return REFUSED, text
     if hasattr(error, "format_message"):  # typer's usage errors; its exception classes move between versions
-        return getattr(error, "exit_code", REFUSED), _usage(error)
+        return getattr(error, "exit_code", REFUSED), _usage(error, arguments)
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return REFUSED, f"{where}{error.strerror or text}"
     return FAULT, f"this is a fault in deepgen: {type(error).__name__}: {text} (--debug shows where)"
 
 
-def _usage(error: Any) -> str:
+def _usage(error: Any, arguments: Sequence[str]) -> str:
     context = getattr(error, "ctx", None)
     path = context.command_path if context else "deepgen"
     message = " ".join(error.format_message().split())
+    got = _given(getattr(error, "param", None), arguments)
+    if got is not None and repr(got) not in message:
+        message += f", got {got!r}"
     return f"{message} ({path} --help lists what there is)" if message else ""
+
+
+def _given(option: Any, arguments: Sequence[str]) -> str | None:
+    """The word that stands for ``option`` on the line, which typer's messages leave out; None where there is none."""
+    for name in getattr(option, "opts", ()):
+        for word, following in zip(arguments, [*arguments[1:], None], strict=True):
+            if word == name:
+                return following
+            if word.startswith(f"{name}=") or (len(name) == 2 and name[0] == "-" and word.startswith(name)):
+                return word[len(name) :].removeprefix("=")
+    return None
 
 
 def _silence_stdout() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from deepgen.typing import Objective
 if TYPE_CHECKING:
     from deepgen.data import Data
 
+NARROW, SLOW = 10.0, 0.03  # precisions of gaussian units: at the start over that of the column, and their rate
 WATCHED = 200  # validation rows behind the curve of a model that has no cheap likelihood
 
 
@@ -52,27 +54,85 @@ def _rbm(data: Data, options: Mapping[str, Any]) -> Recipe:
     if gaussian and data.support is not constraints.real:
         raise ArgumentError(f"--visible gaussian is for real values; these lie in {_name(data.support)}: leave it out")
     if not gaussian and not _binary(data):
-        raise ArgumentError(f"bernoulli units take only zeros and ones; these lie in {_name(data.support)}: {_ADVICE}")
-    visible = Gaussian(features) if gaussian else features
+        raise ArgumentError(f"bernoulli units take only zeros and ones; these {_values(data)}: {_ADVICE}")
     if not options["rate"] > 0:
         raise ArgumentError(f"--rate must be above 0, got {options['rate']}")
-    model = RBM(visible, options["hidden"], generator=options["seed"]).initialise(rows_of(data.train))
-    monitor = partial(annealed, rows_of(data.train)) if options["patience"] else _pseudo if _binary(data) else None
+    x = rows_of(data.train)
+    visible = _gaussian(x) if gaussian else features
+    model = RBM(visible, options["hidden"], generator=options["seed"]).initialise(x)
+    monitor = partial(annealed, x) if options["patience"] else _pseudo if _binary(data) else None
     return Recipe(
         model=model,
         objective=PersistentCD(k=options["k"], chains=options["chains"], weight_decay=options["weight_decay"]),
         epochs=options["epochs"],
         batch=options["batch"],
-        optimizer=torch.optim.SGD(model.parameters(), lr=options["rate"]),
+        optimizer=_sgd(model, options["rate"]),
         schedule=fall,
         monitor=monitor,
         monitored=monitor is not None,
     )
 
 
+def _gaussian(x: Tensor) -> Gaussian:
+    """Units that learn their precisions, and start ten times as narrow as the columns of ``x`` are.
+
+    At the columns' own precisions a machine without weights is a stationary point: of columns that are clustered but
+    not correlated it would never learn more than one Gaussian.
+
+    One rate serves all columns, so their scales must be alike; they are not rescaled here, as the numbers that
+    `deepgen sample` and `evaluate` give would then be in other units than the data.
+    """
+    deviation = x.double().std(0)
+    apart = ((deviation < 0.1) | (deviation > 10) | (x.double().mean(0).abs() > 10 * deviation)).nonzero().flatten()
+    if len(apart):
+        column = int(apart[0])
+        raise ArgumentError(
+            f"--visible gaussian needs columns near mean 0 and standard deviation 1; column {column + 1} has mean "
+            f"{float(x[:, column].mean()):.4g} and standard deviation {float(deviation[column]):.4g} "
+            f"({len(apart)} of {len(deviation)} columns are far off): standardise them, (x - mean) / deviation, and "
+            "leave out constant ones"
+        )
+    units = Gaussian(x.shape[1], learned=True)
+    with torch.no_grad():
+        units.log_precision.copy_(math.log(NARROW) - 2 * deviation.log())
+    return units
+
+
+def _sgd(model: RBM, rate: float) -> torch.optim.Optimizer:
+    """Plain SGD, slow for learned precisions: the weights must find the clusters before the units widen over them."""
+    precision = getattr(model.visible, "log_precision", None)
+    if precision is None:
+        return torch.optim.SGD(model.parameters(), lr=rate)
+    others = [p for p in model.parameters() if p is not precision]
+    groups: list[dict[str, Any]] = [{"params": others}, {"params": [precision], "lr": SLOW * rate}]
+    return torch.optim.SGD(groups, lr=rate)
+
+
+def below_base_rates(model: nn.Module, data: Data) -> str | None:
+    """Say so if an RBM of bits is worse than the base rates by more than the luck of the rows and 1 %; else None.
+
+    Both are judged by their pseudo-likelihood, which for independent columns is the log-likelihood. It is no
+    likelihood of the RBM, but a machine that loses even by this measure has learned nothing.
+    """
+    if not isinstance(model, RBM) or not _binary(data):
+        return None
+    split, x = ("validation", data.valid) if len(data.valid) else ("training", rows_of(data.train))
+    own = _pseudo(model, x)
+    rates = BernoulliMixture(x.shape[1]).initialise(rows_of(data.train))
+    base = log_likelihood(rates, x[:WATCHED])
+    assert isinstance(own, Estimate)
+    assert isinstance(base, Estimate)
+    if not own.value < 1.01 * base.value - base.stderr_data:  # both are negative; at the start they are almost equal
+        return None
+    return (
+        f"this model is worse than independent columns: pseudo-likelihood {own.value:.2f} nats/example on "
+        f"{split} rows, and {base.value:.2f} for the base rates alone"
+    )
+
+
 def _mixture(data: Data, options: Mapping[str, Any]) -> Recipe:
     if not _binary(data):
-        raise ArgumentError(f"this model takes zeros and ones; these lie in {_name(data.support)}: {_ADVICE}")
+        raise ArgumentError(f"this model takes zeros and ones; these {_values(data)}: {_ADVICE}")
     components = options.get("components", 1)
     model = BernoulliMixture(data.event_shape.numel(), components)
     model.initialise(rows_of(data.train), generator=options["seed"])
@@ -93,6 +153,12 @@ def fall(done: float) -> float:
 
 def _binary(data: Data) -> bool:
     return data.support is constraints.boolean
+
+
+def _values(data: Data) -> str:
+    """Where the data lie, and of nearly binary ones the first value that spoils it."""
+    stray = data.provenance.get("nearly_binary")
+    return f"lie in {_name(data.support)}" + (f" ({stray})" if stray else "")
 
 
 def _name(support: Any) -> str:

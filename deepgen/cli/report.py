@@ -16,10 +16,11 @@ def command(
     seed: Annotated[int, typer.Option(min=0, help="Seed of samples, chains and likelihood.")] = 0,
 ) -> None:
     """Write one self-contained HTML page: samples, filters, learning curves, chains, likelihood."""
+    from deepgen.cli.pages import entry
     from deepgen.cli.rundir import judge, open_run, weights
     from deepgen.cli.threads import fitting_threads
-    from deepgen.demo.pages import entry
     from deepgen.plot import report
+    from deepgen.plot.rows import FEW
 
     opened = open_run(run)
     rows = opened.data(data)
@@ -30,6 +31,8 @@ def command(
             estimates=[judge(opened.model, rows, rows.test, seed=seed)] if len(rows.test) else [],
             history=opened.history,
             settings=opened.settings,
+            # histograms of columns need many samples, and come cheap where there are few columns
+            n=1000 if rows.image_shape is None and rows.event_shape.numel() <= FEW else 64,
             steps=steps,
             seed=seed,
         )

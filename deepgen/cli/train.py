@@ -69,7 +69,8 @@ def command(
     Run again, the same command goes on where it was stopped, to the weights it would have had unstopped.
     """
     from deepgen import data as datasets
-    from deepgen.cli.recipes import build
+    from deepgen.cli.progress import Lines
+    from deepgen.cli.recipes import below_base_rates, build
     from deepgen.cli.rundir import describe, load_arguments, weights
     from deepgen.cli.threads import fitting_threads
     from deepgen.train import EarlyStopping, Interrupted, fit
@@ -80,8 +81,9 @@ def command(
              "weight_decay": weight_decay, "components": components}  # fmt: skip
     chosen = {"epochs": epochs, "seed": seed, "patience": patience, "binarise": binarise, **_settle(model, given)}
     source = {"model": model, "data": _absolute(data), "root": root and str(Path(root).resolve()), **chosen}
-    if resume:
-        _check_same(out, source)
+    if out.exists() and not out.is_dir():
+        raise ArgumentError(f"--out is the directory of the run, and {out} is a file: choose another name")
+    done_before = _begun(out, source) if resume else 0
     rows = datasets.load(data, **load_arguments(binarise, root))
     recipe = build(model, rows, chosen)
     watched = recipe.monitored and len(rows.valid) > 0
@@ -117,27 +119,17 @@ def command(
         raise Stopped(f"{what}; to resume: {again}") from error
     last = history[-1]
     stopped = f" ({history.stopped})" if history.stopped else ""
-    done = f"{last.epoch} epochs{stopped}, {last.step} updates, {last.seconds:.1f} s"
-    print(f"{describe(recipe.model)} on {rows.provenance['name']}: {done}, in {out}")
-    if model == "rbm" and last.step < FEW_UPDATES and not quiet:
+    title = f"{describe(recipe.model)} on {rows.provenance['name']}"
+    if len(history) == done_before:
+        print(f"{title}: {last.epoch} epochs{stopped}, already complete in {out}: {_longer(model)}")
+    else:
+        done = f"{last.epoch} epochs{stopped}, {last.step} updates, {last.seconds:.1f} s"
+        print(f"{title}: {done}, in {out}")
+    if worse := below_base_rates(recipe.model, rows):
+        print(f"deepgen: warning: {worse}: try again with --fresh and a smaller --rate", file=sys.stderr)
+    elif model == "rbm" and last.step < FEW_UPDATES and not quiet:
         # Weights start near zero, where a machine is no better than independent units.
         print(f"{last.step} updates are few: more --epochs or a smaller --batch would train longer", file=sys.stderr)
-
-
-class Lines:
-    """A line on stderr every ten seconds: what a log file can hold of a progress bar."""
-
-    def __init__(self, epochs: int, every: float = 10.0) -> None:
-        self.epochs, self.every, self.shown = epochs, every, 0.0
-
-    def __call__(self, record: Any, model: Any) -> None:
-        if record.seconds - self.shown < self.every and record.epoch != self.epochs:
-            return
-        self.shown = record.seconds
-        watched = (record.estimate or {}).get("method", "monitor")
-        figures = {**record.metrics, **({} if record.monitor is None else {f"{watched}, validation": record.monitor})}
-        text = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
-        print(f"epoch {record.epoch}/{self.epochs}, {record.seconds:.0f} s: {text}", file=sys.stderr)
 
 
 def _settle(model: str, given: dict[str, Any]) -> dict[str, Any]:
@@ -157,21 +149,32 @@ def _absolute(data: str) -> str:
     return data if data.lower().replace("-", "_") in names() else str(Path(data).expanduser().resolve())
 
 
-def _check_same(out: Path, source: dict[str, Any]) -> None:
-    """Refuse to go on with a run that was begun with other options, in the words of the command line."""
+def _begun(out: Path, source: dict[str, Any]) -> int:
+    """The epochs done of the run in ``out``; refuse, in the words of the command line, one begun with other options."""
     from deepgen.train import load_run
     from deepgen.train.store import MANIFEST
 
     if not (out / MANIFEST).exists():
-        return
-    begun = load_run(out).settings.get("extras") or {}
-    differing = [
-        f"{name.replace('_', '-')} {begun[name]}, now {value}"
-        for name, value in source.items()
-        if name in begun and begun[name] != value
-    ]
+        return 0
+    history = load_run(out).history
+    begun = history.settings.get("extras") or {}
+    differing = {name: value for name, value in source.items() if name in begun and begun[name] != value}
+    if source["model"] != "rbm" and source["epochs"] >= len(history):
+        differing.pop("epochs", None)  # no rate was planned ahead: any number of epochs may be added
     if differing:
-        raise ArgumentError(
-            f"{out} holds a run begun with {'; '.join(differing)}: repeat its command to go on, "
-            "choose another --out, or discard it with --fresh"
-        )
+        words = "; ".join(f"{name.replace('_', '-')} {begun[name]}, now {value}" for name, value in differing.items())
+        advice = "repeat its command to go on, choose another --out, or discard it with --fresh"
+        if set(differing) == {"epochs"}:
+            advice = _longer(source["model"])
+        raise ArgumentError(f"{out} holds a run begun with {words}: {advice}")
+    return len(history)
+
+
+def _longer(model: str) -> str:
+    """How to train longer than a run did."""
+    if model != "rbm":
+        return "to train longer give more --epochs, to begin anew --fresh"
+    return (
+        "its learning rate was planned to fall to zero over these epochs, so it cannot be made longer: "
+        "give more --epochs with another --out, or with --fresh to begin anew"
+    )

@@ -22,6 +22,7 @@ from deepgen.data.packed import read_npy, read_npz, unpack
 from deepgen.data.redrawn import Redrawn
 from deepgen.data.splits import Data, Splits, provenance
 from deepgen.data.text_table import Table, read_amat, read_table
+from deepgen.data.unlabelled import Unlabelled
 
 __all__ = [
     "REMOTES",
@@ -30,6 +31,7 @@ __all__ = [
     "Redrawn",
     "Splits",
     "Table",
+    "Unlabelled",
     "as_tensor",
     "bars_and_stripes",
     "batches",

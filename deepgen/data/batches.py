@@ -85,7 +85,10 @@ def as_tensor(x: Any) -> Tensor:
     >>> as_tensor(np.zeros((2, 3))).dtype
     torch.float32
     """
-    array = np.asarray(x)
+    try:
+        array = np.asarray(x)
+    except ValueError as error:  # numpy's words for lists that are no rectangle, such as [rows, labels]
+        raise ArgumentError(f"rows of numbers, all of the same shape, are needed ({error})") from None
     if array.dtype.kind == "f" or array.dtype in (np.bool_, np.uint8):
         return torch.from_numpy(np.array(array, dtype=np.float32))  # a copy, so the caller's array may change or go
     if array.dtype.kind in "iu":

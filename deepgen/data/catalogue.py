@@ -31,6 +31,9 @@ class Entry:
         source: where the data come from.
         licence: as stated by that source.
         read: makes the `Raw`; its further keywords are options of `load`.
+
+    >>> names()["bars_and_stripes"].values, names()["nltcs"].rows
+    ('binary', '16181/2157/3236')
     """
 
     rows: str
@@ -51,6 +54,7 @@ def _patterns(make: Callable[..., Tensor]) -> Callable[..., Raw]:
             kind="binary",
             split="all patterns in every split",
             image_shape=(side, side) if side else None,
+            origin="generated",
             notes={"ceiling": generated.ceiling(x), **options},
         )
 

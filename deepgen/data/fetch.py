@@ -71,6 +71,10 @@ def fetch(
     Raises:
         UnknownName: nothing is known of ``name``, or it has no public address that can be checked.
         DataError: no network, no such file there, a wrong checksum, or a folder that cannot be written.
+
+    >>> fetch("mnits", "data")
+    Traceback (most recent call last):
+    deepgen.errors.UnknownName: unknown data set with files to fetch 'mnits': did you mean 'mnist'? Known: ...
     """
     key = name.lower().replace("-", "_")
     if key not in REMOTES:
@@ -94,6 +98,12 @@ def download(urls: Sequence[str], path: PathLike, sha256: str, *, progress: bool
 
     Raises:
         DataError: none of the addresses gave it; the message says why for each.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "hello.txt"
+    >>> _ = path.write_text("hello")
+    >>> download(["https://example.org/hello.txt"], path, checksum(path)) == path  # there already: nothing is asked
+    True
     """
     target = Path(path)
     if target.is_file() and checksum(target) == sha256:

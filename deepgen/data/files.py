@@ -56,6 +56,12 @@ def read_text(path: PathLike) -> str:
 
     Raises:
         DataError: missing, empty, or not UTF-8; with the line.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "verse.txt"
+    >>> _ = path.write_bytes(gzip.compress("To be".encode()))
+    >>> read_text(path)
+    'To be'
     """
     return decode(read_bytes(path), path)
 

@@ -98,19 +98,31 @@ def mixture(
 
 
 def gaussian_mixture() -> MixtureSameFamily:
-    """Three Gaussians of weights 0.6, 0.3, 0.1 at (0, 0), (3, 1), (-1, 4), std 0.5: skewed, so sign errors show."""
+    """Three Gaussians of weights 0.6, 0.3, 0.1 at (0, 0), (3, 1), (-1, 4), std 0.5: skewed, so sign errors show.
+
+    >>> gaussian_mixture().mean  # 0.6 (0, 0) + 0.3 (3, 1) + 0.1 (-1, 4)
+    tensor([0.8000, 0.7000])
+    """
     return mixture([[0.0, 0.0], [3.0, 1.0], [-1.0, 4.0]], 0.5, [0.6, 0.3, 0.1])
 
 
 def gaussian_grid(side: int = 5, spacing: float = 2.0, std: float = 0.05) -> MixtureSameFamily:
-    """``side**2`` equal Gaussians on a square grid centred at 0 (25 by default; Dumoulin et al. 2017)."""
+    """``side**2`` equal Gaussians on a square grid centred at 0 (25 by default; Dumoulin et al. 2017).
+
+    >>> gaussian_grid(side=2).component_distribution.mean.tolist()
+    [[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]]
+    """
     _within("side", side, 1, 100)
     line = (torch.arange(side) - (side - 1) / 2) * spacing
     return mixture(torch.cartesian_prod(line, line).reshape(-1, 2), std)
 
 
 def gaussian_ring(components: int = 8, radius: float = 2.0, std: float = 0.02) -> MixtureSameFamily:
-    """``components`` equal Gaussians on a circle (8 by default; Metz et al. 2017)."""
+    """``components`` equal Gaussians on a circle (8 by default; Metz et al. 2017).
+
+    >>> gaussian_ring(4, radius=3.0).component_distribution.mean.norm(dim=1)
+    tensor([3., 3., 3., 3.])
+    """
     _within("components", components, 1, 10_000)
     angle = 2 * math.pi * torch.arange(components) / components
     return mixture(torch.stack([angle.cos(), angle.sin()], 1) * radius, std)

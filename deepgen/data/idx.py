@@ -24,6 +24,12 @@ def read_idx(path: PathLike) -> np.ndarray[Any, Any]:
 
     Raises:
         DataError: missing, empty, broken gzip, wrong magic number, or a size that its header does not announce.
+
+    >>> import tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "labels-idx1-ubyte"
+    >>> _ = path.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 3, 5, 0, 4]))  # one axis of three unsigned bytes
+    >>> read_idx(path).tolist()
+    [5, 0, 4]
     """
     content = read_bytes(path)
     if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in _TYPES or content[3] == 0:

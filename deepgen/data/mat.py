@@ -30,6 +30,12 @@ def read_mat(path: PathLike) -> dict[str, np.ndarray[Any, Any]]:
 
     Raises:
         DataError: missing, empty, damaged, not a MATLAB file, of format 4 or 7.3, or without a numeric array.
+
+    >>> import tempfile, pathlib, scipy.io
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "data.mat"
+    >>> scipy.io.savemat(path, {"x": np.eye(2)})
+    >>> read_mat(path)["x"].tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
     """
     content = read_bytes(path)
     if content[:10] == b"MATLAB 7.3" or content[:4] == b"\x89HDF":

@@ -13,7 +13,7 @@ from deepgen.data.catalogue import names
 from deepgen.data.own import own
 from deepgen.data.prepare import Binarise, Dequantise, Raw, prepare
 from deepgen.data.splits import Data
-from deepgen.errors import ArgumentError, DataError, unknown_name
+from deepgen.errors import ArgumentError, DataError, did_you_mean, unknown_name
 
 
 def load(
@@ -73,6 +73,9 @@ def load(
     )
 
 
+_OWN = [name for name, p in inspect.signature(load).parameters.items() if p.kind is p.KEYWORD_ONLY]  # of all data sets
+
+
 def _call(read: Callable[..., Raw], name: str, given: dict[str, Any], options: dict[str, Any]) -> Raw:
     """Call ``read`` with those of ``given`` that it takes, and with ``options``, which it must take."""
     takes = inspect.signature(read).parameters
@@ -80,5 +83,7 @@ def _call(read: Callable[..., Raw], name: str, given: dict[str, Any], options: d
     free = [p for p in takes if p not in fixed]
     for option in options:
         if option not in free:
-            raise ArgumentError(f"{name!r} has no option {option!r}; it has {', '.join(free) or 'none'}")
+            hint = did_you_mean(option, [*free, *_OWN]).strip()
+            told = f": {hint}" if hint else f"; it has {', '.join(free) or 'none'}"
+            raise ArgumentError(f"{name!r} has no option {option!r}{told}")
     return read(**{k: v for k, v in given.items() if k in takes}, **options)

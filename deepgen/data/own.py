@@ -5,7 +5,8 @@
     .txt                    characters                      a folder       train.*, valid.* (or val.*), test.*
 
 Any of them may be gzipped, .npy and .npz apart. What the values are is read off them: all 0 or 1 is binary, bytes are
-grey levels, numbers from 0 to 1 are unit, all others real.
+grey levels, numbers from 0 to 1 are unit, all others real. Where nearly all are 0 or 1, the first that is not is told
+by the ``nearly_binary`` of the provenance. Of one or two rows, train has the first and valid none.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ def _single(arrays: dict[str, Array], path: Path) -> _Rows:
 def _split_npz(arrays: dict[str, Array], path: Path) -> Raw:
     if "train_nvars" in arrays:
         first, second, third = packed_splits(arrays, path)
-        return Raw((first, second, third), "binary", "published")
+        return Raw((first, second, third), "binary", "published", origin="given")
     valid = arrays.get("valid", arrays.get("val"))
     if "test" not in arrays or valid is None:
         raise DataError(f"{path}: has train; expected valid and test beside it, found {', '.join(arrays)}")
@@ -142,7 +143,8 @@ def _three(path: Path, parts: list[_Rows]) -> Raw:
         "as given",
         image_shape=_image(arrays[0]),
         labels=labels,
-        notes=parts[0].notes,
+        origin="given",
+        notes={**parts[0].notes, **_nearly_binary(flat, parts[0].notes.get("columns"))},
     )
 
 
@@ -153,14 +155,17 @@ def _whole(path: Path, rows: _Rows, split: Fractions) -> Raw:
     flat = x.reshape(len(x), -1)
     parts = [part.numpy() for part in split_rows(len(x), split)]
     labels = None if rows.labels is None else [rows.labels[part] for part in parts]
+    short = [s for s, part, fraction in zip(SPLITS, parts, split, strict=True) if fraction and not len(part)]
     return Raw(
         splits=(flat[parts[0]], flat[parts[1]], flat[parts[2]]),
         kind=_kind([flat]),
-        split=f"fractions {'/'.join(f'{f:g}' for f in split)} by a seeded permutation",
+        split=f"fractions {'/'.join(f'{f:g}' for f in split)} by a seeded permutation"
+        + (f"; too few rows ({len(x)}) for any in {' or '.join(short)}" if short else ""),
         split_seed=SPLIT_SEED,
         image_shape=_image(x),
         labels=labels,
-        notes=rows.notes,
+        origin="given",
+        notes={**rows.notes, **_nearly_binary([flat], rows.notes.get("columns"))},
     )
 
 
@@ -188,6 +193,20 @@ def _kind(arrays: list[Array]) -> Kind:
     if all(float(x.min()) >= 0 and float(x.max()) <= 1 for x in arrays):
         return "unit"
     return "real"
+
+
+def _nearly_binary(arrays: list[Array], columns: list[str] | None) -> dict[str, str]:
+    """A note on the first value that keeps data from being bits, where at most one in a hundred does."""
+    others = [(x != 0) & (x != 1) for x in arrays]
+    count, size = sum(int(other.sum()) for other in others), sum(x.size for x in arrays)
+    if not 0 < count <= max(1, size // 100):
+        return {}
+    part = next(i for i, other in enumerate(others) if other.any())
+    row, column = (int(i) for i in np.argwhere(others[part])[0])
+    split = f" of {SPLITS[part]}" if len(arrays) > 1 else ""
+    name = f" ({columns[column]})" if columns else ""
+    place = f"row {row + 1}{split}, column {column + 1}{name}"
+    return {"nearly_binary": f"{place} is {arrays[part][row, column]:g}; {count} of {size} values are not 0 or 1"}
 
 
 def _image(x: Array) -> tuple[int, int] | None:

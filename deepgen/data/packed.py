@@ -17,14 +17,34 @@ Array = np.ndarray[Any, Any]
 
 
 def read_npy(path: PathLike) -> Array:
-    """Return the array in a .npy file."""
+    """Return the array in a .npy file.
+
+    Raises:
+        DataError: missing, empty, damaged, not a .npy file, or not of numbers.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "x.npy"
+    >>> np.save(path, np.arange(3))
+    >>> read_npy(path).tolist()
+    [0, 1, 2]
+    """
     _check_magic(path, b"\x93NUMPY", ".npy")
     with reading(path, "a .npy file"), open(path, "rb") as stream:  # opened here: numpy leaves a broken file open
         return _numbers(path, Path(path).stem, np.load(stream, allow_pickle=False))
 
 
 def read_npz(path: PathLike) -> dict[str, Array]:
-    """Return all arrays in a .npz file by name."""
+    """Return all arrays in a .npz file by name.
+
+    Raises:
+        DataError: missing, empty, damaged, not a .npz file, or without an array.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "x.npz"
+    >>> np.savez(path, train=np.ones(2), test=np.zeros(1))
+    >>> sorted(read_npz(path))
+    ['test', 'train']
+    """
     _check_magic(path, b"PK", ".npz")
     with reading(path, "a .npz file"), open(path, "rb") as stream, np.load(stream, allow_pickle=False) as members:
         found = {name: np.asarray(members[name]) for name in members.files}
@@ -44,7 +64,14 @@ def member(found: dict[str, Array], key: str, path: PathLike, ndim: int, kinds: 
 
 
 def unpack(array: Array, count: int, path: PathLike, key: str) -> Array:
-    """Return bits ``[rows, count]`` from bytes ``[rows, ceil(count / 8)]``, the most significant bit first."""
+    """Return bits ``[rows, count]`` from bytes ``[rows, ceil(count / 8)]``, the most significant bit first.
+
+    Raises:
+        DataError: other bytes than ``count`` bits need; it names ``path`` and ``key``, where they came from.
+
+    >>> unpack(np.array([[0b10100000]], np.uint8), 3, "x.npz", "train").tolist()
+    [[1, 0, 1]]
+    """
     if array.dtype != np.uint8 or array.ndim != 2 or count < 1 or array.shape[1] != -(-count // 8):
         raise DataError(
             f"{path}: {key!r} is {array.dtype} {list(array.shape)}, expected {count} bits a row packed in "

@@ -22,7 +22,7 @@ from torch.distributions import constraints
 
 from deepgen.data.redrawn import Redrawn, redraw
 from deepgen.data.splits import Data, Splits, name_split
-from deepgen.errors import ArgumentError
+from deepgen.errors import ArgumentError, check_real
 from deepgen.random import generator, spawn
 
 Array = np.ndarray[Any, Any]
@@ -45,6 +45,7 @@ class Raw:
         image_shape: (height, width) or None.
         labels, lengths: per split, see `Data`.
         binarise: the set's own convention when the caller names none.
+        origin: whose choice the file's values were.
         notes: further plain facts for the provenance.
     """
 
@@ -57,6 +58,7 @@ class Raw:
     labels: Sequence[Array | None] | None = None
     lengths: Sequence[Array | None] | None = None
     binarise: Binarise = "none"
+    origin: Literal["published", "given", "generated"] = "published"
     notes: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -71,7 +73,7 @@ def prepare(
     seed: int = 0,
 ) -> Data:
     """Make a `Data` of ``raw``; see `deepgen.data.load` for the arguments."""
-    _check(raw, binarise, dequantise)
+    _check(raw, binarise, threshold, dequantise)
     grey = raw.kind in ("grey", "unit")
     bits: Binarise = "none" if dequantise else (binarise or (raw.binarise if grey else "none"))
     facts = {
@@ -104,7 +106,8 @@ def prepare(
     )
 
 
-def _check(raw: Raw, binarise: Binarise | None, dequantise: Dequantise | None) -> None:
+def _check(raw: Raw, binarise: Binarise | None, threshold: float, dequantise: Dequantise | None) -> None:
+    check_real("threshold", threshold)
     if binarise is not None and binarise not in get_args(Binarise):
         raise ArgumentError(f"binarise must be None or one of {get_args(Binarise)}, got {binarise!r}")
     if dequantise is not None and dequantise not in get_args(Dequantise):
@@ -158,7 +161,7 @@ def _support(raw: Raw, bits: Binarise, dequantise: Dequantise | None) -> constra
 
 def _binarisation(raw: Raw, bits: Binarise, threshold: float, seed: int) -> str:
     if raw.kind == "binary":
-        return "as published"
+        return f"as {raw.origin}"
     if bits == "threshold":
         return f"threshold {threshold:g}"
     return {"none": "none", "fixed": f"fixed, seed {seed}", "dynamic": f"dynamic (valid and test fixed, seed {seed})"}[

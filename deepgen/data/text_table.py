@@ -20,7 +20,11 @@ Array = np.ndarray[Any, Any]
 
 class Table(NamedTuple):
     """values: ``[rows, columns]`` float32, or uint8 where all are 0 or 1; columns: their names, if the file has them;
-    labels: the column set apart, as class numbers, and classes: its values in the order of these numbers."""
+    labels: the column set apart, as class numbers, and classes: its values in the order of these numbers.
+
+    >>> Table(np.eye(2), columns=["a", "b"]).columns
+    ['a', 'b']
+    """
 
     values: Array
     columns: list[str] | None = None
@@ -29,7 +33,17 @@ class Table(NamedTuple):
 
 
 def read_amat(path: PathLike) -> Array:
-    """Return the numbers of an .amat file: rows on lines, separated by spaces."""
+    """Return the numbers of an .amat file: rows on lines, separated by spaces.
+
+    Raises:
+        DataError: as `read_table`.
+
+    >>> import tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "bits.amat"
+    >>> _ = path.write_text("0 1 1\\n1 0 0\\n")
+    >>> read_amat(path).tolist()
+    [[0, 1, 1], [1, 0, 0]]
+    """
     return read_table(path).values
 
 

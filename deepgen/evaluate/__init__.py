@@ -3,6 +3,7 @@
 from deepgen.evaluate.estimate import Bracket, Estimate, bits_per_dim
 from deepgen.evaluate.importance import log_mean_exp
 from deepgen.evaluate.likelihood import log_density, log_likelihood, log_partition
+from deepgen.evaluate.plus_minus import plus_minus
 from deepgen.evaluate.pseudo import pseudo_likelihood
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "log_likelihood",
     "log_mean_exp",
     "log_partition",
+    "plus_minus",
     "pseudo_likelihood",
 ]

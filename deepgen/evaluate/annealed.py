@@ -17,10 +17,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,6 +26,7 @@ from torch import Tensor
 from deepgen.errors import ArgumentError, DegenerateWeights
 from deepgen.evaluate.estimate import Bracket, Estimate, Side
 from deepgen.evaluate.importance import log_mean_exp, row_log_mean_exp
+from deepgen.progress import bar
 from deepgen.samplers.annealing import Path, anneal, check_betas, equal_length, spread
 
 GROUP = 1000  # chains that run together: bounds the memory
@@ -99,7 +98,15 @@ def ais(path: Path, plan: Schedule, *, chains: int, generator: torch.Generator, 
 def ais_to_tolerance(
     path: Path, plan: Schedule, tolerance: float, *, chains: int, generator: torch.Generator, progress: bool = False
 ) -> tuple[Schedule, Run]:
-    """Double the temperatures of ``plan`` until the stderr of AIS is at most ``tolerance``, or 50,000 are reached."""
+    """Double the temperatures of ``plan`` until the stderr of AIS is at most ``tolerance``, or 50,000 are reached.
+
+    >>> import deepgen as dg
+    >>> g = dg.random.generator(0)
+    >>> path = dg.samplers.rbm_path(dg.RBM(visible=6, hidden=4, generator=0))
+    >>> plan, run = ais_to_tolerance(path, schedule(path, 3, generator=g), 0.1, chains=10, generator=g)
+    >>> run.estimate.stderr <= 0.1, run.estimate.settings["reached"]
+    (True, True)
+    """
     if not tolerance > 0:
         raise ArgumentError(f"tolerance must be positive, got {tolerance}")
     while True:
@@ -130,6 +137,14 @@ def reverse_ais(
         origin: where they came from, for ``settings``.
         generator: source of randomness.
         progress: show a bar with the time left.
+
+    >>> import deepgen as dg, deepgen.testing
+    >>> g = dg.random.generator(0)
+    >>> rbm = dg.RBM(visible=6, hidden=4, generator=0)
+    >>> path, draws = dg.samplers.rbm_path(rbm), dg.testing.Exact(rbm).sample(10, generator=g)[0]
+    >>> plan = schedule(path, 20, generator=g)
+    >>> reverse_ais(path, plan, draws, exact=True, origin="enumeration", generator=g).side
+    'above'
     """
     _, log_weights = _run(path, samples, plan.betas.flip(0), "reverse AIS", generator, progress)
     mean = log_mean_exp(log_weights, remedy=_remedy(plan))
@@ -145,6 +160,14 @@ def model_samples(
     """Draws near the model's own: the ends of AIS chains, resampled by weight, then moved ``steps`` times.
 
     Resampling makes them draws of the model in the limit of many chains; the moves make copies forget each other.
+
+    >>> import deepgen as dg
+    >>> g = dg.random.generator(0)
+    >>> path = dg.samplers.rbm_path(dg.RBM(visible=6, hidden=4, generator=0))
+    >>> run = ais(path, schedule(path, 20, generator=g), chains=10, generator=g)
+    >>> draws, origin = model_samples(path, run, 5, generator=g)
+    >>> draws.shape, origin
+    (torch.Size([10, 6]), 'AIS chains resampled by weight, then 5 Gibbs steps')
     """
     weights = run.log_weights.softmax(0)
     offsets = torch.rand((), generator=generator, device=weights.device, dtype=torch.float64)
@@ -158,7 +181,16 @@ def model_samples(
 def bidirectional(
     path: Path, plan: Schedule, run: Run, samples: Tensor | None, *, generator: torch.Generator, progress: bool = False
 ) -> Bracket:
-    """Bracket log Z between a finished AIS run and reverse AIS from ``samples``, or from `model_samples` without."""
+    """Bracket log Z between a finished AIS run and reverse AIS from ``samples``, or from `model_samples` without.
+
+    >>> import deepgen as dg
+    >>> g = dg.random.generator(0)
+    >>> path = dg.samplers.rbm_path(dg.RBM(visible=6, hidden=4, generator=0))
+    >>> plan = schedule(path, 20, generator=g)
+    >>> bracket = bidirectional(path, plan, ais(path, plan, chains=10, generator=g), None, generator=g)
+    >>> bracket.below.side, bracket.above.side
+    ('below', 'undetermined')
+    """
     exact, origin = samples is not None, "handed in, taken as exact draws of the model"
     if samples is None:
         samples, origin = model_samples(path, run, len(plan.betas), generator=generator, progress=progress)
@@ -185,6 +217,14 @@ def raise_bound(
         chains: runs per row, at least 2; more of them tighten the bound.
         generator: source of randomness.
         progress: show a bar with the time left.
+
+    >>> import deepgen as dg
+    >>> g = dg.random.generator(0)
+    >>> rbm = dg.RBM(visible=6, hidden=4, generator=0)
+    >>> path, x = dg.samplers.rbm_path(rbm), torch.ones(3, 6)
+    >>> bounds, mean = raise_bound(path, schedule(path, 20, generator=g), x, rbm.log_density(x), generator=g)
+    >>> bounds.shape, mean.side
+    (torch.Size([3]), 'below')
     """
     betas = torch.cat([plan.betas[-1:], plan.betas.flip(0)])  # first a move at beta = 1: the last of the upward process
     _, log_weights = _run(path, x.repeat_interleave(chains, 0), betas, "RAISE", generator, progress)
@@ -197,7 +237,7 @@ def raise_bound(
             DegenerateWeights,
             stacklevel=2,
         )
-    bounds = bounds + log_density.to(bounds) - path.log_base
+    bounds = bounds + log_density.detach().to(bounds) - path.log_base
     settings = {"temperatures": len(plan.betas), "schedule": plan.kind, "chains per row": chains}
     estimate = Estimate(
         float(bounds.mean()),
@@ -219,23 +259,12 @@ def _run(
     """`anneal` in groups of chains: (positions, log weights)."""
     groups = start.split(GROUP)
     ends, weights = [], []
-    with _bar(progress, name, len(groups) * (len(betas) - 1)) as tick:
+    with bar(what=name, unit="temperature", show=progress, total=len(groups) * (len(betas) - 1)) as moved:
         for group in groups:
-            state, log_weights = anneal(path, path.init(group), betas, generator=generator, tick=tick)
+            state, log_weights = anneal(path, path.init(group), betas, generator=generator, tick=moved.update)
             ends.append(state.position.clone())
             weights.append(log_weights)
     return torch.cat(ends), torch.cat(weights)
-
-
-@contextmanager
-def _bar(progress: bool, name: str, total: int) -> Iterator[Callable[[], Any] | None]:
-    if not progress:
-        yield None
-        return
-    from tqdm import tqdm
-
-    with tqdm(total=total, desc=name, unit="temperature") as bar:
-        yield bar.update
 
 
 def _remedy(plan: Schedule) -> str:

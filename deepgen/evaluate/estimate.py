@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from statistics import NormalDist
-from typing import Any, Literal, get_args, overload
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, overload
 
-from deepgen.errors import ArgumentError
+from deepgen.errors import ArgumentError, DeepgenError, check_count
+from deepgen.evaluate.plus_minus import plus_minus
+from deepgen.evaluate.student import t_quantile
 
 Side = Literal["exact", "unbiased", "below", "above", "undetermined"]
 
@@ -57,14 +58,14 @@ class Estimate:
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Return the central interval ``value -/+ t * stderr`` of the given level (Student's t).
 
-        The degrees of freedom are n - 1, or ess - 1 for weighted draws.
+        The degrees of freedom are n - 1, or ess - 1 for weighted draws. A `Bracket` has the same method.
 
         It covers the quantity itself for ``exact`` and ``unbiased`` values, and for a bound whose bias is small beside
         its stderr; for a looser bound only the end on its own side is to be believed. An unknown stderr (NaN) gives
         the whole line.
         """
         draws = self.n if math.isnan(self.ess) else min(float(self.n), self.ess)
-        quantile = _t_quantile(level, draws)
+        quantile = t_quantile(level, draws)
         if math.isnan(self.stderr):
             return -math.inf, math.inf
         reach = self.stderr * quantile if self.stderr > 0 else 0.0
@@ -83,8 +84,14 @@ class Estimate:
         return {**plain, "settings": {name: _strict(value) for name, value in self.settings.items()}}
 
     def __str__(self) -> str:
-        error = "" if self.side == "exact" else f" ± {self.stderr:.2f}"
-        return f"{self.value:.2f}{error} {self.unit} ({self.side}; {self.method})"
+        return f"{_number(self)} {self.unit} ({self.side}; {self.method})"
+
+
+class NoSingleValue(DeepgenError, AttributeError):
+    """A `Bracket` was asked for the number that it does not have; ``hasattr`` stays False."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"a Bracket has no single {name}: use .interval(), .below.{name} or .above.{name}")
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,8 @@ class Bracket:
     >>> low, high = Estimate(9.9, 0.1, "below", "AIS", n=100), Estimate(10.1, 0.1, "above", "reverse AIS", n=100)
     >>> print(Bracket(low, high))
     [9.90 ± 0.10, 10.10 ± 0.10] nats (AIS | reverse AIS)
+    >>> print(Bracket(low + 1.0, high))
+    [10.90 ± 0.10, 10.10 ± 0.10] nats (AIS | reverse AIS; ends crossed: one bound or its error bar has failed)
     """
 
     below: Estimate
@@ -113,12 +122,35 @@ class Bracket:
         """The distance between the two values; it can come out negative by chance when the bracket is tight."""
         return self.above.value - self.below.value
 
+    @property
+    def crossed(self) -> bool:
+        """Whether the ends of the 95 % interval came out the wrong way round, so that the bracket holds nothing.
+
+        Values that cross inside their error bars are chance. Ends that cross are not: one of the two has failed, its
+        bound or its error bar. (Of tight, honest brackets with equal errors about one in 360 does it by bad luck.)
+        """
+        low, high = self.interval()
+        return low > high and not math.isclose(low, high, rel_tol=1e-9)  # two exact values may differ by rounding
+
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Return (lower end of the one below, upper end of the one above), each at ``level``.
 
-        Ends that come out the wrong way round mean that one of the two has failed: its bound or its error bar.
+        The call is the same as of an `Estimate`, so ``answer.interval()`` serves whichever came back. Where the ends
+        come out the wrong way round see `crossed`.
         """
         return self.below.interval(level)[0], self.above.interval(level)[1]
+
+    if not TYPE_CHECKING:  # a type checker says by itself that they are not there
+
+        @property
+        def value(self) -> NoReturn:
+            """Missing: ask for an end, or for the interval."""
+            raise NoSingleValue("value")
+
+        @property
+        def stderr(self) -> NoReturn:
+            """Missing, like ``value``."""
+            raise NoSingleValue("stderr")
 
     def __neg__(self) -> Bracket:
         return Bracket(-self.above, -self.below)
@@ -132,10 +164,8 @@ class Bracket:
 
     def __str__(self) -> str:
         low, high = self.below, self.above
-        return (
-            f"[{low.value:.2f} ± {low.stderr:.2f}, {high.value:.2f} ± {high.stderr:.2f}] {low.unit} "
-            f"({low.method} | {high.method})"
-        )
+        failed = "; ends crossed: one bound or its error bar has failed" if self.crossed else ""
+        return f"[{_number(low)}, {_number(high)}] {low.unit} ({low.method} | {high.method}{failed})"
 
 
 @overload
@@ -143,7 +173,7 @@ def bits_per_dim(estimate: Estimate, dimensions: int) -> Estimate: ...
 @overload
 def bits_per_dim(estimate: Bracket, dimensions: int) -> Bracket: ...
 def bits_per_dim(estimate: Estimate | Bracket, dimensions: int) -> Estimate | Bracket:
-    """Return ``-log p / (D log 2)``: a log-likelihood per example in nats as bits per dimension (lower is better).
+    """Return ``-log p / (D log 2)``: a log-likelihood in ``nats/example`` as bits per dimension (lower is better).
 
     What lay below the log-likelihood lies above the bits, so the ends of a `Bracket` change places.
 
@@ -153,13 +183,18 @@ def bits_per_dim(estimate: Estimate | Bracket, dimensions: int) -> Estimate | Br
     >>> nice = Estimate(1980.5, 0.0, "exact", "NICE", unit="nats/example")
     >>> print(bits_per_dim(nice + -784 * math.log(256), 784))
     4.36 bits/dim (exact; NICE)
+
+    Raises:
+        ArgumentError: another unit, such as the ``nats`` of a log Z, or ``dimensions`` no integer of at least 1.
     """
-    if dimensions < 1:
-        raise ArgumentError(f"dimensions must be at least 1, got {dimensions}")
+    check_count(dimensions=dimensions)
     if isinstance(estimate, Bracket):
         return Bracket(bits_per_dim(estimate.above, dimensions), bits_per_dim(estimate.below, dimensions))
-    if not estimate.unit.startswith("nats"):
-        raise ArgumentError(f"expected an Estimate in nats, got {estimate.unit}")
+    if estimate.unit != "nats/example":
+        raise ArgumentError(
+            f"bits per dimension are made of a log-likelihood in nats/example, got a value in {estimate.unit} "
+            f"({estimate.method}); deepgen.evaluate.log_likelihood(model, x) gives one"
+        )
     scale = 1.0 / (dimensions * math.log(2.0))
     return replace(
         -estimate,
@@ -170,44 +205,12 @@ def bits_per_dim(estimate: Estimate | Bracket, dimensions: int) -> Estimate | Br
     )
 
 
+def _number(estimate: Estimate) -> str:
+    exact = estimate.side == "exact"
+    return f"{estimate.value:.2f}" if exact else plus_minus(estimate.value, estimate.stderr)
+
+
 def _strict(value: Any) -> Any:
     if not isinstance(value, float) or math.isfinite(value):
         return value
     return None if math.isnan(value) else str(value)
-
-
-def _t_quantile(level: float, n: float) -> float:
-    """Two-sided quantile of Student's t with n - 1 degrees of freedom (of the normal law without a count n).
-
-    Up to 20 degrees (fractions rounded down): the closed form of the distribution function, inverted by bisection
-    (Abramowitz & Stegun 26.7.3 and 4). Beyond: the Cornish-Fisher expansion around the normal quantile (26.7.5), within
-    1e-4 up to the level 0.99, 1e-3 up to 0.999, and too short by 0.1 of 8 at 1 - 1e-9. This spares an import of scipy.
-    """
-    if not 0 < level < 1:
-        raise ArgumentError(f"level must lie between 0 and 1, got {level}")
-    z = NormalDist().inv_cdf((1 + level) / 2)
-    if n < 1:
-        return z
-    nu = max(n - 1.0, 1.0)
-    if nu <= 20:
-        low, high = 0.0, math.pi / 2  # of the angle atan(t / sqrt(nu))
-        for _ in range(60):
-            middle = (low + high) / 2
-            low, high = (middle, high) if _t_level(middle, int(nu)) < level else (low, middle)
-        return math.sqrt(int(nu)) * math.tan(low)
-    return (
-        z
-        + (z**3 + z) / (4 * nu)
-        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * nu**2)
-        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * nu**3)
-    )
-
-
-def _t_level(angle: float, nu: int) -> float:
-    """P(|t| < sqrt(nu) tan(angle)) for nu degrees of freedom."""
-    odd = nu % 2
-    term, total = math.sin(angle) * (math.cos(angle) if odd else 1.0), 0.0
-    for k in range(nu // 2):
-        total += term
-        term *= math.cos(angle) ** 2 * ((2 * k + 2) / (2 * k + 3) if odd else (2 * k + 1) / (2 * k + 2))
-    return 2 / math.pi * (angle + total) if odd else total

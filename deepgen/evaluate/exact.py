@@ -4,12 +4,9 @@ With s a state of the enumerated side (bias b, weights W towards the other side,
 
     log Z = log sum_s exp(b.s - u(s) + A(c + s.W)).
 
-For a binary other side A is a sum of log(1 + e^f). The enumerated units are split into a high and a low half, so that
-f = f_high + f_low and 1 + e^f = 1 + e^f_high e^f_low needs no exponential per state. Three such factors multiplied out
-are an inner product of 8 numbers from each half: a small matrix product gives them for all pairs of halves at once,
-and one logarithm is taken per run of factors, as long as their product stays below the largest float64. All terms
-are positive, so nothing cancels; accumulation is in float64. Units whose field could exceed 200 take the plain way.
-Two Gaussian layers have the closed form of a Gaussian integral.
+For a binary other side A is a sum of log(1 + e^f), which `deepgen.evaluate.softplus_sums` gives without an exponential
+per state: the enumerated units are split into a high and a low half. All terms are positive, so nothing cancels;
+accumulation is in float64. Two Gaussian layers have the closed form of a Gaussian integral.
 
 Limits: 25 bits of states (each further bit doubles the time).
 """
@@ -18,27 +15,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from deepgen.errors import ArgumentError, MissingCapability
 from deepgen.evaluate.estimate import Estimate
-from deepgen.explicit import Bernoulli, Gaussian, Product, Softmax, Spin, Units
+from deepgen.evaluate.softplus_sums import binary_form, digit_tables, softplus_sums, state_sums
+from deepgen.explicit import Gaussian, Product, Units
+from deepgen.progress import bar
 
 if TYPE_CHECKING:
     from deepgen.explicit.rbm import RBM
 
 MAX_BITS = 25
 _SECONDS_PER_FACTOR = 1e-9  # measured, one thread: binary 0.4e-9; with margin
-_LARGEST_FIELD = 200.0  # three factors of e^200 stay below e^709
-_LOG_LARGEST = 700.0
 
 
 @torch.no_grad()
 def exact_log_partition(model: RBM, *, progress: bool = False) -> Estimate:
     """Return log Z of a machine whose smaller discrete side has at most 2^25 states, or of two Gaussian layers.
+
+    While it sums, torch uses one thread, in the whole process; the number is put back at the end, also after an error
+    or Ctrl-C.
 
     Args:
         model: a machine with two layers of units.
@@ -48,7 +48,7 @@ def exact_log_partition(model: RBM, *, progress: bool = False) -> Estimate:
         An exact `Estimate` in nats; +inf for a Gaussian machine that is not normalisable.
 
     Raises:
-        MissingCapability: neither side is discrete.
+        MissingCapability: neither side is discrete (a layer with a Gaussian part is not).
         ArgumentError: more than 25 bits of states; the message estimates the time.
 
     >>> import deepgen as dg
@@ -58,9 +58,8 @@ def exact_log_partition(model: RBM, *, progress: bool = False) -> Estimate:
     >>> print(exact_log_partition(rbm))  # 787 log 2
     545.51 nats (exact; enumeration of 3 hidden units)
     """
-    visible, hidden = _precision(model.visible), _precision(model.hidden)
-    if visible is not None and hidden is not None:
-        return Estimate(_gaussian(model, visible, hidden), 0.0, "exact", "determinant of two Gaussian layers")
+    if closed_form(model):
+        return Estimate(_gaussian(model), 0.0, "exact", "determinant of two Gaussian layers")
     states, side = smaller_side(model)
     if states is None:
         raise MissingCapability(
@@ -77,14 +76,24 @@ def exact_log_partition(model: RBM, *, progress: bool = False) -> Estimate:
 
 
 def smaller_side(model: RBM) -> tuple[int | None, str]:
-    """The number of states of the smaller discrete layer and its name; None when neither is discrete."""
+    """The number of states of the smaller discrete layer and its name; None when neither is discrete.
+
+    >>> from deepgen.explicit import RBM
+    >>> smaller_side(RBM(visible=784, hidden=20))
+    (1048576, 'hidden')
+    """
     sides = [(units.states, name) for units, name in ((model.hidden, "hidden"), (model.visible, "visible"))]
     discrete = [(states, name) for states, name in sides if states is not None]
     return min(discrete, key=lambda s: s[0]) if discrete else (None, "hidden")
 
 
 def seconds(model: RBM) -> float:
-    """A rough estimate of the seconds that enumeration takes; infinite when no side is discrete."""
+    """A rough estimate of the seconds that enumeration takes; infinite when no side is discrete.
+
+    >>> from deepgen.explicit import RBM
+    >>> seconds(RBM(visible=784, hidden=20)) < 30 < seconds(RBM(visible=784, hidden=30))
+    True
+    """
     states, side = smaller_side(model)
     other = model.visible if side == "hidden" else model.hidden
     if states is None:
@@ -94,8 +103,26 @@ def seconds(model: RBM) -> float:
 
 
 def closed_form(model: RBM) -> bool:
-    """Whether both layers are Gaussian, so that log Z is a determinant."""
-    return _precision(model.visible) is not None and _precision(model.hidden) is not None
+    """Whether both layers are Gaussian, so that log Z is a determinant.
+
+    >>> from deepgen.explicit import RBM
+    >>> closed_form(RBM(Gaussian(2), Gaussian(3))), closed_form(RBM(Gaussian(2), 3))
+    (True, False)
+    """
+    return all(len(_real_units(units)[0]) == units.width for units in (model.visible, model.hidden))
+
+
+def normalisable(model: RBM) -> bool:
+    """Whether log Z is finite: the precision matrix of the Gaussian units of both layers is positive definite.
+
+    >>> from deepgen.explicit import RBM, Gaussian
+    >>> rbm = RBM(Gaussian(1), Gaussian(1), generator=0)
+    >>> small = normalisable(rbm)
+    >>> _ = rbm.weight.data.fill_(1.5)  # precisions 1 and 1
+    >>> small, normalisable(rbm)
+    (True, False)
+    """
+    return _joint_precision(model)[1]
 
 
 @torch.no_grad()
@@ -112,9 +139,9 @@ def _enumerate(model: RBM, side: str, states: int, progress: bool) -> float:
         blocks = _plain_blocks(units, other, weight, bias, other_bias, states)
     total = torch.tensor(-math.inf, dtype=torch.float64)
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # thousands of short products: threads that meet after each lose tenfold on a busy machine
-    try:
-        for block in _with_time_left(blocks, progress):
+    try:  # thousands of short products: threads that meet after each lose tenfold on a busy machine
+        torch.set_num_threads(1)
+        for block in bar(blocks, what="enumerating", unit="block", show=progress):
             total = torch.logaddexp(total, block().cpu())
     finally:
         torch.set_num_threads(threads)
@@ -143,8 +170,8 @@ def _binary_blocks(
     """The same for a binary other side, by high and low halves of the enumerated units."""
     scale, linear = form
     cut = next((i for i in range(len(digits)) if math.prod(len(d) for d in digits[: i + 1]) > 1024), len(digits))
-    low_fields, low_bias = (_sums(digits[:cut], m) for m in (weight, bias.unsqueeze(1)))
-    high_fields, high_bias = (_sums(digits[cut:], m) for m in (weight, bias.unsqueeze(1)))
+    low_fields, low_bias = (state_sums(digits[:cut], m) for m in (weight, bias.unsqueeze(1)))
+    high_fields, high_bias = (state_sums(digits[cut:], m) for m in (weight, bias.unsqueeze(1)))
     high_fields = high_fields + other_bias
     low = low_bias.squeeze(1) + low_fields @ linear
     high = high_bias.squeeze(1) + high_fields @ linear
@@ -159,136 +186,37 @@ def _binary_blocks(
     return [lambda start=start: block(start) for start in range(0, len(high_fields), 64)]  # type: ignore[misc]
 
 
-def softplus_sums(low: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return a function of ``high`` that gives ``sum_j log(1 + exp(high[r, j] + low[c, j]))``: ``[rows, c]``.
-
-    ``low`` is ``[c, units]``, ``high`` ``[rows, units]``, both float64. The second argument is an upper bound of
-    ``high`` per unit. Accurate to a few units in the last place of the sum, for fields of any size.
-
-    >>> low, high = torch.zeros(1, 4, dtype=torch.float64), torch.full((1, 4), 800.0, dtype=torch.float64)
-    >>> softplus_sums(low)(high, high.amax(0))
-    tensor([[3200.]], dtype=torch.float64)
-    """
-    low_top = low.amax(0)
-
-    def sums(high: Tensor, high_top: Tensor) -> Tensor:
-        largest = high_top + low_top
-        tame = (largest <= _LARGEST_FIELD).nonzero().squeeze(1)
-        shift = (low_top - high_top)[tame] / 2  # both halves then reach the same size, and neither overflows alone
-        ours, theirs = _triples(high[:, tame] + shift), features(tame, shift)
-        bound = torch.nn.functional.softplus(largest[tame])
-        bounds = torch.cat([bound, bound.new_zeros(-len(bound) % 3)]).view(-1, 3).sum(1).tolist()
-        total = high.new_zeros(len(high), len(low))
-        product, factor, log_bound = torch.ones_like(total), torch.empty_like(total), 0.0
-        for group, reach in enumerate(bounds):
-            if log_bound + reach > _LOG_LARGEST:
-                total += product.log_()
-                product.fill_(1.0)
-                log_bound = 0.0
-            torch.mm(ours[group], theirs[group].t(), out=factor)
-            product.mul_(factor)
-            log_bound += reach
-        total += product.log_()
-        for j in (largest > _LARGEST_FIELD).nonzero().squeeze(1).tolist():
-            total += torch.logaddexp(high[:, j, None] + low[:, j], total.new_zeros(()))
-        return total
-
-    kept: dict[str, Any] = {}
-
-    def features(tame: Tensor, shift: Tensor) -> Tensor:
-        if not kept or not torch.equal(kept["shift"], shift) or not torch.equal(kept["tame"], tame):
-            kept.update(tame=tame, shift=shift, value=_triples(low[:, tame] - shift))
-        return kept["value"]
-
-    return sums
-
-
-def _triples(fields: Tensor) -> Tensor:
-    """Per three units the 8 products of subsets of e^field: ``[rows, units] -> [units / 3, rows, 8]``."""
-    rows, width = fields.shape
-    padded = torch.cat([fields, fields.new_full((rows, -width % 3), -math.inf)], 1).exp_()  # e^-inf: a factor of one
-    x, y, z = padded.view(rows, -1, 3).permute(2, 1, 0).unbind(0)
-    one = torch.ones_like(x)
-    return torch.stack([one, x, y, z, x * y, x * z, y * z, x * y * z], -1)
-
-
-def binary_form(units: Units) -> tuple[Tensor, Tensor] | None:
-    """(scale, linear) with A(f) = sum linear f + log(1 + e^(scale f)), for layers of binary units; else None."""
-    if isinstance(units, Bernoulli):
-        return torch.ones(units.width, dtype=torch.float64), torch.zeros(units.width, dtype=torch.float64)
-    if isinstance(units, Spin):  # log 2 cosh f = -f + log(1 + e^2f)
-        return torch.full((units.width,), 2.0).double(), torch.full((units.width,), -1.0).double()
-    if isinstance(units, Product):
-        forms = [binary_form(part) for part in units.parts]
-        known = [form for form in forms if form is not None]
-        return (
-            (torch.cat([f[0] for f in known]), torch.cat([f[1] for f in known])) if len(known) == len(forms) else None
-        )
-    return None
-
-
-def digit_tables(units: Units) -> list[Tensor] | None:
-    """One ``[values, width]`` table per discrete unit (or softmax group) whose rows add up to the layer's states.
-
-    The first unit turns fastest, as in ``units.enumerate``. None for layers that are not made of such units.
-    """
-    if isinstance(units, Bernoulli | Spin):
-        values = torch.tensor([0.0, 1.0] if isinstance(units, Bernoulli) else [-1.0, 1.0], dtype=torch.float64)
-        return list(torch.eye(units.width, dtype=torch.float64).unsqueeze(1) * values.view(1, 2, 1))
-    if isinstance(units, Softmax):
-        rows = torch.eye(units.width, dtype=torch.float64)
-        return list(rows.view(units.groups, units.categories, units.width))
-    if isinstance(units, Product):
-        tables, start = [], 0
-        for part in units.parts:
-            inner = digit_tables(part)
-            if inner is None:
-                return None
-            pad = (start, units.width - start - part.width)
-            tables += [torch.nn.functional.pad(table, pad) for table in inner]
-            start += part.width
-        return tables
-    return None
-
-
-def _sums(digits: Sequence[Tensor], matrix: Tensor) -> Tensor:
-    """states @ matrix for all states of these units, by adding one unit at a time: ``[states, columns]``."""
-    out = matrix.new_zeros(1, matrix.shape[1])
-    for table in digits:
-        out = ((table @ matrix).unsqueeze(1) + out).flatten(0, 1)
-    return out
-
-
-def _precision(units: Units) -> Tensor | None:
-    if isinstance(units, Gaussian):
-        return units.log_precision.detach().double().exp()
-    if isinstance(units, Product):
-        parts = [_precision(part) for part in units.parts]
-        known = [p for p in parts if p is not None]
-        return torch.cat(known) if len(known) == len(parts) else None
-    return None
+def _real_units(units: Units) -> tuple[Tensor, Tensor]:
+    """The columns of a layer that hold Gaussian units, and their precisions, float64: ``[k], [k]``."""
+    columns, precisions, start = [torch.empty(0, dtype=torch.long)], [torch.empty(0, dtype=torch.float64)], 0
+    for part in units.parts if isinstance(units, Product) else (units,):
+        if isinstance(part, Gaussian):
+            columns.append(torch.arange(start, start + part.width))
+            precisions.append(part.log_precision.detach().double().cpu().exp())
+        start += part.width
+    return torch.cat(columns), torch.cat(precisions)
 
 
 @torch.no_grad()
-def _gaussian(model: RBM, visible: Tensor, hidden: Tensor) -> float:
-    """log of the integral of exp(c.x - x.M.x / 2): (n log 2 pi - log det M + c.M^-1.c) / 2, or +inf."""
-    weight = model.weight.double()
+def _joint_precision(model: RBM) -> tuple[Tensor, bool]:
+    """Cholesky factor of the precision matrix of all Gaussian units of both layers, and whether there is one."""
+    (rows, visible), (columns, hidden) = _real_units(model.visible), _real_units(model.hidden)
+    weight = model.weight.double().cpu()[rows][:, columns]
     matrix = torch.cat([torch.cat([visible.diag(), -weight], 1), torch.cat([-weight.t(), hidden.diag()], 1)])
-    field = torch.cat([model.visible_bias, model.hidden_bias]).double()
     factor, failed = torch.linalg.cholesky_ex(matrix)
-    if int(failed) != 0:
+    return factor, int(failed) == 0
+
+
+@torch.no_grad()
+def _gaussian(model: RBM) -> float:
+    """log of the integral of exp(c.x - x.M.x / 2): (n log 2 pi - log det M + c.M^-1.c) / 2, or +inf."""
+    factor, positive = _joint_precision(model)
+    if not positive:
         return math.inf
+    field = torch.cat([model.visible_bias, model.hidden_bias]).double().cpu()
     half = torch.linalg.solve_triangular(factor, field.unsqueeze(1), upper=False)
     log_det = 2 * factor.diagonal().log().sum()
     return float(0.5 * (len(field) * math.log(2 * math.pi) - log_det + half.square().sum()))
-
-
-def _with_time_left(blocks: list[Block], progress: bool) -> Any:
-    if not progress:
-        return blocks
-    from tqdm import tqdm
-
-    return tqdm(blocks, desc="enumerating", unit="block")
 
 
 def _duration(total: float) -> str:

@@ -16,22 +16,21 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from deepgen.errors import (
-    ArgumentError,
-    DivergenceError,
-    MissingCapability,
-    ShapeError,
-    SupportError,
-    check_count,
-    unknown_name,
-)
+from deepgen.errors import ArgumentError, check_count
 from deepgen.evaluate import annealed
 from deepgen.evaluate.annealed import Temperatures
+from deepgen.evaluate.arguments import (
+    LIKELIHOOD,
+    PARTITION,
+    check_method,
+    check_rows,
+    require_machine,
+    require_normalisable,
+)
 from deepgen.evaluate.estimate import Bracket, Estimate
 from deepgen.evaluate.exact import MAX_BITS, closed_form, exact_log_partition, seconds, smaller_side
 from deepgen.evaluate.pseudo import pseudo_likelihood
 from deepgen.explicit.rbm import RBM
-from deepgen.explicit.units import require_tensor
 from deepgen.random import resolve
 from deepgen.samplers.annealing import Path, rbm_path
 from deepgen.typing import LogProb
@@ -40,8 +39,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 _PATIENCE = 30.0  # seconds that "auto" spends on enumeration before it prefers annealing
-_PARTITION = ("auto", "exact", "ais", "reverse", "bidirectional")
-_LIKELIHOOD = (*_PARTITION, "raise", "pseudo")
+_CHAINS, _CHAINS_PER_ROW = 100, 5
 
 
 @torch.no_grad()
@@ -51,8 +49,8 @@ def log_partition(
     *,
     base: Tensor | None = None,
     samples: Tensor | None = None,
-    chains: int = 100,
-    temperatures: Temperatures = "adaptive",
+    chains: int | None = None,
+    temperatures: Temperatures | None = None,
     tolerance: float | None = None,
     generator: torch.Generator | int | None = None,
     progress: bool = False,
@@ -68,24 +66,32 @@ def log_partition(
         samples: independent exact draws of the model to start reverse AIS from (one per chain). Without them AIS ends,
             resampled by weight and moved on, stand in, and the reverse value is no longer a certain bound: its side
             says ``undetermined``. Data are not draws of the model.
-        chains: how many anneal at the same time, at least 2.
-        temperatures: how many, or the values from 0 to 1, or ``"adaptive"`` (placed by a pilot run).
-        tolerance: for AIS with adaptive temperatures, add temperatures until the stderr is at most this.
+        chains: how many anneal at the same time, at least 2 (100).
+        temperatures: how many, or the values from 0 to 1, or ``"adaptive"``, the default (placed by a pilot run).
+        tolerance: add temperatures until the stderr of AIS is at most this.
         generator: a generator, a seed, or None for fresh entropy.
         progress: show bars with the time left.
+
+    Raises:
+        UnknownName: no such method.
+        ArgumentError: an option that the method has no use for, or out of range (under ``auto`` all are taken, and
+            serve where it anneals; ``base`` is taken by all), or too many states for ``exact``.
+        DivergenceError: a parameter is NaN or infinite, or the method anneals and log Z is +inf.
+        MissingCapability: no machine with two layers of units.
 
     >>> import deepgen as dg
     >>> rbm = dg.RBM(visible=6, hidden=4, generator=0)
     >>> print(log_partition(rbm))
     6.9... nats (exact; enumeration of 4 hidden units)
     """
-    if method not in _PARTITION:
-        raise unknown_name("method of log_partition", method, _PARTITION)
-    _require_machine(model)
+    options = {"samples": samples, "chains": chains, "temperatures": temperatures, "tolerance": tolerance}
+    check_method("log_partition", method, PARTITION, options)
+    require_machine(model)
     if method == "auto":
         method = "exact" if _enumerable(model) else "bidirectional"
     if method == "exact":
         return exact_log_partition(model, progress=progress)
+    chains = _CHAINS if chains is None else chains
     path, plan, settings, stream = _prepare(model, base, chains, temperatures, generator)
     run = None
     if method != "reverse" or samples is None:
@@ -128,7 +134,7 @@ def log_likelihood(
     base: Tensor | None = None,
     samples: Tensor | None = None,
     chains: int | None = None,
-    temperatures: Temperatures = "adaptive",
+    temperatures: Temperatures | None = None,
     tolerance: float | None = None,
     generator: torch.Generator | int | None = None,
     progress: bool = False,
@@ -148,36 +154,40 @@ def log_likelihood(
     Returns:
         An `Estimate`, or a `Bracket` from ``bidirectional``. ``stderr`` is the Monte-Carlo error on these rows,
         ``stderr_data`` how far another set of rows would move the value; ``settings`` holds the data's provenance.
+        Both have ``interval()``.
+
+    Raises:
+        ShapeError, SupportError: ``x`` is no tensor of rows that the model can take.
+        UnknownName, ArgumentError, DivergenceError, MissingCapability: as for `log_partition`.
 
     >>> import deepgen as dg
     >>> rbm = dg.RBM(visible=6, hidden=4, generator=0)
     >>> print(log_likelihood(rbm, torch.ones(10, 6)))
     -4.1... nats/example (exact; enumeration of 4 hidden units)
     """
-    if method not in _LIKELIHOOD:
-        raise unknown_name("method of log_likelihood", method, _LIKELIHOOD)
-    _check_rows(model, x)
+    options = {"samples": samples, "chains": chains, "temperatures": temperatures, "tolerance": tolerance}
+    check_method("log_likelihood", method, LIKELIHOOD, options)
+    check_rows(model, x)
     if isinstance(model, LogProb):
         if method not in ("auto", "exact"):
             raise ArgumentError(f"{type(model).__name__} has an exact log_prob; use method='auto', not {method!r}")
         return _exact_mean(model, x)
-    _require_machine(model)
-    assert isinstance(model, RBM)
+    model = require_machine(model)
     about = {"data": _provenance(x), "rows": len(x)}
     if method == "pseudo":
         return _with_settings(pseudo_likelihood(model, x), about)
     log_f = log_density(model, x)
     base = x if base is None else base
     if method == "raise":
-        runs = 5 if chains is None else chains
+        runs = _CHAINS_PER_ROW if chains is None else chains
         path, plan, settings, stream = _prepare(model, base, runs, temperatures, generator)
         bounds, bound = annealed.raise_bound(
             path, plan, x.to(model.weight), log_f, chains=runs, generator=stream, progress=progress
         )
         return _with_settings(replace(bound, stderr_data=_standard_error(bounds)), {**settings, **about})
     log_z = log_partition(
-        model, method, base=base, samples=samples, chains=100 if chains is None else chains,
-        temperatures=temperatures, tolerance=tolerance, generator=generator, progress=progress,
+        model, method, base=base, samples=samples, chains=chains, temperatures=temperatures, tolerance=tolerance,
+        generator=generator, progress=progress,
     )  # fmt: skip
     mean, error = float(log_f.mean()), _standard_error(log_f)
     if isinstance(log_z, Bracket):
@@ -215,9 +225,14 @@ def _exact_mean(model: LogProb, x: Tensor) -> Estimate:
 
 
 def _prepare(
-    model: RBM, base: Tensor | None, chains: int, temperatures: Temperatures, generator: torch.Generator | int | None
+    model: RBM,
+    base: Tensor | None,
+    chains: int,
+    temperatures: Temperatures | None,
+    generator: torch.Generator | int | None,
 ) -> tuple[Path, annealed.Schedule, dict[str, Any], torch.Generator]:
     check_count(2, chains=chains)  # one would have no error bar
+    require_normalisable(model)
     stream = resolve(generator, model.weight.device)
     rows, source = base, "base rates of the rows handed in"
     if rows is None:
@@ -225,7 +240,7 @@ def _prepare(
     model.check(rows)
     field = model.visible.base_field(rows.to(model.weight).mean(0), len(rows))
     path = rbm_path(model, field)
-    plan = annealed.schedule(path, temperatures, generator=stream)
+    plan = annealed.schedule(path, "adaptive" if temperatures is None else temperatures, generator=stream)
     settings: dict[str, Any] = {"base": source}
     if isinstance(generator, int):
         settings["seed"] = generator
@@ -235,28 +250,6 @@ def _prepare(
 def _enumerable(model: RBM) -> bool:
     states, _ = smaller_side(model)
     return closed_form(model) or (states is not None and states <= 2**MAX_BITS and seconds(model) <= _PATIENCE)
-
-
-def _require_machine(model: object) -> None:
-    if not isinstance(model, RBM):
-        raise MissingCapability(
-            f"{type(model).__name__} has neither a normalised log_prob nor two layers of units (an RBM): there is no "
-            "estimator of its likelihood here"
-        )
-    broken = [name for name, p in model.named_parameters() if not bool(p.isfinite().all())]
-    if broken:
-        raise DivergenceError(f"the machine's {broken[0]} holds NaN or infinite values: it has no likelihood", step=0)
-
-
-def _check_rows(model: object, x: Tensor) -> None:
-    require_tensor(x, "x")
-    if x.ndim < 2 or len(x) == 0:
-        raise ShapeError(f"x must be [rows, *event] with at least one row, got {list(x.shape)}")
-    check = getattr(model, "check", None)
-    if check is not None:
-        check(x)
-    elif not bool(torch.isfinite(x).all()):
-        raise SupportError("x holds NaN or infinite values; drop those rows or fill them in first")
 
 
 def _with_settings(estimate: Estimate, more: dict[str, Any]) -> Estimate:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, MissingCapability
+from deepgen.errors import ArgumentError, MissingCapability, check_count
+from deepgen.evaluate.arguments import check_rows
 from deepgen.evaluate.estimate import Estimate
-from deepgen.evaluate.exact import binary_form, digit_tables, softplus_sums
+from deepgen.evaluate.softplus_sums import binary_form, digit_tables, softplus_sums
 from deepgen.random import resolve
 
 if TYPE_CHECKING:
@@ -43,22 +44,28 @@ def pseudo_likelihood(
         An `Estimate` in nats/example. Its side is ``undetermined``: with respect to log p(x) no inequality is known.
         ``stderr`` is zero for all units, otherwise the error from choosing some.
 
+    Raises:
+        ArgumentError: ``units`` is no integer from 1 to the number of units.
+        MissingCapability: a visible layer with real units.
+
     >>> import deepgen as dg
     >>> rbm = dg.RBM(visible=6, hidden=4, generator=0)
     >>> with torch.no_grad():
     ...     _ = rbm.weight.zero_()
     >>> print(pseudo_likelihood(rbm, torch.zeros(3, 6)))  # -6 log 2
-    -4.16 ± 0.00 nats/example (undetermined; pseudo-likelihood)
+    -4.16 ± 0 nats/example (undetermined; pseudo-likelihood)
     """
-    model.check(x)
+    check_rows(model, x)
     tables = digit_tables(model.visible)
     if tables is None:
         raise MissingCapability(
             f"the pseudo-likelihood is written for discrete visible units, not for {type(model.visible).__name__}; "
             'use method="bidirectional"'
         )
-    if units is not None and not 1 <= units <= len(tables):
-        raise ArgumentError(f"units must lie between 1 and {len(tables)}, got {units}")
+    if units is not None:
+        check_count(units=units)
+        if units > len(tables):
+            raise ArgumentError(f"units must be at most {len(tables)}, got {units}")
     if units is None or units == len(tables):
         rows = _conditionals(model, x, tables).sum(1)
         error, draws, effective, method = 0.0, 0, math.nan, "pseudo-likelihood"

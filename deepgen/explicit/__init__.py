@@ -17,8 +17,9 @@ from deepgen.explicit.pixelcnn import PixelCNN
 from deepgen.explicit.planar import PlanarFlow
 from deepgen.explicit.product import Product
 from deepgen.explicit.rbm import RBM
+from deepgen.explicit.softmax import Softmax
 from deepgen.explicit.transformer import Transformer
-from deepgen.explicit.units import Bernoulli, Softmax, Spin, Units
+from deepgen.explicit.units import Bernoulli, Spin, Units
 
 __all__ = [
     "IAF",

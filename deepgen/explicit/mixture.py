@@ -32,18 +32,21 @@ class BernoulliMixture(nn.Module):
     Args:
         features: number of binary variables.
         components: number of mixture components; 1 is the independent-Bernoulli baseline.
+        generator: what `initialise` sets the components apart with, unless it is given its own.
 
-    >>> model = BernoulliMixture(4, components=3)
+    >>> model = BernoulliMixture(4, components=3, generator=0)
     >>> model.log_prob(torch.ones(2, 4))  # -4 log 2
     tensor([-2.7726, -2.7726], grad_fn=...)
     >>> model.sample(5, generator=0).shape
     torch.Size([5, 4])
     """
 
-    def __init__(self, features: int, components: int = 1) -> None:
+    def __init__(self, features: int, components: int = 1, *, generator: torch.Generator | int | None = None) -> None:
         super().__init__()
         check_count(features=features, components=components)
-        self.features, self.components = int(features), int(components)
+        self.features, self.components, self._source = int(features), int(components), generator
+        if not isinstance(generator, torch.Generator):
+            resolve(generator)  # refuse what is not a seed here rather than in `initialise`
         self.logits = nn.Parameter(torch.zeros(components, features))
         self.weight_logits = nn.Parameter(torch.zeros(components))
 
@@ -60,14 +63,15 @@ class BernoulliMixture(nn.Module):
         """Set every component to the base rates of ``x`` ``[rows, features]``, three parts in four.
 
         The fourth part sets the components apart: half of it is a row of the data, half uniform noise (rows may be
-        alike), both from ``generator``. A single component gets the base rates themselves, smoothed by half a row of
-        each value, so that a constant column stays finite; but for that, they are its maximum likelihood.
+        alike), both from ``generator``, by default the constructor's. A single component gets the base rates
+        themselves, smoothed by half a row of each value, so that a constant column stays finite; but for that, they
+        are its maximum likelihood.
         """
         self.check(x)
         rows = x.to(self.logits)
         rate = (rows.sum(0) + 0.5) / (len(rows) + 1)
         if self.components > 1:
-            stream = resolve(generator, rows.device)
+            stream = resolve(self._source if generator is None else generator, rows.device)
             order = torch.randperm(len(rows), generator=stream, device=rows.device)
             own = rows[order[torch.arange(self.components, device=rows.device) % len(rows)]]
             noise = torch.empty_like(own).uniform_(generator=stream)

@@ -38,10 +38,12 @@ class Product(nn.Module):
 
     @property
     def states(self) -> int | None:
+        """The product of the parts' numbers of states; None where one is not discrete."""
         counts = [part.states for part in self.parts]
         return None if None in counts else math.prod(c for c in counts if c is not None)
 
     def arguments(self) -> dict[str, Any]:
+        """The constructor's arguments, for `deepgen.save`."""
         return {"*": list(self.parts)}
 
     def _blocks(self, x: Tensor) -> list[tuple[Units, Tensor]]:
@@ -51,18 +53,23 @@ class Product(nn.Module):
         return torch.stack([method(part)(block) for part, block in self._blocks(x)]).sum(0)
 
     def energy(self, x: Tensor) -> Tensor:
+        """The sum of the parts' u(x), in nats: ``[..., width] -> [...]``."""
         return self._total(lambda part: part.energy, x)
 
     def cumulant(self, field: Tensor) -> Tensor:
+        """The sum of the parts' A(f), in nats: ``[..., width] -> [...]``."""
         return self._total(lambda part: part.cumulant, field)
 
     def mean(self, field: Tensor) -> Tensor:
+        """The parts' E[x | f], joined: ``[..., width] -> [..., width]``."""
         return torch.cat([part.mean(block) for part, block in self._blocks(field)], -1)
 
     def sample(self, field: Tensor, *, generator: torch.Generator | None) -> Tensor:
+        """The parts' draws, joined, one after the other from ``generator``: ``[..., width] -> [..., width]``."""
         return torch.cat([part.sample(block, generator=generator) for part, block in self._blocks(field)], -1)
 
     def enumerate(self, start: int, stop: int) -> Tensor:
+        """States ``start`` to ``stop - 1``, the first part fastest: ``[stop - start, width]``."""
         if start >= stop:
             return torch.empty(0, self.width, dtype=torch.float64)
         index, stride, columns = torch.arange(start, stop), 1, []
@@ -75,14 +82,17 @@ class Product(nn.Module):
         return torch.cat(columns, -1)
 
     def check(self, x: Tensor) -> None:
+        """Raise `SupportError` where a part does."""
         for part, block in self._blocks(x):
             part.check(block)
 
     def check_mask(self, mask: Tensor) -> None:
+        """Raise `ArgumentError` where a part does."""
         for part, block in self._blocks(mask):
             part.check_mask(block)
 
     def base_field(self, mean: Tensor, n: int) -> Tensor:
+        """The parts' base fields, joined: ``[width] -> [width]``."""
         return torch.cat([part.base_field(block, n) for part, block in self._blocks(mean)], -1)
 
 

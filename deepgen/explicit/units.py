@@ -36,7 +36,11 @@ _LINEAR = 40.0  # log(1 + e^x) is x to the last bit of float64 from here on; tor
 
 @runtime_checkable
 class Units(Protocol):
-    """One layer of units. Fields and values are ``[..., width]``, energies and cumulants ``[...]`` in nats."""
+    """One layer of units. Fields and values are ``[..., width]``, energies and cumulants ``[...]`` in nats.
+
+    >>> isinstance(Bernoulli(3), Units)
+    True
+    """
 
     width: int
 
@@ -83,35 +87,42 @@ class Bernoulli(nn.Module):
         super().__init__()
         check_count(width=width)
         self.width = int(width)
-        self.states = 2**width
+        self.states = 2**self.width
 
     def arguments(self) -> dict[str, Any]:
+        """The constructor's arguments, for `deepgen.save`."""
         return {"width": self.width}
 
     def energy(self, x: Tensor) -> Tensor:
+        """u(x) = 0: ``[..., width] -> [...]``."""
         return x.new_zeros(x.shape[:-1])
 
     def cumulant(self, field: Tensor) -> Tensor:
+        """A(f) = sum log(1 + e^f) in nats: ``[..., width] -> [...]``."""
         return F.softplus(field, threshold=_LINEAR).sum(-1)
 
     def mean(self, field: Tensor) -> Tensor:
+        """E[x | f] = 1 / (1 + e^-f): ``[..., width] -> [..., width]``."""
         return field.sigmoid()
 
     def sample(self, field: Tensor, *, generator: torch.Generator | None) -> Tensor:
-        return (_uniform(field, generator) < field.sigmoid()).to(field.dtype)
+        """x = 1 where a uniform number is below E[x | f]: ``[..., width] -> [..., width]``."""
+        return (uniform_like(field, generator) < field.sigmoid()).to(field.dtype)
 
     def enumerate(self, start: int, stop: int) -> Tensor:
-        return _digits(start, stop, 2, self.width).double()
+        """Rows ``start`` to ``stop - 1`` of all binary numbers, first unit fastest: ``[stop - start, width]``."""
+        return digits(start, stop, 2, self.width).double()
 
     def check(self, x: Tensor) -> None:
+        """Raise `SupportError` unless every value is 0 or 1."""
         check_support(x, (x == 0) | (x == 1), "0 or 1 (binarise the data first)")
 
     def check_mask(self, mask: Tensor) -> None:
         """Every unit stands for itself."""
 
     def base_field(self, mean: Tensor, n: int) -> Tensor:
-        rate = (mean * n + 0.5) / (n + 1)  # half a row of each value: a constant column stays finite
-        return rate.logit()
+        """log(r / (1 - r)), r being the mean with half a row of each value added: ``[width] -> [width]``."""
+        return ((mean * n + 0.5) / (n + 1)).logit()
 
 
 class Spin(nn.Module):
@@ -125,93 +136,43 @@ class Spin(nn.Module):
         super().__init__()
         check_count(width=width)
         self.width = int(width)
-        self.states = 2**width
+        self.states = 2**self.width
 
     def arguments(self) -> dict[str, Any]:
+        """The constructor's arguments, for `deepgen.save`."""
         return {"width": self.width}
 
     def energy(self, x: Tensor) -> Tensor:
+        """u(x) = 0: ``[..., width] -> [...]``."""
         return x.new_zeros(x.shape[:-1])
 
     def cumulant(self, field: Tensor) -> Tensor:
+        """A(f) = sum log(2 cosh f) in nats: ``[..., width] -> [...]``."""
         return (F.softplus(2 * field, threshold=_LINEAR) - field).sum(-1)  # smooth at 0, unlike a form with |f|
 
     def mean(self, field: Tensor) -> Tensor:
+        """E[x | f] = tanh f: ``[..., width] -> [..., width]``."""
         return field.tanh()
 
     def sample(self, field: Tensor, *, generator: torch.Generator | None) -> Tensor:
-        return (_uniform(field, generator) < (2 * field).sigmoid()).to(field.dtype) * 2 - 1
+        """x = 1 with probability 1 / (1 + e^-2f), else -1: ``[..., width] -> [..., width]``."""
+        return (uniform_like(field, generator) < (2 * field).sigmoid()).to(field.dtype) * 2 - 1
 
     def enumerate(self, start: int, stop: int) -> Tensor:
-        return _digits(start, stop, 2, self.width).double() * 2 - 1
+        """Rows ``start`` to ``stop - 1`` of all states, first unit fastest: ``[stop - start, width]``."""
+        return digits(start, stop, 2, self.width).double() * 2 - 1
 
     def check(self, x: Tensor) -> None:
+        """Raise `SupportError` unless every value is -1 or +1."""
         check_support(x, (x == -1) | (x == 1), "-1 or +1")
 
     def check_mask(self, mask: Tensor) -> None:
         """Every unit stands for itself."""
 
     def base_field(self, mean: Tensor, n: int) -> Tensor:
+        """artanh of the mean with half a row of each value added: ``[width] -> [width]``."""
         rate = ((mean + 1) / 2 * n + 0.5) / (n + 1)
         return rate.logit() / 2
-
-
-class Softmax(nn.Module):
-    """``groups`` one-of-``categories`` units, each written one-hot: width = groups * categories.
-
-    Ratings, amino acids or labels go here (a visible Softmax layer makes a Potts machine).
-
-    >>> Softmax(groups=2, categories=3).cumulant(torch.zeros(6))  # 2 log 3
-    tensor(2.1972)
-    """
-
-    def __init__(self, groups: int, categories: int) -> None:
-        super().__init__()
-        check_count(groups=groups, categories=categories)
-        self.groups, self.categories = int(groups), int(categories)
-        self.width = groups * categories
-        self.states = categories**groups
-
-    def arguments(self) -> dict[str, Any]:
-        return {"groups": self.groups, "categories": self.categories}
-
-    def _grouped(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.groups, self.categories))
-
-    def energy(self, x: Tensor) -> Tensor:
-        return x.new_zeros(x.shape[:-1])
-
-    def cumulant(self, field: Tensor) -> Tensor:
-        return self._grouped(field).logsumexp(-1).sum(-1)
-
-    def mean(self, field: Tensor) -> Tensor:
-        return self._grouped(field).softmax(-1).flatten(-2)
-
-    def sample(self, field: Tensor, *, generator: torch.Generator | None) -> Tensor:
-        # Gumbel-max; the exponential race -log(u) > 0 is kept away from log(0) by the smallest normal number.
-        race = _uniform(field, generator).clamp_min_(torch.finfo(field.dtype).tiny).log_().neg_()
-        winner = self._grouped(field - race.clamp_min_(torch.finfo(field.dtype).tiny).log()).argmax(-1)
-        return F.one_hot(winner, self.categories).to(field.dtype).flatten(-2)
-
-    def enumerate(self, start: int, stop: int) -> Tensor:
-        digits = _digits(start, stop, self.categories, self.groups)
-        return F.one_hot(digits, self.categories).double().flatten(-2)
-
-    def check(self, x: Tensor) -> None:
-        grouped = self._grouped(x)
-        good = ((grouped == 0) | (grouped == 1)).all(-1) & (grouped.sum(-1) == 1)
-        if not bool(good.all()):
-            raise SupportError(f"values must be one-hot groups of {self.categories}; got {grouped[~good][0].tolist()}")
-
-    def check_mask(self, mask: Tensor) -> None:
-        grouped = self._grouped(mask)
-        if bool((grouped.any(-1) & ~grouped.all(-1)).any()):
-            raise ArgumentError(
-                f"the {self.categories} entries of a Softmax group must be masked together or not at all"
-            )
-
-    def base_field(self, mean: Tensor, n: int) -> Tensor:
-        return ((mean * n + 1 / self.categories) / (n + 1)).log()
 
 
 def as_units(units: int | Units, name: str) -> Units:
@@ -219,6 +180,7 @@ def as_units(units: int | Units, name: str) -> Units:
     if isinstance(units, Units):
         return units
     if isinstance(units, int | np.integer) and not isinstance(units, bool):
+        check_count(**{name: units})
         return Bernoulli(int(units))
     raise ArgumentError(f"{name} must be a number of Bernoulli units or a layer such as Gaussian(64), got {units!r}")
 
@@ -237,11 +199,11 @@ def require_tensor(x: object, name: str) -> None:
         raise ShapeError(f"{name} must be a tensor, got {type(x).__name__}; deepgen.data.as_tensor(x) makes one")
 
 
-def _uniform(field: Tensor, generator: torch.Generator | None) -> Tensor:
+def uniform_like(field: Tensor, generator: torch.Generator | None) -> Tensor:
     return torch.empty_like(field).uniform_(generator=generator)
 
 
-def _digits(start: int, stop: int, radix: int, width: int) -> Tensor:
+def digits(start: int, stop: int, radix: int, width: int) -> Tensor:
     """Numbers ``start`` to ``stop - 1`` in base ``radix``, least digit first: ``[stop - start, width]``."""
     # powers are capped where no 64-bit number reaches them, so wide layers can be entered too
     powers = torch.tensor([min(radix**place, 2**63 - 1) for place in range(width)])
@@ -251,5 +213,8 @@ def _digits(start: int, stop: int, radix: int, width: int) -> Tensor:
 def check_support(x: Tensor, good: Tensor, expected: str) -> None:
     """Raise `SupportError`, naming the first offender, unless the mask ``good`` ``[*x.shape]`` is all True."""
     if not bool(good.all()):
-        wrong = x[~good]
-        raise SupportError(f"values must be {expected}; got {wrong[0].item():g}, one of {len(wrong)} such numbers")
+        places = (~good).nonzero()
+        first = places[0].tolist()
+        raise SupportError(
+            f"values must be {expected}; got {x[tuple(first)].item():g} at {first}, one of {len(places)} such numbers"
+        )

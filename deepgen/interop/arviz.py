@@ -24,7 +24,7 @@ from torch import Tensor
 from deepgen.errors import ShapeError
 
 if TYPE_CHECKING:
-    from deepgen.samplers.kernel import Trace
+    from deepgen.samplers.chain import Trace
 
 COLUMNS = ["mean", "sd", "mcse_mean", "ess_bulk", "ess_tail", "r_hat"]
 

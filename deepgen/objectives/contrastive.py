@@ -22,28 +22,63 @@ a shorter way, see `deepgen.explicit.binary`.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import KW_ONLY, dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from deepgen.errors import ArgumentError, MissingCapability
+from deepgen.errors import ArgumentError, MissingCapability, check_count, check_real
 from deepgen.explicit.rbm import RBM
-from deepgen.objectives.products import SPARSE, BinaryProducts, Products, use_binary
+from deepgen.objectives.contrastive_step import ContrastiveState, ContrastiveStep
+from deepgen.objectives.products import Products
 from deepgen.typing import Update
 
 
-class ContrastiveState(NamedTuple):
-    """chains: hidden layers ``[chains, hidden]`` (no rows for CD); the running means that serve as offsets."""
+@dataclass(frozen=True)
+class Contrastive(ABC):
+    """What the two objectives share: their options but ``chains``, and a step but for where its chains come from."""
 
-    chains: Tensor
-    visible_mean: Tensor
-    hidden_mean: Tensor
+    k: int = 1
+    _: KW_ONLY
+    centred: bool = True
+    sliding: float = 0.01
+    weight_decay: float = 0.0
+    sparsity: tuple[float, float] | None = None
+    binary: bool | Literal["auto"] = "auto"
+
+    def __post_init__(self) -> None:
+        check_count(k=self.k)
+        if not isinstance(self.centred, bool):
+            raise ArgumentError(f"centred must be True or False, got {self.centred!r}")
+        check_real("sliding", self.sliding, 0, 1)
+        check_real("weight_decay", self.weight_decay, 0)
+        if self.sparsity is not None:
+            if not isinstance(self.sparsity, tuple | list) or len(self.sparsity) != 2:
+                raise ArgumentError(f"sparsity must be (target, cost) or None, got {self.sparsity!r}")
+            check_real("the target of sparsity", self.sparsity[0])
+            check_real("the cost of sparsity", self.sparsity[1], 0)
+        if not isinstance(self.binary, bool) and self.binary != "auto":
+            raise ArgumentError(f"binary must be True, False or 'auto', got {self.binary!r}")
+
+    def update(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Update:
+        """The step function: sample, write the gradients, let ``optimizer`` step."""
+        return ContrastiveStep(_as_rbm(model), optimizer, self, self._sample)
+
+    def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
+        """Plain SGD at 0.05, or at 0.005 where a layer is real-valued (Hinton 2010, section 13.2)."""
+        rbm = _as_rbm(model)
+        real = rbm.visible.states is None or rbm.hidden.states is None
+        return torch.optim.SGD(rbm.parameters(), lr=0.005 if real else 0.05)
+
+    @abstractmethod
+    def _sample(self, products: Products, chains: Tensor, generator: torch.Generator) -> Tensor:
+        """Leave visible layers and mean hidden layers of batch and chains in ``products``; return the next chains."""
 
 
 @dataclass(frozen=True)
-class PersistentCD:
+class PersistentCD(Contrastive):
     """Persistent contrastive divergence: stochastic maximum likelihood for an `RBM` over any pair of unit layers.
 
     The rate, momentum and decay are the optimizer's (by default plain SGD). The metric ``moment_gap``
@@ -70,35 +105,25 @@ class PersistentCD:
     (torch.Size([10, 4]), ['moment_gap'])
     """
 
-    k: int = 1
     chains: int = 100
-    _: KW_ONLY
-    centred: bool = True
-    sliding: float = 0.01
-    weight_decay: float = 0.0
-    sparsity: tuple[float, float] | None = None
-    binary: bool | Literal["auto"] = "auto"
 
     def __post_init__(self) -> None:
-        _check_options(self)
-        if self.chains < 1:
-            raise ArgumentError(f"chains must be at least 1, got {self.chains}")
+        super().__post_init__()
+        check_count(chains=self.chains)
 
     def start(self, model: nn.Module, x: Tensor, *, generator: torch.Generator) -> ContrastiveState:
         """Chains at hidden layers drawn given random rows of the data ``x``, offsets at the means over ``x``."""
         return _start(_as_rbm(model), x, self.chains, generator)
 
-    def update(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Update:
-        """The step function: sample, write the gradients, let ``optimizer`` step."""
-        return _update(_as_rbm(model), optimizer, self)
-
-    def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
-        """Plain SGD at 0.05, or at 0.005 where a layer is real-valued (Hinton 2010, section 13.2)."""
-        return _optimizer(_as_rbm(model))
+    def _sample(self, products: Products, chains: Tensor, generator: torch.Generator) -> Tensor:
+        products.walk(chains, self.k, generator)
+        products.up(products.both)  # the chains go up the last time together with the data
+        products.respond(products.data)
+        return products.draw(products.free, generator)
 
 
 @dataclass(frozen=True)
-class ContrastiveDivergence:
+class ContrastiveDivergence(Contrastive):
     """Contrastive divergence CD-k: chains start anew at each batch and run ``k`` Gibbs steps.
 
     Cheap in memory and steady, but biased: the machine is shaped only near the data, and its likelihood can fall while
@@ -113,145 +138,16 @@ class ContrastiveDivergence:
     torch.Size([0, 4])
     """
 
-    k: int = 1
-    _: KW_ONLY
-    centred: bool = True
-    sliding: float = 0.01
-    weight_decay: float = 0.0
-    sparsity: tuple[float, float] | None = None
-    binary: bool | Literal["auto"] = "auto"
-
-    def __post_init__(self) -> None:
-        _check_options(self)
-
     def start(self, model: nn.Module, x: Tensor, *, generator: torch.Generator) -> ContrastiveState:
         """No chains; offsets at the means over ``x``."""
         return _start(_as_rbm(model), x, 0, generator)
 
-    def update(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Update:
-        """The step function: sample, write the gradients, let ``optimizer`` step."""
-        return _update(_as_rbm(model), optimizer, self)
-
-    def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
-        """Plain SGD at 0.05, or at 0.005 where a layer is real-valued (Hinton 2010, section 13.2)."""
-        return _optimizer(_as_rbm(model))
-
-
-Options = PersistentCD | ContrastiveDivergence
-
-
-def _update(model: RBM, optimizer: torch.optim.Optimizer, options: Options) -> Update:
-    insist, allow = use_binary(model, options.binary)
-    own = _unit_parameters(model)
-    trained = [model.weight, model.visible_bias, model.hidden_bias, *own]
-    gradients = [torch.zeros_like(p) for p in trained]
-    stepped = {id(p) for group in optimizer.param_groups for p in group["params"]}
-    plain = type(optimizer) is torch.optim.SGD and all(id(p) in stepped and p.requires_grad for p in trained)
-    counted = False
-    workspaces: dict[tuple[bool, int, int], Products] = {}
-
-    @torch.no_grad()
-    def update(
-        state: ContrastiveState, batch: Tensor, *, generator: torch.Generator
-    ) -> tuple[ContrastiveState, dict[str, Tensor]]:
-        nonlocal counted
-        binary = insist or (allow and float(state.visible_mean.mean()) < SPARSE)
-        sizes = (binary, len(batch), len(state.chains) if isinstance(options, PersistentCD) else len(batch))
-        if sizes not in workspaces:
-            if len(workspaces) > 3:  # room for the usual sizes and the ragged last batch, not for every size
-                workspaces.clear()
-            workspaces[sizes] = (BinaryProducts if binary else Products)(model, *sizes[1:])
-        products = workspaces[sizes]
-        products.load(batch)
-        weight = model.weight.detach()
-
-        # Sampling: hidden -> visible -> hidden, k times. Persistent chains go up the last time together with the data.
-        if isinstance(options, PersistentCD):
-            _run(products, state.chains, options.k, generator)
-            products.up(products.both)
-            fields = None
-        else:
-            products.up(products.data)
-            fields = products.data.hidden.clone() if own else None
-            _run(products, products.draw(products.data, generator), options.k, generator)
-            products.up(products.free)
-        if own:
-            _own_descent(products, fields, own, gradients[3:])
-        if isinstance(options, PersistentCD):
-            products.respond(products.data)
-            chains = products.draw(products.free, generator)
-        else:
-            products.respond(products.free)
-            chains = state.chains
-
-        rate = _plain_rate(optimizer) if plain else None
-        if rate is None:
-            target, alpha, beta = gradients[0], 1.0, 0.0
-        else:
-            target, alpha, beta = weight, -rate, 1 - rate * options.weight_decay
-        means = products.descend(
-            state.visible_mean,
-            state.hidden_mean,
-            sliding=options.sliding,
-            centred=options.centred,
-            biases=gradients[1:3],
-            weight=target,
-            alpha=alpha,
-            beta=beta,
-        )
-        if options.sparsity is not None:
-            goal, cost = options.sparsity
-            gradients[2].add_(means[1] - goal, alpha=cost)
-        if rate is None:
-            if options.weight_decay:
-                gradients[0].add_(weight, alpha=options.weight_decay)
-        else:
-            for parameter, gradient in zip(trained[1:], gradients[1:], strict=True):
-                parameter.add_(gradient, alpha=-rate)
-        for parameter, gradient in zip(trained, gradients, strict=True):
-            parameter.grad = gradient if rate is None else None
-        if rate is None or not counted:
-            optimizer.step()  # with plain SGD once, without gradients, to let a scheduler see that steps are taken
-            counted = True
-        return ContrastiveState(chains, *means), {"moment_gap": torch.linalg.vector_norm(products.dh)}
-
-    return update
-
-
-def _plain_rate(optimizer: torch.optim.Optimizer) -> float | None:
-    """The rate of plain SGD, or None if anything else stands between a gradient and its step.
-
-    Plain SGD is added to the weights by the outer product itself, which spares writing and reading the gradient.
-    """
-    group = optimizer.param_groups[0]
-    if group["momentum"] or group["weight_decay"] or group["maximize"] or not isinstance(group["lr"], float):
-        return None
-    if len(optimizer.param_groups) > 1 or optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks:
-        return None
-    return group["lr"]
-
-
-def _run(products: Products, hidden: Tensor, k: int, generator: torch.Generator) -> None:
-    """Leave the visible layers reached from ``hidden`` after k ways down and k - 1 ways up."""
-    for step in range(k):
-        if step:
-            products.up(products.free)
-            hidden = products.draw(products.free, generator)
-        products.down(hidden, generator)
-
-
-def _own_descent(products: Products, fields: Tensor | None, own: list[nn.Parameter], out: list[Tensor]) -> None:
-    """Write minus the gradients of the unit layers' own parameters: those of u(v) - A(field), data minus chains."""
-    model, (data, free) = products.model, (products.data, products.free)
-
-    def free_energy(visible: Tensor, field: Tensor) -> Tensor:
-        return (model.visible.energy(visible) - model.hidden.cumulant(field)).mean()
-
-    with torch.enable_grad():
-        loss = free_energy(data.visible, data.hidden if fields is None else fields)
-        loss = loss - free_energy(free.visible, free.hidden)
-        for buffer, gradient in zip(out, torch.autograd.grad(loss, own), strict=True):
-            buffer.copy_(gradient)
+    def _sample(self, products: Products, chains: Tensor, generator: torch.Generator) -> Tensor:
+        products.up(products.data)
+        products.walk(products.draw(products.data, generator), self.k, generator)
+        products.up(products.free)
+        products.respond(products.free)
+        return chains
 
 
 def _start(model: RBM, x: Tensor, chains: int, generator: torch.Generator) -> ContrastiveState:
@@ -264,15 +160,6 @@ def _start(model: RBM, x: Tensor, chains: int, generator: torch.Generator) -> Co
         return ContrastiveState(hidden, x.sum(0).to(model.weight) / len(x), model.hidden.mean(field).mean(0))
 
 
-def _optimizer(model: RBM) -> torch.optim.Optimizer:
-    real = model.visible.states is None or model.hidden.states is None
-    return torch.optim.SGD(model.parameters(), lr=0.005 if real else 0.05)
-
-
-def _unit_parameters(model: RBM) -> list[nn.Parameter]:
-    return [p for layer in (model.visible, model.hidden) if isinstance(layer, nn.Module) for p in layer.parameters()]
-
-
 def _as_rbm(model: nn.Module) -> RBM:
     if not isinstance(model, RBM):
         raise MissingCapability(
@@ -280,16 +167,3 @@ def _as_rbm(model: nn.Module) -> RBM:
             "a model with log_prob is trained by deepgen.objectives.MaximumLikelihood"
         )
     return model
-
-
-def _check_options(options: Options) -> None:
-    if isinstance(options.k, bool) or not isinstance(options.k, int) or options.k < 1:
-        raise ArgumentError(f"k must be a positive integer, got {options.k!r}")
-    if not 0 <= options.sliding <= 1:
-        raise ArgumentError(f"sliding must lie in [0, 1], got {options.sliding}")
-    if not options.weight_decay >= 0:
-        raise ArgumentError(f"weight_decay must be at least 0, got {options.weight_decay}")
-    if options.sparsity is not None and len(options.sparsity) != 2:
-        raise ArgumentError(f"sparsity must be (target, cost) or None, got {options.sparsity!r}")
-    if options.binary not in (True, False, "auto"):
-        raise ArgumentError(f"binary must be True, False or 'auto', got {options.binary!r}")

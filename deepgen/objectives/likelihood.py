@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from deepgen.errors import ArgumentError, MissingCapability
+from deepgen.errors import ArgumentError, MissingCapability, check_real
 from deepgen.explicit.mixture import BernoulliMixture
 from deepgen.typing import LogProb, Update, require
 
@@ -44,10 +44,12 @@ class MaximumLikelihood:
     """
 
     def start(self, model: nn.Module, x: Tensor, *, generator: torch.Generator) -> Nothing:
+        """The empty state; `MissingCapability` unless ``model`` has `LogProb`."""
         require(model, LogProb, "train by maximum likelihood")
         return Nothing()
 
     def update(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Update:
+        """The step function: ascend the mean of log p over a batch ``[rows, *event]``, in nats per example."""
         require(model, LogProb, "train by maximum likelihood")
 
         def step(state: Any, batch: Tensor, *, generator: torch.Generator) -> tuple[Any, dict[str, Tensor]]:
@@ -61,6 +63,7 @@ class MaximumLikelihood:
         return step
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
+        """Adam at 0.001, the rate of its paper (Kingma & Ba 2015)."""
         return torch.optim.Adam(model.parameters(), lr=1e-3)
 
 
@@ -85,32 +88,40 @@ class ExpectationMaximisation:
     pseudo_count: float = 0.5
 
     def __post_init__(self) -> None:
-        if not self.pseudo_count >= 0:
-            raise ArgumentError(f"pseudo_count must be at least 0, got {self.pseudo_count}")
+        check_real("pseudo_count", self.pseudo_count, 0)
 
     def start(self, model: nn.Module, x: Tensor, *, generator: torch.Generator) -> Rows:
-        if not isinstance(model, BernoulliMixture):
-            raise MissingCapability(f"exact EM is for a BernoulliMixture, got {type(model).__name__}")
+        """How many rows ``x`` has; `MissingCapability` unless ``model`` is a `BernoulliMixture`."""
+        _as_mixture(model)
         return Rows(torch.tensor(len(x)))
 
     def update(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Update:
-        assert isinstance(model, BernoulliMixture)  # start has checked it
+        """The step function: responsibilities of all rows, then rates and weights from their sums; no rate is used."""
+        mixture = _as_mixture(model)
 
         @torch.no_grad()
         def step(state: Rows, batch: Tensor, *, generator: torch.Generator) -> tuple[Rows, dict[str, Tensor]]:
             if len(batch) != int(state.rows):
                 raise ArgumentError(f"an EM step needs all {int(state.rows)} rows at once: fit with that batch_size")
-            joint = model.log_joint(batch)
+            joint = mixture.log_joint(batch)
             total = joint.logsumexp(-1, keepdim=True)
             mine = (joint - total).exp()  # [rows, components], responsibilities
             counts, c = mine.sum(0), self.pseudo_count
             tiny = 1e-7
-            rate = ((mine.t() @ batch + c) / (counts + 2 * c).clamp_min(tiny).unsqueeze(-1)).clamp(tiny, 1 - tiny)
-            model.logits.copy_(rate.logit())
-            model.weight_logits.copy_((counts + c).clamp_min(tiny).log())
+            ones = mine.t() @ batch.to(mine)  # [components, features], how many each component answers for
+            rate = ((ones + c) / (counts + 2 * c).clamp_min(tiny).unsqueeze(-1)).clamp(tiny, 1 - tiny)
+            mixture.logits.copy_(rate.logit())
+            mixture.weight_logits.copy_((counts + c).clamp_min(tiny).log())
             return state, {"log_likelihood": total.mean()}
 
         return step
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
+        """SGD at rate 0, for a loop that wants an optimizer: an EM step takes none."""
         return torch.optim.SGD(model.parameters(), lr=0.0)
+
+
+def _as_mixture(model: nn.Module) -> BernoulliMixture:
+    if not isinstance(model, BernoulliMixture):
+        raise MissingCapability(f"exact EM is for a BernoulliMixture, got {type(model).__name__}")
+    return model

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from deepgen.errors import ArgumentError
 from deepgen.evaluate.estimate import Bracket, Estimate
-from deepgen.plot import page, sections
+from deepgen.plot import page, rows, sections
 from deepgen.plot.figures import write
 from deepgen.plot.results import results
 
@@ -40,6 +40,11 @@ class Entry:
         history: what `deepgen.fit` returned.
         trace: scalar chain draws: ``[draws, chains]``, a mapping of such tensors, or a Trace of them.
         settings: anything else worth keeping (objective, rate, epochs, ...), shown in the details.
+
+    >>> exact = Estimate(-19.41, 0.0, "exact", "enumeration", unit="nats/example")
+    >>> entry = Entry("RBM 64-20", exact, seconds=12.0, samples=torch.zeros(64, 64), settings={"rate": 0.05})
+    >>> entry.each_estimate()[0].value
+    -19.41
     """
 
     name: str
@@ -72,8 +77,9 @@ def report(
         path: the file to write; it is replaced in one step.
         entries: one `Entry` per model, in the order to show.
         data: what they were fitted to. Its test rows stand beside the samples, its training rows are searched for
-            copies, its provenance heads the page, and its ``image_shape`` says how a row is drawn (None: not at all).
-            Without data, rows of square width are drawn as squares.
+            copies, its provenance heads the page, and its ``image_shape`` says how a row is drawn. Rows without one are
+            compared column by column, and those of many columns as heat maps. Without data, rows of square width are
+            drawn as squares.
         title: the heading.
         summary: a sentence or two below it.
         facts: what else was run: seed, command, machine. Versions and the date are added.
@@ -81,6 +87,7 @@ def report(
 
     Raises:
         ArgumentError: no entries, or the file cannot be written.
+        ShapeError: samples of another width than the data.
 
     >>> import tempfile
     >>> entry = Entry("RBM 64-20", Estimate(-19.41, 0.0, "exact", "enumeration", unit="nats/example"), seconds=12.0)
@@ -97,10 +104,15 @@ def report(
     look = sections.Look.of(
         next((x for x in (real, train, *(e.samples for e in entries)) if x is not None), None), image_shape
     )
+    if drawable:
+        shown, near = sections.samples(entries, real, look), sections.nearest(entries, train, real, look)
+    else:
+        columns = _columns(data, entries)
+        shown, near = rows.samples(entries, real, columns), rows.nearest(entries, train, real, columns)
     parts = [
         ("results", "Test log-likelihood", results(entries)),
-        ("samples", "Samples beside real data", sections.samples(entries, real, look) if drawable else ""),
-        ("nearest", "Nearest training images", sections.nearest(entries, train, real, look) if drawable else ""),
+        ("samples", "Samples beside real data", shown),
+        ("nearest", "Nearest training images" if drawable else "Nearest training rows", near),
         ("filters", "Learned filters", sections.filters(entries, image_shape) if images else ""),
         ("curves", "Learning curves", sections.curves(entries)),
         ("chains", "Chains", sections.chains(entries)),
@@ -108,7 +120,7 @@ def report(
     ]
     lede = f'<p class="lede">{escape(summary)}</p>' if summary else ""
     date = date or dt.datetime.now().astimezone()
-    shown = {
+    head = {
         **_provenance(data),
         **(facts or {}),
         "date": date.strftime("%Y-%m-%d %H:%M %Z").strip(),
@@ -118,7 +130,7 @@ def report(
         "Likelihoods are in nats per example; every number carries its error and its side. "
         "This page is self-contained: it loads nothing and runs no script."
     )
-    text = page.document(title, lede + page.facts(shown), parts, f"<p>{footer}</p>")
+    text = page.document(title, lede + page.facts(head), parts, f"<p>{footer}</p>")
     return write(path, text.encode())
 
 
@@ -127,12 +139,20 @@ def _rows(train: Any) -> Tensor:
     return train if isinstance(train, Tensor) else torch.stack(list(train))
 
 
+def _columns(data: Data | None, entries: Sequence[Entry]) -> list[str]:
+    """The names of the columns, by number where the data have none."""
+    samples = next((e.samples for e in entries if e.samples is not None), None)
+    width = data.event_shape.numel() if data is not None else 0 if samples is None else samples.shape[-1]
+    names = [] if data is None else data.provenance.get("columns") or []
+    return [str(name) for name in names] if len(names) == width else [f"column {i + 1}" for i in range(width)]
+
+
 def _provenance(data: Data | None) -> dict[str, Any]:
     if data is None:
         return {}
     known = {k: v for k, v in data.provenance.items() if k not in ("name", "rows", "features") and v is not None}
-    rows = " / ".join(f"{len(x):,}" for x in (data.train, data.valid, data.test))
-    return {"data": data.provenance.get("name"), "train / valid / test rows": rows, **known}
+    counts = " / ".join(f"{len(x):,}" for x in (data.train, data.valid, data.test))
+    return {"data": data.provenance.get("name"), "train / valid / test rows": counts, **known}
 
 
 def _versions() -> str:

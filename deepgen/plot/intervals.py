@@ -37,6 +37,12 @@ SIDES = {
         "One estimate from each side, of which one is a bound only if the chain behind it has mixed: see Details.",
         "",
     ),
+    "crossed": SideNote(
+        "ends crossed",
+        "The two bounds contradict one another beyond their errors: one of them, or its error bar, has failed. "
+        "Neither is to be believed; more temperatures or more chains may mend it.",
+        "",
+    ),
 }
 
 
@@ -106,7 +112,9 @@ def bar(estimate: Estimate | Bracket, scale: Scale, colour: str) -> str:
 
 def marker(side: str, colour: str) -> str:
     """The marker of a side alone, for the legend."""
-    if side in ("both", "tentative"):
+    if side == "crossed":
+        inner = f'<path d="M5 3l12 12M17 3L5 15" stroke="{colour}" stroke-width="2" fill="none"/>'
+    elif side in ("both", "tentative"):
         inner = f'<path d="M3 3v12M3 9h16M19 3v12" stroke="{colour}" stroke-width="2" fill="none"/>'
     else:
         inner = f'<g transform="translate(0 {9 - HEIGHT / 2})">{_mark(side, 11, colour)}</g>'
@@ -117,6 +125,8 @@ def side_of(estimate: Estimate | Bracket) -> str:
     """The key of `SIDES`: a bracket is two-sided for certain when neither of its ends is undetermined."""
     if isinstance(estimate, Estimate):
         return estimate.side
+    if estimate.crossed:
+        return "crossed"
     return "tentative" if "undetermined" in (estimate.below.side, estimate.above.side) else "both"
 
 

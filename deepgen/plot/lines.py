@@ -54,8 +54,8 @@ def curves(
     if labels is not None and len(labels) != len(tables):
         raise ArgumentError(f"{len(tables)} histories need as many labels, got {len(labels)}")
     colours = colours or [series(i) for i in range(len(tables))]
-    figure, panels = _panels(len(names), title)
-    for name, ax in zip(names, panels, strict=True):
+    figure, axes = panels(len(names), title)
+    for name, ax in zip(names, axes, strict=True):
         for index, table in enumerate(tables):
             if name in table:
                 y = table[name]
@@ -63,10 +63,10 @@ def curves(
                 dots = "o" if sum(map(math.isfinite, y)) < 3 else None  # a line of one point would not be seen
                 label = None if labels is None else labels[index]
                 ax.plot(x, y, _STYLES[index // 6 % 3], color=colours[index], linewidth=1.6, marker=dots, label=label)
-        ax.set_title(_heading(name), fontsize=9, color=PALETTE["ink"], loc="left")
+        ax.set_title(heading(name, *histories), fontsize=9, color=PALETTE["ink"], loc="left")
         ax.set_xlabel("epoch", fontsize=8, color=PALETTE["muted"])
     if labels is not None:
-        panels[0].legend(frameon=False, fontsize=8, labelcolor=PALETTE["ink"])
+        axes[0].legend(frameon=False, fontsize=8, labelcolor=PALETTE["ink"])
     if path is not None:
         save(figure, path)
     return figure
@@ -131,7 +131,9 @@ def traces(
         time = torch.arange(0, len(values), stride)
         for chain in range(min(chains, values.shape[1])):
             left.plot(time, values[time, chain], color=series(chain), linewidth=0.8, alpha=0.85)
-        right.hist(values.flatten(), bins=_edges(values), orientation="horizontal", color=PALETTE["muted"], alpha=0.6)
+        right.hist(
+            values.flatten(), bins=edges(values).tolist(), orientation="horizontal", color=PALETTE["muted"], alpha=0.6
+        )
         left.margins(x=0)
         quiet(left)
         quiet(right)
@@ -165,19 +167,35 @@ def scalars(trace: Any) -> dict[str, Tensor]:
     return table
 
 
-def _edges(values: Tensor) -> Any:
+def edges(values: Tensor) -> Tensor:
     """24 equal bins; for a quantity with few values one or more whole values to each, so that no bin is empty."""
     low, high = float(values.min()), float(values.max())
     steps = values.unique().diff()
     step = float(steps.min()) if 0 < len(steps) < 200 else 0.0
     if step == 0 or (high - low) / step > 200:
-        return 24
+        half = 0.0 if high > low else 0.5
+        return torch.linspace(low - half, high + half, 25, dtype=values.dtype)
     width = step * math.ceil((high - low) / step / 24)
-    return torch.arange(low - step / 2, high + width, width, dtype=values.dtype).numpy()
+    return torch.arange(low - step / 2, high + width, width, dtype=values.dtype)
 
 
-def _heading(name: str) -> str:
-    return "monitor (validation)" if name == "monitor" else name.replace("_", " ")
+def heading(name: str, *histories: Any) -> str:
+    """The words above a panel: of the monitor its method, where every history that has one tells the same."""
+    if name != "monitor":
+        return name.replace("_", " ")
+    having = [h for h in histories if name in columns(h) and any(map(math.isfinite, columns(h)[name]))]
+    methods = {monitored(h) for h in having}
+    method = methods.pop() if len(methods) == 1 else None
+    return f"{method or name} (validation)"
+
+
+def monitored(history: Any) -> str | None:
+    """What the monitor of a history was, such as ``pseudo-likelihood``; None where its records do not tell."""
+    for record in getattr(history, "records", ()):
+        estimate = record.estimate or {}
+        if method := estimate.get("below", estimate).get("method"):
+            return str(method)
+    return None
 
 
 def _number(value: Any) -> float:
@@ -185,7 +203,7 @@ def _number(value: Any) -> float:
     return number if math.isfinite(number) else math.nan
 
 
-def _panels(count: int, title: str | None) -> tuple[Figure, list[Axes]]:
+def panels(count: int, title: str | None) -> tuple[Figure, list[Axes]]:
     """``count`` axes in rows of up to three."""
     across = min(count, 3)
     down = math.ceil(count / across)

@@ -15,6 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
+from deepgen.evaluate.plus_minus import plus_minus
 from deepgen.plot.figures import PALETTE
 
 # The second values of `deepgen.plot.figures.PALETTE`: the same hues, at 4.5 : 1 or more on the dark background.
@@ -93,6 +94,8 @@ img{display:block;width:100%;height:auto}
 figure>svg,.panel svg{display:block;width:100%;height:auto}
 .pairs{display:flex;flex-wrap:wrap;gap:.7rem .6rem;margin:0;padding:0;list-style:none}
 .pairs li{width:2.6rem;text-align:center;font-size:.78rem;color:var(--muted);line-height:1.7}
+.scroll{overflow-x:auto}.scroll table{width:auto}.tables{margin:1.4rem 0 0}
+.heat img{height:22rem;image-rendering:pixelated}
 .legend{display:flex;flex-wrap:wrap;gap:.2rem 1.3rem;font-size:.88rem;margin:1rem 0 0;padding:0;list-style:none}
 details{border-bottom:1px solid var(--rule);padding:.7rem 0}
 summary{cursor:pointer;font-weight:600}
@@ -188,6 +191,12 @@ def variable(index: int) -> str:
     return f"var(--s{index % 6})"
 
 
+def legend(names: Iterable[tuple[int, str]]) -> str:
+    """The models by number and name, each beside its colour."""
+    items = (f'<li><i class="chip" style="background:{variable(i)}"></i>{escape(name)}</li>' for i, name in names)
+    return f'<ul class="legend">{"".join(items)}</ul>'
+
+
 def number(value: float, decimals: int = 2) -> str:
     """``-1.5`` as −1.50, with a true minus sign; a dash for NaN.
 
@@ -195,6 +204,16 @@ def number(value: float, decimals: int = 2) -> str:
     ('−1.50', '–', '−∞')
     """
     return "–" if math.isnan(value) else f"{value:,.{decimals}f}".replace("-", "−").replace("inf", "∞")
+
+
+def with_error(value: float, error: float) -> tuple[str, str]:
+    """Value and error apart, each with the digits that `deepgen.evaluate.plus_minus` gives it; a dash for no error.
+
+    >>> with_error(-90.12345, 0.00312), with_error(2.5, float("nan"))
+    (('−90.1235', '0.0031'), ('2.50', '–'))
+    """
+    text, _, digits = plus_minus(value, error).partition(" ± ")
+    return number(value, len(text.partition(".")[2])), digits.replace("?", "–").replace("inf", "∞")
 
 
 def plain(value: Any) -> str:

@@ -50,24 +50,21 @@ def results(entries: Sequence[Entry]) -> str:
 
 
 def _row(entry: Entry, estimate: Estimate | Bracket, again: bool, scale: Scale, index: int, rows_too: bool) -> str:
+    ends = (estimate.below, estimate.above) if isinstance(estimate, Bracket) else (estimate,)
+    written = [page.with_error(e.value, e.stderr) for e in ends]
+    value = " to ".join(f'<data value="{e.value!r}">{text}</data>' for e, (text, _) in zip(ends, written, strict=True))
+    error, method = ", ".join(error for _, error in written), " | ".join(e.method for e in ends)
     low, high = estimate.interval()
-    span = f"95 %: {page.number(low)} to {page.number(high)}"
-    if isinstance(estimate, Bracket):
-        ends = (estimate.below, estimate.above)
-        value, side = " to ".join(_value(e.value) for e in ends), side_of(estimate)
-        error = ", ".join(page.number(e.stderr) for e in ends)
-        method = " | ".join(e.method for e in ends)
-        data_error = estimate.below.stderr_data
-    else:
-        value, side, method, data_error = _value(estimate.value), estimate.side, estimate.method, estimate.stderr_data
-        error = "0" if side == "exact" else page.number(estimate.stderr)
-        span = "" if side == "exact" else span
+    side = side_of(estimate)
+    span = f"95 %: {page.with_error(low, ends[0].stderr)[0]} to {page.with_error(high, ends[-1].stderr)[0]}"
+    span = "" if side == "exact" else span
+    data_error = page.with_error(ends[0].value, ends[0].stderr_data)[1]
     chip = f'<i class="chip" style="background:{page.variable(index)}"></i>'
     cells = [
         f'<th scope="row"{_nowrap(entry.name)}><span>{chip}{escape(entry.name)}</span></th>',
         f'<td class="num" data-label="nats per example"><span>{value}<small>{span}</small></span></td>',
         f'<td class="num" data-label="stderr, Monte Carlo">{error}</td>',
-        f'<td class="num" data-label="stderr, choice of test rows">{page.number(data_error)}</td>' if rows_too else "",
+        f'<td class="num" data-label="stderr, choice of test rows">{data_error}</td>' if rows_too else "",
         f'<td class="plot">{bar(estimate, scale, page.variable(index))}</td>',
         f'<td data-label="side" class="side">{escape(SIDES[side].word)}</td>',
         f'<td data-label="method">{escape(method)}</td>',
@@ -82,10 +79,6 @@ def _has_data_error(estimates: Sequence[Estimate | Bracket]) -> bool:
 
 def _nowrap(text: str) -> str:
     return ' class="nowrap"' if len(text) <= 24 else ""
-
-
-def _value(value: float) -> str:
-    return f'<data value="{value!r}">{page.number(value)}</data>'
 
 
 def _seconds(seconds: float | None) -> str:

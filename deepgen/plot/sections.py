@@ -73,8 +73,7 @@ def samples(entries: Sequence[Entry], real: Tensor | None, look: Look) -> str:
 def nearest(entries: Sequence[Entry], train: Tensor | None, real: Tensor | None, look: Look) -> str:
     if train is None:
         return ""
-    train = train[train.flatten(1).isfinite().all(1)]  # rows with missing values have no distance
-    base = None if real is None else neighbours(real[real.flatten(1).isfinite().all(1)][:500], train)
+    train, base = reference(train, real)
     cards = []
     for entry in entries:
         if entry.samples is None:
@@ -83,18 +82,11 @@ def nearest(entries: Sequence[Entry], train: Tensor | None, real: Tensor | None,
         pairs = []
         for k in range(min(_PAIRS, len(entry.samples))):
             both = torch.stack([entry.samples[k].cpu().flatten().float(), train[found.row[k]].cpu().flatten().float()])
-            distance = _distance(float(found.distance[k]), found.metric)
-            alt = f"sample {k + 1} above its nearest training image, distance {distance}"
+            apart = distance(float(found.distance[k]), found.metric)
+            alt = f"sample {k + 1} above its nearest training image, distance {apart}"
             grid = look.mosaic(both.reshape(2, *train.shape[1:]), 1)
-            pairs.append(f"<li>{page.picture(grid, alt, look.kind, width=96)}{distance}</li>")
-        middle = _distance(float(found.distance.median()), found.metric)
-        against = "" if base is None else f", of held-out data {_distance(float(base.distance.median()), base.metric)}"
-        copies = _copies(found)
-        caption = (
-            f"<b>{escape(entry.name)}</b>. Median {found.metric.capitalize()} distance of {len(found.row)} samples "
-            f"{middle}{against}. Exact copies: {copies}{'' if base is None else f' (held-out data {_copies(base)})'}."
-        )
-        cards.append(page.figure(f'<ul class="pairs">{"".join(pairs)}</ul>', caption))
+            pairs.append(f"<li>{page.picture(grid, alt, look.kind, width=96)}{apart}</li>")
+        cards.append(page.figure(f'<ul class="pairs">{"".join(pairs)}</ul>', memory(entry.name, found, base)))
     if not cards:
         return ""
     lead = (
@@ -139,16 +131,17 @@ def curves(entries: Sequence[Entry]) -> str:
     panels = []
     for number, name in enumerate(lines.quantities(*histories)):
         drawing = lines.curves(*histories, names=[name], colours=[series(i) for i, _ in having])
-        label = f"{name} by epoch for {', '.join(e.name for _, e in having)}"
+        label = f"{lines.heading(name, *histories)} by epoch for {', '.join(e.name for _, e in having)}"
         panels.append(f'<div class="panel">{inline_svg(drawing, label, f"curve{number}")}</div>')
-    legend = "".join(
-        f'<li><i class="chip" style="background:{page.variable(i)}"></i>{escape(e.name)}</li>' for i, e in having
-    )
+    watched = [(e.name, lines.monitored(e.history)) for _, e in having]
+    told = "; ".join(f"{escape(method)} for {escape(name)}" for name, method in watched if method)
     lead = (
-        "<p>What training saw, one panel per quantity. The monitor is computed on validation rows: once it falls while "
-        "the rest goes on improving, the model is learning its training set by heart.</p>"
+        f"<p>What training saw, one panel per quantity. The monitor{f' ({told})' if told else ''} is computed on "
+        "validation rows: once it falls while the rest goes on improving, the model is learning its training set by "
+        "heart.</p>"
     )
-    return f'{lead}<ul class="legend">{legend}</ul><div class="cards">{"".join(panels)}</div>'
+    legend = page.legend((i, e.name) for i, e in having)
+    return f'{lead}{legend}<div class="cards">{"".join(panels)}</div>'
 
 
 def chains(entries: Sequence[Entry]) -> str:
@@ -211,9 +204,27 @@ def fits(width: int, shape: Sequence[int] | None) -> bool:
     return shape is not None or math.isqrt(width) ** 2 == width
 
 
+def reference(train: Tensor, real: Tensor | None) -> tuple[Tensor, Neighbours | None]:
+    """Training rows to be near to, and how near held-out ones are; rows with missing values have no distance."""
+    train = train[train.flatten(1).isfinite().all(1)]
+    base = None if real is None else neighbours(real[real.flatten(1).isfinite().all(1)][:500], train)
+    return train, base
+
+
+def memory(name: str, found: Neighbours, base: Neighbours | None) -> str:
+    """The caption that tells whether a model repeats its training rows."""
+    against = "" if base is None else f", of held-out data {distance(float(base.distance.median()), base.metric)}"
+    return (
+        f"<b>{escape(name)}</b>. Median {found.metric.capitalize()} distance of {len(found.row)} samples "
+        f"{distance(float(found.distance.median()), found.metric)}{against}. "
+        f"Exact copies: {_copies(found)}{'' if base is None else f' (held-out data {_copies(base)})'}."
+    )
+
+
 def _copies(found: Neighbours) -> str:
     return f"{int((found.distance == 0).sum())} of {len(found.row)}"
 
 
-def _distance(value: float, metric: str) -> str:
+def distance(value: float, metric: str) -> str:
+    """A distance in as many digits as it deserves."""
     return f"{value:.0f}" if metric == "hamming" else f"{value:.2g}"

@@ -33,7 +33,15 @@ if TYPE_CHECKING:
 
 
 class Path(Protocol):
-    """A path of densities with moves on it. States are NamedTuples with a field ``position`` ``[chains, *event]``."""
+    """A path of densities with moves on it. States are NamedTuples with a field ``position`` ``[chains, *event]``.
+
+    >>> import deepgen as dg
+    >>> path: Path = rbm_path(dg.RBM(visible=6, hidden=4, generator=0))
+    >>> state = path.init(path.start(3, generator=dg.random.generator(0)))
+    >>> state, log_ratio = path.step(state, 0.0, 0.5, generator=dg.random.generator(1))
+    >>> state.position.shape, log_ratio.shape
+    (torch.Size([3, 6]), torch.Size([3]))
+    """
 
     @property
     def log_base(self) -> float:
@@ -87,21 +95,31 @@ def anneal(
 
 
 def check_betas(betas: Tensor) -> Tensor:
-    """Return temperatures from 0 up to 1 as float64, or raise `ArgumentError`."""
+    """Return temperatures from 0 up to 1 as float64, or raise `ArgumentError`.
+
+    >>> check_betas(torch.tensor([0, 1]))
+    tensor([0., 1.], dtype=torch.float64)
+    """
     betas = betas.detach().to("cpu", torch.float64)
     if betas.ndim != 1 or len(betas) < 2 or betas[0] != 0 or betas[-1] != 1 or not bool((betas.diff() >= 0).all()):
         raise ArgumentError("temperatures must be a vector that rises from 0 to 1, or a number of them, or 'adaptive'")
     return betas
 
 
-class RBMState(NamedTuple):
-    """position: the visible layer ``[chains, visible]``."""
+class PathState(NamedTuple):
+    """position: where the chains are ``[chains, *event]``, of a `Path` that needs no more than that."""
 
     position: Tensor
 
 
 class RBMPath:
-    """The path of any pair of layers, by their cumulants: base field ``base`` ``[visible]`` on the visible units."""
+    """The path of any pair of layers, by their cumulants: base field ``base`` ``[visible]`` on the visible units.
+
+    >>> import math, deepgen as dg
+    >>> rbm = dg.RBM(visible=6, hidden=4, generator=0)
+    >>> round(RBMPath(rbm, torch.zeros(6)).log_base / math.log(2), 5)  # fair coins: log Z_0 = (6 + 4) log 2
+    10.0
+    """
 
     @torch.no_grad()
     def __init__(self, model: RBM, base: Tensor) -> None:
@@ -115,11 +133,11 @@ class RBMPath:
     def start(self, n: int, *, generator: torch.Generator) -> Tensor:
         return self.model.visible.sample(self.base.expand(n, -1).contiguous(), generator=generator)
 
-    def init(self, position: Tensor) -> RBMState:
-        return RBMState(position.to(self.model.weight))
+    def init(self, position: Tensor) -> PathState:
+        return PathState(position.to(self.model.weight))
 
     @torch.no_grad()
-    def step(self, state: RBMState, old: float, new: float, *, generator: torch.Generator) -> tuple[RBMState, Tensor]:
+    def step(self, state: PathState, old: float, new: float, *, generator: torch.Generator) -> tuple[PathState, Tensor]:
         model, v = self.model, state.position
         field = model.hidden_field(v)
         exact = field.double()
@@ -127,11 +145,19 @@ class RBMPath:
         log_ratio += (new - old) * (v.double() @ (model.visible_bias - self.base).double())
         h = model.hidden.sample(new * field, generator=generator)
         v = model.visible.sample((1 - new) * self.base + new * model.visible_field(h), generator=generator)
-        return RBMState(v), log_ratio
+        return PathState(v), log_ratio
 
 
 def rbm_path(model: RBM, base: Tensor | None = None) -> Path:
-    """The path of a Boltzmann machine from independent visible units with field ``base`` (by default its biases)."""
+    """The path of a Boltzmann machine from independent visible units with field ``base`` (by default its biases).
+
+    For two Bernoulli layers a faster one (`deepgen.samplers.binary_path`) of the same law, otherwise an `RBMPath`.
+
+    >>> import deepgen as dg
+    >>> path = rbm_path(dg.RBM(visible=6, hidden=4, generator=0))
+    >>> path.start(3, generator=dg.random.generator(0)).shape  # exact draws of the base
+    torch.Size([3, 6])
+    """
     base = model.visible_bias.detach() if base is None else base
     if SparsePath.fits(model):
         return SparsePath(model, base)
@@ -149,6 +175,17 @@ class KernelPath:
             its weights would estimate nothing known.
         base: ``(n, generator) -> [n, *event]``, exact draws at beta = 0.
         log_base: log Z_0.
+
+    >>> import math, deepgen as dg
+    >>> rbm = dg.RBM(visible=6, hidden=4, generator=0)
+    >>> def tempered(x, beta):  # what BlockGibbs leaves invariant: fields times beta
+    ...     return beta * x @ rbm.visible_bias + rbm.hidden.cumulant(beta * rbm.hidden_field(x))
+    >>> def coins(n, generator):
+    ...     return torch.bernoulli(torch.full((n, 6), 0.5), generator=generator)
+    >>> path, g = KernelPath(tempered, rbm.gibbs, coins, 10 * math.log(2)), dg.random.generator(0)
+    >>> _, log_weights = anneal(path, path.init(path.start(50, generator=g)), torch.linspace(0, 1, 20), generator=g)
+    >>> bool((path.log_base + log_weights.mean() - 10 * math.log(2)).abs() < 0.1)
+    True
     """
 
     def __init__(
@@ -164,23 +201,28 @@ class KernelPath:
     def start(self, n: int, *, generator: torch.Generator) -> Tensor:
         return self._base(n, generator)
 
-    def init(self, position: Tensor) -> RBMState:
-        return RBMState(position)
+    def init(self, position: Tensor) -> PathState:
+        return PathState(position)
 
     @torch.no_grad()
-    def step(self, state: RBMState, old: float, new: float, *, generator: torch.Generator) -> tuple[RBMState, Tensor]:
+    def step(self, state: PathState, old: float, new: float, *, generator: torch.Generator) -> tuple[PathState, Tensor]:
         x = state.position
         log_ratio = (self._log_density(x, new) - self._log_density(x, old)).double()
         kernel = self._kernel(new)
         require_exact(kernel, "annealed importance sampling")
         moved, _info = kernel.step(kernel.init(x), generator=generator)
-        return RBMState(moved.position), log_ratio
+        return PathState(moved.position), log_ratio
 
 
 def spread(path: Path, betas: Tensor, chains: int, *, generator: torch.Generator) -> Tensor:
     """Standard deviation over chains of the log ratio at each temperature of a pilot run: ``[temperatures - 1]``.
 
     Its sum is the thermodynamic length of the path, L = integral of sqrt(Var_beta(d log f_beta / d beta)) d beta.
+
+    >>> import deepgen as dg
+    >>> path = rbm_path(dg.RBM(visible=6, hidden=4, generator=0))
+    >>> spread(path, torch.linspace(0, 1, 5), 10, generator=dg.random.generator(0)).shape
+    torch.Size([4])
     """
     state = path.init(path.start(chains, generator=generator))
     found = []
@@ -196,6 +238,9 @@ def equal_length(betas: Tensor, spreads: Tensor, count: int) -> Tensor:
 
     Independent moves would then make every step add the same variance, the least total for that many temperatures. A
     tenth of the density stays uniform, so that no stretch is left empty where the pilot saw nothing.
+
+    >>> equal_length(torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64), torch.tensor([3.0, 1.0]).double(), 5)
+    tensor([0.0000, 0.1724, 0.3448, 0.5455, 1.0000], dtype=torch.float64)
     """
     step = betas.diff()
     share = 0.9 * spreads / spreads.sum().clamp_min(torch.finfo(torch.float64).tiny) + 0.1 * step

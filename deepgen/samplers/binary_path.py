@@ -18,14 +18,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from deepgen.random import key
+
 if TYPE_CHECKING:
     from deepgen.explicit.rbm import RBM
 
 _LARGEST_STEP = 0.25  # of a field between two temperatures, for the polynomial
 _LOG_LARGEST = 60.0  # e^60 and e^-60 are far from float32's ends
 _PRECISION = 1e-7
-# Where `SparsePath` is chosen (weights, threads), and the share of ones up to which it sums rows.
-_LARGE, _THREADS, _SPARSE = 2**16, 4, 0.3
+_SPARSE = 0.3  # the share of ones up to which `SparsePath` sums rows
 
 
 class BinaryState(NamedTuple):
@@ -47,7 +48,15 @@ class BinaryState(NamedTuple):
 
 
 class BinaryPath:
-    """`Path` of a Bernoulli-Bernoulli machine; ``base`` ``[visible]`` is the field of the units at beta = 0."""
+    """`Path` of a Bernoulli-Bernoulli machine; ``base`` ``[visible]`` is the field of the units at beta = 0.
+
+    >>> import deepgen as dg
+    >>> rbm = dg.RBM(visible=6, hidden=4, generator=0)
+    >>> path = BinaryPath(rbm, torch.zeros(6))
+    >>> state, log_ratio = path.step(path.init(torch.ones(3, 6)), 0.5, 1.0, generator=dg.random.generator(0))
+    >>> state.position.shape, log_ratio.shape
+    (torch.Size([3, 6]), torch.Size([3]))
+    """
 
     def __init__(self, model: RBM, base: Tensor) -> None:
         weight, a, b = (p.detach() for p in (model.weight, model.visible_bias, model.hidden_bias))
@@ -151,7 +160,12 @@ class SparseState(NamedTuple):
 class SparsePath:
     """The same `Path` with numba's kernels, for large machines on a CPU: a product with few ones is a sum of rows.
 
-    Here y is the field without the temperature, so that the identity reads 1 + p expm1((s - t) y).
+    Here y is the field without the temperature, so that the identity reads 1 + p expm1((s - t) y). It is
+    what `deepgen.samplers.rbm_path` takes from 2^16 weights on, with at most 4 threads, where numba can be loaded.
+
+    >>> import deepgen as dg
+    >>> SparsePath.fits(dg.RBM(visible=6, hidden=4))
+    False
     """
 
     def __init__(self, model: RBM, base: Tensor) -> None:
@@ -168,15 +182,10 @@ class SparsePath:
 
     @staticmethod
     def fits(model: RBM) -> bool:
-        """Whether `BinaryPath` fits, on few threads of a CPU (the kernels use one), and the sums are worth listing."""
-        few = model.weight.device.type == "cpu" and torch.get_num_threads() <= _THREADS
-        if not (few and model.weight.numel() >= _LARGE and BinaryPath.fits(model)):
-            return False
-        try:
-            from deepgen.samplers import binary_kernels  # noqa: F401
-        except Exception:  # numba is absent, does not support this Python, or has nowhere to keep its cache
-            return False
-        return True
+        """Whether `BinaryPath` fits, and compiled kernels are to be had and pay."""
+        from deepgen.explicit.compiled import why_not, worthwhile
+
+        return worthwhile(model) and why_not(model) is None
 
     def start(self, n: int, *, generator: torch.Generator) -> Tensor:
         return _start(self._base, n, generator)
@@ -199,7 +208,7 @@ class SparsePath:
         draw = self._kernels.sample_rows
         self._product(v, state.rows, state.ones, self._up, self._b, y)
         most = int(_SPARSE * h.numel())
-        ones = draw(y.numpy(), new, _key(generator), p.numpy(), h.numpy(), state.units, most)
+        ones = draw(y.numpy(), new, key(generator), p.numpy(), h.numpy(), state.units, most)
         log_ratio = self._log_ratio(state, old, new)
         log_ratio.add_(torch.mv(v, self._tilt), alpha=new - old)
         if new > 0:
@@ -208,7 +217,7 @@ class SparsePath:
         else:
             back.copy_(self._base)
         most, scale = int(_SPARSE * v.numel()), new if new > 0 else 1.0
-        ones = draw(back.numpy(), scale, _key(generator), back.numpy(), v.numpy(), state.rows, most)
+        ones = draw(back.numpy(), scale, key(generator), back.numpy(), v.numpy(), state.rows, most)
         return state._replace(ones=ones), log_ratio
 
     def _product(self, x: Tensor, lists: Any, ones: int, table: Any, bias: Tensor, out: Tensor) -> None:
@@ -246,7 +255,3 @@ def _terms(largest: float) -> int:
     while largest**terms / math.factorial(terms + 1) > _PRECISION:
         terms += 1
     return terms
-
-
-def _key(generator: torch.Generator) -> int:
-    return int(torch.empty((), dtype=torch.int64).random_(generator=generator))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import ArgumentError, ShapeError
-from deepgen.samplers.kernel import EXACT, Exactness
+from deepgen.samplers.kernel import EXACT, Exactness, require_state
 
 if TYPE_CHECKING:
     from deepgen.explicit.rbm import RBM
@@ -75,10 +75,12 @@ class BlockGibbs:
         """Return the state at visible values ``[chains, visible]``; they may lie between the units' own.
 
         Raises:
-            ShapeError: another width, or another number of chains than ``clamp`` has rows.
+            ShapeError: no tensor, another width, or another number of chains than ``clamp`` has rows.
         """
-        if position.ndim != 2 or position.shape[1] != self.model.visible.width:
-            raise ShapeError(f"position must be [chains, {self.model.visible.width}], got {list(position.shape)}")
+        width = self.model.visible.width
+        if not isinstance(position, Tensor) or position.ndim != 2 or position.shape[1] != width:
+            got = list(position.shape) if isinstance(position, Tensor) else type(position).__name__
+            raise ShapeError(f"position must be a tensor [chains, {width}], got {got}")
         if self.clamp is not None and self.clamp.ndim == 2 and len(self.clamp) not in (1, len(position)):
             raise ShapeError(f"clamp has {len(self.clamp)} rows, one per chain, but there are {len(position)} chains")
         return GibbsState(position.to(self.model.weight))
@@ -86,6 +88,7 @@ class BlockGibbs:
     @torch.no_grad()
     def step(self, state: GibbsState, *, generator: torch.Generator) -> tuple[GibbsState, GibbsInfo]:
         """Resample hidden, then visible: two matrix products."""
+        require_state(state, GibbsState)
         field = self.beta * self.model.hidden_field(state.position)
         hidden = self.model.hidden.sample(field, generator=generator)
         back = self.beta * self.model.visible_field(hidden)

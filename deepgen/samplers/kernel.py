@@ -1,4 +1,4 @@
-"""A Markov kernel as two pure functions, and the chain that repeats it.
+"""A Markov kernel as two pure functions, what is known of its law, and the Metropolis step that many share.
 
 A kernel holds no state and no randomness: ``init(position) -> State``, ``step(state, *, generator) -> (State, Info)``.
 State is what the next step needs, Info what the reader needs; both are NamedTuples of tensors with the chains on the
@@ -7,7 +7,6 @@ first axis, so thousands of chains advance in one call. No step synchronises wit
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -15,12 +14,12 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import MissingCapability, ShapeError, check_count
-from deepgen.random import resolve
+from deepgen.typing import Blocked
 
 
 @dataclass(frozen=True)
 class Exactness:
-    """What is known of a kernel's stationary law.
+    """What is known of a kernel's stationary law; `EXACT` is the first kind, without a note.
 
     Attributes:
         kind: ``exact`` (leaves the target invariant), ``biased`` (converges to something near it), or ``adaptive``
@@ -54,6 +53,11 @@ class Kernel(Protocol):
     """``init(position) -> State`` and ``step(state, *, generator) -> (State, Info)``, with a known `Exactness`.
 
     ``State`` and ``Info`` are NamedTuples; ``State`` has a field ``position`` ``[chains, *event]``.
+
+    >>> import deepgen as dg
+    >>> rbm = dg.RBM(visible=4, hidden=3, generator=0)
+    >>> isinstance(rbm.gibbs(), Kernel), isinstance(rbm, Kernel)
+    (True, False)
     """
 
     @property
@@ -64,12 +68,46 @@ class Kernel(Protocol):
     def step(self, state: Any, *, generator: torch.Generator) -> tuple[Any, Any]: ...
 
 
+def require_kernel(kernel: object) -> Kernel:
+    """Return ``kernel`` if it is one, or raise `MissingCapability` with what to write instead.
+
+    >>> import deepgen as dg
+    >>> require_kernel(dg.RBM(visible=4, hidden=3))
+    Traceback (most recent call last):
+    deepgen.errors.MissingCapability: a model is not a kernel, and RBM is a model: pass model.gibbs()
+    """
+    if isinstance(kernel, Kernel) and not isinstance(kernel, type):
+        return kernel
+    name = kernel.__name__ if isinstance(kernel, type) else type(kernel).__name__
+    if isinstance(kernel, type):
+        raise MissingCapability(f"{name} is a class, not a kernel: pass an instance, {name}(...)")
+    if isinstance(kernel, Blocked):
+        raise MissingCapability(f"a model is not a kernel, and {name} is a model: pass model.gibbs()")
+    called = f"; was it to be called, {kernel.__name__}()?" if callable(kernel) and hasattr(kernel, "__name__") else ""
+    raise MissingCapability(
+        f"expected a kernel, with init(position), step(state, *, generator) and exactness, got {name}{called}"
+    )
+
+
 def require_exact(kernel: Kernel, purpose: str) -> None:
-    """Raise `MissingCapability` unless ``kernel`` is exact: ``purpose`` completes 'cannot be used for ...'."""
-    if kernel.exactness.kind != "exact":
+    """Raise `MissingCapability` unless ``kernel`` is exact: ``purpose`` completes 'cannot be used for ...'.
+
+    >>> import deepgen as dg
+    >>> require_exact(dg.RBM(visible=4, hidden=3).gibbs(), "annealed importance sampling")
+    """
+    if require_kernel(kernel).exactness.kind != "exact":
         raise MissingCapability(
             f"{type(kernel).__name__} is {kernel.exactness} and cannot be used for {purpose}, "
             "which is only right with a kernel that leaves its target invariant"
+        )
+
+
+def require_state(state: object, kind: type) -> None:
+    """Raise `ShapeError` unless ``state``, handed to a step, is of ``kind``, the State that ``init`` makes."""
+    if not isinstance(state, kind):
+        raise ShapeError(
+            f"a step takes the {kind.__name__} that init or the last step returned, got {type(state).__name__}: "
+            "state, info = kernel.step(kernel.init(position), generator=generator)"
         )
 
 
@@ -114,111 +152,7 @@ def advance(kernel: Kernel, state: Any, steps: int, *, generator: torch.Generato
     >>> advance(kernel, kernel.init(torch.zeros(10, 4)), 5, generator=dg.random.generator(0)).position.shape
     torch.Size([10, 4])
     """
+    check_count(0, steps=steps)
     for _ in range(steps):
         state, _info = kernel.step(state, generator=generator)
     return state
-
-
-@dataclass(frozen=True)
-class Trace:
-    """What a chain left behind.
-
-    Attributes:
-        draws: ``[draws, chains, *event]``, the kept positions (or whatever ``keep`` made of the states).
-        info: the kernel's Info fields that are one number per chain, stacked to ``[draws, chains]``.
-        state: the state after the last step; hand it back as ``position=`` to go on.
-        exactness: the kernel's.
-        warmup, thin: steps thrown away first, and steps per kept draw.
-    """
-
-    draws: Tensor
-    info: dict[str, Tensor]
-    state: Any
-    exactness: Exactness
-    warmup: int
-    thin: int
-
-    def __repr__(self) -> str:
-        shape, info = list(self.draws.shape), ", ".join(self.info)
-        return f"Trace(draws {shape}, info [{info}], {self.exactness}, warmup={self.warmup}, thin={self.thin})"
-
-    def to_arviz(self, name: str = "x") -> Any:
-        """Return the draws as ArviZ's own container (InferenceData before ArviZ 1.0, DataTree from it on)."""
-        from deepgen.interop.arviz import from_trace
-
-        return from_trace(self, name)
-
-    def summary(self, name: str = "x") -> Any:
-        """Return ArviZ's table of means, MCSE, ESS and R-hat; its ``attrs`` name the kernel's exactness."""
-        from deepgen.interop.arviz import summary
-
-        return summary(self, name)
-
-
-def sample_chain(
-    kernel: Kernel,
-    position: Any,
-    draws: int,
-    *,
-    warmup: int = 0,
-    thin: int = 1,
-    keep: Callable[[Any], Tensor] | None = None,
-    generator: torch.Generator | int | None = None,
-    progress: bool = False,
-) -> Trace:
-    """Run ``warmup + draws * thin`` steps of ``kernel`` on all chains at once and keep every ``thin``-th state.
-
-    Args:
-        kernel: any `Kernel`.
-        position: ``[chains, *event]`` starting points, or a State to go on from.
-        draws: how many states to keep, at least 1.
-        warmup: steps to throw away first.
-        thin: steps per kept draw.
-        keep: what to keep of a state; its ``position`` by default. ``lambda s: s.position[:8]`` keeps eight chains.
-        generator: a generator, a seed, or None for fresh entropy.
-        progress: show a bar with the time left.
-
-    Returns:
-        A `Trace` of ``draws`` kept states.
-
-    Raises:
-        ArgumentError: ``draws`` or ``thin`` below 1, ``warmup`` below 0.
-        ShapeError: no chains.
-
-    >>> import deepgen as dg
-    >>> rbm = dg.explicit.RBM(visible=4, hidden=3)
-    >>> sample_chain(rbm.gibbs(), torch.zeros(10, 4), draws=5, generator=0).draws.shape
-    torch.Size([5, 10, 4])
-    """
-    check_count(draws=draws, thin=thin)
-    check_count(0, warmup=warmup)
-    state = kernel.init(position) if isinstance(position, Tensor) else position
-    if not hasattr(state, "position"):
-        raise ShapeError(f"position must be a tensor [chains, *event] or a kernel's State, got {type(state).__name__}")
-    if state.position.ndim < 1 or len(state.position) == 0:
-        raise ShapeError(f"position must be [chains, *event] with at least one chain, got {list(state.position.shape)}")
-    generator = resolve(generator, state.position.device)
-    keep = keep or (lambda s: s.position)
-    kept: list[Tensor] = []
-    records: dict[str, list[Tensor]] = {}
-    for index in _steps(warmup + draws * thin, progress):
-        state, info = kernel.step(state, generator=generator)
-        if index >= warmup and (index - warmup + 1) % thin == 0:
-            kept.append(keep(state).clone())
-            for name, value in _per_chain(info, len(state.position)).items():
-                records.setdefault(name, []).append(value.clone())
-    stacked = {name: torch.stack(values) for name, values in records.items()}
-    return Trace(torch.stack(kept), stacked, state, kernel.exactness, warmup, thin)
-
-
-def _per_chain(info: Any, chains: int) -> dict[str, Tensor]:
-    fields = zip(getattr(info, "_fields", ()), info or (), strict=True)
-    return {k: v for k, v in fields if isinstance(v, Tensor) and v.shape == (chains,)}
-
-
-def _steps(total: int, progress: bool) -> Any:
-    if not progress:
-        return range(total)
-    from tqdm import trange
-
-    return trange(total, desc="sampling", unit="step")

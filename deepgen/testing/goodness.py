@@ -129,6 +129,11 @@ def same_law(first: Tensor, second: Tensor, *, generator: torch.Generator) -> li
     Values that repeat (fewer distinct rows than a sixteenth of all) are compared cell by cell. Others by KS, and by
     their mean and mean square, on up to 8 coordinates and on 3 random projections drawn from ``generator``, which see
     correlations.
+
+    >>> g = torch.Generator().manual_seed(0)
+    >>> x = torch.randn(3, 1000, 2, generator=g)
+    >>> min(same_law(x[0], x[1], generator=g)) > 1e-4, min(same_law(x[0], 2 * x[1], generator=g)) < 1e-10
+    (True, True)
     """
     if first.shape[1:] != second.shape[1:] or min(len(first), len(second)) < 100:
         raise ArgumentError(f"need two sets of at least 100 like rows, got {list(first.shape)}, {list(second.shape)}")

@@ -64,6 +64,10 @@ class Law:
         log_weight: ``[..., rows]``, the integral of exp(-E) over the real columns, in nats.
         mean: ``[..., rows, k]`` of the real columns given the row.
         factor: ``[..., rows, k, k]``, the Cholesky factor of their precision.
+
+    >>> coin = integrate(lambda z: -z.sum(-1) * math.log(3), torch.tensor([[0.0], [1.0]], dtype=torch.float64), [])
+    >>> coin.probabilities, coin.sample(5, generator=torch.Generator().manual_seed(0)).shape
+    (tensor([0.2500, 0.7500], dtype=torch.float64), torch.Size([5, 1]))
     """
 
     rows: Tensor

@@ -22,7 +22,11 @@ from deepgen.testing.failure import CheckFailed
 
 
 class Evidence(NamedTuple):
-    """What a passed test rests on: its last p-value (Bonferroni-corrected), its stages, and the draws of the last."""
+    """What a passed test rests on: its last p-value (Bonferroni-corrected), its stages, and the draws of the last.
+
+    >>> sequential(lambda n, generator: [0.4, 0.9], what="a law", n=100, generator=torch.Generator())
+    Evidence(p=0.8, stages=1, n=100)
+    """
 
     p: float
     stages: int

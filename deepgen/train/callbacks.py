@@ -19,7 +19,16 @@ from deepgen.train.history import Record
 
 
 class Callback(Protocol):
-    """``callback(record, model)``, after each epoch."""
+    """``callback(record, model)``, after each epoch.
+
+    >>> import torch, deepgen as dg
+    >>> def say(record, model):
+    ...     print(record.epoch, record.step)
+    >>> objective = dg.objectives.PersistentCD()
+    >>> _ = dg.fit(dg.RBM(visible=3, hidden=2), torch.eye(3), objective, epochs=2, callbacks=[say], progress=False)
+    1 1
+    2 2
+    """
 
     def __call__(self, record: Record, model: nn.Module, /) -> None: ...
 
@@ -34,10 +43,20 @@ class Stateful(Protocol):
 
 
 class Progress:
-    """A bar on stderr with the time left, and the last epoch's figures behind it."""
+    """A bar on stderr with the time left, and the last epoch's figures behind it: what ``fit(progress=True)`` shows.
+
+    Args:
+        total: steps of the whole run; None shows no time left.
+        done: steps done before, of a resumed run.
+
+    >>> shown = Progress(total=10, done=4)
+    >>> shown.advance()
+    >>> shown.close()
+    """
 
     def __init__(self, total: int | None, done: int = 0) -> None:
-        self.bar = bar(what="fit", unit="step", total=total, initial=done)
+        what = "already complete" if total is not None and done >= total else "fit"
+        self.bar = bar(what=what, unit="step", total=total, initial=done)
 
     def advance(self) -> None:
         self.bar.update(1)
@@ -102,6 +121,12 @@ class TensorBoard:
     """Write every metric and the monitor to TensorBoard event files in ``directory`` (the extra ``tensorboard``).
 
     After a resume, what an interrupted run had written beyond its checkpoint is marked as purged.
+
+    Raises:
+        MissingCapability: the package tensorboard is not installed; said after the first epoch.
+
+    >>> TensorBoard("runs/digits").directory  # nothing is written before an epoch is done
+    'runs/digits'
     """
 
     def __init__(self, directory: str) -> None:
@@ -132,6 +157,13 @@ class Checkpoint:
     """How often ``fit(..., out=...)`` writes its checkpoint: every so many seconds, or every so many steps.
 
     It is written at the start, at the end, and on Ctrl-C in any case. When it is written changes no number of the run.
+
+    Raises:
+        ArgumentError: neither or both of the two, or one below its least.
+
+    >>> every = Checkpoint(steps=100)
+    >>> every.due(99), every.due(100)
+    (False, True)
     """
 
     def __init__(self, *, seconds: float | None = None, steps: int | None = None) -> None:

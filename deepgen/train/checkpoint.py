@@ -29,6 +29,13 @@ class Run:
             user's own classes (then build it and call `load_weights`).
         history: the records so far; ``history.settings`` has the settings.
         settings: those of the fit: seed, batch size, objective, data with provenance, and the caller's ``extras``.
+
+    >>> import tempfile, deepgen as dg
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = dg.fit(dg.RBM(3, 2), torch.eye(3), dg.objectives.PersistentCD(), epochs=2, out=folder, progress=False)
+    ...     run = load_run(folder)
+    >>> run.settings["objective"]["class"], run.history["step"]
+    ('PersistentCD', [1, 2])
     """
 
     model: nn.Module | None
@@ -60,6 +67,14 @@ def load(directory: Path) -> nn.Module:
 
     Raises:
         CheckpointError: no checkpoint there, a damaged one, or one of a model built from classes outside deepgen.
+
+    >>> import tempfile, deepgen as dg
+    >>> mixture = dg.explicit.BernoulliMixture(3, components=2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(mixture, folder)
+    ...     again = load(folder)
+    >>> torch.equal(again.logits, mixture.logits)
+    True
     """
     content = read(directory)
     with malformed(directory):

@@ -31,7 +31,7 @@ def fit(
     objective: Objective,
     *,
     epochs: int,
-    batch_size: int = 100,
+    batch_size: int | None = None,
     optimizer: torch.optim.Optimizer | None = None,
     schedule: Schedule = None,
     seed: int = 0,
@@ -53,10 +53,13 @@ def fit(
 
     Args:
         model: any module the objective takes; trained in place.
-        data: tensor, array, Dataset or DataLoader; rows first, cast to the model's dtype and device.
+        data: tensor, array, Dataset or DataLoader; rows first, cast to the model's dtype and device. Of a Dataset of
+            (x, label) tuples pass `deepgen.data.Unlabelled`. Bits and bytes are copied once more, as uint8, so that
+            batches are quick to gather: a quarter of their room in float32.
         objective: such as ``dg.objectives.PersistentCD(k=1)``.
-        epochs: passes through the data in all, resumed parts included.
-        batch_size: rows per step (a DataLoader keeps its own).
+        epochs: passes through the data in all, resumed parts included. A run in ``out`` can be made longer by calling
+            with more, unless ``schedule`` is a function: with another number of steps every rate would be another.
+        batch_size: rows per step; if None that of a DataLoader, and 100 for all other data.
         optimizer: over the model's parameters; the objective's default if None.
         schedule: a function of the fraction of steps done (0 to 1) giving a factor of the rate, applied at every step;
             or a torch LRScheduler of ``optimizer``, stepped after every epoch.
@@ -73,7 +76,8 @@ def fit(
         extras: plain values to keep with the settings.
 
     Returns:
-        The `History`: one record per epoch. Without ``out`` it is the only trace besides the weights.
+        The `History`: one record per epoch. Without ``out`` it is the only trace besides the weights. If the run in
+            ``out`` was complete, ``history.new_steps`` is 0, and the model has that run's weights.
 
     Raises:
         ArgumentError, ShapeError, SupportError, MissingCapability: the arguments do not fit together.
@@ -87,8 +91,8 @@ def fit(
     >>> len(history), history[-1].metrics["log_likelihood"] > history[0].metrics["log_likelihood"]
     (5, True)
     """
-    check_count(epochs=epochs, batch_size=batch_size)
-    require(objective, Objective, "train towards")
+    check_count(epochs=epochs, **({} if batch_size is None else {"batch_size": batch_size}))
+    _check_kinds(model, objective)
     source = Source(data, model, batch_size, seed)
     if optimizer is None:
         stepped = isinstance(schedule, torch.optim.lr_scheduler.LRScheduler)
@@ -102,7 +106,7 @@ def fit(
         "optimizer": describe(optimizer),
         "schedule": describe(schedule),
         "seed": seed,
-        "batch_size": batch_size,
+        "batch_size": source.batch_size,
         "data": fingerprint(data),
         "valid": None if valid is None else fingerprint(as_tensor(valid)),
         "callbacks": [type(callback).__name__ for callback in stateful],
@@ -116,6 +120,7 @@ def fit(
     run = RunState(model, source, epochs, optimizer, schedule, state, stream, stateful, history)
     if stored is not None:
         run.restore(stored, out)  # type: ignore[arg-type]
+    begun = run.step
     run.check_finite()
     if out is not None and stored is None:
         run.save(out)  # an unwritable place is found now, not in an hour
@@ -133,7 +138,7 @@ def fit(
             if out is not None:
                 run.save(out)
             raise Interrupted(_parting(run, out))
-        history.stopped = reason
+        history.stopped, history.new_steps = reason, run.step - begun
         _finish(run, callbacks, out)
     return history
 
@@ -233,6 +238,18 @@ class _Watch:
 
 def _mean_log_prob(model: Any, x: Tensor) -> float:
     return float(torch.cat([model.log_prob(rows).double() for rows in x.split(1000)]).mean())
+
+
+def _check_kinds(model: object, objective: object) -> None:
+    if not isinstance(model, nn.Module):
+        raise ArgumentError(f"model must be a torch.nn.Module, got {_name(model)}")
+    if isinstance(objective, type):
+        raise ArgumentError(f"objective is the class {objective.__name__}: pass an instance, {objective.__name__}()")
+    require(objective, Objective, "train towards")
+
+
+def _name(thing: object) -> str:
+    return f"the class {thing.__name__} itself" if isinstance(thing, type) else type(thing).__name__
 
 
 def _check(source: Source, optimizer: torch.optim.Optimizer, schedule: Schedule) -> None:

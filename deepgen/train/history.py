@@ -21,6 +21,9 @@ class Record:
         metrics: means over the epoch's examples.
         monitor: the monitor's value (of a `Bracket` its lower end), None without a monitor.
         estimate: the whole `Estimate` or `Bracket` as plain values, when the monitor returned one.
+
+    >>> Record(epoch=1, step=10, seconds=0.5, cpu_seconds=0.5, metrics={"moment_gap": 0.25}).metrics["moment_gap"]
+    0.25
     """
 
     epoch: int
@@ -44,6 +47,8 @@ class History:
         records: one `Record` per epoch.
         settings: objective, optimizer, seed, batch size, data with its provenance, and the caller's ``extras``.
         stopped: why the run ended before its last epoch (``early stopping``, ``max_seconds``), or None.
+        new_steps: updates made by the call that returned this history. 0: the run in ``out=`` was complete, and nothing
+            was trained. None: the history was read from a directory.
 
     >>> history = History([Record(1, 10, 0.1, 0.1, {"error": 0.5}), Record(2, 20, 0.2, 0.2, {"error": 0.25})])
     >>> history[-1].metrics["error"], history["error"], len(history)
@@ -53,10 +58,12 @@ class History:
     records: list[Record] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     stopped: str | None = None
+    new_steps: int | None = None
 
     def __repr__(self) -> str:
         last = f", last {self.records[-1].metrics}" if self.records else ""
-        return f"History({len(self.records)} epochs{last}, stopped={self.stopped!r})"
+        complete = ", was already complete" if self.new_steps == 0 else ""
+        return f"History({len(self.records)} epochs{last}, stopped={self.stopped!r}{complete})"
 
     def __len__(self) -> int:
         return len(self.records)

@@ -10,7 +10,20 @@ from types import FrameType
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C during a fit, after the step in progress was finished and saved; the message says how to go on."""
+    """Ctrl-C during a fit, after the step in progress was finished and saved; the message says how to go on.
+
+    A KeyboardInterrupt, so that ``except Exception`` does not swallow it.
+
+    >>> import signal, tempfile, torch, deepgen as dg
+    >>> def press(record, model):
+    ...     signal.raise_signal(signal.SIGINT)
+    >>> rbm, objective = dg.RBM(visible=3, hidden=2), dg.objectives.PersistentCD()
+    >>> try:
+    ...     dg.fit(rbm, torch.eye(3), objective, epochs=5, callbacks=[press], progress=False)
+    ... except KeyboardInterrupt as stopped:
+    ...     print(stopped)
+    interrupted after step 1, with 1 epochs done; nothing was saved, as the fit had no out= directory
+    """
 
 
 class Flag:

@@ -19,7 +19,11 @@ from deepgen.typing import Update
 
 
 class Step(NamedTuple):
-    """One update: its number (from 1), the objective's new state, its metrics (0-d tensors), the rows it saw."""
+    """One update: its number (from 1), the objective's new state, its metrics (0-d tensors), the rows it saw.
+
+    >>> Step(step=1, state=(), metrics={"log_likelihood": torch.tensor(-2.0)}, rows=100).rows
+    100
+    """
 
     step: int
     state: Any

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
 import os
 from collections.abc import Callable
 from typing import Any
@@ -156,6 +157,10 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, Tensor) and value.numel() == 1:
         return value.item()
+    if isinstance(value, numbers.Integral):  # numpy's
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return float(value)
     return type(value).__name__
 
 
@@ -184,7 +189,10 @@ def _compare(content: dict[str, Any], out: Path, settings: dict[str, Any], epoch
         if key not in ("epochs", "extras") and stored.get(key) != settings[key]
     ]
     if "function" in settings["schedule"] and stored["epochs"] != epochs:
-        differing.append(f"epochs: {stored['epochs']} there, {epochs} here, and the schedule is a fraction of them")
+        differing.append(
+            f"epochs: {stored['epochs']} there, {epochs} here, and the schedule is a function of the fraction of all "
+            "steps, so that every step of a run of another length has another rate"
+        )
     if differing:
         raise CheckpointError(f"{out} holds a run with other settings ({'; '.join(differing)}): {start_anew}")
     if epochs < done:

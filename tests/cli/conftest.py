@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import pytest
 
-from deepgen.cli import app
+from deepgen.cli.commands import app
 from deepgen.cli.frame import run
 
 

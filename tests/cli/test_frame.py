@@ -8,7 +8,9 @@ import pytest
 import typer
 
 import deepgen as dg
-from deepgen.cli import app, frame, main
+import deepgen.cli
+from deepgen.cli import frame, main
+from deepgen.cli.commands import app
 
 COMMANDS = ("demo", "train", "sample", "evaluate", "report", "data")
 
@@ -83,6 +85,39 @@ def test_ctrl_c_anywhere_is_one_line_with_status_130(broken):
     status, shown = broken(KeyboardInterrupt())
     assert status == 130
     assert shown.err == "deepgen: interrupted\n"
+
+
+def test_ctrl_c_while_the_library_is_loaded_is_one_line_too(monkeypatch, capsys):
+    class Pressed:
+        def find_spec(self, name, *_):
+            if name == "deepgen.cli.commands":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "deepgen.cli.commands")
+    monkeypatch.delattr(deepgen.cli, "commands")
+    monkeypatch.setattr(sys, "meta_path", [Pressed(), *sys.meta_path])
+    with pytest.raises(SystemExit) as stopped:
+        main(["data", "list"])
+    assert stopped.value.code == 130
+    assert capsys.readouterr().err == "deepgen: interrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "got"),
+    [
+        ("train rbm --data digits --out a --hidden -3", "'-3'"),
+        ("train rbm --data digits --out a --hidden=-3", "'-3'"),
+        ("train rbm --data digits --out a --k two", "'two'"),
+        ("sample a -n0", "'0'"),
+        ("sample a -n x", "'x'"),
+        ("evaluate a --split tets", "'tets'"),
+    ],
+)
+def test_an_option_out_of_range_says_what_it_got(deepgen, words, got):
+    refused = deepgen(*words.split())
+    assert refused.status == 2
+    assert refused.err.count(got) == 1
+    assert refused.err.count("\n") == 1
 
 
 def test_messages_of_many_lines_become_one(broken):

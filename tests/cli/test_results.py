@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import deepgen as dg
+from deepgen.evaluate import Bracket, Estimate
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".csv"])
@@ -50,6 +51,13 @@ def test_evaluate_json_of_an_interval_brackets_the_exact_value(deepgen, trained)
     assert low["value"] - 6 * low["stderr"] - 1e-3 < exact < high["value"] + 6 * high["stderr"] + 1e-3
 
 
+def test_evaluate_says_when_the_ends_crossed(deepgen, trained, monkeypatch):
+    low, high = Estimate(-8.0, 0.1, "below", "reverse AIS", n=99), Estimate(-9.0, 0.1, "above", "AIS", n=99)
+    monkeypatch.setattr("deepgen.cli.rundir.judge", lambda *_, **__: Bracket(low, high))
+    assert "ends crossed" in deepgen("evaluate", trained).out
+    assert json.loads(deepgen("evaluate", trained, "--json").out)["crossed"] is True
+
+
 def test_a_model_saved_by_a_script_needs_its_data_named(deepgen, tmp_path):
     dg.save(dg.explicit.BernoulliMixture(16), tmp_path / "m")
     refused = deepgen("evaluate", tmp_path / "m")
@@ -66,6 +74,17 @@ def test_report_is_one_page(deepgen, trained, tmp_path):
     assert "RBM 16-6" in page
     assert "exact" in page
     assert "http" not in page.replace("http://www.w3.org", "")
+
+
+def test_a_report_of_a_table_compares_columns(deepgen, tmp_path, stream):
+    table = tmp_path / "bits.csv"
+    table.write_text("red,green\n" + "\n".join(f"{a},{b}" for a, b in torch.randint(2, (50, 2), generator=stream)))
+    assert deepgen("train", "bernoulli", "--data", table, "--quiet", "--out", tmp_path / "b").status == 0
+    assert deepgen("report", tmp_path / "b").status == 0
+    page = (tmp_path / "b" / "report.html").read_text()
+    assert "histogram of green for independent Bernoulli" in page
+    assert "of 500 samples" in page
+    assert all(name in page for name in ("red", "green", "Nearest training rows"))
 
 
 @pytest.mark.parametrize(

@@ -53,16 +53,64 @@ def test_mixture_beats_independent_columns(deepgen, tmp_path):
     assert dg.load(tmp_path / "m").log_prob(x).mean() > independent.log_prob(x).mean() + 1
 
 
-def test_real_values_get_gaussian_units(deepgen, tmp_path, stream):
-    table = tmp_path / "real.csv"
-    rows = torch.randn(40, 3, generator=stream).tolist()
-    table.write_text("\n".join(",".join(f"{v:.6f}" for v in row) for row in rows))
-    words = "--visible gaussian --hidden 2 --epochs 2 --rate 0.001 --quiet --out"
-    done = deepgen("train", "rbm", "--data", table, *words.split(), tmp_path / "g")
+def write(path, rows):
+    path.write_text("\n".join(",".join(f"{v:.6f}" for v in row) for row in rows.tolist()))
+    return path
+
+
+def test_real_values_get_gaussian_units_that_find_clusters(deepgen, tmp_path, stream):
+    """Four corners of a square: beyond any single Gaussian, whatever its covariance."""
+    corners = torch.randint(2, (1000, 2), generator=stream) * 2.0 - 1.0
+    noise = 0.3 * torch.randn(1000, 2, generator=stream)
+    data = write(tmp_path / "real.csv", (corners + noise) / (1 + 0.3**2) ** 0.5)
+    words = "--visible gaussian --hidden 8 --epochs 400 --quiet --out"
+    done = deepgen("train", "rbm", "--data", data, *words.split(), tmp_path / "g")
     assert done.status == 0
-    assert "RBM 3-2 (Gaussian visible units) on real.csv" in done.out
-    assert isinstance(dg.load(tmp_path / "g").visible, dg.explicit.Gaussian)
-    assert load_run(tmp_path / "g").settings["extras"]["data"] == str(table)
+    assert "RBM 2-8 (Gaussian visible units) on real.csv" in done.out
+    rows, rbm = dg.data.load(data), dg.load(tmp_path / "g")
+    assert isinstance(rbm.visible, dg.explicit.Gaussian)
+    one = torch.distributions.MultivariateNormal(rows.train.mean(0), rows.train.T.cov())
+    # the best of all, the mixture itself, is log 4 - log(1 + 1 / 0.09) = 1.11 nats above the Gaussian
+    exact = dg.evaluate.log_likelihood(rbm, rows.test, method="exact").value
+    assert exact > float(one.log_prob(rows.test).mean()) + 0.3
+    assert load_run(tmp_path / "g").settings["extras"]["data"] == str(data)
+
+
+def test_gaussian_units_start_narrow_on_the_scale_of_the_columns(deepgen, tmp_path, stream):
+    data = write(tmp_path / "real.csv", torch.randn(400, 2, generator=stream) * torch.tensor([0.2, 5.0]) + 1.0)
+    words = "--visible gaussian --hidden 2 --epochs 1 --rate 1e-9 --quiet --out"
+    assert deepgen("train", "rbm", "--data", data, *words.split(), tmp_path / "g").status == 0
+    x, rbm = dg.data.load(data).train, dg.load(tmp_path / "g")
+    torch.testing.assert_close(rbm.visible.log_precision.exp().detach(), 10 / x.var(0))
+    torch.testing.assert_close(rbm.visible.mean(rbm.visible_bias).detach(), x.mean(0), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(1000.0, 0.0), (0.001, 0.0), (0.0, 3.0), (1.0, 50.0)])
+def test_columns_far_from_standard_are_refused(deepgen, tmp_path, stream, scale, shift):
+    x = torch.randn(40, 3, generator=stream)
+    x[:, 1] = x[:, 1] * scale + shift
+    data = write(tmp_path / "real.csv", x)
+    refused = deepgen("train", "rbm", "--data", data, "--visible", "gaussian", "--out", tmp_path / "g")
+    assert refused.status == 2
+    (line,) = refused.err.splitlines()
+    assert "column 2 has mean" in line
+    assert "(1 of 3 columns" in line
+    assert "standardise" in line
+
+
+def test_a_model_worse_than_base_rates_is_told(deepgen, tmp_path):
+    words = "--data digits --hidden 8 --epochs 5 --quiet --out"
+    bad = deepgen("train", "rbm", "--rate", 1000, *words.split(), tmp_path / "bad")
+    assert bad.status == 0
+    (line,) = bad.err.splitlines()
+    assert line.startswith("deepgen: warning: this model is worse than independent columns: pseudo-likelihood -")
+    assert "smaller --rate" in line
+    data, rbm = dg.data.load("digits"), dg.load(tmp_path / "bad")
+    assert f"{dg.evaluate.pseudo_likelihood(rbm, data.valid[:200]).value:.2f} nats/example" in line
+    independent = dg.explicit.BernoulliMixture(64).initialise(data.train)
+    assert f"{dg.evaluate.log_likelihood(independent, data.valid[:200]).value:.2f} for the base rates" in line
+    good = deepgen("train", "rbm", "--rate", 0.1, *words.split(), tmp_path / "good")
+    assert good.err == ""
 
 
 def test_a_stray_two_among_bits_is_refused(deepgen, tmp_path):
@@ -111,6 +159,34 @@ def test_the_same_command_again_does_nothing_and_another_is_refused(deepgen, tmp
     assert "--fresh" in refused.err
     assert deepgen("train", "rbm", *SMALL, "--k", 3, "--fresh", "--out", out).status == 0
     assert not torch.equal(dg.load(out).weight, before)
+
+
+def test_a_finished_run_says_so_and_how_to_train_longer(deepgen, tmp_path):
+    out = tmp_path / "a"
+    deepgen("train", "rbm", *SMALL, "--out", out)
+    again = deepgen("train", "rbm", *SMALL, "--out", out)
+    assert again.status == 0
+    assert "3 epochs, already complete in" in again.out
+    assert "--fresh" in again.out
+    longer = deepgen("train", "rbm", *SMALL, "--epochs", 5, "--out", out)
+    assert longer.status == 2
+    for words in ("epochs 3, now 5", "fall to zero", "another --out", "--fresh"):
+        assert words in longer.err
+
+
+def test_a_mixture_may_be_made_longer(deepgen, tmp_path):
+    words = "train mixture --components 3 --data bars_and_stripes --quiet --epochs"
+    out = tmp_path / "m"
+    assert deepgen(*words.split(), 3, "--out", out).status == 0
+    again = deepgen(*words.split(), 3, "--out", out)
+    assert "3 epochs, already complete" in again.out
+    assert "more --epochs" in again.out
+    assert "5 epochs, 5 updates" in deepgen(*words.split(), 5, "--out", out).out
+    assert deepgen(*words.split(), 5, "--out", tmp_path / "whole").status == 0
+    assert torch.equal(dg.load(out).logits, dg.load(tmp_path / "whole").logits)
+    shorter = deepgen(*words.split(), 4, "--out", out)
+    assert shorter.status == 2
+    assert "epochs 5, now 4" in shorter.err
 
 
 def test_progress_is_a_line_on_stderr_where_there_is_no_terminal(deepgen, tmp_path):
@@ -169,6 +245,8 @@ def test_ctrl_c_saves_and_the_printed_command_resumes_to_the_same_weights(deepge
         ("train rbm --data grey.csv --out a", "--binarise threshold"),
         ("train mixture --data grey.csv --out a", "--binarise threshold"),
         ("train rbm --data digits --out file.txt/a", "file.txt"),
+        ("train rbm --data digits --out file.txt", "file.txt is a file: choose another name"),
+        ("train rbm --data digits --out file.txt --fresh", "file.txt is a file: choose another name"),
     ],
 )
 def test_every_refusal_is_one_line_with_status_2(deepgen, tmp_path, monkeypatch, words, said):

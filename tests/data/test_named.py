@@ -6,7 +6,8 @@ import pytest
 import torch
 
 import deepgen as dg
-from deepgen.errors import ArgumentError, DataError, UnknownName
+from deepgen.errors import ArgumentError, DataError, SupportError, UnknownName
+from deepgen.train.source import check_rows
 from tests.data.formats import bits, grey, idx, write_packed
 
 load = dg.data.load
@@ -86,6 +87,13 @@ def table(path, x, header=""):
     return path
 
 
+def test_misspelt_options_get_a_hint():
+    with pytest.raises(ArgumentError, match="'digits' has no option 'binarize': did you mean 'binarise'"):
+        load("digits", binarize="fixed")
+    with pytest.raises(ArgumentError, match="did you mean 'distinct'"):
+        load("bars_and_stripes", distinkt=True)
+
+
 def test_a_table_of_ones_own(tmp_path):
     x = np.random.default_rng(0).normal(size=(50, 3)).round(3)
     data = load(table(tmp_path / "mine.csv", x, "a,b,c\n"))
@@ -113,6 +121,35 @@ def test_what_values_are_is_read_off_them(tmp_path, values, support):
         assert load(path).support is support
 
 
+def test_the_value_that_spoils_bits_is_found(tmp_path):
+    x = np.random.default_rng(0).integers(0, 2, size=(100, 4)).astype(float)
+    x[41, 2] = 0.3
+    data = load(table(tmp_path / "x.csv", x))
+    assert data.provenance["nearly_binary"] == "row 42, column 3 is 0.3; 1 of 400 values are not 0 or 1"
+    spoilt = next(part for part in (data.train, data.valid, data.test) if bool((part == np.float32(0.3)).any()))
+    with pytest.raises(SupportError, match=r"in the file, row 42, column 3 is 0\.3"):
+        check_rows(dg.RBM(visible=4, hidden=1), spoilt)
+    named = load(table(tmp_path / "named.csv", x, "a,b,c,d\n"), label="a")
+    assert named.provenance["nearly_binary"].startswith("row 42, column 2 (c) is 0.3; 1 of 300")
+    folder = tmp_path / "split"
+    folder.mkdir()
+    for split, rows in (("train", x[:20]), ("valid", x[20:40]), ("test", x[40:])):
+        table(folder / f"{split}.csv", rows)
+    assert load(folder).provenance["nearly_binary"].startswith("row 2 of test, column 3 is 0.3; 1 of 400")
+    x[x == 0] = 0.5
+    assert "nearly_binary" not in load(table(tmp_path / "half.csv", x)).provenance
+
+
+def test_bits_are_labelled_by_whose_they_are(tmp_path):
+    bits = table(tmp_path / "bits.csv", np.eye(10))
+    np.savez(tmp_path / "splits.npz", train=np.eye(3), valid=np.eye(3), test=np.eye(3))
+    packed = tmp_path / "packed.npz"
+    write_packed(packed, 6, counts=True)
+    for own in (bits, tmp_path / "splits.npz", packed):
+        assert load(own).provenance["binarisation"] == "as given"
+    assert load("bars_and_stripes").provenance["binarisation"] == "as generated"
+
+
 def test_labels_of_a_table_follow_their_rows(tmp_path):
     (tmp_path / "t.csv").write_text("x,kind\n" + "".join(f"{i},{'even' if i % 2 == 0 else 'odd'}\n" for i in range(30)))
     data = load(tmp_path / "t.csv", label="kind")
@@ -124,6 +161,12 @@ def test_labels_of_a_table_follow_their_rows(tmp_path):
 def test_one_row_and_constant_columns_load(tmp_path):
     one = load(table(tmp_path / "one.csv", [[1, 0, 1]]))
     assert [len(x) for x in (one.train, one.valid, one.test)] == [1, 0, 0]
+    assert one.provenance["split_rule"].endswith("too few rows (1) for any in valid or test")
+    assert (
+        load(table(tmp_path / "all.csv", [[1, 0]], ""), split=(1, 0, 0))
+        .provenance["split_rule"]
+        .endswith("permutation")
+    )
     constant = load(table(tmp_path / "constant.csv", [[1, 0]] * 10))
     assert constant.train.var(0).tolist() == [0, 0]
 

@@ -144,3 +144,9 @@ def test_labels_become_class_numbers():
     assert labels.train.tolist() == [3, 1]
     assert labels.valid is None
     assert labels.test.dtype == torch.int64
+
+
+@pytest.mark.parametrize("threshold", [float("nan"), float("inf"), "0.5", True, None])
+def test_a_threshold_is_a_finite_number(threshold):
+    with pytest.raises(ArgumentError, match="threshold must be a finite number, got"):
+        make(raw(), binarise="threshold", threshold=threshold)

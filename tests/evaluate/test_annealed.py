@@ -11,7 +11,7 @@ from deepgen.errors import ArgumentError, DegenerateWeights, MissingCapability
 from deepgen.evaluate import Bracket, log_density, log_likelihood, log_partition
 from deepgen.evaluate.annealed import model_samples, raise_bound, schedule
 from deepgen.samplers import rbm_path
-from deepgen.samplers.annealing import RBMState
+from deepgen.samplers.annealing import PathState
 from tests.evaluate.machines import PAIRS, exact_samples, machine
 
 CHAINS, TEMPERATURES = 400, 60
@@ -144,7 +144,7 @@ class Scattered:
     log_base = 0.0
 
     def init(self, position):
-        return RBMState(position)
+        return PathState(position)
 
     def step(self, state, old, new, *, generator):
         return state, 500 * torch.rand(len(state.position), generator=generator, dtype=torch.float64)

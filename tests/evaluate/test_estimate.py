@@ -4,9 +4,10 @@ import json
 import math
 
 import pytest
+import torch
 from scipy import stats
 
-from deepgen.errors import ArgumentError
+from deepgen.errors import ArgumentError, DeepgenError
 from deepgen.evaluate import Bracket, Estimate, bits_per_dim
 
 
@@ -14,13 +15,9 @@ def estimate(value=10.0, stderr=0.5, side="below", n=100, **more):
     return Estimate(value, stderr, side, "method", n=n, **more)
 
 
-@pytest.mark.parametrize("level", [0.5, 0.9, 0.95, 0.99])
-@pytest.mark.parametrize("n", [2, 3, 4, 6, 8, 10, 30, 100, 10_000])
-def test_intervals_are_those_of_student(n, level):
-    low, high = estimate(n=n).interval(level)
-    reach = 0.5 * stats.t.ppf((1 + level) / 2, n - 1)
-    assert high - 10.0 == pytest.approx(reach, rel=2e-4)
-    assert 10.0 - low == pytest.approx(high - 10.0)
+def test_intervals_are_those_of_student():
+    assert estimate(n=2).interval(0.9) == pytest.approx((10 - 0.5 * 6.313752, 10 + 0.5 * 6.313752))  # tan(0.45 pi)
+    assert estimate(n=50, ess=2.0).interval(0.9) == estimate(n=2).interval(0.9)
 
 
 def test_without_a_count_the_normal_quantile_serves():
@@ -80,6 +77,8 @@ def test_plain_values_are_json():
 
 def test_printing():
     assert str(estimate(unit="nats/example")) == "10.00 ± 0.50 nats/example (below; method)"
+    assert str(estimate(stderr=0.00312)) == "10.0000 ± 0.0031 nats (below; method)"
+    assert str(estimate(stderr=math.nan)) == "10.00 ± ? nats (below; method)"
     assert str(estimate(stderr=0.0, side="exact")) == "10.00 nats (exact; method)"
 
 
@@ -109,6 +108,44 @@ class TestBracket:
         assert str(found) == "[9.00 ± 0.50, 11.00 ± 0.25] nats (method | method)"
         assert json.loads(json.dumps(found.to_dict()))["above"]["value"] == 11.0
 
+    def test_ends_that_cross_say_so(self):
+        far = Bracket(self.low + 10.0, self.high)
+        assert far.interval()[0] > far.interval()[1]
+        assert far.crossed
+        assert (-far).crossed
+        assert "ends crossed" in str(far)
+
+    @pytest.mark.parametrize("shift", [0.0, 2.5, 3.0])
+    def test_values_that_cross_inside_their_errors_are_chance(self, shift):
+        found = Bracket(self.low + shift, self.high)
+        assert (found.width < 0) == (shift > 2)
+        assert not found.crossed
+        assert "crossed" not in str(found)
+
+    def test_crossing_by_rounding_or_with_an_unknown_error_is_none(self):
+        assert not Bracket(estimate(0.1 + 0.2, 0.0, "exact"), estimate(0.3, 0.0, "exact")).crossed
+        assert Bracket(estimate(0.4, 0.0, "exact"), estimate(0.3, 0.0, "exact")).crossed
+        assert not Bracket(estimate(9.0, math.nan), estimate(3.0, 0.1, "above")).crossed
+
+    def test_honest_tight_brackets_cross_as_rarely_as_is_said(self, stream, alpha):
+        n = 20_000
+        draws = (0.1 * torch.randn(n, 2, generator=stream, dtype=torch.float64)).tolist()
+        ends = [(Estimate(low, 0.1, "below", "m"), Estimate(high, 0.1, "above", "m")) for low, high in draws]
+        crossed = sum(Bracket(low, high).crossed for low, high in ends)
+        assert stats.binomtest(crossed, n, stats.norm.sf(1.96 * math.sqrt(2))).pvalue > alpha
+        assert stats.norm.sf(1.96 * math.sqrt(2)) == pytest.approx(1 / 360, rel=0.01)
+
+    def test_there_is_no_single_value(self):
+        found = Bracket(self.low, self.high)
+        for name in ("value", "stderr"):
+            assert not hasattr(found, name)
+            with pytest.raises(AttributeError, match=rf"use .interval\(\), .below.{name} or .above.{name}"):
+                getattr(found, name)
+        with pytest.raises(DeepgenError):
+            _ = found.value
+        with pytest.raises(AttributeError, match="nothing"):
+            _ = found.nothing
+
 
 class TestBitsPerDim:
     def test_the_uniform_density_of_256_values_has_8_bits(self):
@@ -131,14 +168,18 @@ class TestBitsPerDim:
         assert (found.below.side, found.above.side) == ("below", "above")
         assert found.above.stderr == pytest.approx(0.2 / math.log(2))
 
-    @pytest.mark.parametrize("dimensions", [0, -1])
+    @pytest.mark.parametrize("dimensions", [0, -1, 2.5])
     def test_no_dimensions_are_refused(self, dimensions):
         with pytest.raises(ArgumentError, match="at least 1"):
-            bits_per_dim(estimate(), dimensions)
+            bits_per_dim(estimate(unit="nats/example"), dimensions)
 
-    def test_bits_of_bits_are_refused(self):
-        with pytest.raises(ArgumentError, match="in nats"):
-            bits_per_dim(bits_per_dim(estimate(), 2), 2)
+    def test_only_a_likelihood_per_example_has_bits(self):
+        with pytest.raises(ArgumentError, match=r"in nats/example, got a value in bits/dim"):
+            bits_per_dim(bits_per_dim(estimate(unit="nats/example"), 2), 2)
+        with pytest.raises(ArgumentError, match=r"got a value in nats \(method\)"):
+            bits_per_dim(estimate(), 2)
+        with pytest.raises(ArgumentError, match="got a value in nats"):
+            bits_per_dim(Bracket(estimate(9.0), estimate(11.0, side="above")), 2)
 
 
 def test_every_estimate_is_strict_json():

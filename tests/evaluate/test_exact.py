@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from deepgen.errors import ArgumentError, MissingCapability
-from deepgen.evaluate.exact import exact_log_partition, softplus_sums
+from deepgen.evaluate.exact import exact_log_partition, normalisable
 from deepgen.explicit import RBM, Bernoulli, Gaussian, Product, Softmax, Spin
+from deepgen.testing import Exact
 from tests.evaluate.machines import PAIRS, brute_log_z, machine
 
 LOG2 = math.log(2.0)
@@ -37,13 +38,6 @@ def test_split_halves_of_more_than_a_thousand_states(scale, stream):
 def test_enormous_fields_do_not_overflow(stream):
     model = machine((Bernoulli(5), Bernoulli(4)), 1e5, stream).double()
     assert exact_log_partition(model).value == pytest.approx(brute_log_z(model), rel=1e-12)
-
-
-def test_log_of_a_softplus_sum_where_float64_ends():
-    low = torch.tensor([[-900.0, 900.0, 0.0, 250.0]], dtype=torch.float64)
-    high = torch.tensor([[900.0, 900.0, -900.0, -50.0]], dtype=torch.float64)
-    found = softplus_sums(low)(high, high.amax(0))
-    assert found.item() == pytest.approx(LOG2 + 1800.0 + 0.0 + 200.0, rel=1e-14)
 
 
 def test_two_gaussian_layers_by_quadrature():
@@ -114,3 +108,37 @@ def test_progress_bar_changes_nothing(stream, capsys):
     shown = exact_log_partition(model, progress=True).value
     assert shown == exact_log_partition(model).value
     assert "enumerating" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_the_number_of_threads_is_put_back(error, monkeypatch):
+    model, before, seen = RBM(3, 4, generator=0), torch.get_num_threads(), []
+
+    def interrupted(blocks, **options):
+        seen.append(torch.get_num_threads())
+        raise error
+
+    try:
+        torch.set_num_threads(2)
+        exact_log_partition(model)
+        assert torch.get_num_threads() == 2
+        monkeypatch.setattr("deepgen.evaluate.exact.bar", interrupted)
+        with pytest.raises(error):
+            exact_log_partition(model)
+        assert (seen, torch.get_num_threads()) == ([1], 2)
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("scale", [0.5, 0.9, 1.1, 3.0])
+def test_normalisable_when_the_largest_singular_value_is_below_the_precisions(scale, stream):
+    """Between Gaussian parts only: M is positive definite where the block of W has norm below sqrt(2 * 3)."""
+    layers = Product(Bernoulli(2), Gaussian(3, precision=2.0)), Product(Gaussian(4, precision=3.0), Spin(1))
+    model = RBM(*layers, generator=stream)
+    with torch.no_grad():
+        model.weight.normal_(0.0, 20.0, generator=stream)
+        block = model.weight[2:, :4]
+        block *= scale * math.sqrt(6) / torch.linalg.matrix_norm(block, 2)
+    assert normalisable(model) == (scale < 1)
+    assert math.isfinite(Exact(model).log_z.item()) == (scale < 1)
+    assert normalisable(RBM(Gaussian(3), Bernoulli(2)))

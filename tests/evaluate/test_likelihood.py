@@ -7,8 +7,8 @@ import torch
 
 import deepgen as dg
 from deepgen.errors import ArgumentError, DivergenceError, MissingCapability, ShapeError, SupportError, UnknownName
-from deepgen.evaluate import Bracket, log_density, log_likelihood, log_partition
-from deepgen.explicit import RBM, Bernoulli, BernoulliMixture, Gaussian
+from deepgen.evaluate import Bracket, log_density, log_likelihood, log_partition, pseudo_likelihood
+from deepgen.explicit import RBM, Bernoulli, BernoulliMixture, Gaussian, Product
 from tests.evaluate.machines import machine
 
 
@@ -109,7 +109,8 @@ def test_learned_precisions_and_other_dtypes(method, double, stream):
     model = RBM(Gaussian(3, precision=2.0, learned=True), 4, generator=stream)
     model = model.double() if double else model
     x = torch.randn(60, 3, generator=stream)
-    found = log_likelihood(model, x, method, temperatures=60, generator=stream)
+    settings = {} if method == "exact" else {"temperatures": 60}
+    found = log_likelihood(model, x, method, generator=stream, **settings)
     exact = log_likelihood(model, x).value
     low, high = found.interval(0.9999999)
     assert low - 1e-3 < exact < high + 1e-3
@@ -124,3 +125,72 @@ def test_constant_columns_and_models_in_double(stream):
     low, high = log_likelihood(model, x, "bidirectional", temperatures=10, generator=stream).interval(0.9999999)
     assert low - 1e-3 < exact < high + 1e-3
     assert -1.0 < exact < 0.0
+
+
+def test_a_whole_data_set_is_not_rows():
+    data = dg.data.load("digits")
+    model = RBM(data.test.shape[1], 3)
+    for method in ("auto", "pseudo"):
+        with pytest.raises(ShapeError, match=r"pass one of its splits, such as data\.test"):
+            log_likelihood(model, data, method)
+    with pytest.raises(ShapeError, match=r"such as data\.test"):
+        pseudo_likelihood(model, data)
+    with pytest.raises(ShapeError, match=r"such as data\.test"):
+        log_likelihood(BernoulliMixture(64), data)
+
+
+OPTIONS = {"samples": torch.zeros(5, 4), "chains": 5, "temperatures": 5, "tolerance": 10.0}
+TAKEN = {
+    "exact": [],
+    "ais": ["chains", "temperatures", "tolerance"],
+    "reverse": ["samples", "chains", "temperatures", "tolerance"],
+    "bidirectional": ["samples", "chains", "temperatures", "tolerance"],
+    "raise": ["chains", "temperatures"],
+    "pseudo": [],
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("method", TAKEN)
+def test_options_without_a_use_are_refused(method, option):
+    """Each is taken by exactly the methods that have a use for it, and the others are named."""
+    model, given = RBM(4, 3, generator=0), {option: OPTIONS[option]}
+    calls = [lambda: log_likelihood(model, torch.zeros(2, 4), method, generator=0, **given)]
+    if method not in ("raise", "pseudo"):
+        calls.append(lambda: log_partition(model, method, generator=0, **given))
+    for call in calls:
+        if option in TAKEN[method]:
+            call()
+        else:
+            with pytest.raises(ArgumentError, match=f"method='{method}' takes no {option}; those that do: .*reverse"):
+                call()
+
+
+def test_auto_takes_what_annealing_would():
+    model = RBM(4, 3, generator=0)
+    assert log_partition(model, chains=5, temperatures=5, tolerance=1.0).side == "exact"
+    with pytest.raises(ArgumentError, match="rows of data go to base="):
+        log_partition(model, torch.zeros(2, 4))
+
+
+def test_reverse_from_samples_runs_one_chain_each():
+    model, samples = RBM(4, 3, generator=0), torch.zeros(5, 4)
+    with pytest.raises(ArgumentError, match="5 samples, chains=6"):
+        log_partition(model, "reverse", samples=samples, chains=6)
+    with pytest.raises(ArgumentError, match="tolerance"):
+        log_partition(model, "reverse", samples=samples, tolerance=0.1)
+    assert log_partition(model, "reverse", samples=samples, temperatures=5, generator=0).n == 5
+
+
+@pytest.mark.parametrize("method", ["ais", "reverse", "bidirectional", "raise"])
+@pytest.mark.parametrize("other", [Bernoulli(1), None])
+def test_annealing_refuses_what_cannot_be_normalised(method, other):
+    layers = (Gaussian(2), Gaussian(2)) if other is None else (Product(other, Gaussian(2)), Product(Gaussian(2), other))
+    model = RBM(*layers, generator=0)
+    with torch.no_grad():
+        model.weight[-2:, :2] = 1.01 * torch.eye(2)
+    with pytest.raises(DivergenceError, match=r"precision matrix .* not positive definite"):
+        log_likelihood(model, torch.zeros(2, model.visible.width), method, generator=0)
+    if other is None:
+        assert log_partition(model).value == math.inf
+        assert log_likelihood(model, torch.zeros(2, 2)).value == -math.inf

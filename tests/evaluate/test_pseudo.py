@@ -8,7 +8,7 @@ import torch
 
 from deepgen.errors import ArgumentError, MissingCapability
 from deepgen.evaluate import log_likelihood, pseudo_likelihood
-from deepgen.evaluate.exact import digit_tables
+from deepgen.evaluate.softplus_sums import digit_tables
 from deepgen.explicit import RBM, Bernoulli, Gaussian
 from tests.evaluate.machines import PAIRS, exact_samples, machine
 
@@ -60,8 +60,9 @@ def test_huge_weights_stay_finite(stream):
 
 def test_refusals(stream):
     model = RBM(4, 3)
-    with pytest.raises(ArgumentError, match="units"):
-        pseudo_likelihood(model, torch.zeros(2, 4), units=5)
+    for wrong in (5, 0, -1, 1.5, "2", True):
+        with pytest.raises(ArgumentError, match="units must be"):
+            pseudo_likelihood(model, torch.zeros(2, 4), units=wrong)
     with pytest.raises(MissingCapability, match="discrete"):
         pseudo_likelihood(RBM(Gaussian(4), 3), torch.zeros(2, 4))
     assert log_likelihood(model, torch.zeros(2, 4), "pseudo").method == "pseudo-likelihood"

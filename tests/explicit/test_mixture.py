@@ -1,5 +1,6 @@
 """BernoulliMixture against enumeration, closed forms and its own samples."""
 
+import copy
 import math
 
 import pytest
@@ -110,12 +111,27 @@ def test_components_start_apart_and_around_the_base_rates(stream):
     assert few.logits.isfinite().all()
 
 
+def test_initialise_draws_from_the_constructors_generator_like_an_rbm(stream, seed):
+    x = (torch.rand(40, 6, generator=stream) < 0.4).float()
+    new = dg.explicit.BernoulliMixture
+    by_seed = new(6, 3, generator=seed).initialise(x)
+    for same in (
+        new(6, 3).initialise(x, generator=seed),
+        new(6, 3, generator=seed + 1).initialise(x, generator=seed),
+        new(6, 3, generator=dg.random.generator(seed)).initialise(x),
+        copy.deepcopy(new(6, 3, generator=dg.random.generator(seed))).initialise(x),
+    ):
+        assert torch.equal(by_seed.logits, same.logits)
+    assert not torch.equal(by_seed.logits, new(6, 3).initialise(x).logits)
+
+
 @pytest.mark.parametrize(
     ("call", "error"),
     [
         (lambda: dg.explicit.BernoulliMixture(0), ArgumentError),
         (lambda: dg.explicit.BernoulliMixture(3, components=0), ArgumentError),
         (lambda: dg.explicit.BernoulliMixture(True), ArgumentError),
+        (lambda: dg.explicit.BernoulliMixture(3, generator="0"), ArgumentError),
         (lambda: dg.explicit.BernoulliMixture(3).sample(0), ArgumentError),
         (lambda: dg.explicit.BernoulliMixture(3).log_prob(torch.zeros(2, 4)), ShapeError),
         (lambda: dg.explicit.BernoulliMixture(3).initialise(torch.full((2, 3), 0.5)), SupportError),

@@ -10,14 +10,7 @@ import deepgen as dg
 from deepgen.errors import ArgumentError, ShapeError, SupportError
 from deepgen.explicit import RBM, Bernoulli, Gaussian, Product, Softmax, Spin
 from deepgen.testing import Exact, check_random, chi_square
-
-
-def machine(visible=3, hidden=2, scale=1.0):
-    rbm = RBM(visible, hidden, generator=0)
-    with torch.no_grad():
-        for shift, p in enumerate((rbm.weight, rbm.visible_bias, rbm.hidden_bias)):
-            p.copy_(scale * torch.sin(torch.arange(p.numel()) * 2.4 + 1 + shift).reshape(p.shape))
-    return rbm
+from tests.machines import machine
 
 
 def test_energy_by_loops():
@@ -90,8 +83,8 @@ def test_features_and_reconstructions_are_conditional_means():
     assert not rbm.transform(x).requires_grad
 
 
-def test_the_first_weights_are_small_and_repeat():
-    one, two = RBM(200, 100, generator=3), RBM(200, 100, generator=3)
+def test_the_first_weights_are_small_and_repeat(seed):
+    one, two = RBM(200, 100, generator=seed), RBM(200, 100, generator=seed)
     assert torch.equal(one.weight, two.weight)
     assert one.weight.std().item() == pytest.approx(0.01, rel=6 / (2 * 20_000) ** 0.5)
     assert abs(one.weight.mean().item()) < 6 * 0.01 / 20_000**0.5

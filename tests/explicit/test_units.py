@@ -1,12 +1,14 @@
 """Layers of units: what deepgen.testing.check_units does not say; that check runs on every layer in contracts/."""
 
+import json
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from deepgen.errors import ArgumentError, ShapeError, SupportError
-from deepgen.explicit import Bernoulli, Gaussian, Product, Softmax, Spin, UnitDistribution
+from deepgen.explicit import RBM, Bernoulli, Gaussian, Product, Softmax, Spin, UnitDistribution
 from deepgen.explicit.units import as_units, check_values
 from deepgen.random import draw
 from deepgen.testing import chi_square
@@ -127,7 +129,26 @@ def test_odd_widths_are_refused(wrong):
             make(wrong)
 
 
-@pytest.mark.parametrize("wrong", [0.0, -1.0, math.inf, math.nan])
+@pytest.mark.parametrize("wrong", [0, -3, np.int64(-3)])
+def test_the_message_of_an_odd_number_of_units_names_the_layer(wrong):
+    for name, make in (
+        ("hidden", lambda n: RBM(visible=64, hidden=n)),
+        ("visible", lambda n: RBM(visible=n, hidden=2)),
+        ("a part of a Product", lambda n: Product(2, n)),
+    ):
+        with pytest.raises(ArgumentError, match=f"{name} must be an integer of at least 1, got .*{int(wrong)}"):
+            make(wrong)
+
+
+def test_numbers_of_numpy_count_in_full():
+    n = np.int64(70)
+    assert Bernoulli(n).states == Spin(n).states == 2**70  # beyond 64 bits
+    assert Softmax(n, np.int64(3)).states == 3**70
+    for units in (Bernoulli(n), Softmax(n, np.int64(3)), Gaussian(n, np.float32(0.5))):
+        assert type(units)(**json.loads(json.dumps(units.arguments()))).width == units.width
+
+
+@pytest.mark.parametrize("wrong", [0.0, -1.0, math.inf, math.nan, "1", None, True])
 def test_odd_precisions_are_refused(wrong):
     with pytest.raises(ArgumentError, match="precision must be positive"):
         Gaussian(2, wrong)
@@ -153,8 +174,8 @@ def test_ints_mean_bernoulli_units():
 @pytest.mark.parametrize(
     ("units", "bad", "says"),
     [
-        (Bernoulli(2), [[0, 1], [0.3, 1]], "0 or 1 .*got 0.3, one of 1"),
-        (Spin(2), [[1, -1], [0, 0]], r"-1 or \+1; got 0, one of 2"),
+        (Bernoulli(2), [[0, 1], [0.3, 1]], r"0 or 1 .*got 0.3 at \[1, 0\], one of 1"),
+        (Spin(2), [[1, -1], [0, 0]], r"-1 or \+1; got 0 at \[1, 0\], one of 2"),
         (Gaussian(2), [[0, math.inf]], "finite; got inf"),
         (Softmax(2, 2), [[0, 1, 1, 1]], r"one-hot groups of 2; got \[1.0, 1.0\]"),
         (Softmax(1, 2), [[math.nan, 1]], "got .nan, 1.0"),

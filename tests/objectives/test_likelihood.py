@@ -65,19 +65,19 @@ def test_gradient_ascent_recovers_the_closed_form_of_independent_bits(stream):
     torch.testing.assert_close(model.logits.sigmoid()[0].detach(), x.mean(0), rtol=0, atol=1e-4)
 
 
-def test_the_default_optimizer_climbs(stream):
+def test_the_default_optimizer_climbs(stream, seed):
     x = two_kinds(stream)
-    _, before = em(x, 2, 1, 0.0, 1)
-    model = dg.explicit.BernoulliMixture(5, components=2).double().initialise(x, generator=1)
+    _, before = em(x, 2, 1, 0.0, seed)
+    model = dg.explicit.BernoulliMixture(5, components=2).double().initialise(x, generator=seed)
     history = dg.fit(model, x, MaximumLikelihood(), epochs=20, progress=False)
     assert history[-1].metrics["log_likelihood"] > before[0].metrics["log_likelihood"]
 
 
-def test_one_em_step_solves_one_component(stream):
+def test_one_em_step_solves_one_component(stream, seed):
     x = two_kinds(stream)
-    model, _ = em(x, 1, 1, 0.0, 1)
+    model, _ = em(x, 1, 1, 0.0, seed)
     torch.testing.assert_close(model.logits.sigmoid()[0].detach(), x.mean(0))
-    model, _ = em(x, 1, 1, 2.0, 1)
+    model, _ = em(x, 1, 1, 2.0, seed)
     torch.testing.assert_close(model.logits.sigmoid()[0].detach(), (x.sum(0) + 2) / (len(x) + 4))
 
 
@@ -120,13 +120,24 @@ def test_em_beats_one_component_on_two_kinds_of_data(stream, seed):
     assert gain.mean() > 6 * gain.std() / len(new) ** 0.5
 
 
-def test_em_keeps_constant_columns_finite(stream):
+def test_em_keeps_constant_columns_finite(stream, seed):
     x = two_kinds(stream)
     x[:, 0], x[:, 1] = 0.0, 1.0
     for c in (0.0, 0.5):
-        model, _ = em(x, 3, 20, c, 1)
+        model, _ = em(x, 3, 20, c, seed)
         assert all(p.isfinite().all() for p in model.parameters())
         assert model.log_prob(x).isfinite().all()
+
+
+@pytest.mark.parametrize("kind", [torch.bool, torch.uint8])
+@pytest.mark.parametrize("objective", [MaximumLikelihood(), ExpectationMaximisation()], ids=str)
+def test_packed_rows_train_like_float_ones(objective, kind, stream, seed):
+    x = two_kinds(stream)
+    models = [dg.explicit.BernoulliMixture(5, components=2).double().initialise(x, generator=seed) for _ in range(2)]
+    for model, rows in zip(models, (x, x.to(kind)), strict=True):
+        update = objective.update(model, objective.optimizer(model))
+        update(objective.start(model, rows, generator=stream), rows, generator=stream)
+    assert torch.equal(models[0].logits, models[1].logits)
 
 
 def test_em_wants_all_rows_at_once_and_a_mixture(stream):
@@ -135,8 +146,12 @@ def test_em_wants_all_rows_at_once_and_a_mixture(stream):
         dg.fit(dg.explicit.BernoulliMixture(5), x, ExpectationMaximisation(), epochs=1, progress=False)
     with pytest.raises(MissingCapability, match="for a BernoulliMixture"):
         dg.fit(dg.explicit.RBM(5, 2), x, ExpectationMaximisation(), epochs=1, progress=False)
-    with pytest.raises(ArgumentError):
-        ExpectationMaximisation(-1.0)
+
+
+@pytest.mark.parametrize("wrong", [-1.0, float("inf"), float("nan"), "half", None, True])
+def test_odd_pseudo_counts_are_refused(wrong):
+    with pytest.raises(ArgumentError, match=f"pseudo_count must be a finite number of at least 0, got {wrong!r}"):
+        ExpectationMaximisation(wrong)
 
 
 def test_an_unnormalised_model_is_refused(stream):

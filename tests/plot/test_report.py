@@ -22,6 +22,7 @@ from deepgen.errors import ArgumentError
 from deepgen.evaluate.estimate import Bracket, Estimate
 from deepgen.plot import Entry, mosaic, report
 from deepgen.plot.intervals import Scale
+from deepgen.train import History, Record
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 
@@ -183,20 +184,6 @@ def test_numbers_keep_their_signs_sides_and_errors(tmp_path: Path) -> None:
     assert "the truth is at or below the value" in legend
 
 
-def test_a_bracket_with_an_unproved_end_is_not_called_two_sided(tmp_path: Path) -> None:
-    sure = Estimate(-9.0, 0.1, "above", "AIS", n=30)
-    for low_side, word in (("undetermined", "two-sided, if mixed"), ("below", "two-sided")):
-        bracket = Bracket(Estimate(-9.5, 0.2, low_side, "reverse", n=30), sure)
-        _, page = written(tmp_path, Entry("big", bracket))
-        assert page.row("reverse | AIS")[4] == word
-
-
-def test_only_sides_that_occur_are_explained(tmp_path: Path) -> None:
-    text, _ = written(tmp_path, Entry("a", Estimate(-1.0, 0.0, "exact", "sum")))
-    assert "by enumeration or in closed form" in text
-    assert "at or above" not in text
-
-
 def test_intervals_are_drawn_to_scale() -> None:
     estimates = [Estimate(-20.0, 0.5, "above", "AIS", n=100), Estimate(-10.0, 0.0, "exact", "sum")]
     scale = Scale.over(estimates)
@@ -269,10 +256,18 @@ def test_what_was_run_stands_on_the_page(tmp_path: Path) -> None:
         assert words in text
 
 
-def test_rows_that_are_no_images_are_not_drawn(tmp_path: Path) -> None:
-    _, page = written(tmp_path, full_entry(), data=data(image_shape=None))
-    assert not [tag for tag, _ in page.tags if tag == "img"]
-    assert {a["id"] for tag, a in page.tags if tag == "section"} == {"results", "curves", "chains", "details"}
+def test_the_monitor_is_named(tmp_path: Path) -> None:
+    def history(estimate):
+        return History([Record(k, k, 1.0, 1.0, {}, monitor=-float(k), estimate=estimate) for k in (1, 2)])
+
+    pseudo = Estimate(-1.0, 0.0, "undetermined", "pseudo-likelihood").to_dict()
+    bound = Bracket(Estimate(-1.0, 0.1, "below", "reverse AIS"), Estimate(-1.0, 0.1, "above", "AIS")).to_dict()
+    text, _ = written(tmp_path, Entry("a", history=history(pseudo)))
+    assert "The monitor (pseudo-likelihood for a)" in text
+    assert "pseudo-likelihood (validation) by epoch for a" in text
+    text, _ = written(tmp_path, Entry("a", history=history(pseudo)), Entry("b", history=history(bound)))
+    assert "The monitor (pseudo-likelihood for a; reverse AIS for b)" in text
+    assert "monitor (validation) by epoch for a, b" in text
 
 
 def test_a_bare_name_is_enough_and_nothing_is_not(tmp_path: Path) -> None:

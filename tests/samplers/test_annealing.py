@@ -155,9 +155,9 @@ def test_general_kernels_and_their_refusal(stream, alpha):
             self.scale = (1 - 0.75 * beta) ** -0.5
 
         def init(self, position):
-            from deepgen.samplers.annealing import RBMState
+            from deepgen.samplers.annealing import PathState
 
-            return RBMState(position)
+            return PathState(position)
 
         def step(self, state, *, generator):
             return state._replace(position=self.scale * torch.randn(state.position.shape, generator=generator)), None

@@ -5,17 +5,10 @@ import torch
 
 import deepgen as dg
 from deepgen.errors import ArgumentError, ShapeError
-from deepgen.explicit import RBM, Gaussian, Product, Softmax
+from deepgen.explicit import Gaussian, Product, Softmax
 from deepgen.samplers import BlockGibbs
 from deepgen.testing import Exact, check_random, chi_square
-
-
-def machine(visible=3, hidden=2, scale=1.0):
-    rbm = RBM(visible, hidden, generator=0)
-    with torch.no_grad():
-        for shift, p in enumerate((rbm.weight, rbm.visible_bias, rbm.hidden_bias)):
-            p.copy_(scale * torch.sin(torch.arange(p.numel()) * 2.4 + 1 + shift).reshape(p.shape))
-    return rbm
+from tests.machines import machine
 
 
 def transition(rbm, beta):
@@ -146,3 +139,11 @@ def test_odd_positions_are_refused(position):
 
 def test_positions_take_the_dtype_of_the_weights():
     assert machine().double().gibbs().init(torch.zeros(2, 3, dtype=torch.uint8)).position.dtype == torch.float64
+
+
+def test_steps_from_a_tensor_and_starts_from_a_list_are_refused(stream):
+    kernel = dg.RBM(4, 3, generator=0).gibbs()
+    with pytest.raises(ShapeError, match=r"takes the GibbsState that init .* got Tensor: .*kernel\.init\(position\)"):
+        kernel.step(torch.zeros(2, 4), generator=stream)
+    with pytest.raises(ShapeError, match=r"position must be a tensor \[chains, 4\], got list"):
+        kernel.init([[0.0] * 4])

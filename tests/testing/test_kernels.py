@@ -6,19 +6,11 @@ from typing import NamedTuple
 import pytest
 import torch
 
-from deepgen.explicit import RBM, Gaussian, Product
+from deepgen.explicit import Gaussian, Product
 from deepgen.samplers import EXACT, BlockGibbs, accept
 from deepgen.samplers.gibbs import GibbsInfo, GibbsState
 from deepgen.testing import CheckFailed, Exact, check_kernel
-
-
-def machine(visible=4, hidden=3, scale=1.0):
-    """A fixed target, skewed (symmetry hides sign errors) and with no unit near certainty."""
-    rbm = RBM(visible, hidden, generator=0)
-    with torch.no_grad():
-        for shift, p in enumerate((rbm.weight, rbm.visible_bias, rbm.hidden_bias)):
-            p.copy_(scale * torch.sin(torch.arange(p.numel()) * 2.4 + 1 + shift).reshape(p.shape))
-    return rbm
+from tests.machines import machine
 
 
 @dataclass(frozen=True)
@@ -85,7 +77,7 @@ def draws_of(rbm, beta=1.0):
 
 
 def test_block_gibbs_passes_both_ways(stream):
-    rbm = machine()
+    rbm = machine(4, 3)
     law = Exact(rbm).visible_law().p_values
     check_kernel(rbm.gibbs(), draws_of(rbm), p_values=law, reversible=True, generator=stream)
     check_kernel(rbm.gibbs(), draws_of(rbm), reversible=True, generator=stream)
@@ -116,7 +108,7 @@ DEFECTS = [
 @pytest.mark.parametrize("defect", DEFECTS)
 @pytest.mark.parametrize("known_law", [True, False], ids=["law", "fresh draws"])
 def test_planted_defects_are_caught(defect, known_law, stream):
-    rbm = machine(scale=1.3)
+    rbm = machine(4, 3, scale=1.3)
     law = Exact(rbm).visible_law().p_values if known_law else None
     with pytest.raises(CheckFailed):
         check_kernel(Planted(rbm, defect=defect), draws_of(rbm), p_values=law, n=65536, generator=stream)
@@ -124,7 +116,7 @@ def test_planted_defects_are_caught(defect, known_law, stream):
 
 def test_a_unit_left_alone_is_still_invariant(stream):
     """What the check does not promise: a chain that cannot reach everything stays at its target."""
-    rbm = machine()
+    rbm = machine(4, 3)
     check_kernel(Planted(rbm, defect="one unit never updated"), draws_of(rbm), generator=stream)
 
 

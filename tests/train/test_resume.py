@@ -107,7 +107,19 @@ def test_a_finished_run_is_only_read(tmp_path):
     again, same = fitted(cutmodel := mixture(), cut(MLE(), 0), out=tmp_path)
     assert again is cutmodel
     assert equal(whole, again)
-    assert same.to_dict()["records"] == history.to_dict()["records"]
+    assert same.to_dict() == history.to_dict()
+    assert (history.new_steps, same.new_steps, dg.train.load_run(tmp_path).history.new_steps) == (20, 0, None)
+    assert "already complete" in repr(same)
+    assert "already complete" not in repr(history)
+
+
+def test_the_bar_says_that_a_run_was_complete(tmp_path, capsys):
+    fitted(out=tmp_path, progress=True)
+    assert "already complete" not in capsys.readouterr().err
+    _, history = fitted(out=tmp_path, progress=True)
+    assert "already complete" in capsys.readouterr().err
+    _, history = fitted(out=tmp_path, epochs=5)
+    assert history.new_steps == 5
 
 
 def test_resume_false_starts_anew(tmp_path):
@@ -139,7 +151,7 @@ def linear(t):
         ({"data": rows(71)}, "data: .*70.*71"),
         ({"hidden": 5}, "model: "),
         ({"callbacks": [EarlyStopping()]}, "callbacks: "),
-        ({"epochs": 6}, "epochs: 4 there, 6 here, and the schedule"),
+        ({"epochs": 6}, "epochs: 4 there, 6 here, and the schedule is a function of the fraction of all steps"),
         ({"epochs": 3}, "epochs: 4 there, 3 here"),
     ],
 )

@@ -7,9 +7,12 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
+import deepgen as dg
+from deepgen.data.batches import batches
 from deepgen.errors import ArgumentError, MissingCapability, ShapeError, SupportError
 from deepgen.objectives import PersistentCD
 from deepgen.train import EarlyStopping
+from deepgen.train.source import Source, check_rows
 from tests.train.runs import equal, fitted, machine, mixture, rows
 
 
@@ -44,6 +47,85 @@ def test_datasets_and_loaders_of_tuples(tmp_path):
         assert equal(fitted(data=data, out=folder)[0], whole)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("x", "narrow"),
+    [
+        (rows(), True),
+        (torch.arange(256.0).repeat(9).reshape(-1, 6), True),
+        (torch.arange(256).repeat(9).reshape(-1, 6).to(torch.uint8), True),
+        (rows().bool(), True),
+        (rows().double(), True),
+        (torch.arange(257.0).repeat(6).reshape(-1, 6), False),
+        (rows() - 1, False),
+        (rows() / 2, False),
+        (rows() * -0.0, False),
+        (torch.cat([torch.zeros(5000, 6), torch.full((1, 6), 0.25)]), False),
+    ],
+)
+def test_batches_gathered_as_bytes_are_the_same_to_the_bit(x, narrow, dtype):
+    source = Source(x, torch.nn.Linear(6, 1).to(dtype), 16, seed=3)
+    assert (source.data.dtype == torch.uint8) == narrow
+    made = list(source.batches(2, start=1))
+    expected = list(batches(x.to(dtype), 16, seed=3, epoch=2, start=1))
+    for one, other in zip(made, expected, strict=True):
+        assert one.dtype == dtype
+        assert torch.equal(one, other)
+        assert torch.equal(one.signbit(), other.signbit())
+    assert torch.equal(source.rows(), x.to(dtype))
+    if x.dtype == dtype:
+        assert source.rows().data_ptr() == x.data_ptr()
+
+
+def test_a_loader_keeps_its_batch_size_and_the_settings_tell_it():
+    x = TensorDataset(rows())
+    assert fitted(data=DataLoader(x, batch_size=7), batch_size=None)[1].settings["batch_size"] == 7
+    assert fitted(data=DataLoader(x, batch_size=7), batch_size=7)[1].settings["batch_size"] == 7
+    by_sampler = DataLoader(x, batch_sampler=[[0, 1], [2, 3, 4]])
+    assert fitted(data=by_sampler, batch_size=None)[1].settings["batch_size"] is None
+    assert fitted(batch_size=None)[1].settings["batch_size"] == 100
+    for loader, told in ((DataLoader(x, batch_size=7), " of 7: leave"), (by_sampler, "own batches: leave")):
+        with pytest.raises(ArgumentError, match=told):
+            fitted(data=loader, batch_size=8)
+
+
+@pytest.mark.parametrize("entry", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize("model", [mixture, lambda: torch.nn.Linear(6, 1)])
+def test_the_place_of_a_value_that_is_no_number_is_told(entry, model):
+    x = rows(3000)
+    x[2500, 3] = float(entry)
+    with pytest.raises(SupportError, match=rf"data\[2500, 3\] is {entry}, one of 1 "):
+        check_rows(model(), x)
+
+
+def test_shapes_are_told_of_all_rows():
+    with pytest.raises(ShapeError, match=r"\[3000, 5\]"):
+        check_rows(mixture(), rows(3000, features=5))
+
+
+def test_labels_are_neither_taken_nor_dropped_unasked():
+    pairs = TensorDataset(rows(), torch.zeros(70))
+    for data in (pairs, DataLoader(pairs, batch_size=16)):
+        with pytest.raises(ArgumentError, match=r"takes one tensor: pass deepgen.data.Unlabelled\(dataset\)"):
+            fitted(data=data)
+    model, _ = fitted(data=dg.data.Unlabelled(pairs))
+    assert equal(model, fitted(data=TensorDataset(rows()))[0])
+
+
+def test_what_is_mistaken_for_rows_objective_or_model_is_named():
+    data = dg.data.load("bars_and_stripes", size=2)
+    for wrong, message in (
+        ({"data": data}, "pass one of its splits, such as data.train"),
+        ({"valid": data}, "pass one of its splits"),
+        ({"data": "digits"}, r"deepgen.data.load\('digits'\).train"),
+        ({"objective": PersistentCD}, r"pass an instance, PersistentCD\(\)"),
+        ({"model": dg.RBM}, "got the class RBM itself"),
+        ({"model": 3}, "got int"),
+    ):
+        with pytest.raises(ArgumentError, match=message):
+            fitted(**wrong)
+
+
 def test_read_only_arrays_and_one_row_and_batch_above_rows():
     array = rows().numpy()
     array.flags.writeable = False
@@ -67,6 +149,8 @@ def test_read_only_arrays_and_one_row_and_batch_above_rows():
         (np.array([["a"] * 6]), ArgumentError),
         ("digits", ArgumentError),
         (7, ArgumentError),
+        (torch.tensor(1.0), ShapeError),
+        ((torch.zeros(5, 6), torch.zeros(5)), ArgumentError),
     ],
 )
 def test_bad_data_are_typed_errors_before_anything_is_trained(data, error, tmp_path):

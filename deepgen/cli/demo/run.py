@@ -10,17 +10,25 @@ the best validation likelihood, and rates and epochs were set on validation rows
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
 
 from deepgen import data as datasets
+from deepgen.cli.demo.fits import COMPONENTS, Fitted, independent, machine, mixture
+from deepgen.cli.demo.tables import store, table, verdict
+from deepgen.cli.pages import entry
+from deepgen.cli.progress import Bar
 from deepgen.cli.threads import fitting_threads
-from deepgen.demo.bar import Bar
-from deepgen.demo.fits import COMPONENTS, Fitted, independent, machine, mixture
-from deepgen.demo.pages import entry, picture
-from deepgen.demo.tables import store, table, verdict
 from deepgen.random import generator, spawn
 
-__all__ = ["run"]
+if TYPE_CHECKING:
+    from deepgen.data import Data
+    from deepgen.plot import Entry
+
+STEPS = 5000  # Gibbs steps behind every sample shown
 
 
 def run(out: Path, *, seed: int = 0, epochs: int = 300) -> list[Fitted]:
@@ -44,7 +52,15 @@ def run(out: Path, *, seed: int = 0, epochs: int = 300) -> list[Fitted]:
         ]
         bar.say("drawing")
         entries = [
-            entry(f.model, f.name, estimates=f.estimates, history=f.history, settings=f.settings, seed=seeds[3])
+            entry(
+                f.model,
+                f.name,
+                estimates=f.estimates,
+                history=f.history,
+                settings=f.settings,
+                steps=STEPS,
+                seed=seeds[3],
+            )
             for f in fitted
         ]
         page = report(
@@ -62,3 +78,18 @@ def run(out: Path, *, seed: int = 0, epochs: int = 300) -> list[Fitted]:
     print(verdict(fitted, data.test))
     print(f"report: {page}")
     return fitted
+
+
+def picture(data: Data, fitted: Sequence[Fitted], entries: Sequence[Entry], path: Path) -> None:
+    """Held-out digits beside samples of the models, on one strip."""
+    from deepgen.plot import image_grid, save
+    from deepgen.plot.figures import new_figure
+
+    panels = [("held-out digits", data.test)]
+    panels += [(f.name, e.samples) for f, e in zip(fitted, entries, strict=True) if e.samples is not None]
+    figure = new_figure(170 * len(panels), 195)
+    for ax, (name, x) in zip(figure.subplots(1, len(panels)), panels, strict=True):
+        room = torch.nn.functional.pad(x[:25].view(-1, 8, 8), (1, 1, 1, 1))  # so that the strokes of two do not touch
+        image_grid(room, (10, 10), title=name.partition(",")[0], ax=ax)
+    figure.subplots_adjust(0.01, 0.01, 0.99, 0.87, 0.06)
+    save(figure, path)

@@ -18,8 +18,8 @@ from deepgen.objectives import ExpectationMaximisation, PersistentCD
 from deepgen.train import EarlyStopping, fit, save
 
 if TYPE_CHECKING:
+    from deepgen.cli.progress import Bar
     from deepgen.data import Data
-    from deepgen.demo.bar import Bar
     from deepgen.train import History
 
 COMPONENTS = (20, 40, 60, 80)

@@ -1,9 +1,8 @@
-"""What a report page shows of a model; `deepgen report` uses it too."""
+"""What a report page shows of a model, for `deepgen report` and the demo."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,12 +15,8 @@ from deepgen.samplers import sample_chain
 from deepgen.typing import Samples
 
 if TYPE_CHECKING:
-    from deepgen.data import Data
-    from deepgen.demo.fits import Fitted
     from deepgen.plot import Entry
     from deepgen.train import History
-
-STEPS = 5000  # Gibbs steps behind every sample shown
 
 
 def entry(
@@ -31,8 +26,9 @@ def entry(
     estimates: Sequence[Estimate | Bracket] = (),
     history: History | None = None,
     settings: dict[str, Any] | None = None,
-    steps: int = STEPS,
-    seed: int = 0,
+    n: int = 64,
+    steps: int,
+    seed: int,
 ) -> Entry:
     """Samples, learning curve and estimates of ``model``, and for an RBM its filters and what its chains did."""
     from deepgen.plot import Entry
@@ -40,10 +36,10 @@ def entry(
     first, second = spawn(generator(seed), 2)
     shown: dict[str, Any] = {}
     if isinstance(model, RBM):
-        samples = model.sample(64, steps=steps, generator=first)
+        samples = model.sample(n, steps=steps, generator=first)
         shown = {"samples": samples, "filters": model, "trace": trace(model, steps, second)}
     elif isinstance(model, Samples):
-        shown = {"samples": model.sample(64, generator=first)}
+        shown = {"samples": model.sample(n, generator=first)}
     return Entry(
         name,
         estimates=list(estimates),
@@ -61,18 +57,3 @@ def trace(rbm: RBM, steps: int, stream: torch.Generator) -> dict[str, Tensor]:
     draws = sample_chain(rbm.gibbs(), start, draws=500, warmup=steps, thin=thin, generator=stream).draws
     with torch.no_grad():
         return {"free energy (nats)": rbm.free_energy(draws), "sum of the visible layer": draws.sum(-1)}
-
-
-def picture(data: Data, fitted: Sequence[Fitted], entries: Sequence[Entry], path: Path) -> None:
-    """Held-out digits beside samples of the models, on one strip."""
-    from deepgen.plot import image_grid, save
-    from deepgen.plot.figures import new_figure
-
-    panels = [("held-out digits", data.test)]
-    panels += [(f.name, e.samples) for f, e in zip(fitted, entries, strict=True) if e.samples is not None]
-    figure = new_figure(170 * len(panels), 195)
-    for ax, (name, x) in zip(figure.subplots(1, len(panels)), panels, strict=True):
-        room = torch.nn.functional.pad(x[:25].view(-1, 8, 8), (1, 1, 1, 1))  # so that the strokes of two do not touch
-        image_grid(room, (10, 10), title=name.partition(",")[0], ax=ax)
-    figure.subplots_adjust(0.01, 0.01, 0.99, 0.87, 0.06)
-    save(figure, path)

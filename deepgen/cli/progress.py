@@ -1,0 +1,55 @@
+"""Progress on stderr: a bar where it is a terminal, and now and then a line where it is a file."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from deepgen.progress import bar
+
+
+class Bar:
+    """One bar over several fits, with the time left; where stderr is no terminal, a line per stage."""
+
+    def __init__(self, total: int) -> None:
+        self.plain = not sys.stderr.isatty()
+        shape = "{desc:24}{bar} {percentage:3.0f} %  {remaining} left"
+        self.bar = bar(what="", unit="epoch", show=not self.plain, total=total, bar_format=shape)
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+
+    def say(self, what: str) -> None:
+        """Name the stage."""
+        if self.plain:
+            print(f"demo: {what}", file=sys.stderr, flush=True)
+        else:
+            self.bar.set_description_str(what)
+
+    def every(self, epochs: int) -> Any:
+        """A callback for `deepgen.fit` that moves the bar on once in so many epochs."""
+
+        def advance(record: Any, model: Any) -> None:
+            if record.epoch % epochs == 0:
+                self.bar.update(1)
+
+        return advance
+
+
+class Lines:
+    """A callback for `deepgen.fit`: a line every ten seconds and at the end, what a log file can hold of a bar."""
+
+    def __init__(self, epochs: int, every: float = 10.0) -> None:
+        self.epochs, self.every, self.shown = epochs, every, 0.0
+
+    def __call__(self, record: Any, model: Any) -> None:
+        if record.seconds - self.shown < self.every and record.epoch != self.epochs:
+            return
+        self.shown = record.seconds
+        watched = (record.estimate or {}).get("method", "monitor")
+        figures = {**record.metrics, **({} if record.monitor is None else {f"{watched}, validation": record.monitor})}
+        text = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+        print(f"epoch {record.epoch}/{self.epochs}, {record.seconds:.0f} s: {text}", file=sys.stderr)

@@ -1,0 +1,88 @@
+"""What `log_partition`, `log_likelihood` and `pseudo_likelihood` refuse before they start, and what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from deepgen.errors import ArgumentError, DivergenceError, MissingCapability, ShapeError, SupportError, unknown_name
+from deepgen.evaluate.exact import normalisable
+from deepgen.explicit.rbm import RBM
+from deepgen.explicit.units import require_tensor
+
+PARTITION = ("auto", "exact", "ais", "reverse", "bidirectional")
+LIKELIHOOD = (*PARTITION, "raise", "pseudo")
+# Which methods have a use for an option. "auto" may turn out to be one that has.
+_TAKEN_BY = {
+    "samples": ("auto", "bidirectional", "reverse"),
+    "chains": ("auto", "ais", "bidirectional", "raise", "reverse"),
+    "temperatures": ("auto", "ais", "bidirectional", "raise", "reverse"),
+    "tolerance": ("auto", "ais", "bidirectional", "reverse"),
+}
+
+
+def check_method(function: str, method: object, known: tuple[str, ...], options: Mapping[str, object]) -> None:
+    """Raise unless ``method`` is ``known`` and has a use for each of ``options`` that is not None.
+
+    >>> check_method("log_partition", "exact", PARTITION, {"chains": 100, "samples": None})
+    Traceback (most recent call last):
+    deepgen.errors.ArgumentError: method='exact' takes no chains; those that do: ais, bidirectional, reverse
+    """
+    if not isinstance(method, str):
+        raise ArgumentError(
+            f"method must be one of {', '.join(known)}, got {type(method).__name__} (rows of data go to base=)"
+        )
+    if method not in known:
+        raise unknown_name(f"method of {function}", method, known)
+    for name, value in options.items():
+        takers = [taker for taker in _TAKEN_BY[name] if taker in known]
+        if value is not None and method not in takers:
+            raise ArgumentError(f"method={method!r} takes no {name}; those that do: {', '.join(takers[1:])}")
+    samples, chains = options.get("samples"), options.get("chains")
+    if method == "reverse" and isinstance(samples, Tensor):
+        if options.get("tolerance") is not None:
+            raise ArgumentError("tolerance is of AIS, which method='reverse' with samples does not run")
+        if chains is not None and chains != len(samples):
+            raise ArgumentError(f"method='reverse' runs one chain per sample: got {len(samples)} samples, {chains=}")
+
+
+def require_machine(model: object) -> RBM:
+    """Return ``model`` if it has two layers of units and finite parameters, or raise."""
+    if not isinstance(model, RBM):
+        raise MissingCapability(
+            f"{type(model).__name__} has neither a normalised log_prob nor two layers of units (an RBM): there is no "
+            "estimator of its likelihood here"
+        )
+    broken = [name for name, p in model.named_parameters() if not bool(p.isfinite().all())]
+    if broken:
+        raise DivergenceError(f"the machine's {broken[0]} holds NaN or infinite values: it has no likelihood", step=0)
+    return model
+
+
+def require_normalisable(model: RBM) -> None:
+    """Raise `DivergenceError` where log Z is infinite, so that no annealing can end."""
+    if not normalisable(model):
+        raise DivergenceError(
+            "the machine has no likelihood: its log Z is +inf, as the precision matrix of its Gaussian units is not "
+            "positive definite. Use smaller weights between them or larger precisions (a lower learning rate, "
+            "weight decay); two layers of which one is discrete are always normalisable",
+            step=0,
+        )
+
+
+def check_rows(model: object, x: Any) -> Tensor:
+    """Return ``x`` if it is ``[rows, *event]`` of values that the model can take, or raise."""
+    if not isinstance(x, Tensor) and hasattr(x, "train") and hasattr(x, "test"):
+        raise ShapeError(f"x is a whole {type(x).__name__} object: pass one of its splits, such as data.test")
+    require_tensor(x, "x")
+    if x.ndim < 2 or len(x) == 0:
+        raise ShapeError(f"x must be [rows, *event] with at least one row, got {list(x.shape)}")
+    check = getattr(model, "check", None)
+    if check is not None:
+        check(x)
+    elif not bool(torch.isfinite(x).all()):
+        raise SupportError("x holds NaN or infinite values; drop those rows or fill them in first")
+    return x

@@ -1,0 +1,37 @@
+"""How a value with an error is written."""
+
+from __future__ import annotations
+
+import math
+
+from deepgen.errors import ArgumentError
+
+_MOST_DECIMALS = 9  # smaller errors are rounding
+
+
+def plus_minus(value: float, error: float, *, signed: bool = False) -> str:
+    """Return ``value ± error``: the error to two significant digits, the value to as many decimals, at least two.
+
+    Args:
+        value: any float; NaN and infinities are written as ``nan`` and ``inf``.
+        error: its standard error, at least 0. NaN, an error that nobody knows, is written ``?``.
+        signed: write a plus before positive values, for differences.
+
+    >>> plus_minus(218.4, 0.1)
+    '218.40 ± 0.10'
+    >>> plus_minus(-90.12345, 0.00312)
+    '-90.1235 ± 0.0031'
+    >>> plus_minus(1.5, 0.0), plus_minus(1.5, math.nan), plus_minus(1.5, 0.25, signed=True)
+    ('1.50 ± 0', '1.50 ± ?', '+1.50 ± 0.25')
+    """
+    if error < 0:
+        raise ArgumentError(f"error must be at least 0, got {error}")
+    sign = "+" if signed else ""
+    if math.isnan(error):
+        return f"{value:{sign}.2f} ± ?"
+    if error == 0 or math.isinf(error):
+        return f"{value:{sign}.2f} ± {error:.0f}"
+    exponent = int(f"{error:.1e}".partition("e")[2])  # of the rounded error: 0.0996 counts as 0.10
+    decimals = min(max(2, 1 - exponent), _MOST_DECIMALS)
+    small = f"{error:.{decimals}f}" if 1 - exponent <= _MOST_DECIMALS else f"{error:.1e}"
+    return f"{value:{sign}.{decimals}f} ± {small}"
