@@ -114,7 +114,11 @@ def _check_distribution(view: View, law: Any, x: Tensor, stream: torch.Generator
     if not view.can_score:
         return
     expected, big = [view.log_prob(x).detach()], law.expand((2, *(batch or x.shape[:1])))
-    twins = {"": law, "pickled ": pickle.loads(pickle.dumps(law)), "deep-copied ": copy.deepcopy(law)}
+    try:
+        stored = pickle.loads(pickle.dumps(law))
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise CheckFailed(f"{view.name}() cannot be pickled: {error}") from error
+    twins = {"": law, "pickled ": stored, "deep-copied ": copy.deepcopy(law)}
     for how, twin in twins.items():
         demand_same([twin.log_prob(x).detach()], expected, f"{how}{view.name}() has another log_prob than the model")
     demand_same([*big.log_prob(x).detach()], 2 * expected, f"{view.name}() expanded has another log_prob")
