@@ -12,7 +12,7 @@ m = |u| + the root of that, and n = 2 s g where u >= 0, else n = 2 s (1 - g),
 
     n / (m + n) = a where u >= 0, else 1 - a,
 
-which lies in [0, 1] and cancels nowhere, so that neither clamps nor steps of Newton's method are needed.
+which lies in [0, 1] as computed and is right to a few roundings of z, with no clamps and no steps of Newton's method.
 
 Parameters of one variable, K widths, K heights and K - 1 inner slopes, are free numbers c. Slopes are
 exp(c / (1 + |c| / B)), within a factor e^B of 1. Widths and heights are 2L (r + (1 - K r) softmax(c / (1 + 2|c| / B))),
@@ -51,6 +51,9 @@ class Spline(nn.Module):
         box: L; beyond it the map is the identity.
         smallest: r, the smallest width and height of a bin as a share of the box.
         limit: B, at most 10.
+
+    Raises:
+        ShapeError: by `encode` and `decode`, unless there are ``count`` parameters for each value.
 
     >>> spline = Spline(bins=4)
     >>> z, log_slope = spline.encode(torch.tensor([-7.0, 0.0, 2.5]), torch.zeros(11, 3))
