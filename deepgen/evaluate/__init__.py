@@ -1,5 +1,6 @@
 """Likelihood and sample quality, each with its error and its side."""
 
+from deepgen.evaluate.bound import importance_bound
 from deepgen.evaluate.estimate import Bracket, Estimate, bits_per_dim
 from deepgen.evaluate.importance import log_mean_exp
 from deepgen.evaluate.likelihood import log_density, log_likelihood, log_partition
@@ -10,6 +11,7 @@ __all__ = [
     "Bracket",
     "Estimate",
     "bits_per_dim",
+    "importance_bound",
     "log_density",
     "log_likelihood",
     "log_mean_exp",

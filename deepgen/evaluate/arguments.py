@@ -14,11 +14,11 @@ from deepgen.explicit.rbm import RBM
 from deepgen.explicit.units import require_tensor
 
 PARTITION = ("auto", "exact", "ais", "reverse", "bidirectional")
-LIKELIHOOD = (*PARTITION, "raise", "pseudo")
+LIKELIHOOD = (*PARTITION, "bound", "raise", "pseudo")
 # Which methods have a use for an option. "auto" may turn out to be one that has.
 _TAKEN_BY = {
     "samples": ("auto", "bidirectional", "reverse"),
-    "chains": ("auto", "ais", "bidirectional", "raise", "reverse"),
+    "chains": ("auto", "ais", "bidirectional", "bound", "raise", "reverse"),
     "temperatures": ("auto", "ais", "bidirectional", "raise", "reverse"),
     "tolerance": ("auto", "ais", "bidirectional", "reverse"),
 }
@@ -53,8 +53,8 @@ def require_machine(model: object) -> RBM:
     """Return ``model`` if it has two layers of units and finite parameters, or raise."""
     if not isinstance(model, RBM):
         raise MissingCapability(
-            f"{type(model).__name__} has neither a normalised log_prob nor two layers of units (an RBM): there is no "
-            "estimator of its likelihood here"
+            f"{type(model).__name__} has neither a normalised log_prob, nor a bound, nor two layers of units (an RBM): "
+            "there is no estimator of its likelihood here"
         )
     broken = [name for name, p in model.named_parameters() if not bool(p.isfinite().all())]
     if broken:

@@ -27,19 +27,20 @@ from deepgen.evaluate.arguments import (
     require_machine,
     require_normalisable,
 )
+from deepgen.evaluate.bound import importance_bound
 from deepgen.evaluate.estimate import Bracket, Estimate
 from deepgen.evaluate.exact import MAX_BITS, closed_form, exact_log_partition, seconds, smaller_side
 from deepgen.evaluate.pseudo import pseudo_likelihood
 from deepgen.explicit.rbm import RBM
 from deepgen.random import resolve
 from deepgen.samplers.annealing import Path, rbm_path
-from deepgen.typing import LogProb
+from deepgen.typing import Bound, LogProb
 
 if TYPE_CHECKING:
     from torch import nn
 
 _PATIENCE = 30.0  # seconds that "auto" spends on enumeration before it prefers annealing
-_CHAINS, _CHAINS_PER_ROW = 100, 5
+_CHAINS, _CHAINS_PER_ROW, _DRAWS_PER_ROW = 100, 5, 50
 
 
 @torch.no_grad()
@@ -142,14 +143,15 @@ def log_likelihood(
     """Mean log-likelihood of rows of data, in nats/example.
 
     Args:
-        model: anything with a normalised ``log_prob``, or a Boltzmann machine with two layers.
+        model: anything with a normalised ``log_prob`` or a ``bound``, or a Boltzmann machine with two layers.
         x: ``[rows, *event]``.
         method: as for `log_partition`; besides, ``raise`` (a lower bound per row, of the model that annealing
             generates) and ``pseudo`` (the pseudo-likelihood, comparable only with itself). A normalised model takes
-            only ``auto`` and ``exact``.
+            only ``auto`` and ``exact``, a model with a bound by drawing (`Bound`) only ``auto`` and ``bound``.
         base: rows whose base rates start the path; ``x`` itself without.
         samples, temperatures, tolerance, generator, progress: as for `log_partition`.
-        chains: how many anneal at the same time (100), for ``raise`` how many per row (5).
+        chains: how many anneal at the same time (100), for ``raise`` how many per row (5), for ``bound`` how many draws
+            per row (50).
 
     Returns:
         An `Estimate`, or a `Bracket` from ``bidirectional``. ``stderr`` is the Monte-Carlo error on these rows,
@@ -172,8 +174,14 @@ def log_likelihood(
         if method not in ("auto", "exact"):
             raise ArgumentError(f"{type(model).__name__} has an exact log_prob; use method='auto', not {method!r}")
         return _exact_mean(model, x)
-    model = require_machine(model)
     about = {"data": _provenance(x), "rows": len(x)}
+    if isinstance(model, Bound):
+        if method not in ("auto", "bound"):
+            raise ArgumentError(f"{type(model).__name__} has a bound; use method='auto', not {method!r}")
+        return _with_settings(
+            importance_bound(model, x, _DRAWS_PER_ROW if chains is None else chains, generator=generator), about
+        )
+    model = require_machine(model)
     if method == "pseudo":
         return _with_settings(pseudo_likelihood(model, x), about)
     log_f = log_density(model, x)

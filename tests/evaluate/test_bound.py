@@ -1,0 +1,70 @@
+"""Bounds by drawing against sums over all noise: a model of two levels whose cells a flow's density fills."""
+
+import math
+
+import pytest
+import torch
+
+import deepgen as dg
+from deepgen.transforms import Affine, Chain, Logit
+
+
+@pytest.fixture
+def model(stream):
+    unit = Chain([Logit(alpha=0.0), Affine(1, shift=0.4, log_scale=0.3)])
+    return dg.explicit.Dequantised(dg.explicit.Flow(unit, base=1), levels=3).double()
+
+
+def exact(model):
+    """log P of each level: the normal mass between the codes of its cell's ends."""
+    edges = torch.tensor([0.0, 1 / 3, 2 / 3, 1.0], dtype=torch.float64)
+    codes = (torch.logit(edges) - 0.4) * math.exp(-0.3)
+    return torch.special.ndtr(codes).diff().log()
+
+
+def test_many_draws_reach_the_exact_log_probability(model, stream, alpha):
+    x = torch.tensor([[0.0], [1.0], [2.0], [2.0]], dtype=torch.float64)
+    found = dg.evaluate.log_likelihood(model, x, chains=4000, generator=stream)
+    truth = float(exact(model)[x.long().squeeze(1)].mean())
+    low, high = found.interval(1 - alpha)
+    assert found.side == "below"
+    assert found.stderr < 0.02
+    assert low < truth < high
+
+
+def test_few_draws_lie_below_and_more_lie_higher(model, stream):
+    x = torch.arange(3.0, dtype=torch.float64).repeat(3000).unsqueeze(1)
+    one, many = (model.bound(x, samples=k, generator=stream).detach() for k in (1, 20))
+    truth = exact(model)[x.long().squeeze(1)]
+    for value in (one, many):
+        gap = truth - value
+        assert float(gap.mean()) > -4 * float(gap.std()) / len(x) ** 0.5
+    assert float(many.mean()) > float(one.mean())
+
+
+def test_the_probabilities_of_the_levels_sum_to_one(model):
+    assert float(exact(model).exp().sum()) == pytest.approx(1.0, abs=1e-12)
+
+
+def test_noise_from_a_flow_gives_the_same_limit(model, stream, alpha):
+    noise = dg.explicit.Flow(
+        Chain([Logit(alpha=0.0), dg.transforms.Autoregressive(1, context=1, hidden=[8], generator=stream)]),
+        base=1,
+        context=1,
+    )
+    other = dg.explicit.Dequantised(model.flow, levels=3, noise=noise.double())
+    x = torch.tensor([[0.0], [1.0], [2.0]], dtype=torch.float64)
+    found = dg.evaluate.log_likelihood(other, x, chains=4000, generator=stream)
+    low, high = found.interval(1 - alpha)
+    assert low < float(exact(model).mean()) < high
+
+
+def test_other_methods_are_refused(model):
+    with pytest.raises(dg.errors.ArgumentError, match="has a bound"):
+        dg.evaluate.log_likelihood(model, torch.zeros(2, 1), method="ais")
+
+
+def test_samples_have_the_probabilities(model, stream, alpha):
+    x = model.sample(20_000, generator=stream).squeeze(1).long()
+    counts = torch.bincount(x, minlength=3)
+    assert dg.testing.goodness.chi_square(counts, exact(model).exp()) > alpha
