@@ -133,7 +133,7 @@ def test_completion_is_exact_where_the_known_come_first(name, stream, alpha):
 
 def test_completion_by_a_mixture_draws_the_order_by_its_posterior(stream, alpha):
     orders = [[0, 1, 2, 3, 4], [1, 0, 4, 3, 2]]
-    model = lively(MADE(5, [16], orders=orders, generator=stream), stream, 2)
+    model = lively(MADE(5, [40], orders=orders, generator=stream), stream, 3)
     row = model.sample(1, generator=stream)[0]
     mask = torch.tensor([True, True, False, False, False])
     law = law_given(model, row, mask)
@@ -155,7 +155,7 @@ def test_weighted_particles_complete_any_mask(name, stream, alpha):
         model.conditional_sample(row.expand(2, -1), mask)
 
     def p_values(n, g):  # the bias falls as 1 / particles and is far below what so many draws can see
-        drawn = model.conditional_sample(row.expand(n, -1), mask, particles=300, generator=g)
+        drawn = model.conditional_sample(row.expand(n, -1), mask, particles=200, generator=g)
         return [chi_square(torch.bincount(number(model, drawn), minlength=32), law)]
 
     sequential(p_values, what=name, n=500, stages=1, alpha=alpha, generator=stream)
