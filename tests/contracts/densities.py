@@ -69,6 +69,11 @@ DISCRETE = {
     "GatedPixelCNN given, colours": lambda g: e.GatedPixelCNN(
         (2, 2, 1), 8, 2, categories=3, context=CONTEXT, generator=g
     ),
+    "RNN": lambda g: e.CharRNN(3, 8, cell="rnn", embedding=4, length=6, generator=g),
+    "LSTM": lambda g: e.CharRNN(2, 8, 2, embedding=4, length=8, generator=g),
+    "GRU": lambda g: e.CharRNN(3, 8, cell="gru", embedding=4, length=5, generator=g),
+    "mLSTM": lambda g: e.CharRNN(4, 8, cell="mlstm", embedding=4, length=4, generator=g),
+    "Transformer": lambda g: e.Transformer(3, width=8, layers=2, heads=2, length=6, generator=g),
 }
 DENSITIES = {**FLOWS, **ONE_WAY, **DISCRETE}
 ALWAYS = {"restored", "float64", "Rebuilt", "gradients"}
