@@ -43,6 +43,8 @@ class TokenModel(nn.Module):
         longest: how many tokens the network takes; None where any number goes.
     """
 
+    context = 0  # width of a context row: it takes none
+
     def __init__(self, vocabulary: int, length: int, dropout: float, longest: int | None = None) -> None:
         super().__init__()
         check_count(2, vocabulary=vocabulary)

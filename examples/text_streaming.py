@@ -1,0 +1,111 @@
+"""How close does a character model come to the best there can be, and what does it write?
+
+The text comes from a small grammar whose probabilities are known, so its entropy rate is exact: no model of whatever
+size can get below it. An LSTM that sees only characters has to find out about words, sentences, and that a verb agrees
+with a noun several words before it. It then writes, character by character, as it draws.
+
+    python examples/text_streaming.py
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+import deepgen as dg
+
+# state: words that can come, with what probability, and the state after each
+GRAMMAR = {
+    "sentence": [(0.7, "the", "any"), (0.15, "a", "one"), (0.15, "many", "several")],
+    "any": [(0.5 / 3, noun, "singular") for noun in ("cat", "dog", "bird")]
+    + [(0.5 / 3, noun, "plural") for noun in ("cats", "dogs", "birds")],
+    "one": [(1 / 3, noun, "singular") for noun in ("cat", "dog", "bird")],
+    "several": [(1 / 3, noun, "plural") for noun in ("cats", "dogs", "birds")],
+    "singular": [(0.3, "sings.", "sentence"), (0.4, "sleeps.", "sentence"), (0.3, "that", "clause of one")],
+    "plural": [(0.3, "sing.", "sentence"), (0.4, "sleep.", "sentence"), (0.3, "that", "clause of several")],
+    "clause of one": [(0.5, f"the {who} saw", "singular") for who in ("king", "queen")],
+    "clause of several": [(0.5, f"the {who} saw", "plural") for who in ("king", "queen")],
+}
+
+
+def write(characters: int, stream: torch.Generator) -> tuple[str, float]:
+    """A text of about so many characters, and its log-probability under the grammar, in nats."""
+    words, total, log_p, state = [], 0, 0.0, "sentence"
+    while total < characters or state != "sentence":
+        options = GRAMMAR[state]
+        choice = int(torch.multinomial(torch.tensor([p for p, _, _ in options]), 1, generator=stream))
+        p, word, state = options[choice]
+        words.append(word)
+        total, log_p = total + len(word) + 1, log_p + math.log(p)
+    return " ".join(words) + " ", log_p
+
+
+def entropy_rate() -> float:
+    """Nats per character: the entropy of a word over its mean length, each at the rates at which states come up."""
+    names = list(GRAMMAR)
+    step = torch.zeros(len(names), len(names), dtype=torch.float64)
+    for state, options in GRAMMAR.items():
+        for p, _, after in options:
+            step[names.index(state), names.index(after)] += p
+    rate = torch.linalg.matrix_power(0.5 * (step + torch.eye(len(names))), 1024)[0].tolist()
+    entropy = sum(r * -p * math.log(p) for r, name in zip(rate, names, strict=True) for p, _, _ in GRAMMAR[name])
+    length = sum(r * p * (len(word) + 1) for r, name in zip(rate, names, strict=True) for p, word, _ in GRAMMAR[name])
+    return entropy / length
+
+
+def allowed(text: str) -> float:
+    """The share of whole sentences in ``text`` that the grammar could have written."""
+    sentences = [sentence.strip() + "." for sentence in text.split(".")[:-1]]
+    return sum(map(_parses, sentences)) / max(len(sentences), 1)
+
+
+def _parses(sentence: str, state: str = "sentence") -> bool:
+    for _, word, after in GRAMMAR[state]:
+        if sentence == word and after == "sentence":
+            return True
+        if sentence.startswith(word + " ") and _parses(sentence[len(word) + 1 :], after):
+            return True
+    return False
+
+
+def main(characters: int = 200_000, hidden: int = 96, epochs: int = 12, seed: int = 0) -> dict[str, float]:
+    stream = dg.random.generator(seed)
+    (train, _), (test, log_p) = write(characters, stream), write(20_000, stream)
+    alphabet = sorted(set(train))
+    codes, held_out = (torch.tensor([alphabet.index(c) for c in text]) for text in (train, test))
+
+    windows = codes[: len(codes) // 64 * 64].view(-1, 64)
+    model = dg.explicit.CharRNN(len(alphabet), hidden, embedding=16, length=64, generator=seed).initialise(windows)
+    dg.fit(
+        model,
+        windows,
+        dg.objectives.MaximumLikelihood(),
+        epochs=epochs,
+        batch_size=32,
+        optimizer=torch.optim.Adam(model.parameters(), lr=5e-3),
+        schedule=lambda done: 1 - done,
+        seed=seed,
+    )
+
+    with torch.no_grad():
+        learned = -model.log_prob(held_out.unsqueeze(0)).item() / len(test)
+    exact, best = entropy_rate(), -log_p / len(test)
+    print(f"entropy rate of the grammar          {exact:.4f} nats per character")
+    print(f"{len(test)} held-out characters, grammar {best:.4f}")
+    print(f"                            LSTM     {learned:.4f}\n")
+
+    written = ""
+    start = [alphabet.index(c) for c in "many birds that"]
+    for token in model.stream(start, 2000, generator=seed):
+        written += alphabet[token]
+        if len(written) <= 600:  # the rest is only for the count
+            print(alphabet[token], end="", flush=True)
+    right = allowed("many birds that" + written)
+    print(f"...\n\n{100 * right:.1f} % of the sentences it writes are in the grammar")
+    return {"rate": exact, "best": best, "learned": learned, "right": right}
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)  # the matrices are too small to share
+    main()
