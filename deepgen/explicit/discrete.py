@@ -13,7 +13,8 @@ every method of sampling gives the same rows for the same generator:
 - ``incremental``: one walk through the variables that carries sums along, so that each weight is used once;
 - ``jacobi``: whole passes x <- draw(conditionals(x), u) until nothing changes (`deepgen.transforms.fixed_point`);
 - ``sequential``: D whole passes, the textbook way, for comparison;
-- ``auto``: jacobi on an accelerator, where a short step costs its launch, else incremental.
+- ``auto``: jacobi on an accelerator, where a short step costs its launch, and for few rows where that pays; else
+  incremental.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ class DiscreteAutoregressive(nn.Module):
 
     orders: Tensor  # [R, features], which variable stands at which place
     _orders: list[list[int]]  # the same, where asking for it does not wait for an accelerator
+    few_rows = 0  # so many rows "auto" draws by sweeps on a CPU too
 
     def __init__(self, features: int, categories: int = 2, context: int = 0) -> None:
         super().__init__()
@@ -193,7 +195,8 @@ class DiscreteAutoregressive(nn.Module):
         self, order: list[int], uniform: Tensor, context: Tensor | None, method: str
     ) -> tuple[Tensor, Tensor, int | None]:
         if method == "auto":
-            method = "incremental" if uniform.device.type == "cpu" else "jacobi"
+            sweep = uniform.device.type != "cpu" or uniform.shape[1] <= self.few_rows
+            method = "jacobi" if sweep else "incremental"
         if method == "incremental" or uniform.shape[1] == 0:
             return *walk(order, self.steps(uniform.shape[1], context, order), uniform), None
 

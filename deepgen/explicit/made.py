@@ -29,6 +29,7 @@ from torch import Tensor
 from deepgen.explicit.discrete import DiscreteAutoregressive, as_orders, plain_orders
 from deepgen.layers.masked import MaskedNet, Steps
 from deepgen.random import resolve
+from deepgen.transforms.autoregressive import FEW_ROWS
 
 
 class MADE(DiscreteAutoregressive):
@@ -54,6 +55,8 @@ class MADE(DiscreteAutoregressive):
     >>> torch.equal(model.sample(3, generator=1), model.sample(3, method="jacobi", generator=1))
     True
     """
+
+    few_rows = FEW_ROWS
 
     def __init__(
         self,

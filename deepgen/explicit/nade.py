@@ -27,6 +27,7 @@ from torch.utils.checkpoint import checkpoint
 from deepgen.errors import check_count
 from deepgen.explicit.discrete import DiscreteAutoregressive, as_orders
 from deepgen.random import resolve
+from deepgen.transforms.autoregressive import FEW_ROWS
 
 BLOCK = 2**20  # numbers of one block of hidden vectors: 4 MB of float32
 LARGE = 2**12  # weights from which on kernels are worth their compilation
@@ -49,6 +50,8 @@ class NADE(DiscreteAutoregressive):
     >>> x[:, :2].min()
     tensor(1.)
     """
+
+    few_rows = FEW_ROWS
 
     def __init__(
         self,

@@ -75,6 +75,16 @@ def test_every_method_draws_the_same_rows_from_the_same_noise(name, seed, stream
     assert all(1 <= sweeps <= d for sweeps in drawn["jacobi"].sweeps)
 
 
+@pytest.mark.parametrize(("kind", "few"), [(MADE, True), (NADE, True), (DeepNADE, False)])
+def test_auto_sweeps_for_few_rows_where_a_pass_is_cheap(kind, few, stream):
+    model = kind(5, generator=stream)
+    assert (model.draw(2, generator=stream).sweeps[0] is not None) is few
+    assert model.draw(200, generator=stream).sweeps == (None,)
+    drawn = [model.double().sample(2, method=method, generator=1) for method in ("auto", "incremental", "jacobi")]
+    assert torch.equal(drawn[0], drawn[1])
+    assert torch.equal(drawn[0], drawn[2])
+
+
 @every
 def test_draws_follow_log_prob(name, stream, alpha):
     model = build(name, stream)
