@@ -21,7 +21,7 @@ FLOWS = {
     "NICE given": lambda g: e.NICE(3, **SMALL, context=CONTEXT, generator=g),
     "RealNVP 2": lambda g: e.RealNVP(2, 3, [16, 16], generator=g),
     "RealNVP 5, residual": lambda g: e.RealNVP(5, 2, [16, 16], residual=True, generator=g),
-    "RealNVP given, t": lambda g: e.RealNVP(2, **SMALL, context=CONTEXT, base=StudentT(2, 3.0), generator=g),
+    "RealNVP given, t": lambda g: e.RealNVP(2, **SMALL, context=CONTEXT, base=StudentT(2), generator=g),
     "MAF 1": lambda g: e.MAF(1, **SMALL, generator=g),
     "MAF 2": lambda g: e.MAF(2, 3, [16, 16], generator=g),
     "MAF 6, residual": lambda g: e.MAF(6, 2, [16, 16], residual=True, generator=g),

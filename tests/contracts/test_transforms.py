@@ -69,6 +69,6 @@ def test_actnorm_keeps_its_start_when_loaded(stream, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TRANSFORMS)
 def test_many_rows_at_many_moves(name, stream):
-    for scale in (0.1, 1.0, 2.0):
+    for scale in (0.1, 0.5):
         transform = trained(TRANSFORMS[name](stream), stream, scale)
         check_transform(transform, *rows(transform, stream, 500), generator=stream)
