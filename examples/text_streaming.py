@@ -95,13 +95,13 @@ def main(characters: int = 200_000, hidden: int = 96, epochs: int = 12, seed: in
     print(f"{len(test)} held-out characters, grammar {best:.4f}")
     print(f"                            LSTM     {learned:.4f}\n")
 
-    written = ""
-    start = [alphabet.index(c) for c in "many birds that"]
-    for token in model.stream(start, 2000, generator=seed):
+    written = "many birds that"
+    print(written, end="")
+    for token in model.stream([alphabet.index(c) for c in written], 3000, generator=seed):
         written += alphabet[token]
         if len(written) <= 600:  # the rest is only for the count
             print(alphabet[token], end="", flush=True)
-    right = allowed("many birds that" + written)
+    right = allowed(written)
     print(f"...\n\n{100 * right:.1f} % of the sentences it writes are in the grammar")
     return {"rate": exact, "best": best, "learned": learned, "right": right}
 
