@@ -21,7 +21,7 @@ from deepgen.errors import check_count
 from deepgen.explicit.tokens import TokenModel
 from deepgen.layers.dropout import check_rate, dropout
 from deepgen.layers.linear import linear
-from deepgen.layers.recurrent import recurrent
+from deepgen.layers.recurrent import recurrent, run
 from deepgen.random import resolve
 
 
@@ -76,7 +76,7 @@ class CharRNN(TokenModel):
         """``[batch, t] -> [batch, t, hidden]``, and the state that the tokens after these go on from."""
         h, states = F.embedding(codes, self.embedding), []
         for layer, before in zip(self.layers, state or [None] * len(self.layers), strict=True):
-            h, after = layer(h, before)
+            h, after = run(layer, h, before)
             h = dropout(h, self.dropout, generator)
             states.append(after)
         return h, states

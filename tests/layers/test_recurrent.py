@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from deepgen.errors import ArgumentError, UnknownName
-from deepgen.layers.recurrent import CELLS, MultiplicativeLSTM, recurrent
+from deepgen.layers.recurrent import CELLS, MultiplicativeLSTM, recurrent, run
 
 cells = pytest.mark.parametrize("cell", CELLS)
 
@@ -51,6 +51,19 @@ def test_the_state_carries_everything(cell, stream, float64):
         out, state = layer(part, state)
         parts.append(out)
     torch.testing.assert_close(torch.cat(parts, 1), layer(x)[0], rtol=0, atol=1e-12)
+
+
+@cells
+def test_single_places_are_the_same(cell, stream, float64):
+    layer = recurrent(3, 5, cell, generator=stream).double()
+    x = torch.randn(4, 9, 3, generator=stream)
+    parts, state = [], None
+    for part in x.split([1, 1, 4, 1, 1, 1], 1):
+        out, state = run(layer, part, state)
+        parts.append(out)
+    whole, last = layer(x)
+    torch.testing.assert_close(torch.cat(parts, 1), whole, rtol=0, atol=1e-12)
+    torch.testing.assert_close(state, last, rtol=0, atol=1e-12)
 
 
 @cells
