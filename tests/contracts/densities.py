@@ -3,6 +3,8 @@
 Each entry builds a model from a generator. ``CONTEXT`` is the width of the context rows of those that take one.
 """
 
+import copy
+
 import torch
 
 import deepgen.explicit as e
@@ -108,6 +110,11 @@ def trained(model, seed, scale=0.5):
         for p in model.parameters():
             p.add_(scale * p.square().mean().sqrt().clamp_min(0.3) * torch.randn(p.shape, generator=stream))
     return model
+
+
+def several(model, stream, count=8):
+    """Copies moved apart: what one does not see because a rectifier is off, another one does."""
+    return [trained(copy.deepcopy(model), stream) for _ in range(count)]
 
 
 def fit(model, stream, steps=20):

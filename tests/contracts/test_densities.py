@@ -6,7 +6,7 @@ import torch
 import deepgen as dg
 from deepgen.testing import check_causal, check_density
 from deepgen.testing.mass import values_of
-from tests.contracts.densities import CONTEXT, DENSITIES, DISCRETE, build, required
+from tests.contracts.densities import CONTEXT, DENSITIES, DISCRETE, build, required, several
 
 
 @pytest.mark.parametrize("state", ["fresh", "trained"])
@@ -57,8 +57,13 @@ def test_causality_by_values(name, stream):
     context = None if context is None else context[:1].expand(32, -1)
     x = model.sample(32, *(() if context is None else (context,)), generator=stream).flatten(1)
     values = len(values_of(model.support))
+    models = several(model, stream)
     for order in orders(model):
-        says = conditionals(model, context, order)
+        many = [conditionals(one, context, order) for one in models]
+
+        def says(x, many=many):
+            return torch.cat([one(x) for one in many], 2)
+
         with torch.no_grad():
             before = says(x)
             for place, variable in enumerate(order):
@@ -78,7 +83,8 @@ def test_causality_by_gradient(name, stream):
     """Every variable sees all those before it, and no others."""
     model, _ = build(name, stream, "trained")
     model = model.double()
-    context = torch.randn(64, CONTEXT, generator=stream).double() if model.context else None
-    x = torch.randn(64, model.features, generator=stream)
+    context = torch.randn(16, CONTEXT, generator=stream).double() if model.context else None
+    x = torch.randn(16, model.features, generator=stream)
     for order in model.orders.tolist():
-        check_causal(conditionals(model, context, order), x, order, what=name)
+        many = [conditionals(one, context, order) for one in several(model, stream)]
+        check_causal(lambda x, many=many: torch.cat([says(x) for says in many], 2), x, order, what=name)
