@@ -14,10 +14,10 @@ from deepgen.random import draw, resolve
 from deepgen.testing.answers import check_answers, demand_same
 from deepgen.testing.draws import check_draws
 from deepgen.testing.failure import CheckFailed, demand
-from deepgen.testing.gradients import check_gradient
+from deepgen.testing.gradients import check_gradient, check_narrow_gradient
 from deepgen.testing.mass import values_of
 from deepgen.testing.models import check_model
-from deepgen.testing.transforms import check_transform
+from deepgen.testing.transforms import MANY, check_transform
 from deepgen.testing.view import View, wide
 from deepgen.typing import LogProb, require
 
@@ -42,7 +42,7 @@ def check_density(
     methods       the same noise gives the same sample by every ``method``
     distribution  ``model(context)`` is a torch Distribution that agrees with the model, expands, copies and pickles
     jacobian ...  `check_transform` on its ``transform``, or on the model itself
-    gradients     of ``log_prob`` and ``rsample``, against differences of values
+    gradients     of ``log_prob`` and ``rsample``, against differences of values; in float32 those in float64
     mass          the sum over all states (2^14 at most) is 1 to 1e-6, also with parameters times 5 and 20;
                   the integral over one or two variables is 1 to 1e-3
     cells         draws fall into cells as that mass says
@@ -138,6 +138,14 @@ def _check_gradients(view: View, x: Tensor, stream: torch.Generator) -> None:
     if view.can_score and (leaves or x.requires_grad):
         at = [*leaves, *([x] if x.requires_grad else [])]
         check_gradient(lambda: exact.log_prob(x).sum(), at, what=f"{view.name}.log_prob", generator=stream)
+        one = view.at(0)
+        check_narrow_gradient(
+            lambda v, x: v.log_prob(x).sum(),
+            one,
+            lambda: one.examples(MANY, generator=stream),
+            what=f"{view.name}.log_prob",
+            real=x.requires_grad,
+        )
     law = _law(exact)
     if leaves and view.can_draw and law is not None and law.has_rsample:
         pull = torch.randn(x.shape, generator=stream, dtype=torch.float64)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from deepgen.testing.failure import demand
 
@@ -46,6 +49,36 @@ def check_gradient(f: Callable[[], Tensor], at: Sequence[Tensor], *, what: str, 
         if abs(got - expected) <= limit:
             return
     demand(False, f"{what}: autograd says {got:.6g} along a direction, differences of values say {expected:.6g}")
+
+
+def check_narrow_gradient(
+    f: Callable[[Any, Tensor], Tensor], module: nn.Module, rows: Callable[[], Tensor], *, what: str, real: bool = True
+) -> None:
+    """Check that gradients in float32 are those in float64, which other code may compute (compiled kernels, say).
+
+    Args:
+        f: of the module and rows, a value ``[]``.
+        module: a copy of it in each dtype is used.
+        rows: fresh rows; as with kinks in `check_gradient`, three failures in a row count.
+        what: names the gradient in the message.
+        real: look at the gradient in the rows too, not in the parameters alone.
+
+    Raises:
+        CheckFailed: a gradient is more than 2 % off in norm.
+
+    >>> check_narrow_gradient(lambda m, x: m(x).sum(), nn.Linear(3, 2), lambda: torch.randn(5, 3), what="a layer")
+    """
+    for _attempt in range(3):
+        x, found = rows(), []
+        for dtype in (torch.float32, torch.float64):
+            one = copy.deepcopy(module).to(dtype)
+            y = x.to(dtype).requires_grad_(real) if x.is_floating_point() else x
+            at = [p for p in (*one.parameters(), y) if p.requires_grad]
+            found.append(torch.autograd.grad(f(one, y), at, materialize_grads=True) if at else ())
+        whole = math.sqrt(sum(float(g.square().sum()) for g in found[1]))
+        if all(float((a - b).norm()) <= 0.02 * (float(b.norm()) + 0.05 * whole) for a, b in zip(*found, strict=True)):
+            return
+    demand(False, f"{what}: gradients in float32 are not those in float64")
 
 
 def check_causal(

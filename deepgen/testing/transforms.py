@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from deepgen.errors import MissingCapability
 from deepgen.random import resolve
 from deepgen.testing.failure import demand
-from deepgen.testing.gradients import check_gradient
+from deepgen.testing.gradients import check_gradient, check_narrow_gradient
 from deepgen.transforms.base import METHODS, Solved, solve
 
 TIMES = 200  # how far a round trip may exceed what rounding once in every place does to it; correct ones stay below 10
 SCALES = (5.0, 20.0)
+MANY = 128  # rows, enough for code that is meant for many
 Module = TypeVar("Module", bound=nn.Module)
 OTHER = {"encode": "decode", "decode": "encode"}
 
@@ -37,7 +38,8 @@ def check_transform(
                   input and of every parameter does to the result is the scale
     extremes      the same for every part with its parameters times 5 and 20, where one of the two orders must pass
                   (a map with slopes of 10^6 cannot be undone in float32, only its inverse can); no NaN anywhere
-    gradients     of both directions, in input, context and parameters, against differences of values
+    gradients     of both directions, in input, context and parameters, against differences of values; those in
+                  float32 against those in float64
     ============  =====================================================================================================
 
     A direction that raises `MissingCapability` is left out, and named: ``no encode`` or ``no decode``.
@@ -227,4 +229,19 @@ def _check_gradients(
         return (value * pull).sum() + log_det.sum()
 
     at = [*leaves, *(p for p in transform.parameters() if p.requires_grad)]
-    check_gradient(f, at, what=f"{type(transform).__name__}.{towards}", generator=stream)
+    what = f"{type(transform).__name__}.{towards}"
+    check_gradient(f, at, what=what, generator=stream)
+    many = -(-MANY // len(x))
+    given = None if context is None else context.repeat(many, *[1] * (context.ndim - 1))
+    wide_pull = pull.repeat(many, *[1] * (x.ndim - 1))
+
+    def summed(module: Any, rows: Tensor) -> Tensor:
+        same = None if given is None else given.to(rows.dtype)
+        value, log_det, _ = solve(module, rows, same, towards=towards, method="auto")
+        return (value * wide_pull.to(rows)).sum() + log_det.sum()
+
+    def rows() -> Tensor:
+        more = x.detach().repeat(many, *[1] * (x.ndim - 1))
+        return more * (1 - 0.1 * torch.rand(more.shape, generator=stream).to(more))
+
+    check_narrow_gradient(summed, transform, rows, what=what)

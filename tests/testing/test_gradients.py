@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from deepgen.testing import CheckFailed, check_causal, check_gradient
+from deepgen.testing.gradients import check_narrow_gradient
 
 
 class Wrong(torch.autograd.Function):
@@ -46,6 +47,30 @@ def test_a_kink_does_not_count(stream):
         check_gradient(lambda: p.relu().sum(), [p], what="relu", generator=stream)
     q = leaf(50, stream)
     check_gradient(lambda: q.relu().sum(), [q], what="relu", generator=stream)
+
+
+class Fast(torch.nn.Module):
+    """Two layers, whose float32 form passes a wrong gradient to one bias."""
+
+    def __init__(self, wrong):
+        super().__init__()
+        self.first, self.last, self.wrong = torch.nn.Linear(3, 8), torch.nn.Linear(8, 1), wrong
+
+    def forward(self, x):
+        if self.wrong and x.dtype == torch.float32:
+            h = torch.nn.functional.linear(x, self.first.weight) + self.first.bias.detach()
+        else:
+            h = self.first(x)
+        return self.last(h.relu()).sum()
+
+
+def test_gradients_of_two_codes(stream):
+    def rows():
+        return torch.randn(100, 3, generator=stream)
+
+    check_narrow_gradient(lambda m, x: m(x), Fast(False), rows, what="fast")
+    with pytest.raises(CheckFailed, match="fast: gradients in float32"):
+        check_narrow_gradient(lambda m, x: m(x), Fast(True), rows, what="fast")
 
 
 def test_causal_functions(stream):
