@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import torch
@@ -14,6 +15,7 @@ class Network(Protocol):
     """What a walk needs of a `deepgen.explicit.tokens.TokenModel`."""
 
     vocabulary: int
+    longest: int | None
 
     @property
     def device(self) -> torch.device: ...
@@ -55,6 +57,24 @@ class TokenSteps:
     def put(self, d: int, row: Tensor) -> None:
         """The token at place ``d`` is ``row`` ``[batch]``; or several from there on, ``[batch, t]``."""
         self.waiting.append(row.long().view(len(row), -1))
+
+
+def go_on(model: Network, codes: Tensor, uniform: Tensor, temperature: float, top_k: int | None) -> Iterator[int]:
+    """The tokens after ``codes`` ``[P]``, one for each of ``uniform`` ``[n]``; a full network starts anew with half."""
+    total = len(codes) + len(uniform)
+    longest, seen = model.longest or total, codes.tolist()
+    room = min(longest, total)
+    steps = TokenSteps(model, 1, room)
+    steps.put(0, codes[None, :longest])
+    for u in uniform:
+        if len(seen) >= longest:
+            seen = seen[len(seen) - longest // 2 :]
+            steps = TokenSteps(model, 1, room)
+            steps.put(0, torch.tensor([seen], dtype=torch.int64, device=model.device))
+        token = pick(steps.logits(), u, temperature, top_k)
+        steps.put(len(seen), token)
+        seen.append(int(token))
+        yield seen[-1]
 
 
 def pick(logits: Tensor, uniform: Tensor, temperature: float, top_k: int | None) -> Tensor:

@@ -26,7 +26,7 @@ from torch.distributions import constraints
 
 from deepgen.errors import ArgumentError, ShapeError, check_count, unknown_name
 from deepgen.explicit.completion import complete
-from deepgen.explicit.token_steps import TokenSteps, check_law, pick
+from deepgen.explicit.token_steps import TokenSteps, check_law, go_on, pick
 from deepgen.explicit.units import check_support, require_tensor
 from deepgen.random import resolve
 from deepgen.transforms.base import METHODS
@@ -199,7 +199,7 @@ class TokenModel(nn.Module):
         codes = self._prompt(prompt, 1)
         length = self.length if length is None else length
         check_count(length=length)
-        return self._stream(codes, self._uniform(1, length, generator), temperature, top_k)
+        return go_on(self, codes[0], self._uniform(1, length, generator)[0], temperature, top_k)
 
     @torch.no_grad()
     def conditional_sample(
@@ -252,21 +252,6 @@ class TokenModel(nn.Module):
     def _token_log_prob(self, codes: Tensor, generator: torch.Generator | None = None) -> Tensor:
         logits = self._conditionals(codes, generator).flatten(0, 1)
         return -F.cross_entropy(logits, codes.flatten(), reduction="none").view(codes.shape)
-
-    def _stream(self, codes: Tensor, uniform: Tensor, temperature: float, top_k: int | None) -> Iterator[int]:
-        longest = self.longest or codes.shape[1] + uniform.shape[1]
-        room = min(longest, codes.shape[1] + uniform.shape[1])
-        steps, seen = TokenSteps(self, 1, room), codes[0].tolist()
-        steps.put(0, codes[:, :longest])
-        for u in uniform.t():
-            if len(seen) >= longest:
-                seen = seen[len(seen) - longest // 2 :]
-                steps = TokenSteps(self, 1, room)
-                steps.put(0, torch.tensor([seen], dtype=torch.int64, device=self.device))
-            token = pick(steps.logits(), u, temperature, top_k)
-            steps.put(len(seen), token)
-            seen.append(int(token))
-            yield seen[-1]
 
     def _uniform(self, n: int, length: int, generator: torch.Generator | int | None) -> Tensor:
         return self.bias.new_empty(n, length).uniform_(generator=resolve(generator, self.device))
