@@ -21,8 +21,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError
+from deepgen.layers.feed_forward import Activation, feed_forward, stacked
 from deepgen.layers.linear import linear
-from deepgen.layers.mlp import Activation, check_hidden
+from deepgen.layers.mlp import check_hidden
+from deepgen.layers.rectified import rectified
 
 
 class MaskedNet(nn.Module):
@@ -71,40 +73,40 @@ class MaskedNet(nn.Module):
                 self.inner.append(linear(after, after, scale=0.01, generator=generator))
         self.last = linear(hidden[-1], parameters * features, scale=scale, generator=generator)
         lowest = 0 if context or features == 1 else 1
-        self.degrees = [_degrees(width, lowest, features - 1) for width in hidden]
-        widths = [self.degrees[0], *(d for d in self.degrees[1:] for _ in range(2 if residual else 1))]
+        degrees = [_degrees(width, lowest, features - 1) for width in hidden]
+        # ends[l, m]: how many units of layer l have a degree of at most m
+        self.ends = torch.stack([torch.searchsorted(d, torch.arange(features), right=True) for d in degrees])
+        widths = [degrees[0], *(d for d in degrees[1:] for _ in range(2 if residual else 1))]
         masks = [widths[0].unsqueeze(1) > place]
         masks += [after.unsqueeze(1) >= before for before, after in itertools.pairwise(widths)]
         masks.append((place.unsqueeze(1) >= widths[-1]).repeat(parameters, 1))
         for number, mask in enumerate(masks):
             self.register_buffer(f"mask{number}", mask.float(), persistent=False)
 
-    def weights(self) -> list[Tensor]:
-        """The masked weights of first, inner and last layer."""
-        layers = [self.first, *self.inner, self.last]
-        return [layer.weight * self.get_buffer(f"mask{number}") for number, layer in enumerate(layers)]
+    def stacked(self) -> tuple[list[Tensor], list[Tensor]]:
+        """Weights, not masked yet, and biases of first, inner and last layer."""
+        return stacked([self.first, *self.inner, self.last])
 
-    def start(self, context: Tensor | None) -> Tensor:
-        """What the first layer adds to its product: ``[hidden, 1]``, or ``[hidden, batch]`` with a context."""
-        bias = self.first.bias.unsqueeze(1)
-        if self.context is None or context is None:
-            return bias
-        return torch.addmm(bias, self.context.weight, context.t())
+    def masks(self) -> tuple[Tensor, ...]:
+        """The mask of each weight, in the same order."""
+        return tuple(self._buffers.values())  # type: ignore[arg-type]
+
+    def seen(self, context: Tensor | None) -> Tensor | None:
+        """What a context adds to the first layer, ``[hidden, batch]``; None without."""
+        return None if self.context is None or context is None else torch.mm(self.context.weight, context.t())
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        first, *inner, last = self.weights()
-        r = self.activation
-        h = torch.addmm(self.start(context), first, x)
-        biases = [layer.get_parameter("bias").unsqueeze(1) for layer in self.inner]
-        if self.residual:
-            for i in range(0, len(inner), 2):
-                h = h + torch.addmm(biases[i + 1], inner[i + 1], r(torch.addmm(biases[i], inner[i], r(h))))
-            h = r(h)
-        else:
-            h = _in_place(r, h)
-            for weight, bias in zip(inner, biases, strict=True):
-                h = _in_place(r, torch.addmm(bias, weight, h))
-        out = torch.addmm(self.last.bias.unsqueeze(1), last, h)
+        weights, biases = self.stacked()
+        out = rectified(
+            x, weights, biases, self.activation, masks=self.masks(), start=self.seen(context), residual=self.residual
+        )
+        return out.view(self.parameters_each, self.features, -1)
+
+    def plain(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """The same by tensor operations, among which autograd leaves out what is not asked for."""
+        weights, biases = self.stacked()
+        weights = [weight * mask for weight, mask in zip(weights, self.masks(), strict=True)]
+        out = feed_forward(x, weights, biases, self.activation, start=self.seen(context), residual=self.residual)
         return out.view(self.parameters_each, self.features, -1)
 
 
@@ -124,19 +126,19 @@ class Steps:
     @torch.no_grad()
     def __init__(self, net: MaskedNet, batch: int, context: Tensor | None = None) -> None:
         self.net, self.residual, self.r = net, net.residual, net.activation
-        first, *inner, last = net.weights()
-        self.first, self.inner = first[:, net.order], inner
+        weights, (bias, *biases) = ([t.detach() for t in tensors] for tensors in net.stacked())
+        first, *self.inner, last = weights  # not masked: the leading slices leave out what masks would
+        self.first = first[:, net.order]
         # [D, P, hidden] and [D, P, 1], in the order
         self.last = last.view(net.parameters_each, net.features, -1).transpose(0, 1)[net.order]
-        self.last_bias = net.last.bias.detach().view(net.parameters_each, net.features).t()[net.order].unsqueeze(2)
-        self.start = net.start(context).detach().expand(-1, batch)
-        self.biases = [layer.get_parameter("bias").detach().unsqueeze(1) for layer in net.inner]
-        # ends[l][m]: how many units of layer l have a degree of at most m
-        grid = torch.arange(net.features + 1)
-        self.ends = [torch.searchsorted(degrees, grid, right=True).tolist() for degrees in net.degrees]
+        self.last_bias = biases[-1].view(net.parameters_each, net.features).t()[net.order].unsqueeze(2)
+        seen, bias = net.seen(context), bias.unsqueeze(1)
+        self.start = (bias if seen is None else seen + bias).expand(-1, batch)
+        self.biases = [bias.unsqueeze(1) for bias in biases[:-1]]
+        self.ends = net.ends.tolist()
         self.x = self.start.new_empty(net.features, batch)
         # Values after the activation, of every layer that another product reads; of a residual net also the sums.
-        self.hidden = [self.start.new_empty(len(degrees), batch) for degrees in net.degrees]
+        self.hidden = [self.start.new_empty(int(ends[-1]), batch) for ends in net.ends]
         self.middle = [torch.empty_like(h) for h in self.hidden[1:]] if net.residual else []
         self._finish(0, 0)
 
@@ -172,11 +174,6 @@ class Steps:
     def _product(self, i: int, a: int, b: int, below: Tensor) -> Tensor:
         """Units a to b - 1 of inner layer ``i``, from the units ``below`` that they may see."""
         return torch.addmm(self.biases[i][a:b], self.inner[i][a:b, : len(below)], below)
-
-
-def _in_place(r: Activation, x: Tensor) -> Tensor:
-    """r(x) for an ``x`` that nothing else reads: spares the memory of a second layer."""
-    return torch.relu_(x) if r is F.relu else r(x)
 
 
 def _degrees(width: int, lowest: int, highest: int) -> Tensor:

@@ -1,7 +1,4 @@
-"""Multilayer perceptron with an optional residual form, the usual conditioner of a coupling.
-
-    plain:     h_1 = r(W_1 x + b_1),  h_l = r(W_l h_{l-1} + b_l)
-    residual:  h_1 = W_1 x + b_1,     h_l = h_{l-1} + B_l r(A_l r(h_{l-1}))      (pre-activation, He et al. 2016)
+"""Multilayer perceptron, the usual conditioner of a coupling, plain or residual: see `feed_forward`.
 
 Rows go in and parameters come out first: ``[batch, inputs] -> [parameters, outputs, batch]``, because what is computed
 from them (a softmax over the bins of a spline above all) is many times faster along an outer axis.
@@ -10,16 +7,16 @@ from them (a softmax over the bins of a spline above all) is many times faster a
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, check_count
+from deepgen.layers.feed_forward import Activation, stacked
 from deepgen.layers.linear import linear
-
-Activation = Callable[[Tensor], Tensor]
+from deepgen.layers.rectified import rectified
 
 
 class MLP(nn.Module):
@@ -62,16 +59,8 @@ class MLP(nn.Module):
         self.last = linear(hidden[-1], parameters * outputs, scale=0.01, generator=generator)
 
     def forward(self, x: Tensor) -> Tensor:
-        r, h = self.activation, self.first(x)
-        if self.residual:
-            for a, b in zip(self.inner[::2], self.inner[1::2], strict=True):
-                h = h + b(r(a(r(h))))
-            h = r(h)
-        else:
-            h = r(h)
-            for layer in self.inner:
-                h = r(layer(h))
-        out = torch.addmm(self.last.bias.unsqueeze(1), self.last.weight, h.t())
+        weights, biases = stacked([self.first, *self.inner, self.last])
+        out = rectified(x.t(), weights, biases, self.activation, residual=self.residual)
         return out.view(self.parameters_each, self.outputs, len(x))
 
 

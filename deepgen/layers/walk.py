@@ -1,0 +1,137 @@
+"""Kernel of a walk through the variables of a `MaskedNet` of rectified linear units: what `Steps` does, compiled.
+
+Columns of the batch are taken `WIDTH` at a time, so that the hidden units of a tile stay in the cache while the walk
+goes through all variables. At place d it completes the units of degree d, each a sum over the units below it that it
+may see (a leading slice), and then gives the parameters of the variable there. What stands in columns beyond the batch
+is computed too and never read.
+
+The kernel of a whole walk (`deepgen.transforms.walk_kernels`) calls `advance` for each place of each tile, and writes
+the new values to the place's row of x. Compiled by numba on first use and cached on disk; import this module only where
+numba may be loaded.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deepgen.layers.masked import MaskedNet
+
+Array = NDArray[Any]
+WIDTH = 64  # columns of a tile: 32 KB for 128 units
+# Sums may go in any order, and a b + c may be rounded once.
+compiled = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
+
+
+def pack(net: MaskedNet, context: Tensor | None) -> tuple[Any, ...]:
+    """What the kernels need of a network: arrays, in which weights of all layers follow one another."""
+    weights, (bias, *biases) = ([t.detach() for t in tensors] for tensors in net.stacked())
+    seen, bias, order = net.seen(context), bias.unsqueeze(1), np.array(net.order)
+    start = bias if seen is None else seen.detach() + bias
+    return (
+        torch.cat([weight.flatten() for weight in weights]).numpy(),
+        torch.cat(biases).numpy(),
+        start.numpy(),
+        np.array([weight.shape for weight in weights]),
+        net.ends.numpy(),
+        order,
+        net.residual,
+    )
+
+
+@compiled
+def room(net: Any) -> Any:
+    """Memory for a tile: x, hidden layers, inner values and sums of residual blocks, parameters, row of results."""
+    weights, _, _, shapes, ends, order, residual = net
+    layers, units, kind = len(ends), shapes[:-1, 0].max(), weights.dtype
+    blocks = layers - 1 if residual else 0
+    return (
+        np.zeros((len(order), WIDTH), kind),
+        np.zeros((layers, units, WIDTH), kind),
+        np.zeros((blocks, units, WIDTH), kind),
+        np.zeros((units, WIDTH), kind),
+        np.zeros((shapes[-1, 0] // len(order), WIDTH), kind),
+    )
+
+
+@compiled
+def _add_four(out: Array, a: Any, b: Any, c: Any, d: Any, x: Array, y: Array, z: Array, w: Array) -> None:
+    for i in range(WIDTH):
+        out[i] += (a * x[i] + b * y[i]) + (c * z[i] + d * w[i])
+
+
+@compiled
+def _add(out: Array, a: Any, x: Array) -> None:
+    for i in range(WIDTH):
+        out[i] += a * x[i]
+
+
+@compiled
+def _product(weights: Array, at: int, seen: int, below: Array, out: Array) -> None:
+    """out += the sum over the first ``seen`` rows of ``below``, with the weights that begin at ``at``."""
+    k = 0
+    while k + 4 <= seen:
+        a, b, c, d = weights[at + k], weights[at + k + 1], weights[at + k + 2], weights[at + k + 3]
+        _add_four(out, a, b, c, d, below[k], below[k + 1], below[k + 2], below[k + 3])
+        k += 4
+    while k < seen:
+        _add(out, weights[at + k], below[k])
+        k += 1
+
+
+@compiled
+def _rectify(x: Array, out: Array) -> None:
+    zero = x.dtype.type(0)
+    for i in range(WIDTH):
+        out[i] = zero if x[i] < zero else x[i]  # and NaN stays
+
+
+@compiled
+def _begin(start: Array, j: int, first: int, columns: int, out: Array) -> None:
+    if start.shape[1] == 1:
+        out[:] = start[j, 0]
+    else:
+        for i in range(columns):
+            out[i] = start[j, first + i]
+
+
+@compiled
+def advance(net: Any, room: Any, d: int, first: int, columns: int) -> None:
+    """Complete the units of degree ``d`` and the parameters of the variable at place ``d``, in the tile from ``first``.
+
+    The rows before d of x are known.
+    """
+    weights, biases, start, shapes, ends, order, residual = net
+    x, hidden, middle, total, parameters = room
+    # The first layer's columns are the variables, of which those at places before d are seen.
+    width, a, b = shapes[0, 1], ends[0, d - 1] if d else 0, ends[0, d]
+    for j in range(a, b):
+        _begin(start, j, first, columns, total[j])
+        for k in range(d):
+            _add(total[j], weights[j * width + order[k]], x[k])
+        _rectify(total[j], hidden[0, j])
+    at, bias, i = shapes[0, 0] * width, 0, 1
+    for layer in range(1, len(ends)):
+        seen, a, b = b, ends[layer, d - 1] if d else 0, ends[layer, d]
+        width = shapes[i, 1]
+        out = middle[layer - 1] if residual else hidden[layer]
+        for j in range(a, b):
+            out[j] = biases[bias + j]
+            _product(weights, at + j * width, seen, hidden[layer - 1], out[j])
+            _rectify(out[j], out[j])
+        at, bias, i = at + shapes[i, 0] * width, bias + shapes[i, 0], i + 1
+        if residual:
+            for j in range(a, b):
+                total[j] += biases[bias + j]
+                _product(weights, at + j * width, b, out, total[j])
+                _rectify(total[j], hidden[layer, j])
+            at, bias, i = at + shapes[i, 0] * width, bias + shapes[i, 0], i + 1
+    for q in range(len(parameters)):
+        j = q * len(order) + order[d]
+        parameters[q] = biases[bias + j]
+        _product(weights, at + j * shapes[i, 1], b, hidden[len(ends) - 1], parameters[q])
