@@ -9,8 +9,9 @@ that lies in the window is seen: no blind spot. The first layer sees the image w
 its own for each place to a, and has no residual.
 
 Source: van den Oord et al. 2016, "Conditional image generation with PixelCNN decoders", equations 2 and 5, figure 2.
-There L takes a, and v has no residual; this form costs half the products in L, and learns faster. Not there either are
-the biases by place, worth 2 nats on MNIST early in training. The last layers are those of `deepgen.explicit.pixels`.
+There L takes a, and v has no residual; this form costs half the products in L and learns faster. Biases by place and
+dilations are not there either, worth 2 and 0.6 nats on MNIST after equal short training. The last layers are those of
+`deepgen.explicit.pixels`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deepgen.errors import check_count
 from deepgen.explicit.pixel_cache import Window
 from deepgen.explicit.pixels import PixelModel
 from deepgen.layers.causal_conv import CausalConv
@@ -36,17 +36,18 @@ class GatedLayer(nn.Module):
         self,
         channels: int,
         kernel: int,
+        dilation: int,
         context: int,
         image: tuple[int, ...] | None,
         generator: torch.Generator,
     ) -> None:
         super().__init__()
-        both, first = 2 * channels, image is not None
-        inputs = channels if image is None else image[0]
+        both, inputs = 2 * channels, channels if image is None else image[0]
         self.place = None if image is None else nn.Parameter(torch.zeros(*image[1:], both))
-        self.vertical = CausalConv(inputs, both, kernel, "vertical", here=not first, generator=generator)
+        here = image is None
+        self.vertical = CausalConv(inputs, both, kernel, "vertical", here=here, dilation=dilation, generator=generator)
         self.horizontal = CausalConv(
-            inputs, both, kernel, "horizontal", here=not first, bias=False, generator=generator
+            inputs, both, kernel, "horizontal", here=here, dilation=dilation, bias=False, generator=generator
         )
         self.link = linear(channels, both, generator=generator)
         self.after = linear(channels, channels, generator=generator)
@@ -90,18 +91,15 @@ class GatedPixelCNN(PixelModel):
         kernel: int = 3,
         *,
         first_kernel: int = 7,
+        dilations: Sequence[int] = (1, 2, 4),
         categories: int = 2,
         context: int = 0,
         generator: torch.Generator | int | None = None,
     ) -> None:
-        check_count(layers=layers)
         stream = resolve(generator)
-        super().__init__(shape, channels, categories, context, generator=stream)
-        self._arguments |= {"layers": layers, "kernel": kernel, "first_kernel": first_kernel}
-        each = [
-            GatedLayer(channels, kernel if i else first_kernel, context, None if i else self.image, stream)
-            for i in range(layers)
-        ]
+        super().__init__(shape, channels, layers, kernel, first_kernel, dilations, categories, context, stream)
+        images = [self.image, *[None] * (layers - 1)]
+        each = [GatedLayer(channels, *size, context, i, stream) for size, i in zip(self.kernels, images, strict=True)]
         self.layers: Sequence[GatedLayer] = nn.ModuleList(each)  # type: ignore[assignment]
 
     def pixel_features(self, x: Tensor, context: Tensor | None) -> Tensor:

@@ -43,15 +43,15 @@ class Window:
     def __init__(self, conv: CausalConv, batch: int, width: int) -> None:
         part = conv.upper if conv.row is None else conv.row
         assert part is not None
-        inputs, p = part.shape[1], conv.kernel // 2
-        self.own, self.above = slice(p, p + width), conv.rows
-        self.upper = conv.upper
+        inputs, far = part.shape[1], conv.kernel // 2 * conv.dilation
+        self.own, self.dilation = slice(far, far + width), conv.dilation
+        self.above, self.upper = (conv.rows - 1) * conv.dilation + 1, conv.upper
         self.row = None if conv.row is None else conv.row.permute(3, 1, 0, 2).flatten(0, 1).squeeze(-1).contiguous()
         self.bias = conv.bias
-        self.x = part.new_zeros(batch, 1 if conv.stack == "horizontal" else p + 1, width + 2 * p, inputs)
-        row = self.x[:, -1].flatten(1)  # these are views, made once because making one costs as much as a product
-        self.pixels = [row[:, (c + p) * inputs : (c + p + 1) * inputs] for c in range(width)]
-        self.left = [row[:, c * inputs : (c + conv.left) * inputs] for c in range(width)]
+        self.x = part.new_zeros(batch, 1 if conv.stack == "horizontal" else far + 1, width + 2 * far, inputs)
+        row = self.x[:, -1]  # these are views, made once because making one costs as much as a product
+        self.pixels = [row[:, c + far] for c in range(width)]
+        self.left = [row[:, c : c + conv.left * conv.dilation : conv.dilation] for c in range(width)]
 
     def start_row(self) -> None:
         """Move on by one row, empty as yet."""
@@ -62,7 +62,7 @@ class Window:
         """What the kept rows send to each pixel of the row: ``[width, batch, outputs]``."""
         assert self.upper is not None
         rows = self.x[:, : self.above].permute(0, 3, 1, 2)
-        return F.conv2d(rows, self.upper, self.bias).squeeze(2).permute(2, 0, 1)
+        return F.conv2d(rows, self.upper, self.bias, dilation=self.dilation).squeeze(2).permute(2, 0, 1)
 
     def fill(self, row: Tensor) -> None:
         """The row at hand is ``[width, batch, inputs]``."""
@@ -75,7 +75,7 @@ class Window:
     def at(self, c: int, base: Tensor) -> Tensor:
         """The output in column ``c``: ``base`` ``[batch, outputs]`` and what the row at hand sends."""
         assert self.row is not None
-        return torch.addmm(base, self.left[c], self.row)
+        return torch.addmm(base, self.left[c].flatten(1), self.row)
 
 
 class PixelSteps:

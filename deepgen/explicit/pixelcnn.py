@@ -9,8 +9,9 @@ gives all conditionals. V halves the ``channels`` and W doubles them; P is a bia
 the model tell a corner from the centre. The last two layers are those of `deepgen.explicit.pixels`.
 
 Source: van den Oord, Kalchbrenner & Kavukcuoglu 2016, "Pixel recurrent neural networks", sections 3.3 to 3.5 (P is not
-in there). Limits: nothing is seen further than (first_kernel - 1) / 2 + (layers - 1) (kernel - 1) / 2 pixels away, and
-above, nothing further to the right than a stack of masks leads: a blind spot, which `GatedPixelCNN` does not have.
+in there, nor dilations, which let few layers see far). Limits: nothing is seen further away than (first_kernel - 1) / 2
++ (kernel - 1) / 2 (sum of dilations) pixels, and above, nothing further to the right than a stack of masks leads: a
+blind spot, which `GatedPixelCNN` does not have.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deepgen.errors import check_count
 from deepgen.explicit.pixel_cache import Window
 from deepgen.explicit.pixels import PixelModel
 from deepgen.layers.causal_conv import CausalConv
@@ -32,11 +32,11 @@ from deepgen.random import resolve
 class Block(nn.Module):
     """x + W relu(conv_B(relu(V relu(x)))) at half the width inside; ``[batch, H, W, channels]`` in and out."""
 
-    def __init__(self, channels: int, kernel: int, generator: torch.Generator) -> None:
+    def __init__(self, channels: int, kernel: int, dilation: int, generator: torch.Generator) -> None:
         super().__init__()
         inside = max(channels // 2, 1)
         self.before = linear(channels, inside, generator=generator)
-        self.conv = CausalConv(inside, inside, kernel, generator=generator)
+        self.conv = CausalConv(inside, inside, kernel, dilation=dilation, generator=generator)
         self.after = linear(inside, channels, generator=generator)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -51,6 +51,7 @@ class PixelCNN(PixelModel):
         channels: features of each layer.
         layers: causal convolutions, the first included.
         kernel, first_kernel: their odd widths.
+        dilations: of the layers after the first, repeated as often as needed; doubling them leaves no gaps.
         categories: values of a pixel; 2 are told apart by one logit.
         context: width of a context row (a label goes in one-hot), 0 for none.
         generator: source of the initial weights.
@@ -69,18 +70,17 @@ class PixelCNN(PixelModel):
         kernel: int = 3,
         *,
         first_kernel: int = 7,
+        dilations: Sequence[int] = (1, 2, 4),
         categories: int = 2,
         context: int = 0,
         generator: torch.Generator | int | None = None,
     ) -> None:
-        check_count(channels=channels, layers=layers)
         stream = resolve(generator)
-        super().__init__(shape, channels, categories, context, generator=stream)
-        self._arguments |= {"layers": layers, "kernel": kernel, "first_kernel": first_kernel}
+        super().__init__(shape, channels, layers, kernel, first_kernel, dilations, categories, context, stream)
         self.first = CausalConv(self.image[0], channels, first_kernel, here=False, generator=stream)
         self.place = nn.Parameter(torch.zeros(*self.image[1:], channels))
         self.shift = linear(context, channels, bias=False, generator=stream) if context else None
-        blocks = [Block(channels, kernel, stream) for _ in range(layers - 1)]
+        blocks = [Block(channels, *size, stream) for size in self.kernels[1:]]
         self.blocks: Sequence[Block] = nn.ModuleList(blocks)  # type: ignore[assignment]
 
     def pixel_features(self, x: Tensor, context: Tensor | None) -> Tensor:

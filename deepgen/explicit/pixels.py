@@ -12,6 +12,7 @@ a bias of its own for each variable, which `initialise` sets to the base rates.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -49,23 +50,34 @@ class PixelModel(DiscreteAutoregressive):
         self,
         shape: Sequence[int],
         channels: int,
+        layers: int,
+        kernel: int,
+        first_kernel: int,
+        dilations: Sequence[int],
         categories: int,
         context: int,
-        *,
         generator: torch.Generator,
     ) -> None:
         if isinstance(shape, int) or len(shape) not in (2, 3):
             raise ArgumentError(f"shape must be (height, width) or (channels, height, width), got {shape!r}")
         check_count(**dict(zip(("width", "height", "channels"), reversed(shape), strict=False)))
         super().__init__(math.prod(shape), categories, context)
-        check_count(channels=channels)
+        check_count(channels=channels, layers=layers)
+        if isinstance(dilations, int) or len(dilations) == 0:
+            raise ArgumentError(f"dilations must be a list of at least one, such as [1, 2, 4], got {dilations!r}")
+        for dilation in dilations:
+            check_count(dilations=dilation)
+        later = [(kernel, dilation) for _, dilation in zip(range(layers - 1), itertools.cycle(dilations), strict=False)]
+        self.kernels = [(first_kernel, 1), *later]  # width and dilation of each layer
         self.event_shape = torch.Size(shape)
         self.image = (1, *self.event_shape)[-3:]
         c, h, w = self.image
         self.heads = nn.ModuleList(Head(channels, i, categories - 1, generator) for i in range(c))
         self.bias = nn.Parameter(torch.zeros(categories - 1, self.features))
         self._keep(torch.arange(self.features).view(c, h * w).t().reshape(1, -1))
-        self._arguments = {"shape": list(shape), "channels": channels, "categories": categories, "context": context}
+        self._arguments = {"shape": list(shape), "channels": channels, "layers": layers, "kernel": kernel,
+                           "first_kernel": first_kernel, "dilations": list(dilations), "categories": categories,
+                           "context": context}  # fmt: skip
 
     def pixel_features(self, x: Tensor, context: Tensor | None) -> Tensor:
         """``[batch, H, W, C]`` in [-1, 1] -> ``[batch, H, W, channels]``, each of pixels before its own."""

@@ -1,6 +1,6 @@
 """Causal convolution: what it puts out at a pixel depends on earlier pixels only, in raster order (row by row).
 
-    y[r, c] = b + sum_{i=0}^{p} sum_{j=-p}^{p} W[i, j] x[r - i, c + j],        p = (kernel - 1) / 2
+    y[r, c] = b + sum_{i=0}^{p} sum_{j=-p}^{p} W[i, j] x[r - i dilation, c + j dilation],        p = (kernel - 1) / 2
 
 with x = 0 outside the image, and the sum over (i, j) restricted to one of
 
@@ -37,6 +37,7 @@ class CausalConv(nn.Module):
         inputs, outputs: features in and out.
         kernel: an odd width of at least 3.
         stack, here: which pixels are seen, see the table above.
+        dilation: distance between the pixels seen; layers of 1, 2, 4, ... see far and leave no gaps.
         bias: whether there is a b.
         generator: source of the initial weights, U(-r, r) with r = 1 / sqrt(number of weights of one output).
 
@@ -53,17 +54,18 @@ class CausalConv(nn.Module):
         stack: str = "both",
         *,
         here: bool = True,
+        dilation: int = 1,
         bias: bool = True,
         generator: torch.Generator,
     ) -> None:
         super().__init__()
-        check_count(inputs=inputs, outputs=outputs)
+        check_count(inputs=inputs, outputs=outputs, dilation=dilation)
         check_count(3, kernel=kernel)
         if kernel % 2 == 0:
             raise ArgumentError(f"kernel must be odd, so that it has a middle, got {kernel}")
         if stack not in STACKS:
             raise unknown_name("stack", stack, STACKS)
-        self.kernel, self.stack, self.here, p = kernel, stack, here, kernel // 2
+        self.kernel, self.stack, self.here, self.dilation, p = kernel, stack, here, dilation, kernel // 2
         self.rows = 0 if stack == "horizontal" else p + (stack == "vertical" and here)
         self.left = 0 if stack == "vertical" else p + here
         bound = 1 / math.sqrt(inputs * (self.rows * kernel + self.left))
@@ -86,19 +88,22 @@ class CausalConv(nn.Module):
 
     def split(self, x: Tensor, parts: int) -> list[Tensor]:
         """The outputs in ``parts`` equal groups, each contiguous: what is done to them next is then twice as fast."""
-        p = self.kernel // 2
+        far = self.kernel // 2 * self.dilation
+        top = 0 if self.stack == "horizontal" else far
+        x = F.pad(x, (0, 0, far, far if top else 0, top, 0)).permute(0, 3, 1, 2)
         if not self.here and self.stack == "vertical":
-            x = x[:, :-1]
+            x = x[:, :, : -self.dilation]
         if not self.here and self.stack == "horizontal":
-            x = x[:, :, :-1]
-        sides = (p, 0) if self.stack == "horizontal" else (p, p)
-        x = F.pad(x, (0, 0, *sides, 0 if self.stack == "horizontal" else p, 0)).permute(0, 3, 1, 2)
+            x = x[..., : -self.dilation]
         weights = self.weight().chunk(parts)
         biases = [None] * parts if self.bias is None else self.bias.chunk(parts)
         # An image of one feature has its features last and first at once: contiguous() settles which, else is free.
-        return [F.conv2d(x, w, b).permute(0, 2, 3, 1).contiguous() for w, b in zip(weights, biases, strict=True)]
+        pairs = zip(weights, biases, strict=True)
+        return [F.conv2d(x, w, b, dilation=self.dilation).permute(0, 2, 3, 1).contiguous() for w, b in pairs]
 
     def extra_repr(self) -> str:
         inputs = (self.upper if self.row is None else self.row).shape[1]  # type: ignore[union-attr]
-        outputs = self.weight().shape[0]
-        return f"{inputs} to {outputs}, {self.kernel} x {self.kernel} {self.stack}{'' if self.here else ', not here'}"
+        kind = f"{self.kernel} x {self.kernel} {self.stack}{'' if self.here else ', not here'}"
+        return (
+            f"{inputs} to {self.weight().shape[0]}, {kind}{f', dilation {self.dilation}' if self.dilation > 1 else ''}"
+        )

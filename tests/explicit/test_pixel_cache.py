@@ -19,9 +19,13 @@ SHAPES = [((5, 4), 2, 0), ((1, 6), 3, 2), ((6, 1), 2, 0), ((2, 3, 4), 3, 2), ((3
 
 @both
 @pytest.mark.parametrize(("shape", "categories", "context"), SHAPES)
-@pytest.mark.parametrize(("layers", "kernel", "first_kernel"), [(1, 3, 7), (4, 3, 5), (3, 5, 3)])
-def test_a_walk_puts_out_what_whole_passes_do(kind, shape, categories, context, layers, kernel, first_kernel, stream):
-    sizes = {"layers": layers, "kernel": kernel, "first_kernel": first_kernel}
+@pytest.mark.parametrize(
+    ("layers", "kernel", "first_kernel", "dilations"), [(1, 3, 7, [1]), (4, 3, 5, [2, 1]), (3, 5, 3, [1])]
+)
+def test_a_walk_puts_out_what_whole_passes_do(
+    kind, shape, categories, context, layers, kernel, first_kernel, dilations, stream
+):
+    sizes = {"layers": layers, "kernel": kernel, "first_kernel": first_kernel, "dilations": dilations}
     model = lively(kind(shape, 6, categories=categories, context=context, generator=stream, **sizes), stream)
     x = torch.randint(categories, (model.features, 3), generator=stream).double()
     rows = torch.randn(3, context, generator=stream, dtype=torch.float64) if context else None
@@ -39,8 +43,9 @@ def test_a_walk_puts_out_what_whole_passes_do(kind, shape, categories, context, 
 
 @pytest.mark.parametrize("stack", ["vertical", "horizontal", "both"])
 @pytest.mark.parametrize("here", [False, True])
-def test_a_window_is_its_convolution(stack, here, stream, float64):
-    conv = CausalConv(2, 3, 5, stack, here=here, generator=stream)
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_a_window_is_its_convolution(stack, here, dilation, stream, float64):
+    conv = CausalConv(2, 3, 5, stack, here=here, dilation=dilation, generator=stream)
     x = torch.randn(4, 6, 7, 2, generator=stream)
     window, whole = Window(conv, 4, 7), conv(x).detach()
     with torch.no_grad():

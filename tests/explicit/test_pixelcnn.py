@@ -82,7 +82,7 @@ def test_a_variable_depends_on_earlier_ones_alone(kind, shape, categories, strea
 
 def test_the_plain_stack_has_its_blind_spot(stream):
     """Why there is a gated one: pixels above and far to the right are out of sight however many layers there are."""
-    model = lively(PixelCNN((3, 16), 8, 12, kernel=3, first_kernel=3, generator=stream), stream)
+    model = lively(PixelCNN((3, 16), 8, 12, kernel=3, first_kernel=3, dilations=[1], generator=stream), stream)
     with torch.no_grad():
         for p in model.parameters():
             p.abs_()  # all rectified units are on
@@ -93,9 +93,9 @@ def test_the_plain_stack_has_its_blind_spot(stream):
 
 @both
 def test_layers_see_as_far_as_documented(kind, stream):
-    model = lively(kind((12, 12), 8, 3, kernel=3, first_kernel=5, generator=stream), stream)
+    model = lively(kind((12, 12), 8, 3, kernel=3, first_kernel=5, dilations=[1, 3], generator=stream), stream)
     rows = seen_by(model, (11, 6), stream).any(1)
-    assert rows.tolist() == [False] * 7 + [True] * 5  # 2 + 1 + 1 rows above its own
+    assert rows.tolist() == [False] * 5 + [True] * 7  # 2 + 1 + 3 rows above its own
 
 
 def kernel_of(conv):
@@ -111,7 +111,8 @@ def kernel_of(conv):
 
 
 def masked(conv, x):
-    return F.conv2d(x, kernel_of(conv), conv.bias, padding=conv.kernel // 2)
+    far = conv.kernel // 2 * conv.dilation
+    return F.conv2d(x, kernel_of(conv), conv.bias, padding=far, dilation=conv.dilation)
 
 
 def by_pixel(layer, x):
@@ -244,6 +245,9 @@ def test_wrong_arguments(kind, stream):
         kind((3, 3), layers=0, generator=stream)
     with pytest.raises(ArgumentError, match="categories"):
         kind((3, 3), categories=1, generator=stream)
+    for dilations in [(), 2, (1, 0)]:
+        with pytest.raises(ArgumentError, match="dilations"):
+            kind((3, 3), dilations=dilations, generator=stream)
     with pytest.raises(ArgumentError, match="odd"):
         kind((3, 3), kernel=4, generator=stream)
     model = kind((2, 3), 4, 2, context=2, generator=stream)

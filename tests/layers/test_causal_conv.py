@@ -39,15 +39,16 @@ def full_kernel(conv):
     return whole
 
 
-@pytest.mark.parametrize("kernel", [3, 5, 7])
+@pytest.mark.parametrize(("kernel", "dilation"), [(3, 1), (5, 1), (7, 1), (3, 2), (5, 3)])
 @pytest.mark.parametrize(("stack", "here"), CASES)
 @pytest.mark.parametrize("size", [(6, 5), (1, 4), (4, 1), (1, 1)])
-def test_it_is_the_masked_convolution(kernel, stack, here, size, stream, float64):
-    conv = CausalConv(2, 6, kernel, stack, here=here, generator=stream)
+def test_it_is_the_masked_convolution(kernel, dilation, stack, here, size, stream, float64):
+    conv = CausalConv(2, 6, kernel, stack, here=here, dilation=dilation, generator=stream)
     weight = full_kernel(conv)
     assert ((weight != 0).any(0).any(0) == mask(kernel, stack, here).bool()).all()
     x = torch.randn(3, *size, 2, generator=stream)
-    expected = F.conv2d(x.permute(0, 3, 1, 2), weight, conv.bias, padding=kernel // 2).permute(0, 2, 3, 1)
+    far = kernel // 2 * dilation
+    expected = F.conv2d(x.permute(0, 3, 1, 2), weight, conv.bias, padding=far, dilation=dilation).permute(0, 2, 3, 1)
     torch.testing.assert_close(conv(x), expected, rtol=0, atol=1e-12)
     torch.testing.assert_close(torch.cat(conv.split(x, 3), -1), expected, rtol=0, atol=1e-12)
 
