@@ -86,7 +86,7 @@ def build(name, seed, state="fresh"):
     """The model of a name and its context rows; in the state ``trained`` after steps of training on made-up rows."""
     stream = generator(seed) if isinstance(seed, int) else seed
     model = DENSITIES[name](stream)
-    context = torch.randn(5, CONTEXT, generator=stream) if model.context else None
+    context = torch.randn(5, CONTEXT, generator=stream) if getattr(model, "context", 0) else None
     if state == "trained":
         trained(model, stream)
         if "planar, sample" not in name and name != "nothing":
@@ -125,7 +125,7 @@ def fit(model, stream, steps=20):
     """Some steps of maximum likelihood on rows with bends and correlations that follow the context."""
     optimizer, values = torch.optim.Adam(model.parameters(), lr=1e-2), values_of(model.support)
     for _ in range(steps):
-        context = torch.randn(64, CONTEXT, generator=stream) if model.context else None
+        context = torch.randn(64, CONTEXT, generator=stream) if getattr(model, "context", 0) else None
         noise = torch.randn(64, 1 + model.event_shape.numel(), generator=stream)
         x = (2 * noise[:, :1]).sin() + 0.3 * noise[:, 1:] + (0 if context is None else context[:, :1])
         if values is not None:

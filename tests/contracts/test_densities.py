@@ -1,12 +1,14 @@
 """One contract for every normalised model: `check_density` on each class, as built and as trained."""
 
+import inspect
+
 import pytest
 import torch
 
 import deepgen as dg
 from deepgen.testing import check_causal, check_density
 from deepgen.testing.mass import values_of
-from tests.contracts.densities import CONTEXT, DENSITIES, DISCRETE, build, required, several
+from tests.contracts.densities import CONTEXT, DENSITIES, DISCRETE, build, required, several, trained
 
 
 @pytest.mark.parametrize("state", ["fresh", "trained"])
@@ -15,7 +17,29 @@ def test_density(name, state, stream, alpha):
     model, context = build(name, stream, state)
     done = check_density(model, context=context, alpha=alpha, generator=stream)
     assert required(model) <= set(done)
-    assert "context" in done or not model.context
+    assert ("context" in done) == (context is not None)
+    assert ("methods" in done) == ("method" in inspect.signature(model.sample).parameters and "no sample" not in done)
+
+
+LARGE = {
+    "RealNVP": lambda g: dg.explicit.RealNVP(20, 5, [64, 64], generator=g),
+    "MAF": lambda g: dg.explicit.MAF(20, 5, [64, 64], generator=g),
+    "IAF": lambda g: dg.explicit.IAF(10, 3, [64, 64], generator=g),
+    "NSF": lambda g: dg.explicit.NSF(10, 4, [64, 64], linear=True, generator=g),
+    "NSF-AR": lambda g: dg.explicit.NSF(8, 3, [64, 64], autoregressive=True, generator=g),
+    "GatedPixelCNN": lambda g: dg.explicit.GatedPixelCNN((9, 9), 16, 4, generator=g),
+    "Transformer": lambda g: dg.explicit.Transformer(20, 24, 32, 4, 3, generator=g),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("state", ["fresh", "moved"])
+@pytest.mark.parametrize("name", LARGE)
+def test_large_density(name, state, stream, alpha):
+    model = LARGE[name](stream)
+    model = trained(model, stream, 0.1) if state == "moved" else model
+    done = check_density(model, alpha=alpha, generator=stream)
+    assert required(model) <= set(done)
 
 
 def test_no_density_is_forgotten():
