@@ -17,6 +17,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.distributions import constraints
 
 from deepgen.errors import ShapeError, check_count
 from deepgen.explicit.units import Bernoulli, check_values, require_tensor
@@ -47,8 +48,14 @@ class BernoulliMixture(nn.Module):
         self.features, self.components, self._source = int(features), int(components), generator
         if not isinstance(generator, torch.Generator):
             resolve(generator)  # refuse what is not a seed here rather than in `initialise`
+        self.event_shape = torch.Size([features])
         self.logits = nn.Parameter(torch.zeros(components, features))
         self.weight_logits = nn.Parameter(torch.zeros(components))
+
+    @property
+    def support(self) -> Any:
+        """Zeros and ones."""
+        return constraints.independent(constraints.boolean, 1)
 
     def arguments(self) -> dict[str, Any]:
         """The constructor's arguments, for `deepgen.save`."""

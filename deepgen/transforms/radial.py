@@ -2,8 +2,8 @@
 
     z = x + b (x - c) / (a + r),   r = |x - c|,     log |det dz/dx| = (D - 1) log(1 + b h) + log(1 + b h - b r h^2)
 
-with h = 1 / (a + r), a = e^{``log_a``} > 0, b = -a + log(1 + e^{``raw_b``}) > -a, which makes it invertible. Along each
-ray it is r -> r (1 + b h), a quadratic equation for r, so that both directions are in closed form:
+with h = 1 / (a + r), a = e^{``log_a``} > 0 (its logarithm kept within log 1000) and b = -a + log(1 + e^{``raw_b``}) > -a,
+which makes it invertible. Along each ray it is r -> r (1 + b h), a quadratic equation for r, so that both directions are in closed form:
 
     s = |z - c|:    r^2 + (a + b - s) r - a s = 0
 """
@@ -20,6 +20,9 @@ from torch import Tensor, nn
 from deepgen.errors import check_count
 from deepgen.layers.linear import linear
 from deepgen.random import resolve
+from deepgen.transforms.univariate import soft_bound
+
+_LIMIT = 6.907755  # log 1000
 
 
 class Radial(nn.Module):
@@ -55,7 +58,7 @@ class Radial(nn.Module):
         if self.net is not None:
             values = values + self.net(context)
         centre, log_a, raw_b = values.split([self.features, 1, 1], 1)
-        a = log_a.exp()
+        a = soft_bound(log_a, _LIMIT).exp()
         return centre, a, F.softplus(raw_b) - a
 
     def encode(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -57,6 +57,7 @@ ONE_WAY = {
     "planar, sample given": lambda g: e.PlanarFlow(2, 3, fast="sample", context=CONTEXT, generator=g),
 }
 DISCRETE = {
+    "BernoulliMixture": lambda g: e.BernoulliMixture(6, 3, generator=g),
     "MADE 10": lambda g: e.MADE(10, [16], generator=g),
     "MADE 6, orders": lambda g: e.MADE(6, [16], orders=3, generator=g),
     "MADE 5, categories": lambda g: e.MADE(5, [16, 16], categories=3, residual=True, generator=g),

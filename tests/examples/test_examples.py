@@ -55,6 +55,13 @@ def test_inpaint_digits(tmp_path: Path) -> None:
     assert orange.mean() == pytest.approx(0.1, abs=0.03)  # half of one strip in five
 
 
+def test_text_streaming(capsys: pytest.CaptureFixture[str]) -> None:
+    numbers = example("text_streaming")(characters=60_000, hidden=64, epochs=10)
+    assert numbers["best"] == pytest.approx(numbers["rate"], rel=0.1)
+    assert numbers["best"] - 0.005 < numbers["learned"] < numbers["rate"] + 0.1
+    assert "many birds that" in capsys.readouterr().out
+
+
 def test_no_example_is_left_out() -> None:
     tested = {name[len("test_") :] for name in globals() if name.startswith("test_")}
     assert {path.stem for path in EXAMPLES.glob("*.py")} <= tested
