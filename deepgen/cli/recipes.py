@@ -15,7 +15,7 @@ from torch.distributions import constraints
 
 from deepgen.cli.rundir import rows_of
 from deepgen.errors import ArgumentError, DegenerateWeights, unknown_name
-from deepgen.evaluate import Bracket, Estimate, log_likelihood
+from deepgen.evaluate import Bracket, Estimate, log_likelihood, plus_minus
 from deepgen.explicit import RBM, BernoulliMixture, Gaussian
 from deepgen.objectives import ExpectationMaximisation, PersistentCD
 from deepgen.typing import Objective
@@ -74,14 +74,18 @@ def _rbm(data: Data, options: Mapping[str, Any]) -> Recipe:
 
 
 def _gaussian(x: Tensor) -> Gaussian:
-    """Units that learn their precisions, and start ten times as narrow as the columns of ``x`` are.
+    """Units that learn their precisions, and start at ten times the precisions of the columns of ``x``.
 
-    At the columns' own precisions a machine without weights is a stationary point: of columns that are clustered but
-    not correlated it would never learn more than one Gaussian.
+    Small weights grow as (covariance - variance of the units) W / 4: not at all for columns that are clustered but not
+    correlated while the units are as wide as they, so the units start narrower.
 
     One rate serves all columns, so their scales must be alike; they are not rescaled here, as the numbers that
     `deepgen sample` and `evaluate` give would then be in other units than the data.
     """
+    if len(x) < 2:
+        raise ArgumentError(
+            f"--visible gaussian needs at least 2 training rows to see how wide the columns are, got {len(x)}"
+        )
     deviation = x.double().std(0)
     apart = ((deviation < 0.1) | (deviation > 10) | (x.double().mean(0).abs() > 10 * deviation)).nonzero().flatten()
     if len(apart):
@@ -125,8 +129,9 @@ def below_base_rates(model: nn.Module, data: Data) -> str | None:
     if not own.value < 1.01 * base.value - base.stderr_data:  # both are negative; at the start they are almost equal
         return None
     return (
-        f"this model is worse than independent columns: pseudo-likelihood {own.value:.2f} nats/example on "
-        f"{split} rows, and {base.value:.2f} for the base rates alone"
+        f"this model is worse than independent columns: pseudo-likelihood {own.value:.2f} nats/example on the first "
+        f"{len(x[:WATCHED])} {split} rows, and {plus_minus(base.value, base.stderr_data)} (± by choice of rows) for "
+        "the base rates alone"
     )
 
 
