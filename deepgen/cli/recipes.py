@@ -54,7 +54,7 @@ def _rbm(data: Data, options: Mapping[str, Any]) -> Recipe:
     if gaussian and data.support is not constraints.real:
         raise ArgumentError(f"--visible gaussian is for real values; these lie in {_name(data.support)}: leave it out")
     if not gaussian and not _binary(data):
-        raise ArgumentError(f"bernoulli units take only zeros and ones; these {_values(data)}: {_ADVICE}")
+        raise ArgumentError(f"bernoulli units take only zeros and ones; these {_values(data)}: {_advice(data)}")
     if not options["rate"] > 0:
         raise ArgumentError(f"--rate must be above 0, got {options['rate']}")
     x = rows_of(data.train)
@@ -87,7 +87,7 @@ def _gaussian(x: Tensor) -> Gaussian:
             f"--visible gaussian needs at least 2 training rows to see how wide the columns are, got {len(x)}"
         )
     deviation = x.double().std(0)
-    apart = ((deviation < 0.1) | (deviation > 10) | (x.double().mean(0).abs() > 10 * deviation)).nonzero().flatten()
+    apart = ((deviation < 0.3) | (deviation > 3) | (x.double().mean(0).abs() > 3)).nonzero().flatten()
     if len(apart):
         column = int(apart[0])
         raise ArgumentError(
@@ -137,7 +137,7 @@ def below_base_rates(model: nn.Module, data: Data) -> str | None:
 
 def _mixture(data: Data, options: Mapping[str, Any]) -> Recipe:
     if not _binary(data):
-        raise ArgumentError(f"this model takes zeros and ones; these {_values(data)}: {_ADVICE}")
+        raise ArgumentError(f"this model takes zeros and ones; these {_values(data)}: {_advice(data)}")
     components = options.get("components", 1)
     model = BernoulliMixture(data.event_shape.numel(), components)
     model.initialise(rows_of(data.train), generator=options["seed"])
@@ -146,9 +146,11 @@ def _mixture(data: Data, options: Mapping[str, Any]) -> Recipe:
     return Recipe(model, ExpectationMaximisation(), epochs, batch=len(data.train))
 
 
-_ADVICE = (
-    "turn them into bits with --binarise threshold (or fixed, or dynamic), or train an rbm with --visible gaussian"
-)
+def _advice(data: Data) -> str:
+    """What to do with values that are no bits."""
+    if data.support is constraints.real:
+        return "standardise the columns and train an rbm with --visible gaussian, or make bits of them yourself"
+    return "turn them into bits with --binarise threshold (or fixed, or dynamic)"
 
 
 def fall(done: float) -> float:

@@ -169,8 +169,12 @@ class Bracket:
 
     def __str__(self) -> str:
         low, high = self.below, self.above
-        failed = "; ends crossed: one bound or its error bar has failed" if self.crossed else ""
-        return f"[{_number(low)}, {_number(high)}] {low.unit} ({low.method} | {high.method}{failed})"
+        note = ""
+        if self.crossed:
+            note = "; ends crossed: one bound or its error bar has failed"
+        elif self.width < 0 and not math.isclose(low.value, high.value, rel_tol=1e-9, abs_tol=1e-9):
+            note = "; in reverse order, within their errors"
+        return f"[{_number(low)}, {_number(high)}] {low.unit} ({low.method} | {high.method}{note})"
 
 
 @overload

@@ -78,7 +78,7 @@ def test_real_values_get_gaussian_units_that_find_clusters(deepgen, tmp_path, st
 
 
 def test_gaussian_units_start_narrow_on_the_scale_of_the_columns(deepgen, tmp_path, stream):
-    data = write(tmp_path / "real.csv", torch.randn(400, 2, generator=stream) * torch.tensor([0.2, 5.0]) + 1.0)
+    data = write(tmp_path / "real.csv", torch.randn(400, 2, generator=stream) * torch.tensor([0.4, 2.0]) + 1.0)
     words = "--visible gaussian --hidden 2 --epochs 1 --rate 1e-9 --quiet --out"
     assert deepgen("train", "rbm", "--data", data, *words.split(), tmp_path / "g").status == 0
     x, rbm = dg.data.load(data).train, dg.load(tmp_path / "g")
@@ -161,7 +161,7 @@ def test_one_row_is_enough_to_train_on(deepgen, tmp_path):
     table.write_text("1,0,1,1\n")
     words = ["--data", table, "--hidden", "2", "--epochs", "2", "--quiet", "--out"]
     assert deepgen("train", "rbm", *words, out).status == 0
-    assert "on 1 train rows of one.csv" in deepgen("evaluate", out, "--split", "train").out
+    assert "on 1 train row of one.csv" in deepgen("evaluate", out, "--split", "train").out
     assert deepgen("report", out, "--steps", 5).status == 0
     refused = deepgen("evaluate", out)
     assert (refused.status, refused.err) == (
