@@ -1,6 +1,6 @@
 # Two commands on a fresh machine:  make demo,  make test.  Each makes .venv itself from constraints.txt.
 #   make demo PYTHON=python3.12     with another interpreter
-#   make test VENV=/tmp/venv        in another place
+#   make test VENV=elsewhere        in another place
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin

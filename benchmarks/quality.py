@@ -1,4 +1,5 @@
-"""Quality against published figures: `python benchmarks/quality.py rbm [--root FOLDER] [--out DIR] [--seed 0]`.
+"""Quality against published figures: `python benchmarks/quality.py rbm [--root FOLDER] [--out DIR] [--seed 0]
+[--choose] [--threads 1]`.
 
 Each row trains one model on real data within a stated CPU budget and evaluates it on the held-out test set. With
 `--choose` every candidate setting is trained instead and judged on the validation rows: the settings of the rows are
@@ -72,7 +73,7 @@ def run(row: Row, root: str | None, folder: Path, seed: int, judge: str) -> dict
     low, high = answer.interval()
     return {
         "row": row.name,
-        "target": row.target,
+        **({"target": row.target} if judge == "test" else {}),
         "data": f"{data.provenance['name']}, {data.provenance['binarisation']}, {len(data.train)} train, "
         f"{len(held_out)} {judge}",
         "seed": seed,

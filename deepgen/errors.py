@@ -95,10 +95,10 @@ class CheckpointError(DeepgenError, RuntimeError):
 
 
 class DivergenceError(DeepgenError, RuntimeError):
-    """Training or sampling left the finite numbers.
+    """Training or sampling left the finite numbers, or a model's parameters have no finite log Z.
 
     Attributes:
-        step: the step at which it was noticed.
+        step: the step at which it was noticed, None where there are no steps.
         state: the last finite state, or None if none was kept.
 
     >>> error = DivergenceError("the weights are no longer finite", step=7)
@@ -106,7 +106,7 @@ class DivergenceError(DeepgenError, RuntimeError):
     (7, None)
     """
 
-    def __init__(self, message: str, *, step: int, state: Any = None) -> None:
+    def __init__(self, message: str, *, step: int | None = None, state: Any = None) -> None:
         super().__init__(message)
         self.step = step
         self.state = state

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -32,6 +33,7 @@ def command(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the Monte-Carlo methods.")] = 0,
 ) -> None:
     """State a model's log-likelihood in nats per example, with its error, its side and its method."""
+    from deepgen.cli.baseline import baseline
     from deepgen.cli.rundir import judge, open_run, weights
     from deepgen.cli.threads import fitting_threads
     from deepgen.evaluate import Bracket
@@ -43,10 +45,21 @@ def command(
         raise ArgumentError(f"{rows.provenance['name']} has no {split.value} rows: try --split train, or other --data")
     with fitting_threads(weights(opened.model)):
         answer = judge(opened.model, rows, x, method=method, seed=seed)
+    plainest = None if method == "pseudo" else baseline(opened.model, rows, x)
     if as_json:
         head: dict[str, object] = {"run": str(run), "model": opened.title, "split": split.value, "seed": seed}
         if isinstance(answer, Bracket):
             head["crossed"] = answer.crossed  # true: one bound or its error bar has failed
+        if opened.unfinished:
+            head["unfinished"] = opened.unfinished
+        if plainest:
+            head["baseline"] = {"model": plainest[0], "log_likelihood": plainest[1].to_dict()}
         print(json.dumps({**head, "log_likelihood": answer.to_dict()}, indent=2))
         return
-    print(f"{opened.title} on {len(x)} {split.value} rows of {rows.provenance['name']}: {answer}")
+    count = f"{len(x)} {split.value} row{'s' if len(x) > 1 else ''}"
+    print(f"{opened.title} on {count} of {rows.provenance['name']}: {answer}")
+    if plainest:
+        print(f"baseline, {plainest[0]}: {plainest[1]}")
+    spread = (answer.below if isinstance(answer, Bracket) else answer).stderr_data
+    if math.isfinite(spread):
+        print(f"other {split.value} rows of that number would move the value by about {spread:.2g}")

@@ -15,7 +15,7 @@ from torch.distributions import constraints
 
 from deepgen.cli.rundir import rows_of
 from deepgen.errors import ArgumentError, DegenerateWeights, unknown_name
-from deepgen.evaluate import Bracket, Estimate, log_likelihood
+from deepgen.evaluate import Bracket, Estimate, log_likelihood, plus_minus
 from deepgen.explicit import RBM, BernoulliMixture, Gaussian
 from deepgen.objectives import ExpectationMaximisation, PersistentCD
 from deepgen.typing import Objective
@@ -54,7 +54,7 @@ def _rbm(data: Data, options: Mapping[str, Any]) -> Recipe:
     if gaussian and data.support is not constraints.real:
         raise ArgumentError(f"--visible gaussian is for real values; these lie in {_name(data.support)}: leave it out")
     if not gaussian and not _binary(data):
-        raise ArgumentError(f"bernoulli units take only zeros and ones; these {_values(data)}: {_ADVICE}")
+        raise ArgumentError(f"bernoulli units take only zeros and ones; these {_values(data)}: {_advice(data)}")
     if not options["rate"] > 0:
         raise ArgumentError(f"--rate must be above 0, got {options['rate']}")
     x = rows_of(data.train)
@@ -74,16 +74,20 @@ def _rbm(data: Data, options: Mapping[str, Any]) -> Recipe:
 
 
 def _gaussian(x: Tensor) -> Gaussian:
-    """Units that learn their precisions, and start ten times as narrow as the columns of ``x`` are.
+    """Units that learn their precisions, and start at ten times the precisions of the columns of ``x``.
 
-    At the columns' own precisions a machine without weights is a stationary point: of columns that are clustered but
-    not correlated it would never learn more than one Gaussian.
+    Small weights grow as (covariance - variance of the units) W / 4: not at all for columns that are clustered but not
+    correlated while the units are as wide as they, so the units start narrower.
 
     One rate serves all columns, so their scales must be alike; they are not rescaled here, as the numbers that
     `deepgen sample` and `evaluate` give would then be in other units than the data.
     """
+    if len(x) < 2:
+        raise ArgumentError(
+            f"--visible gaussian needs at least 2 training rows to see how wide the columns are, got {len(x)}"
+        )
     deviation = x.double().std(0)
-    apart = ((deviation < 0.1) | (deviation > 10) | (x.double().mean(0).abs() > 10 * deviation)).nonzero().flatten()
+    apart = ((deviation < 0.3) | (deviation > 3) | (x.double().mean(0).abs() > 3)).nonzero().flatten()
     if len(apart):
         column = int(apart[0])
         raise ArgumentError(
@@ -125,14 +129,15 @@ def below_base_rates(model: nn.Module, data: Data) -> str | None:
     if not own.value < 1.01 * base.value - base.stderr_data:  # both are negative; at the start they are almost equal
         return None
     return (
-        f"this model is worse than independent columns: pseudo-likelihood {own.value:.2f} nats/example on "
-        f"{split} rows, and {base.value:.2f} for the base rates alone"
+        f"this model is worse than independent columns: pseudo-likelihood {own.value:.2f} nats/example on the first "
+        f"{len(x[:WATCHED])} {split} rows, and {plus_minus(base.value, base.stderr_data)} (± by choice of rows) for "
+        "the base rates alone"
     )
 
 
 def _mixture(data: Data, options: Mapping[str, Any]) -> Recipe:
     if not _binary(data):
-        raise ArgumentError(f"this model takes zeros and ones; these {_values(data)}: {_ADVICE}")
+        raise ArgumentError(f"this model takes zeros and ones; these {_values(data)}: {_advice(data)}")
     components = options.get("components", 1)
     model = BernoulliMixture(data.event_shape.numel(), components)
     model.initialise(rows_of(data.train), generator=options["seed"])
@@ -141,9 +146,11 @@ def _mixture(data: Data, options: Mapping[str, Any]) -> Recipe:
     return Recipe(model, ExpectationMaximisation(), epochs, batch=len(data.train))
 
 
-_ADVICE = (
-    "turn them into bits with --binarise threshold (or fixed, or dynamic), or train an rbm with --visible gaussian"
-)
+def _advice(data: Data) -> str:
+    """What to do with values that are no bits."""
+    if data.support is constraints.real:
+        return "standardise the columns and train an rbm with --visible gaussian, or make bits of them yourself"
+    return "turn them into bits with --binarise threshold (or fixed, or dynamic)"
 
 
 def fall(done: float) -> float:

@@ -16,10 +16,11 @@ def command(
     seed: Annotated[int, typer.Option(min=0, help="Seed of samples, chains and likelihood.")] = 0,
 ) -> None:
     """Write one self-contained HTML page: samples, filters, learning curves, chains, likelihood."""
+    from deepgen.cli.baseline import baseline
     from deepgen.cli.pages import entry
     from deepgen.cli.rundir import judge, open_run, weights
     from deepgen.cli.threads import fitting_threads
-    from deepgen.plot import report
+    from deepgen.plot import Entry, report
     from deepgen.plot.rows import FEW
 
     opened = open_run(run)
@@ -36,11 +37,14 @@ def command(
             steps=steps,
             seed=seed,
         )
+        plainest = baseline(opened.model, rows, rows.test) if len(rows.test) else None
+    badge = f"This run is unfinished: {opened.unfinished}." if opened.unfinished else ""
     page = report(
         out or run / "report.html",
-        [shown],
+        [shown, *([Entry(*plainest)] if plainest else [])],
         rows,
         title=f"{opened.title} on {rows.provenance['name']}",
+        summary=badge,
         facts={"run": str(run), "seed of this page": seed},
     )
     print(f"report: {page}")

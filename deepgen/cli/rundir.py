@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,14 @@ class Opened:
         shape = self.source.get("image_shape")
         return None if shape is None else tuple(shape)
 
+    @property
+    def unfinished(self) -> str | None:
+        """How far a run came that was killed or stopped before its last epoch; None of a complete one."""
+        if self.history is None or self.history.stopped is not None:
+            return None
+        done, planned = len(self.history), self.history.settings.get("epochs", 0)
+        return None if done >= planned else f"{done} of {planned} epochs done"
+
     def data(self, other: str | None = None) -> Data:
         """The data it was trained on, or ``other`` ones, read the same way."""
         name = other or self.source.get("data")
@@ -74,7 +83,14 @@ def open_run(directory: Path) -> Opened:
             f"{directory} holds a model of your own classes, which only your own code can build: "
             "use deepgen.load_weights(model, directory) in a script"
         )
-    return Opened(directory, run.model, run.history, dict(run.settings.get("extras") or {}))
+    opened = Opened(directory, run.model, run.history, dict(run.settings.get("extras") or {}))
+    if opened.unfinished:
+        print(
+            f"deepgen: warning: {directory} is an unfinished run, with {opened.unfinished}: "
+            "repeat its `deepgen train` command to go on",
+            file=sys.stderr,
+        )
+    return opened
 
 
 def load_arguments(binarise: str | None, root: str | None) -> dict[str, Any]:

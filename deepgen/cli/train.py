@@ -38,7 +38,11 @@ def command(
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training rows.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Seed of initial weights, order of the rows and chains.")] = 0,
     patience: Annotated[
-        int | None, typer.Option(min=1, help="Stop after so many epochs without a better validation likelihood.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Stop after so many epochs without a better validation likelihood (rbm: a quick AIS).",
+        ),
     ] = None,
     binarise: Annotated[
         str | None, typer.Option(help="none, threshold, fixed or dynamic; the data set's own way by default.")

@@ -21,7 +21,7 @@ def load(
     *,
     root: str | os.PathLike[str] | None = None,
     binarise: Binarise | None = None,
-    threshold: float = 0.5,
+    threshold: float | None = None,
     dequantise: Dequantise | None = None,
     seed: int = 0,
     **options: Any,
@@ -36,7 +36,8 @@ def load(
             DEEPGEN_DATA by default.
         binarise: ``threshold``, ``fixed``, ``dynamic`` or ``none`` (see `deepgen.data.prepare`); None is the set's own
             convention: a threshold for the digits, none for all others.
-        threshold: values at or above it become 1; of the grey scale [0, 1], or in the unit of real-valued data.
+        threshold: values at or above it become 1: of the grey scale [0, 1] (0.5 if None), or in the unit of real-valued
+            data, which have no natural one.
         dequantise: ``fixed`` or ``dynamic`` uniform noise on grey levels; leaves out any binarisation.
         seed: of the binarisation, the noise and the generated sets.
         options: the set's own: ``size``, ``distinct`` (bars_and_stripes), ``bits`` (labelled_shifter), ``size``,

@@ -108,7 +108,9 @@ def _split_npz(arrays: dict[str, Array], path: Path) -> Raw:
         return Raw((first, second, third), "binary", "published", origin="given")
     valid = arrays.get("valid", arrays.get("val"))
     if "test" not in arrays or valid is None:
-        raise DataError(f"{path}: has train; expected valid and test beside it, found {', '.join(arrays)}")
+        raise DataError(
+            f"{path}: has train; expected valid and test beside it, found {', '.join(arrays)}: cut them out of train"
+        )
     return _three(path, [_Rows(arrays["train"]), _Rows(valid), _Rows(arrays["test"])])
 
 

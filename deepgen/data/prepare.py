@@ -1,7 +1,7 @@
 """From the values in a file to the tensors of a `Data`: scaling, binarisation, dequantisation, and their names.
 
     none       v            grey k of L levels as v = k / (L - 1) in [0, 1]
-    threshold  1[v >= t]    t = 0.5 unless said otherwise; for real-valued data t is in the data's own unit
+    threshold  1[v >= t]    t = 0.5 unless said otherwise; real-valued data have none, and need t in their own unit
     fixed      Bernoulli(v) drawn once under the seed (Salakhutdinov & Murray's protocol, frozen)
     dynamic    Bernoulli(v) drawn anew at each use of the training rows; valid and test as in ``fixed``
     dequantise (k + u) / L  u ~ U[0, 1), ``fixed`` once or ``dynamic``; log-density - D log L then bounds log P(k)
@@ -68,12 +68,13 @@ def prepare(
     name: str,
     source: str,
     binarise: Binarise | None = None,
-    threshold: float = 0.5,
+    threshold: float | None = None,
     dequantise: Dequantise | None = None,
     seed: int = 0,
 ) -> Data:
     """Make a `Data` of ``raw``; see `deepgen.data.load` for the arguments."""
     _check(raw, binarise, threshold, dequantise)
+    threshold = 0.5 if threshold is None else threshold
     grey = raw.kind in ("grey", "unit")
     bits: Binarise = "none" if dequantise else (binarise or (raw.binarise if grey else "none"))
     facts = {
@@ -106,8 +107,9 @@ def prepare(
     )
 
 
-def _check(raw: Raw, binarise: Binarise | None, threshold: float, dequantise: Dequantise | None) -> None:
-    check_real("threshold", threshold)
+def _check(raw: Raw, binarise: Binarise | None, threshold: float | None, dequantise: Dequantise | None) -> None:
+    if threshold is not None:
+        check_real("threshold", threshold)
     if binarise is not None and binarise not in get_args(Binarise):
         raise ArgumentError(f"binarise must be None or one of {get_args(Binarise)}, got {binarise!r}")
     if dequantise is not None and dequantise not in get_args(Dequantise):
@@ -116,6 +118,10 @@ def _check(raw: Raw, binarise: Binarise | None, threshold: float, dequantise: De
         raise ArgumentError(f"binarise={binarise!r} and dequantise={dequantise!r} exclude one another: choose one")
     if binarise in ("fixed", "dynamic") and raw.kind not in ("grey", "unit"):
         raise ArgumentError(f"binarise={binarise!r} needs grey levels to read as probabilities; these are {raw.kind}")
+    if binarise == "threshold" and raw.kind == "real" and threshold is None:
+        raise ArgumentError(
+            "real values have no natural cut: give threshold= in their own unit in a script, or write bits to a file"
+        )
     if binarise == "threshold" and raw.kind in ("binary", "codes"):
         raise ArgumentError(f"there is nothing to threshold in {raw.kind} data: leave binarise out")
     if dequantise is not None and raw.kind != "grey":

@@ -58,7 +58,7 @@ def require_machine(model: object) -> RBM:
         )
     broken = [name for name, p in model.named_parameters() if not bool(p.isfinite().all())]
     if broken:
-        raise DivergenceError(f"the machine's {broken[0]} holds NaN or infinite values: it has no likelihood", step=0)
+        raise DivergenceError(f"the machine's {broken[0]} holds NaN or infinite values: it has no likelihood")
     return model
 
 
@@ -69,7 +69,6 @@ def require_normalisable(model: RBM) -> None:
             "the machine has no likelihood: its log Z is +inf, as the precision matrix of its Gaussian units is not "
             "positive definite. Use smaller weights between them or larger precisions (a lower learning rate, "
             "weight decay); two layers of which one is discrete are always normalisable",
-            step=0,
         )
 
 

@@ -129,8 +129,13 @@ class Bracket:
         Values that cross inside their error bars are chance. Ends that cross are not: one of the two has failed, its
         bound or its error bar. (Of tight, honest brackets with equal errors about one in 360 does it by bad luck.)
         """
-        low, high = self.interval()
-        return low > high and not math.isclose(low, high, rel_tol=1e-9)  # two exact values may differ by rounding
+        return self.crosses()
+
+    def crosses(self, level: float = 0.95) -> bool:
+        """`crossed`, for the interval of another level: ends that cross at 95 % need not at 99 %."""
+        low, high = self.interval(level)
+        # two exact values may differ by rounding
+        return low > high and not math.isclose(low, high, rel_tol=1e-9, abs_tol=1e-9)
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Return (lower end of the one below, upper end of the one above), each at ``level``.
@@ -164,8 +169,12 @@ class Bracket:
 
     def __str__(self) -> str:
         low, high = self.below, self.above
-        failed = "; ends crossed: one bound or its error bar has failed" if self.crossed else ""
-        return f"[{_number(low)}, {_number(high)}] {low.unit} ({low.method} | {high.method}{failed})"
+        note = ""
+        if self.crossed:
+            note = "; ends crossed: one bound or its error bar has failed"
+        elif self.width < 0 and not math.isclose(low.value, high.value, rel_tol=1e-9, abs_tol=1e-9):
+            note = "; in reverse order, within their errors"
+        return f"[{_number(low)}, {_number(high)}] {low.unit} ({low.method} | {high.method}{note})"
 
 
 @overload

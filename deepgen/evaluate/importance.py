@@ -44,11 +44,10 @@ def log_mean_exp(log_weights: Tensor, *, remedy: str = "draw more", warn: bool =
         raise DivergenceError(
             f"{int((~log_weights.isfinite()).sum())} of {n} log weights are NaN or infinite: "
             "check the model's parameters for NaN and overflow",
-            step=0,
         )
     top = float(log_weights.max())
     if top == -math.inf:
-        raise DivergenceError("all weights are zero: base and model do not overlap", step=0)
+        raise DivergenceError("all weights are zero: base and model do not overlap")
     w = (log_weights - top).exp()
     mean = float(w.mean())
     ess = float(w.sum().square() / w.square().sum())

@@ -173,6 +173,11 @@ def log_likelihood(
     if isinstance(model, LogProb):
         if method not in ("auto", "exact"):
             raise ArgumentError(f"{type(model).__name__} has an exact log_prob; use method='auto', not {method!r}")
+        for name, value in options.items():
+            if value is not None:
+                raise ArgumentError(
+                    f"{type(model).__name__} has an exact log_prob, which takes no {name}: leave it out"
+                )
         return _exact_mean(model, x)
     about = {"data": _provenance(x), "rows": len(x)}
     if isinstance(model, Bound):

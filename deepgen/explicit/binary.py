@@ -1,7 +1,7 @@
 """Products with sparse binary rows as sums over the rows' ones: the fast path of Bernoulli machines on a CPU.
 
 With a share d of ones, v.W costs d as many additions as the dense product has multiply-adds, and so does v'p. Ones of
-images come side by side, so columns are taken in pairs (2i, 2i + 1): where both are on, ``up`` adds the row
+images come side by side, so columns are taken in pairs (2i, 2i + 1): where both are on, ``gather`` adds the row
 W[2i] + W[2i + 1], summed once for all rows, and ``outer`` sums the rows that the two columns share once for both. A
 layer of binary rows is held as lists: per row the columns that are on without their partner (``single``) and the pairs
 that are on (``pair``), and the same lists by column.
@@ -128,20 +128,24 @@ def _add_rows(index: Array, count: int, table: Array, out: Array) -> None:
 
 
 @_compiled
-def up(lists: Lists, start: int, stop: int, weight: Array, bias: Array, paired: Array, out: Array) -> None:
-    """out[r] = bias + sum of the weight rows that row r has on, for ``start <= r < stop``.
+def pair_sums(table: Array, out: Array) -> None:
+    """out[i] = table[2 i] + table[2 i + 1], ``[rows // 2, columns]``: once for all rows that are gathered from it."""
+    for i in range(len(out)):
+        for j in range(table.shape[1]):
+            out[i, j] = table[2 * i, j] + table[2 * i + 1, j]
 
-    ``paired`` ``[visible // 2, hidden]`` is room for the sums of pairs.
+
+@_compiled
+def gather(lists: Lists, start: int, stop: int, table: Array, paired: Array, bias: Array, out: Array) -> None:
+    """out[r] = bias + the sum of the rows of ``table`` that row r has on, for ``start <= r < stop``.
+
+    ``paired`` holds the `pair_sums` of ``table``.
     """
-    width = len(bias)
-    for i in range(len(paired)):
-        for j in range(width):
-            paired[i, j] = weight[2 * i, j] + weight[2 * i + 1, j]
     for r in range(start, stop):
         row = out[r]
-        for j in range(width):
+        for j in range(len(bias)):
             row[j] = bias[j]
-        _add_rows(lists.single[r], lists.singles[r], weight, row)
+        _add_rows(lists.single[r], lists.singles[r], table, row)
         _add_rows(lists.pair[r], lists.pairs[r], paired, row)
 
 

@@ -38,6 +38,7 @@ class BinaryProducts(Products):
         if batch.dtype not in (torch.float32, torch.uint8):  # a kernel is compiled anew for every type
             batch = batch.to(torch.uint8)
         self.kernels.list_rows(batch.contiguous().numpy(), self.data.start, self.rows)
+        self.kernels.pair_sums(self.model.weight.detach().numpy(), self.paired)  # the weights stay for the whole step
 
     def down(self, hidden: Tensor, generator: torch.Generator) -> None:
         torch.addmm(self.model.visible_bias, hidden, self.model.weight.t(), out=self.free.visible)
@@ -45,7 +46,7 @@ class BinaryProducts(Products):
 
     def up(self, part: Part) -> None:
         weight, bias = self.model.weight.detach().numpy(), self.model.hidden_bias.detach().numpy()
-        self.kernels.up(self.rows, part.start, part.stop, weight, bias, self.paired, self.hidden_array)
+        self.kernels.gather(self.rows, part.start, part.stop, weight, self.paired, bias, self.hidden_array)
 
     def descend(self, offsets: Offsets, out: Target) -> tuple[Tensor, Tensor]:
         mu, lambd, sliding, centred = offsets

@@ -127,7 +127,7 @@ class ContrastiveDivergence(Contrastive):
     """Contrastive divergence CD-k: chains start anew at each batch and run ``k`` Gibbs steps.
 
     Cheap in memory and steady, but biased: the machine is shaped only near the data, and its likelihood can fall while
-    it trains. Arguments are those of `PersistentCD`.
+    it trains. Arguments are those of `PersistentCD` but for ``chains``.
 
     >>> import deepgen as dg
     >>> rbm, x = dg.RBM(visible=6, hidden=4, generator=0), torch.eye(6)

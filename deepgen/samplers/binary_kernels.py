@@ -12,30 +12,13 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from deepgen.explicit.binary import Lists, _add_rows, list_rows, new_lists
+from deepgen.explicit.binary import gather, list_rows, new_lists, pair_sums
 from deepgen.explicit.binary_draw import sample_rows
 
 __all__ = ["gather", "list_rows", "log_ratio", "new_lists", "pair_sums", "sample_rows"]
 
 Array = NDArray[Any]
 _compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
-
-
-def pair_sums(weight: Array) -> Array:
-    """weight[2 i] + weight[2 i + 1], ``[rows // 2, columns]``."""
-    even = len(weight) // 2 * 2
-    return np.ascontiguousarray(weight[:even:2] + weight[1:even:2])
-
-
-@_compiled
-def gather(lists: Lists, table: Array, paired: Array, bias: Array, out: Array) -> None:
-    """out[r] = bias + the sum of the rows of ``table`` that row r has on; ``paired`` is `pair_sums` of ``table``."""
-    for r in range(len(out)):
-        row = out[r]
-        for j in range(len(bias)):
-            row[j] = bias[j]
-        _add_rows(lists.single[r], lists.singles[r], table, row)
-        _add_rows(lists.pair[r], lists.pairs[r], paired, row)
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})

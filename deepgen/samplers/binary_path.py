@@ -175,9 +175,9 @@ class SparsePath:
         weight, a, b = (p.detach().clone() for p in (model.weight, model.visible_bias, model.hidden_bias))
         self._weight, self._a, self._b, self._base = weight, a, b, base.detach().to(weight)
         self._tilt, self._shift = a - self._base, torch.empty_like(a)
-        self._up = weight, weight.numpy(), binary_kernels.pair_sums(weight.numpy())
+        self._up = _table(weight, binary_kernels)
         turned = weight.t().contiguous()
-        self._down = turned, turned.numpy(), binary_kernels.pair_sums(turned.numpy())
+        self._down = _table(turned, binary_kernels)
         self.log_base = _log_base(self._base, len(b))
 
     @staticmethod
@@ -224,7 +224,7 @@ class SparsePath:
         """out = bias + x.table, a sum of the table's rows where few units are on."""
         dense, rows, paired = table
         if ones <= int(_SPARSE * x.numel()):
-            self._kernels.gather(lists, rows, paired, bias.numpy(), out.numpy())
+            self._kernels.gather(lists, 0, len(out), rows, paired, bias.numpy(), out.numpy())
         else:
             torch.addmm(bias, x, dense, out=out)
 
@@ -255,3 +255,10 @@ def _terms(largest: float) -> int:
     while largest**terms / math.factorial(terms + 1) > _PRECISION:
         terms += 1
     return terms
+
+
+def _table(weight: Tensor, kernels: Any) -> tuple[Tensor, Any, Any]:
+    """``weight`` for torch, the same for the kernels, and the sums of its rows in pairs."""
+    paired = weight.new_empty(len(weight) // 2, weight.shape[1]).numpy()
+    kernels.pair_sums(weight.numpy(), paired)
+    return weight, weight.numpy(), paired

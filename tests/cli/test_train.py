@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import deepgen as dg
+from deepgen.cli.recipes import below_base_rates
 from deepgen.train import load_run
 
 SMALL = ["--data", "bars_and_stripes", "--hidden", "4", "--batch", "16", "--epochs", "3", "--quiet"]
@@ -77,7 +78,7 @@ def test_real_values_get_gaussian_units_that_find_clusters(deepgen, tmp_path, st
 
 
 def test_gaussian_units_start_narrow_on_the_scale_of_the_columns(deepgen, tmp_path, stream):
-    data = write(tmp_path / "real.csv", torch.randn(400, 2, generator=stream) * torch.tensor([0.2, 5.0]) + 1.0)
+    data = write(tmp_path / "real.csv", torch.randn(400, 2, generator=stream) * torch.tensor([0.4, 2.0]) + 1.0)
     words = "--visible gaussian --hidden 2 --epochs 1 --rate 1e-9 --quiet --out"
     assert deepgen("train", "rbm", "--data", data, *words.split(), tmp_path / "g").status == 0
     x, rbm = dg.data.load(data).train, dg.load(tmp_path / "g")
@@ -98,6 +99,38 @@ def test_columns_far_from_standard_are_refused(deepgen, tmp_path, stream, scale,
     assert "standardise" in line
 
 
+@pytest.mark.parametrize("rows", [1, 2])
+def test_too_few_rows_for_gaussian_units_are_refused(deepgen, tmp_path, rows):
+    data = write(tmp_path / "real.csv", torch.arange(3.0 * rows).reshape(rows, 3) / 7 - 1)
+    refused = deepgen("train", "rbm", "--data", data, "--visible", "gaussian", "--out", tmp_path / "g")
+    assert (refused.status, refused.err.count("\n")) == (2, 1)
+    assert "at least 2 training rows" in refused.err
+
+
+def test_the_warning_begins_where_it_says(tmp_path):
+    """A machine without weights is independent columns, and its pseudo-likelihood their log-likelihood."""
+    data = dg.data.load("digits")
+    base = dg.evaluate.log_likelihood(dg.explicit.BernoulliMixture(64).initialise(data.train), data.valid[:200])
+    limit = 1.01 * base.value - base.stderr_data
+    rbm = dg.RBM(64, 2, generator=0).initialise(data.train)
+    start = rbm.visible_bias.detach().clone()
+
+    def shifted(by):
+        with torch.no_grad():
+            rbm.weight.zero_()
+            rbm.visible_bias.copy_(start + by)
+        return dg.evaluate.pseudo_likelihood(rbm, data.valid[:200]).value - limit
+
+    low, high = 0.0, 5.0  # the shift at which the machine is just that much worse
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if shifted(middle) > 0 else (low, middle)
+    assert shifted(low - 1e-3) > 0
+    assert below_base_rates(rbm, data) is None
+    assert shifted(high + 1e-3) < 0
+    assert "worse than independent columns" in below_base_rates(rbm, data)
+
+
 def test_a_model_worse_than_base_rates_is_told(deepgen, tmp_path):
     words = "--data digits --hidden 8 --epochs 5 --quiet --out"
     bad = deepgen("train", "rbm", "--rate", 1000, *words.split(), tmp_path / "bad")
@@ -106,9 +139,10 @@ def test_a_model_worse_than_base_rates_is_told(deepgen, tmp_path):
     assert line.startswith("deepgen: warning: this model is worse than independent columns: pseudo-likelihood -")
     assert "smaller --rate" in line
     data, rbm = dg.data.load("digits"), dg.load(tmp_path / "bad")
-    assert f"{dg.evaluate.pseudo_likelihood(rbm, data.valid[:200]).value:.2f} nats/example" in line
+    assert f"{dg.evaluate.pseudo_likelihood(rbm, data.valid[:200]).value:.2f} nats/example on the first 200" in line
     independent = dg.explicit.BernoulliMixture(64).initialise(data.train)
-    assert f"{dg.evaluate.log_likelihood(independent, data.valid[:200]).value:.2f} for the base rates" in line
+    base = dg.evaluate.log_likelihood(independent, data.valid[:200])
+    assert f"{dg.evaluate.plus_minus(base.value, base.stderr_data)} (± by choice of rows) for the base rates" in line
     good = deepgen("train", "rbm", "--rate", 0.1, *words.split(), tmp_path / "good")
     assert good.err == ""
 
@@ -127,7 +161,7 @@ def test_one_row_is_enough_to_train_on(deepgen, tmp_path):
     table.write_text("1,0,1,1\n")
     words = ["--data", table, "--hidden", "2", "--epochs", "2", "--quiet", "--out"]
     assert deepgen("train", "rbm", *words, out).status == 0
-    assert "on 1 train rows of one.csv" in deepgen("evaluate", out, "--split", "train").out
+    assert "on 1 train row of one.csv" in deepgen("evaluate", out, "--split", "train").out
     assert deepgen("report", out, "--steps", 5).status == 0
     refused = deepgen("evaluate", out)
     assert (refused.status, refused.err) == (

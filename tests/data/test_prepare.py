@@ -119,6 +119,7 @@ def test_supports_are_no_wider_than_need_be():
         ("grey", {"dequantise": "gauss"}),
         ("grey", {"binarise": "fixed", "dequantise": "fixed"}),
         ("real", {"binarise": "fixed"}),
+        ("real", {"binarise": "threshold"}),
         ("binary", {"binarise": "threshold"}),
         ("codes", {"binarise": "threshold"}),
         ("unit", {"dequantise": "fixed"}),
@@ -146,7 +147,7 @@ def test_labels_become_class_numbers():
     assert labels.test.dtype == torch.int64
 
 
-@pytest.mark.parametrize("threshold", [float("nan"), float("inf"), "0.5", True, None])
+@pytest.mark.parametrize("threshold", [float("nan"), float("inf"), "0.5", True])
 def test_a_threshold_is_a_finite_number(threshold):
     with pytest.raises(ArgumentError, match="threshold must be a finite number, got"):
         make(raw(), binarise="threshold", threshold=threshold)

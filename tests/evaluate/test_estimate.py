@@ -126,6 +126,13 @@ class TestBracket:
         assert not Bracket(estimate(0.1 + 0.2, 0.0, "exact"), estimate(0.3, 0.0, "exact")).crossed
         assert Bracket(estimate(0.4, 0.0, "exact"), estimate(0.3, 0.0, "exact")).crossed
         assert not Bracket(estimate(9.0, math.nan), estimate(3.0, 0.1, "above")).crossed
+        assert not Bracket(estimate(1e-17, 0.0, "exact"), estimate(0.0, 0.0, "exact")).crossed
+
+    def test_ends_that_cross_at_one_level_need_not_at_a_wider_one(self):
+        bracket = Bracket(estimate(-9.0, 0.1), estimate(-9.43, 0.1, "above"))
+        assert bracket.crossed
+        assert bracket.crosses(0.95)
+        assert not bracket.crosses(0.99)
 
     def test_honest_tight_brackets_cross_as_rarely_as_is_said(self, stream, alpha):
         n = 20_000

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from deepgen.evaluate.softplus_sums import binary_form, digit_tables, softplus_sums, state_sums
 from deepgen.explicit import Bernoulli, Gaussian, Product, Softmax, Spin
 
+EPS = torch.finfo(torch.float64).eps
+
 
 def plain(field):
     return torch.logaddexp(field, field.new_zeros(())).sum(-1)
@@ -19,11 +21,18 @@ def plain(field):
 def test_agrees_with_softplus(units, scale, stream):
     low, high = (scale * torch.randn(rows, units, generator=stream, dtype=torch.float64) for rows in (5, 4))
     sums = softplus_sums(low)
-    top, near = high.amax(0), {"rtol": 1e-13, "atol": 1e-12}
+    top, near = high.amax(0), {"rtol": 1e-14, "atol": units * EPS}
     torch.testing.assert_close(sums(high, top), plain(high.unsqueeze(1) + low), **near)
     torch.testing.assert_close(sums(high[:2], top), plain(high[:2].unsqueeze(1) + low), **near)  # kept halves again
     torch.testing.assert_close(sums(high - 1, top), plain(high.unsqueeze(1) + low - 1), **near)
     torch.testing.assert_close(sums(high + 9, top + 9), plain(high.unsqueeze(1) + low + 9), **near)  # others
+
+
+def test_small_terms_are_kept_to_the_accuracy_stated(stream):
+    low = -5 + torch.rand(3, 500, generator=stream, dtype=torch.float64)
+    high = -5 + torch.rand(2, 500, generator=stream, dtype=torch.float64)
+    found = softplus_sums(low)(high, high.amax(0))
+    torch.testing.assert_close(found, F.softplus(high.unsqueeze(1) + low).sum(-1), rtol=0, atol=500 * EPS)
 
 
 def test_where_float64_ends():

@@ -77,6 +77,27 @@ def test_gradient_is_that_of_the_likelihood(pair, binary, shift, stream, alpha):
     assert len(p) * min(p) > alpha / 2
 
 
+@pytest.mark.parametrize("pair", ["learned-bernoulli", "bernoulli-learned"])
+def test_the_layers_own_parameters_follow_k_gibbs_steps_too(pair, stream, alpha):
+    """Against a long run of the library's own kernel from the same rows, differentiated by autograd."""
+    rbm, k, many = machine(pair, torch.float64), 2, 100_000
+    x = rbm.visible.sample(torch.full((400, rbm.visible.width), 1.0).to(rbm.weight), generator=stream)
+    objective = ContrastiveDivergence(k=k, centred=False)
+    step, state = objective.update(rbm, still(rbm)), objective.start(rbm, x, generator=stream)
+    draws = []
+    for _ in range(REPEATS):
+        step(state, x, generator=stream)
+        draws.append(named_gradients(rbm))
+    kernel, rows = rbm.gibbs(), x.repeat(many // len(x), 1)
+    chains = kernel.init(rows)
+    for _ in range(k):
+        chains, _ = kernel.step(chains, generator=stream)
+    (name,) = (name for name, _ in rbm.named_parameters() if name.endswith("log_precision"))
+    loss = rbm.free_energy(rows).mean() - rbm.free_energy(chains.position).mean()
+    (expected,) = torch.autograd.grad(loss, rbm.get_parameter(name))
+    assert_means([{name: draw[name]} for draw in draws], {name: expected}, alpha)
+
+
 @pytest.mark.parametrize("k", [1, 2])
 @pytest.mark.parametrize("binary", [True, False])
 def test_contrastive_divergence_is_the_difference_to_k_gibbs_steps(binary, k, stream, alpha):

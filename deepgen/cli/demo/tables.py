@@ -43,7 +43,7 @@ def verdict(fitted: Sequence[Fitted], test: Tensor) -> str:
     bracket = next(e for e in small.estimates if isinstance(e, Bracket))
     lines = [f"{small.name}: {position(exact, bracket)}"]
     wide = next(e for e in large.estimates if isinstance(e, Bracket))
-    if wide.crossed:
+    if wide.crosses(LEVEL):
         lines.append(f"{large.name}: {_CROSSED}")
     floor = wide.interval(LEVEL)[0]
     for other in fitted[:2]:
@@ -62,7 +62,7 @@ def position(exact: float, bracket: Bracket) -> str:
     >>> position(-9.1, Bracket(low, high))
     'the exact -9.100 lies inside the 99 % AIS interval [-9.459, -8.741], +1.0 and -1.0 standard errors from its ...'
     """
-    if bracket.crossed:
+    if bracket.crosses(LEVEL):
         return f"the exact {exact:.3f} has no interval to lie in, as {_CROSSED}"
     low, high = bracket.interval(LEVEL)
     place = "inside" if low <= exact <= high else f"OUTSIDE (as 1 in {1 / (1 - LEVEL):.0f} may by chance)"
@@ -98,6 +98,6 @@ def _cells(estimate: Estimate | Bracket) -> tuple[str, str, str, str]:
         return value, error, estimate.side, estimate.method
     both = (estimate.below, estimate.above)
     ends = [plus_minus(end, one.stderr).split(" ± ") for end, one in zip(estimate.interval(LEVEL), both, strict=True)]
-    sides = "crossed: failed" if estimate.crossed else ", ".join(one.side for one in both)
+    sides = "crossed: failed" if estimate.crosses(LEVEL) else ", ".join(one.side for one in both)
     methods = ", ".join(one.method.partition(" from ")[0] for one in both)  # the page has them in full
     return f"[{ends[0][0]}, {ends[1][0]}]", f"{ends[0][1]}, {ends[1][1]}", sides, methods
