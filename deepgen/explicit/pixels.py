@@ -44,7 +44,7 @@ class Head(nn.Module):
 
 
 class PixelModel(DiscreteAutoregressive):
-    """Base of `PixelCNN` and `GatedPixelCNN`, which add `features` and `walk`."""
+    """Base of `PixelCNN` and `GatedPixelCNN`, which add `pixel_features` and `walk`."""
 
     def __init__(
         self,
