@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
+_PLAIN = (Tensor, nn.Parameter)
 THREADS = 4  # of torch's own, at most, where kernels stand in for large loops
 
 
@@ -41,7 +42,8 @@ def plain_memory(*tensors: Tensor, dtype: torch.dtype = torch.float32) -> bool:
         return False
     if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
         return False
-    return all(t.is_cpu and t.dtype is dtype and type(t) in (Tensor, nn.Parameter) for t in tensors)
+    batched = torch._C._functorch.is_legacy_batchedtensor  # what `is_grads_batched=True` sends backwards
+    return all(t.is_cpu and t.dtype is dtype and type(t) in _PLAIN and not batched(t) for t in tensors)
 
 
 def few_threads() -> bool:

@@ -41,7 +41,7 @@ def rectified(
     >>> torch.allclose(rectified(x, w, b, torch.relu), feed_forward(x, w, b, torch.relu), atol=1e-5)
     True
     """
-    if not residual and fits(r, x, weights, biases, start):
+    if not residual and fits(r, x.shape[1], x, weights, biases, start):
         return _Rectified.apply(x, start, masks, *weights, *biases)
     return feed_forward(x, masked(weights, masks), biases, r, start=start, residual=residual)
 
@@ -52,13 +52,14 @@ def masked(weights: Sequence[Tensor], masks: Masks) -> Sequence[Tensor]:
 
 
 def fits(
-    r: Activation, x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], start: Tensor | None = None
+    r: Activation, batch: int, x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], start: Tensor | None
 ) -> bool:
-    """Whether kernels can compute a plain network of these weights for columns ``x``, and pay."""
-    if r not in (F.relu, torch.relu) or weights[0].shape[0] * x.shape[1] < SMALL:
+    """Whether kernels can compute a plain network of these weights for so many columns, and pay."""
+    if r not in (F.relu, torch.relu) or weights[0].shape[0] * batch < SMALL:
         return False
     tensors = (x, *weights, *biases) if start is None else (x, start, *weights, *biases)
-    return few_threads() and plain_memory(*tensors) and _kernels() is not None
+    whole = all(bias.is_contiguous() for bias in biases)
+    return plain_memory(*tensors) and whole and few_threads() and _kernels() is not None
 
 
 def forwards(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor], start: Tensor | None) -> list[Tensor]:

@@ -31,32 +31,30 @@ compiled = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"re
 def pack(net: MaskedNet, context: Tensor | None) -> tuple[Any, ...]:
     """What the kernels need of a network: arrays, in which weights of all layers follow one another."""
     weights, (bias, *biases) = ([t.detach() for t in tensors] for tensors in net.stacked())
-    seen, bias, order = net.seen(context), bias.unsqueeze(1), np.array(net.order)
+    seen, bias = net.seen(context), bias.unsqueeze(1)
     start = bias if seen is None else seen.detach() + bias
-    return (
-        torch.cat([weight.flatten() for weight in weights]).numpy(),
-        torch.cat(biases).numpy(),
-        start.numpy(),
-        np.array([weight.shape for weight in weights]),
-        net.ends.numpy(),
-        order,
-        net.residual,
-    )
+    flat, shapes = torch.cat([weight.flatten() for weight in weights]), np.array([weight.shape for weight in weights])
+    order = np.array(net.order)
+    return flat.numpy(), torch.cat(biases).numpy(), start.numpy(), shapes, net.ends.numpy(), order, net.residual
+
+
+def room(net: MaskedNet, kind: Any) -> tuple[Array, ...]:
+    """Memory for a tile: x, hidden layers, inner values and sums of residual blocks, parameters of one variable."""
+    layers, units = len(net.ends), int(net.ends.max())
+    shapes = [(net.features,), (layers, units), (layers - 1 if net.residual else 0, units), (units,)]
+    return tuple(np.zeros((*shape, WIDTH), kind) for shape in (*shapes, (net.parameters_each,)))
 
 
 @compiled
-def room(net: Any) -> Any:
-    """Memory for a tile: x, hidden layers, inner values and sums of residual blocks, parameters, row of results."""
-    weights, _, _, shapes, ends, order, residual = net
-    layers, units, kind = len(ends), shapes[:-1, 0].max(), weights.dtype
-    blocks = layers - 1 if residual else 0
-    return (
-        np.zeros((len(order), WIDTH), kind),
-        np.zeros((layers, units, WIDTH), kind),
-        np.zeros((blocks, units, WIDTH), kind),
-        np.zeros((units, WIDTH), kind),
-        np.zeros((shapes[-1, 0] // len(order), WIDTH), kind),
-    )
+def _fill(out: Array, value: Any) -> None:
+    for i in range(WIDTH):
+        out[i] = value
+
+
+@compiled
+def _shift(out: Array, value: Any) -> None:
+    for i in range(WIDTH):
+        out[i] += value
 
 
 @compiled
@@ -94,7 +92,7 @@ def _rectify(x: Array, out: Array) -> None:
 @compiled
 def _begin(start: Array, j: int, first: int, columns: int, out: Array) -> None:
     if start.shape[1] == 1:
-        out[:] = start[j, 0]
+        _fill(out, start[j, 0])
     else:
         for i in range(columns):
             out[i] = start[j, first + i]
@@ -121,17 +119,17 @@ def advance(net: Any, room: Any, d: int, first: int, columns: int) -> None:
         width = shapes[i, 1]
         out = middle[layer - 1] if residual else hidden[layer]
         for j in range(a, b):
-            out[j] = biases[bias + j]
+            _fill(out[j], biases[bias + j])
             _product(weights, at + j * width, seen, hidden[layer - 1], out[j])
             _rectify(out[j], out[j])
         at, bias, i = at + shapes[i, 0] * width, bias + shapes[i, 0], i + 1
         if residual:
             for j in range(a, b):
-                total[j] += biases[bias + j]
+                _shift(total[j], biases[bias + j])
                 _product(weights, at + j * width, b, out, total[j])
                 _rectify(total[j], hidden[layer, j])
             at, bias, i = at + shapes[i, 0] * width, bias + shapes[i, 0], i + 1
     for q in range(len(parameters)):
         j = q * len(order) + order[d]
-        parameters[q] = biases[bias + j]
+        _fill(parameters[q], biases[bias + j])
         _product(weights, at + j * shapes[i, 1], b, hidden[len(ends) - 1], parameters[q])

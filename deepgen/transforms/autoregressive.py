@@ -107,10 +107,10 @@ class Autoregressive(nn.Module):
 
     def encode(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """``[batch, features] -> ([batch, features], [batch])``, in one network pass."""
-        rows = x.t().contiguous()
-        quick = affine_pass(self.net, self.univariate, rows, context)
+        quick = affine_pass(self.net, self.univariate, x, context)
         if quick is not None:
-            return quick[0].t(), quick[1]
+            return quick
+        rows = x.t().contiguous()
         z, log_slope = self.univariate.encode(rows, self.net(rows, context))
         return z.t(), log_slope.sum(0)
 

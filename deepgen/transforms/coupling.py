@@ -91,7 +91,8 @@ class Coupling(nn.Module):
         return self._map(z, context, self.univariate.decode)
 
     def _map(self, x: Tensor, context: Tensor | None, f: Any) -> tuple[Tensor, Tensor]:
-        kept = x[:, self.kept]
-        p = self.net(kept if context is None else torch.cat([kept, context], 1))
-        moved, log_slope = f(x.t()[self.moved], p)  # feature-major, as the parameters are
-        return torch.cat([kept, moved.t()], 1)[:, self.back], log_slope.sum(0)
+        rows = x.t()  # feature-major, as the parameters are: whole rows are picked, and no single numbers
+        kept, moved = rows.index_select(0, self.kept), rows.index_select(0, self.moved)
+        p = self.net(kept.t() if context is None else torch.cat([kept.t(), context], 1))
+        moved, log_slope = f(moved, p)
+        return torch.cat([kept, moved]).index_select(0, self.back).t(), log_slope.sum(0)
