@@ -2,8 +2,9 @@
 
     z = x + b (x - c) / (a + r),   r = |x - c|,     log |det dz/dx| = (D - 1) log(1 + b h) + log(1 + b h - b r h^2)
 
-with h = 1 / (a + r), a = e^{``log_a``} > 0 (its logarithm within log 1000) and b = -a + log(1 + e^{``raw_b``}) > -a, which
-makes it invertible. Along each ray it is r -> r (1 + b h), a quadratic equation for r, so that both directions are in closed form:
+with h = 1 / (a + r), a = e^{``log_a``} > 0 (its logarithm within log 1000) and b = -a + log(1 + e^{``raw_b``}) > -a,
+so that it is invertible. Along each ray it is r -> r (1 + b h), a quadratic equation for r, and both directions are in
+closed form:
 
     s = |z - c|:    r^2 + (a + b - s) r - a s = 0
 """
