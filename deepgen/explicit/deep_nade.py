@@ -36,9 +36,8 @@ from deepgen.layers.linear import linear
 from deepgen.layers.mlp import check_hidden
 from deepgen.random import resolve
 
-FIRST = (
-    6.0  # of the first layer's initial weights, most of whose inputs m * x are 0: 5 nats in 5 epochs of binarised MNIST
-)
+# Scale of the first layer's initial weights, most of whose inputs m * x are 0: 5 nats in 5 epochs of binarised MNIST.
+FIRST = 6.0
 ROWS = 256  # rows that go through all places together: their hidden vectors stay in the cache
 
 
@@ -85,7 +84,9 @@ class DeepNADE(DiscreteAutoregressive):
         with torch.no_grad():
             self.first.weight[:, features:] = 0.0  # a place that becomes known changes nothing until that is learned
             for layer in (self.first, *self.inner):
-                layer.bias.zero_()
+                layer.bias.mul_(
+                    0.01
+                )  # small, and not 0, where every rectifier of an empty input would be at its corner
         self.reorder(orders, generator=stream)
 
     def reorder(
