@@ -87,7 +87,9 @@ def _check_cumulant(units: Units, stream: torch.Generator) -> None:
         _demand_near(cumulant, law.log_z, f"{name}.cumulant is not log sum exp(f.x - u(x)) at fields of size {scale:g}")
         (slope,) = torch.autograd.grad(cumulant, field)
         mean = units.mean(field.detach())
-        _demand_near(mean, slope, f"{name}.mean is not the gradient of the cumulant at fields of size {scale:g}")
+        # torch's softplus is linear above 20, where its slope leaves out e^-20 = 2e-9 for each count of a unit
+        message = f"{name}.mean is not the gradient of the cumulant at fields of size {scale:g}"
+        _demand_near(mean, slope, message, relative=1e-7)
         expected = law.probabilities @ law.rows
         if law.real:
             expected[law.real] = law.probabilities @ law.mean
@@ -163,7 +165,7 @@ def _check_numerics(units: Units, stream: torch.Generator) -> None:
                 demand(bool(value.isfinite().all()), f"{name}.{method} is not finite at fields of size {size:g}")
 
 
-def _demand_near(got: Tensor, expected: Tensor, message: str) -> None:
+def _demand_near(got: Tensor, expected: Tensor, message: str, relative: float = RELATIVE) -> None:
     got, expected = got.detach(), expected.detach()
     error = (got - expected).abs().max()
-    demand(error <= RELATIVE * (1 + expected.abs().max()), f"{message}: off by {float(error):.2e}")
+    demand(error <= relative * (1 + expected.abs().max()), f"{message}: off by {float(error):.2e}")
