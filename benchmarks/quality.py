@@ -1,11 +1,13 @@
-"""Quality against published figures: `python benchmarks/quality.py rbm [--root FOLDER] [--out DIR] [--seed 0]
-[--choose] [--threads 1]`.
+"""Quality against published figures: `python benchmarks/quality.py rbm | tractable [--root FOLDER] [--out DIR]
+[--seed 0] [--choose] [--only WORDS] [--full] [--device cpu] [--threads 1]`.
 
 Each row trains one model on real data within a stated CPU budget and evaluates it on the held-out test set. With
 `--choose` every candidate setting is trained instead and judged on the validation rows: the settings of the rows are
-the best candidates of that table, so that the test rows have no part in the choice. Rows that are done are kept in
-DIR/results.json and a row that was stopped resumes from its checkpoint, so the command can be repeated until the table
-is full. Every row says the data and binarisation, seed, interval and CPU seconds.
+the best candidates of that table, so that the test rows have no part in the choice; a row whose setting was among the
+candidates loads that run and trains nothing. Rows that are done are kept in DIR/results.json and a row that was stopped
+resumes from its checkpoint, so the command can be repeated until the table is full. `--only` takes the rows whose
+name contains one of its words, `--full` the papers' sizes, which want a GPU. Every row says the data and binarisation,
+seed, error and CPU seconds.
 """
 
 from __future__ import annotations
@@ -13,79 +15,26 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import time
-from dataclasses import dataclass, replace
+import statistics
 from pathlib import Path
 from typing import Any
 
+import quality_binary
+import quality_flows
+import quality_rbm
+import quality_text
 import torch
+from quality_rows import Row, Task
 
-import deepgen as dg
-
-
-@dataclass(frozen=True)
-class Row:
-    """One figure to meet: an RBM 784-``hidden`` trained for ``epochs`` at ``rate`` on a named data set."""
-
-    name: str
-    data: str
-    hidden: int
-    epochs: int
-    rate: float
-    chains: int
-    method: str
-    target: str
-
-
-# Centred PCD-1, batch 100, rate falling linearly to zero, visible biases started at the base rates.
-_SMALL = Row("RBM 784-20", "binarized_mnist", 20, 60, 0.2, 100, "exact", "exact >= -138.5")
-_LARGE = Row("RBM 784-500", "binarized_mnist", 500, 100, 0.1, 300, "bidirectional", "interval >= -92, width <= 1.5")
-SUITES = {"rbm": [_SMALL, _LARGE]}
-CANDIDATES = {
-    "rbm": [
-        *(replace(_SMALL, epochs=epochs, rate=rate) for epochs in (30, 60) for rate in (0.05, 0.1, 0.2)),
-        *(replace(_LARGE, epochs=60, rate=rate, chains=chains) for rate in (0.1, 0.15, 0.2) for chains in (100, 300)),
-        *(replace(_LARGE, epochs=100, rate=rate, chains=300) for rate in (0.1, 0.15)),
-    ]
+SUITES = {
+    "rbm": quality_rbm.ROWS,
+    "tractable": [*quality_binary.MNIST, *quality_flows.ROWS, *quality_binary.TABLES, *quality_text.ROWS],
 }
-
-
-def run(row: Row, root: str | None, folder: Path, seed: int, judge: str) -> dict[str, Any]:
-    """Train one row and evaluate it on the ``judge`` part of the data ("test" or "valid"); return what is printed."""
-    data = dg.data.load(row.data, root=root)
-    rbm = dg.explicit.RBM(visible=784, hidden=row.hidden, generator=seed).initialise(data.train)
-    history = dg.fit(
-        rbm,
-        data.train,
-        dg.objectives.PersistentCD(k=1, chains=row.chains),
-        epochs=row.epochs,
-        batch_size=100,
-        optimizer=torch.optim.SGD(rbm.parameters(), lr=row.rate),
-        schedule=lambda done: 1.0 - done,
-        seed=seed,
-        out=folder,
-    )
-    started = time.process_time()
-    held_out = getattr(data, judge)
-    settings = {} if row.method == "exact" else {"base": data.train, "temperatures": 10_000}
-    answer = dg.evaluate.log_likelihood(rbm, held_out, method=row.method, generator=seed, progress=True, **settings)
-    below, above = (answer.below, answer.above) if isinstance(answer, dg.evaluate.Bracket) else (answer, answer)
-    low, high = answer.interval()
-    return {
-        "row": row.name,
-        **({"target": row.target} if judge == "test" else {}),
-        "data": f"{data.provenance['name']}, {data.provenance['binarisation']}, {len(data.train)} train, "
-        f"{len(held_out)} {judge}",
-        "seed": seed,
-        "setting": f"PCD-1, {row.chains} chains, {row.epochs} epochs, rate {row.rate} to 0, batch 100",
-        "method": f"{below.method} | {above.method}" if below is not above else below.method,
-        f"{judge} log-likelihood, nats": [round(below.value, 2), round(above.value, 2)],
-        "95 % interval": [round(low, 2), round(high, 2)],
-        f"stderr over {judge} rows": round(below.stderr_data, 2),
-        "train CPU s": round(history[-1].cpu_seconds, 1),
-        "evaluate CPU s": round(time.process_time() - started, 1),
-        "threads": torch.get_num_threads(),
-    }
+CANDIDATES = {
+    "rbm": quality_rbm.CANDIDATES,
+    "tractable": [*quality_binary.CANDIDATES, *quality_flows.CANDIDATES, *quality_text.CANDIDATES],
+}
+FULL = {"rbm": quality_rbm.ROWS, "tractable": [*quality_binary.FULL, *quality_flows.FULL, *quality_text.FULL]}
 
 
 def main() -> None:
@@ -95,27 +44,64 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/quality"))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--choose", action="store_true", help="compare the candidate settings on the validation rows")
+    parser.add_argument("--only", nargs="+", metavar="WORDS", help="rows whose name contains one of these")
+    parser.add_argument("--full", action="store_true", help="the papers' sizes")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    judge, suites = ("valid", CANDIDATES) if arguments.choose else ("test", SUITES)
-    folder = arguments.out / f"{arguments.suite}-{arguments.seed}{'-choice' if arguments.choose else ''}"
-    folder.mkdir(parents=True, exist_ok=True)
-    done_file = folder / "results.json"
-    done = json.loads(done_file.read_text()) if done_file.exists() else {}
-    for row in suites[arguments.suite]:
-        key = repr(row)
-        if key not in done:
-            name = f"{row.name}-{row.epochs}-{row.rate}-{row.chains}".replace(" ", "-")
-            done[key] = run(row, arguments.root, folder / name, arguments.seed, judge)
-            beside = done_file.with_suffix(".tmp")
-            beside.write_text(json.dumps(done, indent=1))
-            beside.replace(done_file)
-        print(table(done[key]), flush=True)
+    judge = "valid" if arguments.choose else "test"
+    rows = (CANDIDATES if arguments.choose else FULL if arguments.full else SUITES)[arguments.suite]
+    place = arguments.out / arguments.suite
+    place.mkdir(parents=True, exist_ok=True)
+    for row in rows:
+        if arguments.only and not any(word in row.name for word in arguments.only):
+            continue
+        results = []
+        for seed in range(arguments.seed, arguments.seed + row.seeds):
+            folder = place / f"{row.folder()}_seed-{seed}"
+            task = Task(arguments.root, folder, seed, judge, arguments.device)
+            results.append(figures(row, task, place / "results.json"))
+            print(table(results[-1]), flush=True)
+        if len(results) > 1:
+            print(over_seeds(row.name, results), flush=True)
+
+
+def figures(row: Row, task: Task, store: Path) -> dict[str, Any]:
+    """What is printed of one row and seed: from ``store`` if it is there, else run and put there."""
+    key = f"{task.folder.name} {task.judge}"
+    if key not in _read(store):
+        result = {
+            "row": row.name,
+            **({"target": row.target} if row.target and task.judge == "test" else {}),
+            **row.run(row, task),
+            "seed": task.seed,
+            "setting": dict(row.setting),
+            "threads": torch.get_num_threads(),
+        }
+        beside = store.with_suffix(f".{os.getpid()}.tmp")
+        beside.write_text(json.dumps({**_read(store), key: result}, indent=1))
+        beside.replace(store)
+    return _read(store)[key]
+
+
+def _read(store: Path) -> dict[str, Any]:
+    return json.loads(store.read_text()) if store.exists() else {}
+
+
+def over_seeds(name: str, results: list[dict[str, Any]]) -> str:
+    """Mean and standard deviation over the seeds of every likelihood."""
+    lines = []
+    for key in results[0]:
+        if "likelihood" in key or "bits" in key:
+            values = [result[key] for result in results]
+            mean, spread = statistics.fmean(values), statistics.stdev(values)
+            lines.append(f"{name}: {key}: {mean:.3f}, sd {spread:.3f} over {len(values)} seeds")
+    return "\n".join(lines) + "\n"
 
 
 def table(result: dict[str, Any]) -> str:
-    return "\n".join(f"{name:>26}  {value}" for name, value in result.items()) + "\n"
+    return "\n".join(f"{name:>28}  {value}" for name, value in result.items()) + "\n"
 
 
 if __name__ == "__main__":

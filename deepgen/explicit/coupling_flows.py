@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from deepgen.errors import check_count
+from deepgen.errors import ArgumentError, check_count
 from deepgen.explicit.flow import Flow
 from deepgen.random import resolve
 from deepgen.transforms import Affine, Chain, Coupling, Scale, Shift, Univariate
@@ -66,6 +66,26 @@ class NICE(Flow):
         layers = couplings(features, transforms, Shift, generator, hidden=hidden, context=context)
         super().__init__(Chain([*layers, Affine(features)]), features if base is None else base, context=context)
         self._arguments = {"features": features, "transforms": transforms, "hidden": list(hidden), "context": context}
+
+    @torch.no_grad()
+    def initialise(self, x: Tensor, context: Tensor | None = None) -> NICE:
+        """Let the scale at the end start where it gives ``x`` ``[rows, features]`` the base's mean and variance.
+
+        The couplings keep volume, so all of the density's sharpness is in this scale; from 1, Adam would need thousands
+        of steps to reach that of pixels which hardly vary. A constant column keeps its scale.
+        """
+        self.check(x if context is None else (x, context))
+        if len(x) < 2:
+            raise ArgumentError(f"the spread of a column takes at least 2 rows, got {len(x)}")
+        *layers, scale = self.transform.transforms
+        z, base = Chain(layers).encode(x.to(scale.shift), context)[0], self.base(context)
+        centre, wanted = (moment.view(-1, x.shape[1]).mean(0) for moment in (base.mean, base.variance))
+        if not bool(wanted.isfinite().all()):
+            raise ArgumentError("the base has no finite variance to start from: leave initialise out, or take another")
+        ratio = z.std(0) / wanted.sqrt()
+        scale.log_scale.copy_(torch.where(ratio > 0, ratio, scale.log_scale.exp()).log())
+        scale.shift.copy_(z.mean(0) - centre * scale.log_scale.exp())
+        return self
 
 
 class RealNVP(Flow):

@@ -8,7 +8,7 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 from torch.distributions import StudentT as TorchStudentT
 
 import deepgen as dg
-from deepgen.distributions import NormalMixture, StandardNormal, StudentT
+from deepgen.distributions import NormalMixture, StandardLogistic, StandardNormal, StudentT
 from deepgen.errors import ArgumentError
 from deepgen.random import draw
 from deepgen.testing import check_checkpoint, check_random, ks
@@ -17,10 +17,11 @@ from tests.contracts.densities import trained
 
 
 def bases(stream):
-    return [StandardNormal(2), StudentT(2, df=3.0), trained(NormalMixture(2, 4, generator=stream), stream)]
+    mixture = trained(NormalMixture(2, 4, generator=stream), stream)
+    return [StandardNormal(2), StudentT(2, df=3.0), mixture, StandardLogistic(2)]
 
 
-@pytest.fixture(params=range(3), ids=["normal", "t", "mixture"])
+@pytest.fixture(params=range(4), ids=["normal", "t", "mixture", "logistic"])
 def base(request, stream):
     return bases(stream)[request.param]
 
@@ -48,7 +49,7 @@ def test_checkpoint_and_randomness(base, stream):
 
 def test_against_torch(stream):
     x = 3 * torch.randn(50, 2, generator=stream)
-    normal, t, mixture = bases(stream)
+    normal, t, mixture, _ = bases(stream)
     torch.testing.assert_close(normal().log_prob(x), Normal(0.0, 1.0).log_prob(x).sum(1))
     torch.testing.assert_close(t().log_prob(x), TorchStudentT(3.0).log_prob(x).sum(1))
     parts = Independent(Normal(mixture.means, mixture.log_scales.exp()), 1)

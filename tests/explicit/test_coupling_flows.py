@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from deepgen.distributions import NormalMixture
+from deepgen.distributions import NormalMixture, StandardLogistic, StudentT
 from deepgen.errors import ArgumentError
 from deepgen.explicit import NICE, RealNVP
 from deepgen.transforms import Affine, Coupling, Scale, Shift
@@ -65,6 +65,24 @@ def test_what_is_refused():
             kind(2, 2, [])
     with pytest.raises(ArgumentError, match="one width"):
         RealNVP(2, 2, [8, 4], residual=True)
+
+
+@pytest.mark.parametrize("base", [None, StandardLogistic(3), StudentT(3, df=4.0)], ids=["normal", "logistic", "t"])
+def test_nice_starts_at_the_scale_of_the_data(base, stream):
+    flow = NICE(3, 2, [8], base=base, generator=stream).double()
+    x = 5.0 + torch.tensor([1e-3, 1.0, 0.0]) * torch.randn(500, 3, generator=stream).double()
+    flow.initialise(x)
+    z, law = flow.encode(x)[0].detach(), flow.base()
+    torch.testing.assert_close(z.mean(0), law.mean, atol=1e-9, rtol=0)
+    torch.testing.assert_close(z.var(0)[:2], law.variance[:2])
+    assert bool(z.isfinite().all())  # the constant column too
+
+
+def test_nice_takes_no_start_from_what_has_no_spread(stream):
+    with pytest.raises(ArgumentError, match="2 rows"):
+        NICE(3, 2, [8]).initialise(torch.zeros(1, 3))
+    with pytest.raises(ArgumentError, match="variance"):
+        NICE(3, 2, [8], base=StudentT(3, df=1.5)).initialise(torch.randn(9, 3, generator=stream))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,0 +1,107 @@
+"""What the rows of `quality.py` share: a row's settings, one training run, and the figures of a likelihood."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import deepgen as dg
+from deepgen.train import EarlyStopping
+
+Results = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Where a row is run: ``judge`` is the part of the data its figures are of, "test" or "valid"."""
+
+    root: str | None
+    folder: Path
+    seed: int
+    judge: str
+    device: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure to meet: ``run(row, task)`` trains with ``setting``, plain values that say all there is to say."""
+
+    name: str
+    run: Callable[[Row, Task], Results]
+    setting: Mapping[str, Any] = field(default_factory=dict)
+    target: str = ""
+    seeds: int = 1
+
+    def folder(self) -> str:
+        """A name of its own for every setting, so that a choice among settings leaves the chosen run to its row."""
+        words = [self.name, *(f"{key}-{_short(value)}" for key, value in self.setting.items())]
+        return "_".join(words).replace(" ", "-").replace("/", "-")
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "_".join(f"{key}-{_short(part)}" for key, part in value.items())
+    return "x".join(map(_short, value)) if isinstance(value, (list, tuple)) else f"{value}"
+
+
+def cosine(done: float, warm: float = 0.02) -> float:
+    """Factor of the rate: up in a line over the first fiftieth of the steps, then down half a cosine to zero."""
+    return done / warm if done < warm else 0.5 * (1 + math.cos(math.pi * (done - warm) / (1 - warm)))
+
+
+def trained(
+    model: nn.Module,
+    train: Any,
+    valid: Tensor,
+    objective: Any,
+    row: Row,
+    task: Task,
+    *,
+    monitor: Callable[[nn.Module, Any], float] | None = None,
+    decay: float = 0.0,
+) -> Results:
+    """Fit ``model`` by Adam and leave it at the epoch of the best ``valid``; return what the run cost."""
+    s = row.setting
+    history = dg.fit(
+        model,
+        train,
+        objective,
+        epochs=s["epochs"],
+        batch_size=s["batch"],
+        optimizer=torch.optim.AdamW(model.parameters(), lr=s["rate"], weight_decay=decay),
+        schedule=cosine,
+        seed=task.seed,
+        valid=valid,
+        monitor=monitor,
+        callbacks=[EarlyStopping(patience=s.get("patience", s["epochs"]))],
+        out=task.folder,
+    )
+    best = max(history, key=lambda record: -math.inf if record.monitor is None else record.monitor)
+    return {
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "epochs, best": [len(history), best.epoch],
+        "train CPU s": round(history[-1].cpu_seconds),
+    }
+
+
+def likelihood(model: Any, rows: Tensor, judge: str) -> Results:
+    """The mean log-likelihood of ``rows`` in nats, exact, and the standard error of the choice of the rows."""
+    model.eval()
+    estimate = dg.evaluate.log_likelihood(model, rows)
+    return {
+        f"{judge} log-likelihood, nats": round(estimate.value, 3),
+        "stderr over rows": round(estimate.stderr_data, 3),
+        "side": estimate.side,
+    }
+
+
+def about(data: dg.data.Data, judge: str) -> str:
+    """Name, binarisation or dequantisation, and how many rows."""
+    kind = [data.provenance[key] for key in ("binarisation", "dequantisation") if data.provenance.get(key, "none") != "none"]
+    return ", ".join([data.provenance["name"], *kind, f"{len(data.train)} train, {len(getattr(data, judge))} {judge}"])
