@@ -57,7 +57,7 @@ def _other(row: Row, arguments: dict[str, Any], **setting: Any) -> Row:
 MADE = _mnist("MADE", "MADE", ">= -88.5", {"hidden": [1000]}, epochs=40, batch=100, rate=1e-3)
 NADE = _mnist("NADE", "NADE", ">= -88.5", {"hidden": 500}, epochs=40, batch=100, rate=1e-3)
 DEEP = _mnist(
-    "deep orderless NADE", "DeepNADE", ">= -87", {"hidden": [500, 500]}, epochs=100, batch=100, rate=1e-3, ensemble=8
+    "deep orderless NADE", "DeepNADE", ">= -87", {"hidden": [500, 500]}, epochs=90, batch=100, rate=1e-3, ensemble=8
 )
 PIXEL = _mnist(
     "gated PixelCNN", "GatedPixelCNN", ">= -83.5", {"shape": [28, 28], "channels": 16, "layers": 8},
@@ -77,7 +77,7 @@ CANDIDATES = [
 
 TABLES = [
     Row(f"{model} on {data}", run, {"data": data, "model": model, "arguments": {"features": features, **hidden},
-        "epochs": 100, "batch": 100, "rate": rate, "patience": 10}, seeds=3)
+        "epochs": 100, "batch": 100, "rate": rate, "patience": 5}, seeds=3)
     for data, features in (("nltcs", 16), ("dna", 180), ("plants", 69), ("baudio", 100))
     for model, hidden, rate in (("MADE", {"hidden": [500]}, 1e-3), ("NADE", {"hidden": 200}, 1e-3))
 ]  # fmt: skip

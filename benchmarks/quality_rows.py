@@ -103,5 +103,6 @@ def likelihood(model: Any, rows: Tensor, judge: str) -> Results:
 
 def about(data: dg.data.Data, judge: str) -> str:
     """Name, binarisation or dequantisation, and how many rows."""
-    kind = [data.provenance[key] for key in ("binarisation", "dequantisation") if data.provenance.get(key, "none") != "none"]
-    return ", ".join([data.provenance["name"], *kind, f"{len(data.train)} train, {len(getattr(data, judge))} {judge}"])
+    given = data.provenance
+    kind = [given[key] for key in ("binarisation", "dequantisation") if given.get(key, "none") != "none"]
+    return ", ".join([given["name"], *kind, f"{len(data.train)} train, {len(getattr(data, judge))} {judge}"])

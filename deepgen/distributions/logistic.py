@@ -1,6 +1,6 @@
 """Logistic distribution: tails e^{-|z|} on both sides, between a Gaussian's and Student's t.
 
-    p(z) = e^{-u} / (s (1 + e^{-u})^2),    F(z) = sigmoid(u),    u = (z - m) / s;    variance s^2 pi^2 / 3
+p(z) = e^{-u} / (s (1 + e^{-u})^2),    F(z) = sigmoid(u),    u = (z - m) / s;    variance s^2 pi^2 / 3
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class Logistic(Distribution):
     def icdf(self, value: Tensor) -> Tensor:
         return self.loc + self.scale * torch.logit(value)
 
-    def rsample(self, sample_shape: Any = torch.Size()) -> Tensor:
-        shape = self._extended_shape(sample_shape)
+    def rsample(self, sample_shape: Any = ()) -> Tensor:
+        shape = self._extended_shape(torch.Size(sample_shape))
         tiny = torch.finfo(self.loc.dtype).tiny
         uniform = torch.rand(shape, dtype=self.loc.dtype, device=self.loc.device)
         return self.icdf(uniform.clamp_min(tiny))
