@@ -106,9 +106,9 @@ NICE = Row("NICE on dequantised MNIST", nice, {
 
 _LOGIT = {"epochs": 5, "batch": 100, "rate": 1e-3}
 _BOONE = {"mixing": True, "epochs": 200, "batch": 128, "rate": 1e-3, "patience": 20, "decay": 0.0}
-_PLANAR = {"rows": 20_000, "epochs": 15, "batch": 200, "rate": 3e-3}
+_PLANAR = {"rows": 20_000, "epochs": 25, "batch": 200, "rate": 3e-3}
 EIGHT = (
-    "gaussian_mixture", "gaussian_grid", "gaussian_ring", "rings", "moons", "pinwheel", "checkerboard", "two_spirals",
+    "gaussian_ring", "gaussian_grid", "rings", "moons", "pinwheel", "spirals", "swiss_roll", "checkerboard",
 )  # fmt: skip
 FLOWS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     "RealNVP": (
