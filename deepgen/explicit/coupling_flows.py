@@ -77,7 +77,7 @@ class NICE(Flow):
         self.check(x if context is None else (x, context))
         if len(x) < 2:
             raise ArgumentError(f"the spread of a column takes at least 2 rows, got {len(x)}")
-        *layers, scale = self.transform.transforms
+        *layers, scale = self.transform.transforms  # type: ignore[misc]  # the Chain that the constructor made
         z, base = Chain(layers).encode(x.to(scale.shift), context)[0], self.base(context)
         centre, wanted = (moment.view(-1, x.shape[1]).mean(0) for moment in (base.mean, base.variance))
         if not bool(wanted.isfinite().all()):

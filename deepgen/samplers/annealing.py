@@ -25,8 +25,9 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import ArgumentError
-from deepgen.samplers.binary_path import BinaryPath, SparsePath
+from deepgen.samplers.binary_path import BinaryPath
 from deepgen.samplers.kernel import Kernel, require_exact
+from deepgen.samplers.sparse_path import SparsePath
 
 if TYPE_CHECKING:
     from deepgen.explicit.rbm import RBM
@@ -151,7 +152,8 @@ class RBMPath:
 def rbm_path(model: RBM, base: Tensor | None = None) -> Path:
     """The path of a Boltzmann machine from independent visible units with field ``base`` (by default its biases).
 
-    For two Bernoulli layers a faster one (`deepgen.samplers.binary_path`) of the same law, otherwise an `RBMPath`.
+    For two Bernoulli layers one of two faster ones of the same law (`deepgen.samplers.binary_path`,
+    `deepgen.samplers.sparse_path`), otherwise an `RBMPath`.
 
     >>> import deepgen as dg
     >>> path = rbm_path(dg.RBM(visible=6, hidden=4, generator=0))

@@ -1,4 +1,4 @@
-"""Kernels of `deepgen.samplers.binary_path.SparsePath`, on top of those of `deepgen.explicit.binary`.
+"""Kernels of `deepgen.samplers.sparse_path.SparsePath`, on top of those of `deepgen.explicit.binary`.
 
 Compiled by numba on first use and cached on disk; import this module only where numba may be loaded.
 """

@@ -8,7 +8,8 @@ import torch
 from deepgen.evaluate import Bracket, log_partition
 from deepgen.explicit import RBM
 from deepgen.samplers import anneal, rbm_path
-from deepgen.samplers.binary_path import BinaryPath, SparsePath
+from deepgen.samplers.binary_path import BinaryPath
+from deepgen.samplers.sparse_path import SparsePath
 from deepgen.testing import Exact
 
 
