@@ -54,7 +54,7 @@ def _other(row: Row, arguments: dict[str, Any], **setting: Any) -> Row:
     return replace(row, setting={**s, **setting, "arguments": {**s["arguments"], **arguments}})
 
 
-MADE = _mnist("MADE", "MADE", ">= -88.5", {"hidden": [1000]}, epochs=40, batch=100, rate=1e-3)
+MADE = _mnist("MADE", "MADE", ">= -88.5", {"hidden": [4000]}, epochs=12, batch=100, rate=1e-3)
 NADE = _mnist("NADE", "NADE", ">= -88.5", {"hidden": 500}, epochs=40, batch=100, rate=1e-3)
 DEEP = _mnist(
     "deep orderless NADE", "DeepNADE", ">= -87", {"hidden": [500, 500]}, epochs=90, batch=100, rate=1e-3, ensemble=8
@@ -66,11 +66,10 @@ PIXEL = _mnist(
 
 MNIST = [MADE, NADE, DEEP, PIXEL]
 CANDIDATES = [
+    *(_other(MADE, {"hidden": [width]}) for width in (1000, 2000)),
     MADE,
-    _other(MADE, {"hidden": [1000, 1000]}),
-    _other(MADE, {"hidden": [2000]}),
+    _other(NADE, {}, epochs=20),
     NADE,
-    _other(NADE, {}, epochs=25),
     DEEP,
     PIXEL,
 ]
