@@ -7,18 +7,25 @@ from deepgen.data.files import read_text
 from deepgen.data.generated import (
     bars_and_stripes,
     ceiling,
-    gaussian_grid,
-    gaussian_mixture,
-    gaussian_ring,
     labelled_shifter,
-    mixture,
-    rings,
     shifting_bar,
 )
 from deepgen.data.idx import read_idx
 from deepgen.data.mat import read_mat
 from deepgen.data.named import load
 from deepgen.data.packed import read_npy, read_npz, unpack
+from deepgen.data.planar import (
+    checkerboard,
+    gaussian_grid,
+    gaussian_mixture,
+    gaussian_ring,
+    mixture,
+    moons,
+    pinwheel,
+    rings,
+    spirals,
+    swiss_roll,
+)
 from deepgen.data.redrawn import Redrawn
 from deepgen.data.splits import Data, Splits, provenance
 from deepgen.data.text_table import Table, read_amat, read_table
@@ -36,6 +43,7 @@ __all__ = [
     "bars_and_stripes",
     "batches",
     "ceiling",
+    "checkerboard",
     "download",
     "fetch",
     "gaussian_grid",
@@ -44,7 +52,9 @@ __all__ = [
     "labelled_shifter",
     "load",
     "mixture",
+    "moons",
     "names",
+    "pinwheel",
     "provenance",
     "read_amat",
     "read_idx",
@@ -55,5 +65,7 @@ __all__ = [
     "read_text",
     "rings",
     "shifting_bar",
+    "spirals",
+    "swiss_roll",
     "unpack",
 ]

@@ -11,11 +11,11 @@ from typing import Any
 from torch import Tensor
 from torch.distributions import Distribution
 
-from deepgen.data import generated, published
+from deepgen.data import generated, planar, published
 from deepgen.data.embedded import digits
 from deepgen.data.prepare import Raw
 from deepgen.data.splits import cuts
-from deepgen.errors import ArgumentError
+from deepgen.errors import check_count
 from deepgen.random import draw, generator
 
 
@@ -62,19 +62,37 @@ def _patterns(make: Callable[..., Tensor]) -> Callable[..., Raw]:
     return read
 
 
-def _planar(make: Callable[[], Distribution] | None) -> Callable[..., Raw]:
-    def read(seed: int, rows: int = 10_000) -> Raw:
-        if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:
-            raise ArgumentError(f"rows must be a positive integer, got {rows!r}")
-        source = generator(seed)
-        points = draw(make(), (rows,), generator=source) if make else generated.rings(rows, generator=source)
+def _planar(make: Callable[..., Distribution]) -> Callable[..., Raw]:
+    def read(seed: int, rows: int = 10_000, **options: Any) -> Raw:
+        check_count(rows=rows)
+        law = make(**options)
+        points = draw(law, (rows,), generator=generator(seed))
         x, (first, second) = points.numpy(), cuts(rows, (0.6, 0.2, 0.2))
-        return Raw((x[:first], x[first:second], x[second:]), "real", f"60/20/20 of independent draws, seed {seed}")
+        return Raw(
+            splits=(x[:first], x[first:second], x[second:]),
+            kind="real",
+            split=f"60/20/20 of independent draws, seed {seed}",
+            notes={"ceiling": float(law.log_prob(points[second:]).double().mean()), **options},
+        )
 
+    own = list(inspect.signature(read).parameters.values())[:2]
+    read.__signature__ = inspect.Signature([*own, *inspect.signature(make).parameters.values()])  # type: ignore[attr-defined]
     return read
 
 
-_GENERATED = ("deepgen.data.generated", "MIT, as deepgen")
+_OWN = "MIT, as deepgen"
+_GENERATED = ("deepgen.data.generated", _OWN)
+_PLANAR = (
+    planar.gaussian_mixture,
+    planar.gaussian_grid,
+    planar.gaussian_ring,
+    planar.rings,
+    planar.moons,
+    planar.spirals,
+    planar.swiss_roll,
+    planar.pinwheel,
+    planar.checkerboard,
+)
 _STARAI = ("UCLA StarAI Density-Estimation-Datasets", "none stated")
 _LAKE = ("github.com/brendenlake/omniglot", "MIT")
 _STARAI_SETS = {
@@ -110,10 +128,10 @@ _ENTRIES: dict[str, Entry] = {
         "768, all patterns", 19, "binary", False, *_GENERATED, _patterns(generated.labelled_shifter)
     ),
     "shifting_bar": Entry("9, all patterns", 9, "binary", False, *_GENERATED, _patterns(generated.shifting_bar)),
-    "gaussian_mixture": Entry("6000/2000/2000", 2, "real", False, *_GENERATED, _planar(generated.gaussian_mixture)),
-    "gaussian_grid": Entry("6000/2000/2000", 2, "real", False, *_GENERATED, _planar(generated.gaussian_grid)),
-    "gaussian_ring": Entry("6000/2000/2000", 2, "real", False, *_GENERATED, _planar(generated.gaussian_ring)),
-    "rings": Entry("6000/2000/2000", 2, "real", False, *_GENERATED, _planar(None)),
+    **{
+        make.__name__: Entry("6000/2000/2000", 2, "real", False, "deepgen.data.planar", _OWN, _planar(make))
+        for make in _PLANAR
+    },
     "mnist": Entry(
         "50000/10000/10000",
         784,

@@ -1,21 +1,15 @@
-"""Small generated sets with known answers.
+"""Small sets of binary patterns with known answers.
 
-Pattern sets list every pattern once per way of making it; a model that fits one exactly reaches its `ceiling`, the mean
-log-likelihood of the set's own distribution. Planar sets are torch Distributions, so that their log-density is known,
-or, for the rings, a sampler.
+Each lists every pattern once per way of making it; a model that fits one exactly reaches its `ceiling`, the mean
+log-likelihood of the set's own distribution.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
-from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
 from deepgen.errors import ArgumentError
-from deepgen.random import resolve
 
 
 def bars_and_stripes(size: int = 4, *, distinct: bool = False) -> Tensor:
@@ -80,73 +74,6 @@ def ceiling(x: Tensor) -> float:
     """
     counts = x.unique(dim=0, return_counts=True)[1].double()
     return float((counts * (counts / len(x)).log()).sum() / len(x))
-
-
-def mixture(
-    centres: Tensor | Sequence[Sequence[float]], std: float, weights: Sequence[float] | None = None
-) -> MixtureSameFamily:
-    """Return the mixture of round Gaussians at ``centres`` ``[components, 2]``; equal weights unless given.
-
-    >>> float(mixture([[0.0, 0.0]], 1.0).log_prob(torch.zeros(2)))  # -log(2 pi)
-    -1.837877...
-    """
-    places = torch.as_tensor(centres, dtype=torch.float32)
-    if places.ndim != 2 or len(places) == 0 or not std > 0:
-        raise ArgumentError(f"need centres [components, dimensions] and std > 0, got {list(places.shape)} and {std}")
-    probs = torch.ones(len(places)) if weights is None else torch.as_tensor(weights, dtype=torch.float32)
-    return MixtureSameFamily(Categorical(probs=probs), Independent(Normal(places, torch.full_like(places, std)), 1))
-
-
-def gaussian_mixture() -> MixtureSameFamily:
-    """Three Gaussians of weights 0.6, 0.3, 0.1 at (0, 0), (3, 1), (-1, 4), std 0.5: skewed, so sign errors show.
-
-    >>> gaussian_mixture().mean  # 0.6 (0, 0) + 0.3 (3, 1) + 0.1 (-1, 4)
-    tensor([0.8000, 0.7000])
-    """
-    return mixture([[0.0, 0.0], [3.0, 1.0], [-1.0, 4.0]], 0.5, [0.6, 0.3, 0.1])
-
-
-def gaussian_grid(side: int = 5, spacing: float = 2.0, std: float = 0.05) -> MixtureSameFamily:
-    """``side**2`` equal Gaussians on a square grid centred at 0 (25 by default; Dumoulin et al. 2017).
-
-    >>> gaussian_grid(side=2).component_distribution.mean.tolist()
-    [[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]]
-    """
-    _within("side", side, 1, 100)
-    line = (torch.arange(side) - (side - 1) / 2) * spacing
-    return mixture(torch.cartesian_prod(line, line).reshape(-1, 2), std)
-
-
-def gaussian_ring(components: int = 8, radius: float = 2.0, std: float = 0.02) -> MixtureSameFamily:
-    """``components`` equal Gaussians on a circle (8 by default; Metz et al. 2017).
-
-    >>> gaussian_ring(4, radius=3.0).component_distribution.mean.norm(dim=1)
-    tensor([3., 3., 3., 3.])
-    """
-    _within("components", components, 1, 10_000)
-    angle = 2 * math.pi * torch.arange(components) / components
-    return mixture(torch.stack([angle.cos(), angle.sin()], 1) * radius, std)
-
-
-def rings(
-    n: int,
-    radii: Sequence[float] = (1.0, 2.0, 3.0, 4.0),
-    std: float = 0.08,
-    *,
-    generator: torch.Generator | int | None = None,
-) -> Tensor:
-    """Draw ``n`` points around concentric circles: a circle at random, a uniform angle, normal noise on the radius.
-
-    >>> rings(5, generator=0).shape
-    torch.Size([5, 2])
-    """
-    if n < 1 or not len(radii) or min(radii) < 0 or std < 0:
-        raise ArgumentError(f"need n >= 1, radii >= 0 and std >= 0, got n={n}, radii={radii}, std={std}")
-    source = resolve(generator)
-    which = torch.randint(len(radii), (n,), generator=source)
-    radius = torch.tensor(list(radii))[which] + std * torch.randn(n, generator=source)
-    angle = 2 * math.pi * torch.rand(n, generator=source)
-    return torch.stack([radius * angle.cos(), radius * angle.sin()], 1)
 
 
 def _binary(bits: int) -> Tensor:

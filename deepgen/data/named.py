@@ -41,8 +41,9 @@ def load(
         dequantise: ``fixed`` or ``dynamic`` uniform noise on grey levels; leaves out any binarisation.
         seed: of the binarisation, the noise and the generated sets.
         options: the set's own: ``size``, ``distinct`` (bars_and_stripes), ``bits`` (labelled_shifter), ``size``,
-            ``length``, ``flipped`` (shifting_bar), ``rows`` (planar sets), ``step`` (jsb_chorales), ``length``
-            (shakespeare); ``split``, ``label``, ``header``, ``length`` for files of your own.
+            ``length``, ``flipped`` (shifting_bar), ``rows`` and the arguments of the law (planar sets), ``step``
+            (jsb_chorales), ``length`` (shakespeare); ``split``, ``label``, ``header``, ``length`` for files of your
+            own.
 
     Raises:
         UnknownName: neither a known name nor a path.

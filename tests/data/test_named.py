@@ -12,6 +12,7 @@ from tests.data.formats import bits, grey, idx, write_packed
 
 load = dg.data.load
 EMBEDDED = [name for name, entry in dg.data.names().items() if not entry.needs_files]
+PLANAR = [name for name, entry in dg.data.names().items() if entry.source == "deepgen.data.planar"]
 
 
 @pytest.mark.parametrize("name", EMBEDDED)
@@ -46,7 +47,7 @@ def test_the_split_does_not_move_with_the_seed():
     assert torch.equal(load("digits", seed=1).train, load("digits", seed=2).train)
 
 
-@pytest.mark.parametrize("name", ["gaussian_mixture", "gaussian_grid", "gaussian_ring", "rings"])
+@pytest.mark.parametrize("name", PLANAR)
 def test_planar_sets_follow_their_seed(name):
     state = torch.get_rng_state()
     a, b, c = (load(name, seed=s, rows=50) for s in (1, 1, 2))
@@ -54,6 +55,17 @@ def test_planar_sets_follow_their_seed(name):
     assert not torch.equal(a.train, c.train)
     assert [len(x) for x in (a.train, a.valid, a.test)] == [30, 10, 10]
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_planar_sets_take_the_arguments_of_their_law_and_carry_its_score_of_the_test_rows():
+    data = load("gaussian_ring", rows=500, components=3, std=0.3)
+    law = dg.data.gaussian_ring(3, std=0.3)
+    assert data.provenance["ceiling"] == pytest.approx(float(law.log_prob(data.test).mean()), abs=1e-6)
+    assert data.provenance["components"] == 3
+    with pytest.raises(ArgumentError, match="it has rows, std"):
+        load("moons", radius=2.0)
+    with pytest.raises(ArgumentError, match="rows must be an integer of at least 1, got 0"):
+        load("moons", rows=0)
 
 
 def test_the_ceiling_of_a_pattern_set_is_carried_along():
