@@ -75,7 +75,9 @@ def planes(
             else:
                 density = _density(panel, grid).reshape(resolution, resolution).T
                 peaks[j] = peaks[j] or float(density.max()) or 1.0
-                ax.imshow(density, cmap=_blues(), vmin=0, vmax=peaks[j], origin="lower", extent=(*limits, *limits))
+                ax.imshow(
+                    density.numpy(), cmap=_blues(), vmin=0, vmax=peaks[j], origin="lower", extent=(*limits, *limits)
+                )
             ax.set(xlim=limits, ylim=limits, xticks=[], yticks=[], aspect="equal")
             ax.spines[:].set_color(PALETTE["rule"])
             if captions:

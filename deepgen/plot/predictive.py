@@ -61,7 +61,8 @@ def fan(
     ax = _axes(ax, 620, 380)
     at, drawn = x.detach().cpu(), quantiles.detach().cpu()
     if points is not None:
-        ax.scatter(*points.detach().cpu().T, s=3, color=PALETTE["ink"], alpha=0.35, linewidths=0, zorder=1.5)
+        dots = points.detach().cpu()
+        ax.scatter(dots[:, 0], dots[:, 1], s=3, color=PALETTE["ink"], alpha=0.35, linewidths=0, zorder=1.5)
     for band, level in enumerate(levels):
         shade = 0.16 + 0.14 * band
         ax.fill_between(
@@ -70,8 +71,8 @@ def fan(
     if len(drawn) % 2:
         ax.plot(at, drawn[k], color=series(0), linewidth=1.6, label="median")
     if truth is not None:
-        lines = ax.plot(at, truth.detach().cpu().T, "--", color=series(1), linewidth=0.9)
-        lines[0].set_label("true quantiles")
+        dashed = ax.plot(at, truth.detach().cpu().T, "--", color=series(1), linewidth=0.9)
+        dashed[0].set_label("true quantiles")
     ax.margins(x=0)
     ax.legend(frameon=False, fontsize=8, labelcolor=PALETTE["ink"])
     return _done(ax, title, path)

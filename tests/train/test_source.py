@@ -50,7 +50,7 @@ def test_datasets_and_loaders_of_tuples(tmp_path):
 def test_pairs_of_examples_and_contexts_train_a_conditional_model(stream):
     context = torch.randn(512, 1, generator=stream)
     x = 3 * context + 0.1 * torch.randn(512, 1, generator=stream)
-    flow = dg.explicit.MAF(1, transforms=1, hidden=[], context=1, generator=0)
+    flow = dg.explicit.MAF(1, transforms=1, hidden=[16], context=1, generator=0)
     ascent = torch.optim.Adam(flow.parameters(), lr=0.05)
     dg.fit(flow, TensorDataset(x, context), dg.objectives.MaximumLikelihood(), epochs=20, optimizer=ascent, seed=0)
     with torch.no_grad():
