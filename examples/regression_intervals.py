@@ -111,6 +111,7 @@ def main(
         title="central intervals of y given x, and 1,000 test rows",
         ax=left,
     )
+    left.set(xlabel="x", ylabel="y")
     groups = {"flow, all rows": rank, "flow, x < 0: Gaussian": rank[x < 0], "flow, x > 0: skewed": rank[x >= 0]}
     groups["law, all rows"] = true_rank
     dg.plot.calibration(groups, title="coverage observed less promised", ax=right)
