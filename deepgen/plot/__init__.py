@@ -9,5 +9,21 @@ from deepgen.plot.figures import save
 from deepgen.plot.html_report import Entry, report
 from deepgen.plot.images import filters, image_grid, mosaic
 from deepgen.plot.lines import curves, traces
+from deepgen.plot.plane import planes
+from deepgen.plot.predictive import calibration, fan
 
-__all__ = ["Entry", "curves", "filters", "image_grid", "mosaic", "nearest", "neighbours", "report", "save", "traces"]
+__all__ = [
+    "Entry",
+    "calibration",
+    "curves",
+    "fan",
+    "filters",
+    "image_grid",
+    "mosaic",
+    "nearest",
+    "neighbours",
+    "planes",
+    "report",
+    "save",
+    "traces",
+]

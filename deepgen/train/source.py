@@ -111,6 +111,9 @@ def check_rows(model: nn.Module, rows: Any) -> None:
     """Raise a typed error unless ``rows`` are what ``model`` can take, as far as it says; at least they are finite."""
     check = getattr(model, "check", None)
     if check is not None and isinstance(rows, tuple):
+        if getattr(model, "context", 0):  # examples, each with its context
+            check(rows)
+            return
         raise ArgumentError(
             f"an example is a tuple of {len(rows)} here, and {type(model).__name__} takes one tensor: "
             "pass deepgen.data.Unlabelled(dataset), which gives the first of each"

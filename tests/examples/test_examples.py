@@ -62,6 +62,27 @@ def test_text_streaming(capsys: pytest.CaptureFixture[str]) -> None:
     assert "many birds that" in capsys.readouterr().out
 
 
+def test_densities_2d(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    numbers = example("densities_2d")(rows=10_000, epochs=12, targets=("moons", "checkerboard"), out=tmp_path)
+    for target in ("moons", "checkerboard"):
+        (spline, error), (affine, affine_error) = (numbers[f"{target}, {f}"] for f in ("splines", "affine maps"))
+        assert -6 * error < spline < affine + 6 * (error + affine_error)  # no flow is better than the target
+        # the board's entropy is log 32; a flow that learned nothing but its place would score about log 64
+    assert numbers["checkerboard, splines"][0] < math.log(2)
+    assert "-3.466" in capsys.readouterr().out
+    assert imread(tmp_path / "densities_2d.png").ndim == 3
+
+
+def test_regression_intervals(tmp_path: Path) -> None:
+    numbers = example("regression_intervals")(rows=5_000, tests=2_000, epochs=20, out=tmp_path)
+    assert -6 * numbers["error"] < numbers["kl"] < 0.3
+    for level in (0.5, 0.8, 0.95):
+        binomial = (level * (1 - level) / 2_000) ** 0.5
+        assert abs(numbers[f"inside {level}"] - numbers[f"exact {level}"]) < 6 * binomial
+        assert numbers[f"exact {level}"] == pytest.approx(level, abs=0.1)
+    assert imread(tmp_path / "regression_intervals.png").ndim == 3
+
+
 def test_no_example_is_left_out() -> None:
     tested = {name[len("test_") :] for name in globals() if name.startswith("test_")}
     assert {path.stem for path in EXAMPLES.glob("*.py")} <= tested

@@ -47,6 +47,22 @@ def test_datasets_and_loaders_of_tuples(tmp_path):
         assert equal(fitted(data=data, out=folder)[0], whole)
 
 
+def test_pairs_of_examples_and_contexts_train_a_conditional_model(stream):
+    context = torch.randn(512, 1, generator=stream)
+    x = 3 * context + 0.1 * torch.randn(512, 1, generator=stream)
+    flow = dg.explicit.MAF(1, transforms=1, hidden=[16], context=1, generator=0)
+    ascent = torch.optim.Adam(flow.parameters(), lr=0.05)
+    dg.fit(flow, TensorDataset(x, context), dg.objectives.MaximumLikelihood(), epochs=20, optimizer=ascent, seed=0)
+    with torch.no_grad():
+        right, wrong = flow.log_prob(x, context).mean(), flow.log_prob(x, context.roll(1, 0)).mean()
+    assert right > wrong + 1
+    with pytest.raises(ArgumentError, match="takes a context"):
+        dg.fit(flow, x, dg.objectives.MaximumLikelihood(), epochs=1)
+    pairs = TensorDataset(x, context.expand(-1, 2))
+    with pytest.raises(ShapeError, match="context must be"):
+        dg.fit(flow, pairs, dg.objectives.MaximumLikelihood(), epochs=1)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize(
     ("x", "narrow"),
