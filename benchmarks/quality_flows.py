@@ -135,8 +135,8 @@ ROWS = [
       for model, sizes in FLOWS.items()),
     *(Row(f"{model} on MINIBOONE's parts", miniboone, {"model": model, "arguments": sizes[1], **_BOONE}, seeds=3)
       for model, sizes in FLOWS.items()),
-    *(Row(f"{model} on {data}", planar, {"model": model, "data": data, "options": options, "arguments": sizes[2], **_PLANAR},
-          seeds=3)
+    *(Row(f"{model} on {data}", planar, {"model": model, "data": data, "options": options,
+          "arguments": sizes[2], **_PLANAR}, seeds=3)
       for data, options in EIGHT.items() for model, sizes in FLOWS.items()),
 ]  # fmt: skip
 CANDIDATES = [
