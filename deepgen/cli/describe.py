@@ -20,7 +20,7 @@ from deepgen.explicit import (
 )
 from deepgen.transforms import Autoregressive, Coupling
 
-_FLOWS = {"nice": "NICE", "realnvp": "RealNVP", "maf": "MAF", "nsf": "neural spline flow"}
+_FLOWS = {"nice": "NICE", "realnvp": "RealNVP", "maf": "MAF", "nsf": "NSF"}
 
 
 def describe(model: nn.Module, name: str | None = None) -> str:
@@ -53,7 +53,7 @@ def _flow(model: Flow | Dequantised, name: str | None) -> str:
     noisy, inner = ("dequantised ", model.flow) if isinstance(model, Dequantised) else ("", model)
     layers = sum(isinstance(part, (Coupling, Autoregressive)) for part in inner.transform.modules())
     known = _FLOWS.get(name or "", type(inner).__name__)
-    return f"{noisy}{known}{_count(layers, 'transform')} of {inner.event_shape.numel()} variables"
+    return f"{noisy}{known}{_count(layers, 'transform')}"
 
 
 def _chain(*widths: int) -> str:

@@ -87,6 +87,7 @@ dl.key dd{margin:0}
 .cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(19rem,100%),1fr));gap:1.8rem 1.6rem;
 margin:1.4rem 0 0}
 .cards.wide{grid-template-columns:repeat(auto-fill,minmax(min(28rem,100%),1fr))}
+.cards+p{margin-top:1.8rem}
 figure{margin:0;min-width:0;break-inside:avoid}
 figcaption{font-size:.88rem;color:var(--muted);margin-top:.5rem;line-height:1.5}
 figcaption b{color:var(--ink);font-weight:600}

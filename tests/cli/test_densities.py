@@ -134,6 +134,18 @@ def test_the_affine_map_of_a_flow_is_not_trained(deepgen, files):
     assert torch.allclose(first.log_scale.exp(), x.std(0, correction=0))
 
 
+def test_a_column_that_a_density_could_chase_is_told(deepgen, files):
+    rows = np.loadtxt("table.csv", delimiter=",")
+    rows[::3, 1] = 0.5
+    np.savetxt("repeated.csv", rows, delimiter=",")
+    words = "--transforms 1 --hidden 4 --epochs 1 --quiet --out"
+    told = deepgen("train", "nice", "--data", "repeated.csv", *words.split(), "a")
+    assert told.status == 0
+    (line,) = told.err.splitlines()
+    assert line.startswith("deepgen: warning: column 2 has the value 0.5 in 3")
+    assert deepgen("train", "nice", "--data", "table.csv", *words.split(), "b").err == ""
+
+
 def test_a_text_is_judged_by_the_character_and_in_its_own_alphabet(deepgen, files):
     model = trained(deepgen, f"lstm {TEXT} --hidden 8")
     told = answer(deepgen)
@@ -216,8 +228,8 @@ def test_a_report_of_each_kind(deepgen, files):
     for run in ("plane", "grey", "text"):
         assert deepgen("report", run).status == 0
         pages[run] = (files / run / "report.html").read_text()
-    assert "NICE, 2 transforms of 2 variables" in pages["plane"]
-    assert 'aria-label="1000 rows of NICE, 2 transforms of 2 variables as points"' in pages["plane"]
+    assert "NICE, 2 transforms" in pages["plane"]
+    assert 'aria-label="1000 rows of NICE, 2 transforms as points"' in pages["plane"]
     assert "histogram of column 2" in pages["plane"]
     assert "bits/dim (above)" in pages["grey"]
     assert "Nearest training images" in pages["grey"]

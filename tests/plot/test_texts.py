@@ -29,7 +29,7 @@ def test_nothing_is_shared_with_other_letters():
 
 
 def test_a_text_is_shown_as_it_reads_and_escaped():
-    alphabet, train = "\n<ab", torch.tensor([[2, 3, 2, 3], [3, 1, 2, 0]])
+    alphabet, train = "\n<ab", torch.tensor([[2, 3, 2, 3], [1, 2, 3, 0]])
     entry = Entry("LSTM", samples=torch.tensor([[2, 3, 1, 2, 2]]))
     page = samples([entry], train, train[:1], alphabet)
     assert "<pre>ab&lt;aa</pre>" in page

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 FAMILIES = {"nice": NICE, "realnvp": RealNVP, "maf": MAF, "nsf": NSF}
 ALPHA = 1e-2  # of the logit
+STARTED = 10_000  # rows at most that the affine map is taken from
+REPEATED = 0.2  # share of the rows with one value in a column, above which a density may chase it
 DRAWS = 2  # of noise a validation row; the same for all epochs, as the seed is
 
 
@@ -46,7 +48,7 @@ def flow(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
     if grey:
         data = whole(data)
         assert data.levels is not None
-        x, logit = rows_of(data.train), Logit(ALPHA)
+        x, logit = rows_of(data.train)[:STARTED], Logit(ALPHA)
         noise = torch.rand(x.shape, generator=generator(options["seed"]))
         first: list[nn.Module] = [logit, standardised(logit.encode((x + noise) / data.levels)[0])]
         model = Dequantised(_behind(first, family), data.levels)
@@ -61,6 +63,7 @@ def flow(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
         optimizer=adam(model, options["rate"]),
         schedule=fall,
         monitor=_bound if grey else mean,
+        caution=None if grey else _repeated(rows_of(data.train)),
         notes={"levels": data.levels} if grey else None,
     )
 
@@ -85,6 +88,20 @@ def _varying(x: Tensor) -> Tensor:
             f"({len(constant)} of {x.shape[1]} columns do): no density has a bound there, so leave it out"
         )
     return x
+
+
+def _repeated(x: Tensor) -> str | None:
+    """Say so if one value fills much of a column, where the density of a flow can rise as long as it is trained."""
+    value = x.mode(0).values
+    share = (x == value).double().mean(0)
+    column = int(share.argmax())
+    if len(x) < 2 / REPEATED or float(share[column]) <= REPEATED:
+        return None
+    return (
+        f"column {column + 1} has the value {float(value[column]):g} in {float(share[column]):.0%} of the training "
+        "rows, where a density can rise without bound and the likelihood with it: leave that column out, or add noise "
+        "as wide as the step to the next value"
+    )
 
 
 def _bound(model: nn.Module, x: Tensor) -> Estimate | Bracket:

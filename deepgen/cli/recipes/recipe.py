@@ -25,6 +25,7 @@ class Recipe:
     Attributes:
         data: as the model takes them (`deepgen.cli.values`).
         monitor: judges the model on validation rows after each epoch; None where there is nothing cheap to watch.
+        caution: what to warn of, whatever comes out.
         notes: what later commands must know of the numbers that the model takes.
     """
 
@@ -36,6 +37,7 @@ class Recipe:
     optimizer: torch.optim.Optimizer | None = None
     schedule: Callable[[float], float] | None = None
     monitor: Callable[[nn.Module, Tensor], Estimate | Bracket] | None = None
+    caution: str | None = None
     notes: dict[str, Any] | None = None
 
 
