@@ -8,7 +8,7 @@ from deepgen.errors import ArgumentError, unknown_name
 
 # Adam at a rate that falls to zero, left at its best epoch on validation rows.
 _LEARNED = {"epochs": 100, "patience": 20, "batch": 50, "rate": 1e-3}
-_IMAGES = {**_LEARNED, "epochs": 40, "channels": 32, "layers": 6}
+_IMAGES = {**_LEARNED, "epochs": 30, "channels": 32, "layers": 6}
 _FLOW = {**_LEARNED, "transforms": 5, "hidden": [128, 128]}
 _TEXT = {**_LEARNED, "epochs": 10, "patience": 3, "batch": 32, "rate": 3e-3, "length": None, "dropout": 0.0}
 
@@ -29,7 +29,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "mixture": {"epochs": 200, "patience": None, "components": 20},
     "made": {**_LEARNED, "hidden": [500], "orders": 1},
     "nade": {**_LEARNED, "hidden": 500},
-    "deep-nade": {**_LEARNED, "hidden": [500, 500], "orders": 8},
+    "deep-nade": {**_LEARNED, "epochs": 200, "hidden": [500, 500], "orders": 8},
     "pixelcnn": _IMAGES,
     "gated-pixelcnn": _IMAGES,
     "nice": _FLOW,

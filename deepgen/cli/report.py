@@ -41,7 +41,7 @@ def command(
         plainest = baseline(opened.model, rows, rows.test) if len(rows.test) else None
     said = [f"This run is unfinished: {opened.unfinished}."] if opened.unfinished else []
     if again := next((found for found in (restated(e, rows) for e in shown.each_estimate()) if found), None):
-        said.append(f"On test rows {in_words(again)}.")
+        said.append(f"On test rows {in_words(again)}.".replace("-", "−"))
     page = report(
         out or run / "report.html",
         [shown, *([Entry(*plainest)] if plainest else [])],
