@@ -9,7 +9,7 @@ from deepgen.errors import ArgumentError, unknown_name
 # Adam at a rate that falls to zero, left at its best epoch on validation rows.
 _LEARNED = {"epochs": 100, "patience": 20, "batch": 50, "rate": 1e-3}
 _IMAGES = {**_LEARNED, "epochs": 30, "channels": 32, "layers": 6}
-_FLOW = {**_LEARNED, "transforms": 5, "hidden": [128, 128]}
+_FLOW = {**_LEARNED, "epochs": 50, "transforms": 5, "hidden": [128, 128]}
 _TEXT = {**_LEARNED, "epochs": 10, "patience": 3, "batch": 32, "rate": 3e-3, "length": None, "dropout": 0.0}
 
 # What an option is when it is not given. None in the signature lets us refuse one that means nothing to the model.

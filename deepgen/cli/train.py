@@ -30,7 +30,10 @@ def command(
     out: Annotated[Path, typer.Option(help="Directory of the run: model, history, checkpoint.")],
     epochs: Annotated[
         int | None,
-        typer.Option(min=1, help="Passes over the rows (rbm, mixture, deep-nade 200; pixelcnn 30; text 10; others 100)."),
+        typer.Option(
+            min=1,
+            help="Passes over the rows (rbm, mixture, deep-nade 200; made, nade 100; flows 50; pixelcnn 30; text 10).",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of initial weights, order of the rows and chains.")] = 0,
     patience: Annotated[

