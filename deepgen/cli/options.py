@@ -37,7 +37,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "maf": _FLOW,
     "nsf": _FLOW,
     "lstm": {**_TEXT, "hidden": 256, "layers": 1},
-    "transformer": {**_TEXT, "rate": 1e-3, "width": 128, "heads": 4, "layers": 4},
+    "transformer": {**_TEXT, "rate": 1e-3, "width": 128, "heads": 4, "layers": 2},
 }
 
 EXTENDABLE = ("bernoulli", "mixture")  # no rate was planned over the epochs, so more may be added

@@ -79,7 +79,7 @@ def command(
     ] = None,
     channels: Annotated[int | None, typer.Option(min=1, help="pixelcnn: features of each layer (32).")] = None,
     layers: Annotated[
-        int | None, typer.Option(min=1, help="pixelcnn (6), lstm (1), transformer (4): how many.")
+        int | None, typer.Option(min=1, help="pixelcnn (6), lstm (1), transformer (2): how many.")
     ] = None,
     transforms: Annotated[int | None, typer.Option(min=1, help="flows: couplings or other layers (5).")] = None,
     width: Annotated[int | None, typer.Option(min=1, help="transformer: of a character inside (128).")] = None,

@@ -6,10 +6,12 @@ Grey levels come from the loader scaled to [0, 1]. Models of whole numbers take 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 from torch.distributions import constraints
 
 from deepgen.data.splits import name_split
@@ -72,7 +74,10 @@ def whole(data: Data) -> Data:
     if kind(data) != "grey" or data.levels is None:
         raise refused("this model takes grey levels as whole numbers", data)
     top = data.levels - 1
-    return _mapped(data, lambda x: (x * top).round(), support=constraints.integer_interval(0, top))
+    # what the loader did not do a flow may do by itself, so the page had better not deny it
+    facts = {**data.provenance, "values": f"whole grey levels 0 to {top}"}
+    facts.pop("dequantisation", None)
+    return _mapped(data, lambda x: (x * top).round(), facts, support=constraints.integer_interval(0, top))
 
 
 def spelled(data: Data, alphabet: str) -> Data:
@@ -88,8 +93,8 @@ def spelled(data: Data, alphabet: str) -> Data:
             "take them out"
         )
     code = torch.tensor([alphabet.index(character) for character in own])
-    support = constraints.integer_interval(0, len(alphabet) - 1)
-    return _mapped(data, lambda x: code[x], support=support, levels=len(alphabet), alphabet=alphabet)
+    facts, support = {**data.provenance, "alphabet": alphabet}, constraints.integer_interval(0, len(alphabet) - 1)
+    return replace(_mapped(data, lambda x: code[x], facts, support=support), levels=len(alphabet))
 
 
 def encoded(text: str, alphabet: str) -> list[int]:
@@ -117,11 +122,9 @@ def _few(characters: list[str]) -> str:
     return shown if len(characters) <= 5 else f"{shown} and {len(characters) - 5} more characters"
 
 
-def _mapped(data: Data, change: Any, *, support: Any, levels: int | None = None, alphabet: str | None = None) -> Data:
+def _mapped(data: Data, change: Callable[[Tensor], Tensor], facts: dict[str, Any], *, support: Any) -> Data:
     """The three splits changed alike; each still knows where it comes from."""
-    facts = {**data.provenance, **({} if alphabet is None else {"alphabet": alphabet})}
-    parts: dict[str, Any] = {}
-    for split in ("train", "valid", "test"):
-        rows = getattr(data, split)
-        parts[split] = name_split(change(rows), split, {**facts, "rows": len(rows)})
-    return replace(data, **parts, support=support, levels=levels or data.levels, provenance=facts)
+    parts: dict[str, Any] = {
+        split: name_split(change(getattr(data, split)), split, facts) for split in ("train", "valid", "test")
+    }
+    return replace(data, **parts, support=support, provenance=facts)
