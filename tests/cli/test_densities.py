@@ -254,6 +254,7 @@ def test_a_report_of_each_kind(deepgen, files):
         ("rbm --data rows.txt", "train lstm or transformer"),
         ("nice --data one.csv", "train maf"),
         ("maf --data constant.csv", "column 2 has the same value 3"),
+        ("maf --data short.csv", "at least 2 training rows"),
         ("iaf --data table.csv", "maf is the same flow"),
         ("real-nvp --data table.csv", "did you mean 'realnvp'"),
         ("made --data digits --hidden 5,x", "--hidden must be whole numbers"),
@@ -266,6 +267,7 @@ def test_a_report_of_each_kind(deepgen, files):
 def test_every_refusal_is_one_line_with_status_2(deepgen, files, words, said):
     (files / "one.csv").write_text("1.5\n2.5\n0.1\n7\n2\n")
     (files / "constant.csv").write_text("".join(f"{i}.5,3\n" for i in range(20)))
+    (files / "short.csv").write_text("1.5,2\n")
     refused = deepgen("train", *words.split(), "--out", "run")
     assert refused.status == 2
     assert refused.out == ""

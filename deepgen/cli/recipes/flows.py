@@ -82,6 +82,8 @@ def _behind(first: list[nn.Module], family: Flow) -> Flow:
 
 def _varying(x: Tensor) -> Tensor:
     """``x``, unless a column has one value alone, whose density would have no bound."""
+    if len(x) < 2:
+        raise ArgumentError(f"a flow needs at least 2 training rows to see how wide the columns are, got {len(x)}")
     constant = (x == x[0]).all(0).nonzero().flatten().tolist()
     if constant:
         raise ArgumentError(
