@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.distributions import constraints
 
 from deepgen.cli.rundir import rows_of
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 def baseline(model: nn.Module, data: Data, x: Any) -> tuple[str, Estimate] | None:
     """Its name and its log-likelihood of ``x``, fitted to the training rows of ``data``.
 
-    Independent columns for bits, one Gaussian with full covariance for real values; None where there is no such thing
-    (too few rows for a covariance, other supports), or where the model is itself the baseline.
+    Independent columns for bits and whole grey levels, independent characters for texts, one Gaussian with full
+    covariance for real values; None where there is no such thing (too few rows for a covariance, other supports), or
+    where the model is itself the baseline.
     """
     train, rows = rows_of(data.train), rows_of(x)
     if data.support is constraints.boolean:
@@ -30,15 +31,36 @@ def baseline(model: nn.Module, data: Data, x: Any) -> tuple[str, Estimate] | Non
         found = log_likelihood(BernoulliMixture(train.shape[1]).initialise(train), rows)
         assert isinstance(found, Estimate)
         return "independent columns", found
-    if data.support is not constraints.real or len(train) <= train.shape[1] + 1:
+    if isinstance(data.support, type(constraints.integer_interval(0, 1))):
+        text, values = "alphabet" in data.provenance, int(data.support.upper_bound) + 1
+        each = _independent(train.long(), rows.long(), values, together=text)
+        return "independent characters" if text else "independent columns", _exact(each, len(train))
+    real = data.support is constraints.real or (data.support is constraints.unit_interval and data.levels is None)
+    if not real or len(train) <= train.shape[1] + 1:
         return None
     centre, covariance = train.double().mean(0), train.double().t().cov(correction=0)
     factor, failed = torch.linalg.cholesky_ex(covariance.reshape(len(centre), len(centre)))
     if int(failed):
         return None
-    each = torch.distributions.MultivariateNormal(centre, scale_tril=factor).log_prob(rows.double())
+    gaussian = torch.distributions.MultivariateNormal(centre, scale_tril=factor)
+    return "one Gaussian, full covariance", _exact(gaussian.log_prob(rows.double()), len(train))
+
+
+def _independent(train: Tensor, rows: Tensor, values: int, *, together: bool) -> Tensor:
+    """log p of ``rows`` by the rates of each value in each column of ``train``, or in all ``together``: ``[rows]``.
+
+    Each table of rates is smoothed by one value spread evenly, as `deepgen.explicit.MADE.initialise` does.
+    """
+    columns = [train.flatten()] if together else list(train.t())
+    counts = torch.stack([torch.bincount(column, minlength=values) for column in columns]).double() + 1 / values
+    log_rate = (counts / counts.sum(1, keepdim=True)).log().expand(train.shape[1], -1)
+    return log_rate.gather(1, rows.t()).sum(0)
+
+
+def _exact(each: Tensor, rows: int) -> Estimate:
+    """The mean of ``each`` log-probability, of a model fitted to so many ``rows``."""
     error = float(each.std()) / math.sqrt(len(each)) if len(each) > 1 else math.nan
-    settings = {"fitted to": f"{len(train)} training rows"}
-    return "one Gaussian, full covariance", Estimate(
+    settings = {"fitted to": f"{rows} training rows"}
+    return Estimate(
         float(each.mean()), 0.0, "exact", "mean log_prob", unit="nats/example", stderr_data=error, settings=settings
     )

@@ -26,7 +26,7 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, with every setting.")] = False,
     method: Annotated[
         str,
-        typer.Option(help="auto, exact, ais, reverse, bidirectional, raise, or pseudo (which is no likelihood)."),
+        typer.Option(help="auto, exact, bound, ais, reverse, bidirectional, raise, or pseudo (no likelihood)."),
     ] = "auto",
     split: Annotated[Split, typer.Option(help="Which rows of the data.")] = Split.test,
     data: Annotated[str | None, typer.Option(help="Other data than those it was trained on: a name or a path.")] = None,
@@ -34,6 +34,7 @@ def command(
 ) -> None:
     """State a model's log-likelihood in nats per example, with its error, its side and its method."""
     from deepgen.cli.baseline import baseline
+    from deepgen.cli.restated import in_words, restated
     from deepgen.cli.rundir import judge, open_run, weights
     from deepgen.cli.threads import fitting_threads
     from deepgen.evaluate import Bracket
@@ -46,20 +47,26 @@ def command(
     with fitting_threads(weights(opened.model)):
         answer = judge(opened.model, rows, x, method=method, seed=seed)
     plainest = None if method == "pseudo" else baseline(opened.model, rows, x)
+    again = restated(answer, rows)
     if as_json:
         head: dict[str, object] = {"run": str(run), "model": opened.title, "split": split.value, "seed": seed}
         if isinstance(answer, Bracket):
             head["crossed"] = answer.crossed  # true: one bound or its error bar has failed
         if opened.unfinished:
             head["unfinished"] = opened.unfinished
+        if again:
+            head[again.unit] = again.to_dict()
         if plainest:
             head["baseline"] = {"model": plainest[0], "log_likelihood": plainest[1].to_dict()}
         print(json.dumps({**head, "log_likelihood": answer.to_dict()}, indent=2))
         return
     count = f"{len(x)} {split.value} row{'s' if len(x) > 1 else ''}"
     print(f"{opened.title} on {count} of {rows.provenance['name']}: {answer}")
+    if again:
+        print(f"that is {in_words(again)}")
     if plainest:
-        print(f"baseline, {plainest[0]}: {plainest[1]}")
+        beside = restated(plainest[1], rows)
+        print(f"baseline, {plainest[0]}: {plainest[1]}" + (f", {in_words(beside)}" if beside else ""))
     spread = (answer.below if isinstance(answer, Bracket) else answer).stderr_data
     if math.isfinite(spread):
         print(f"other {split.value} rows of that number would move the value by about {spread:.2g}")

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from deepgen.evaluate import Bracket, Estimate
 from deepgen.explicit import RBM
+from deepgen.explicit.tokens import TokenModel
 from deepgen.random import generator, spawn
 from deepgen.samplers import sample_chain
 from deepgen.typing import Samples
@@ -17,6 +18,8 @@ from deepgen.typing import Samples
 if TYPE_CHECKING:
     from deepgen.plot import Entry
     from deepgen.train import History
+
+LETTERS = 800  # of a text
 
 
 def entry(
@@ -30,7 +33,10 @@ def entry(
     steps: int,
     seed: int,
 ) -> Entry:
-    """Samples, learning curve and estimates of ``model``, and for an RBM its filters and what its chains did."""
+    """Samples, learning curve and estimates of ``model``, and for an RBM its filters and what its chains did.
+
+    Of a model of tokens one sample of `LETTERS` tokens, as it writes on.
+    """
     from deepgen.plot import Entry
 
     first, second = spawn(generator(seed), 2)
@@ -38,8 +44,10 @@ def entry(
     if isinstance(model, RBM):
         samples = model.sample(n, steps=steps, generator=first)
         shown = {"samples": samples, "filters": model, "trace": trace(model, steps, second)}
+    elif isinstance(model, TokenModel):
+        shown = {"samples": torch.tensor([list(model.stream(length=LETTERS, generator=first))])}
     elif isinstance(model, Samples):
-        shown = {"samples": model.sample(n, generator=first)}
+        shown = {"samples": model.sample(n, generator=first).flatten(1)}
     return Entry(
         name,
         estimates=list(estimates),

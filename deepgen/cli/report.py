@@ -18,6 +18,7 @@ def command(
     """Write one self-contained HTML page: samples, filters, learning curves, chains, likelihood."""
     from deepgen.cli.baseline import baseline
     from deepgen.cli.pages import entry
+    from deepgen.cli.restated import in_words, restated
     from deepgen.cli.rundir import judge, open_run, weights
     from deepgen.cli.threads import fitting_threads
     from deepgen.plot import Entry, report
@@ -38,13 +39,15 @@ def command(
             seed=seed,
         )
         plainest = baseline(opened.model, rows, rows.test) if len(rows.test) else None
-    badge = f"This run is unfinished: {opened.unfinished}." if opened.unfinished else ""
+    said = [f"This run is unfinished: {opened.unfinished}."] if opened.unfinished else []
+    if again := next((found for found in (restated(e, rows) for e in shown.each_estimate()) if found), None):
+        said.append(f"On test rows {in_words(again)}.".replace("-", "−"))
     page = report(
         out or run / "report.html",
         [shown, *([Entry(*plainest)] if plainest else [])],
         rows,
         title=f"{opened.title} on {rows.provenance['name']}",
-        summary=badge,
+        summary=" ".join(said),
         facts={"run": str(run), "seed of this page": seed},
     )
     print(f"report: {page}")

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from deepgen import data as datasets
+from deepgen.cli.describe import describe
+from deepgen.cli.values import as_trained
 from deepgen.errors import ArgumentError, CheckpointError, MissingCapability
 from deepgen.evaluate import Bracket, Estimate, log_likelihood
-from deepgen.explicit import RBM, Bernoulli, BernoulliMixture
+from deepgen.explicit import RBM
 from deepgen.random import generator
 from deepgen.train import History, load, load_run
 from deepgen.typing import LogProb, Samples
@@ -41,14 +43,15 @@ class Opened:
     @property
     def title(self) -> str:
         """The model in a word or two, such as ``RBM 64-20``."""
-        return describe(self.model)
+        return describe(self.model, self.source.get("model"))
 
     @property
     def settings(self) -> dict[str, Any]:
         """What the run says of itself, for the report's details."""
         fit = {} if self.history is None else self.history.settings
         kept = ("objective", "optimizer", "batch_size", "epochs", "seed")
-        return {**{name: fit[name] for name in kept if name in fit}, **self.source}
+        source = {name: value for name, value in self.source.items() if value is not None and name != "alphabet"}
+        return {**{name: fit[name] for name in kept if name in fit}, **source}
 
     @property
     def image_shape(self) -> tuple[int, ...] | None:
@@ -69,7 +72,8 @@ class Opened:
         name = other or self.source.get("data")
         if name is None:
             raise ArgumentError(f"{self.directory} does not say what it was trained on: name the data with --data")
-        return datasets.load(name, **load_arguments(self.source.get("binarise"), self.source.get("root")))
+        given = (self.source.get(option) for option in ("binarise", "root", "length"))
+        return as_trained(datasets.load(name, **load_arguments(*given)), self.source)
 
 
 def open_run(directory: Path) -> Opened:
@@ -93,9 +97,9 @@ def open_run(directory: Path) -> Opened:
     return opened
 
 
-def load_arguments(binarise: str | None, root: str | None) -> dict[str, Any]:
+def load_arguments(binarise: str | None, root: str | None, length: int | None = None) -> dict[str, Any]:
     """The keywords of `deepgen.data.load`; what was not given is left to its defaults."""
-    given = {"binarise": binarise, "root": root}
+    given = {"binarise": binarise, "root": root, "length": length}
     return {name: value for name, value in given.items() if value is not None}
 
 
@@ -104,24 +108,13 @@ def weights(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def describe(model: nn.Module) -> str:
-    """The model in a word or two."""
-    if isinstance(model, RBM):
-        layers = (("visible", model.visible), ("hidden", model.hidden))
-        other = [f"{type(units).__name__} {side}" for side, units in layers if not isinstance(units, Bernoulli)]
-        return f"RBM {model.visible.width}-{model.hidden.width}" + (f" ({', '.join(other)} units)" if other else "")
-    if isinstance(model, BernoulliMixture):
-        return "independent Bernoulli" if model.components == 1 else f"Bernoulli mixture, {model.components} components"
-    return type(model).__name__
-
-
 def draw(model: nn.Module, n: int, *, steps: int, seed: int) -> Tensor:
-    """``n`` samples: the ends of ``n`` chains for a Boltzmann machine, exact draws where the model has them."""
+    """``n`` samples ``[n, features]``: the ends of ``n`` chains for a Boltzmann machine, or exact draws."""
     with torch.no_grad():
         if isinstance(model, RBM):
             return model.sample(n, steps=steps, generator=seed)
         if isinstance(model, Samples):
-            return model.sample(n, generator=seed)
+            return model.sample(n, generator=seed).flatten(1)
     raise MissingCapability(f"{type(model).__name__} cannot be sampled: it has no sample(n, generator=)")
 
 

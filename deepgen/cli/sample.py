@@ -17,28 +17,58 @@ FORMATS = (".png", ".npy", ".npz", ".csv")
 
 def command(
     run: Annotated[Path, typer.Argument(metavar="DIR", help="A directory that `deepgen train` wrote.")],
-    n: Annotated[int, typer.Option("-n", "--number", min=1, help="How many samples.")] = 64,
+    n: Annotated[int | None, typer.Option("-n", "--number", min=1, help="How many samples (64; 1 text).")] = None,
     out: Annotated[
-        Path, typer.Option(help="Where to: a grid of images (.png), or rows of numbers (.npy, .npz, .csv).")
-    ] = Path("samples.png"),
-    steps: Annotated[int, typer.Option(min=0, help="Gibbs steps from the start of each chain.")] = 2000,
+        Path | None,
+        typer.Option(
+            help="Where to: a grid of images (.png), rows of numbers (.npy, .npz, .csv), a text (.txt). By default "
+            "samples.png, for rows that are no images samples.csv, and for texts the terminal."
+        ),
+    ] = None,
+    steps: Annotated[int, typer.Option(min=0, help="rbm: Gibbs steps from the start of each chain.")] = 2000,
+    prompt: Annotated[str, typer.Option(help="Of a text: what it begins with.")] = "",
+    length: Annotated[int | None, typer.Option(min=1, help="Of a text: characters to draw (500).")] = None,
+    temperature: Annotated[
+        float, typer.Option(help="Of a text: below 1 draws are likelier than those of the model, above 1 wilder.")
+    ] = 1.0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the samples.")] = 0,
 ) -> None:
     """Draw samples from a trained model."""
-    if out.suffix not in FORMATS:
-        raise ArgumentError(f"--out must end in one of {', '.join(FORMATS)}, got {str(out)!r}")
     from deepgen.cli.rundir import draw, open_run, weights
+    from deepgen.cli.texts import LENGTH, write_texts
     from deepgen.cli.threads import fitting_threads
+    from deepgen.explicit.tokens import TokenModel
 
     opened = open_run(run)
+    alphabet = opened.source.get("alphabet")
+    if isinstance(opened.model, TokenModel) and alphabet is not None:
+        with fitting_threads(weights(opened.model)):
+            write_texts(
+                opened.model,
+                alphabet,
+                n or 1,
+                out,
+                prompt=prompt,
+                length=length or LENGTH,
+                temperature=temperature,
+                seed=seed,
+            )
+        if out is not None:
+            print(f"{n or 1} texts from {run} in {out}")
+        return
+    if prompt or length or temperature != 1:
+        raise ArgumentError("--prompt, --length and --temperature are for models of a text, and this run is of none")
+    out = out or Path("samples.csv" if opened.image_shape is None else "samples.png")
+    if out.suffix not in FORMATS:
+        raise ArgumentError(f"--out must end in one of {', '.join(FORMATS)}, got {str(out)!r}")
     with fitting_threads(weights(opened.model)):
-        samples = draw(opened.model, n, steps=steps, seed=seed)
-    write(samples, out, opened.image_shape)
-    print(f"{n} samples from {run} in {out}")
+        samples = draw(opened.model, n or 64, steps=steps, seed=seed)
+    write(samples, out, opened.image_shape, opened.source.get("levels"))
+    print(f"{n or 64} samples from {run} in {out}")
 
 
-def write(samples: Tensor, out: Path, image_shape: tuple[int, ...] | None) -> None:
-    """Store ``[n, features]`` in the format that the ending of ``out`` names."""
+def write(samples: Tensor, out: Path, image_shape: tuple[int, ...] | None, levels: int | None = None) -> None:
+    """Store ``[n, features]`` in the format that the ending of ``out`` names; ``levels`` are those of grey values."""
     import numpy as np
 
     if out.suffix == ".png" and image_shape is None:
@@ -47,7 +77,7 @@ def write(samples: Tensor, out: Path, image_shape: tuple[int, ...] | None) -> No
     if out.suffix == ".png":
         from deepgen.plot import image_grid
 
-        image_grid(samples, image_shape, path=out)
+        image_grid(samples, image_shape, limits=None if levels is None else (0, levels - 1), path=out)
     elif out.suffix == ".npy":
         np.save(out, samples.numpy())
     elif out.suffix == ".npz":

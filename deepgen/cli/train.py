@@ -10,38 +10,38 @@ from typing import Annotated, Any
 import typer
 
 from deepgen.cli.frame import Stopped
-from deepgen.errors import ArgumentError, unknown_name
-
-# What an option is when it is not given. None in the signature lets us refuse one that means nothing to the model.
-DEFAULTS: dict[str, dict[str, Any]] = {
-    "rbm": {
-        "visible": "bernoulli",
-        "hidden": 128,
-        "rate": 0.1,
-        "batch": 50,
-        "k": 1,
-        "chains": 100,
-        "weight_decay": 0.0,
-    },
-    "bernoulli": {},
-    "mixture": {"components": 20},
-}
+from deepgen.cli.options import EXTENDABLE, model_name, settle
+from deepgen.errors import ArgumentError
 
 FEW_UPDATES = 2000
 
 
 def command(
     context: typer.Context,
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="rbm, bernoulli (independent units) or mixture.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="rbm, bernoulli (independent units), mixture; made, nade, deep-nade; for images pixelcnn, "
+            "gated-pixelcnn; flows nice, realnvp, maf, nsf; for text lstm, transformer.",
+        ),
+    ],
     data: Annotated[str, typer.Option(help="A name from `deepgen data list`, or the path of your own file.")],
     out: Annotated[Path, typer.Option(help="Directory of the run: model, history, checkpoint.")],
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training rows.")] = 200,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Passes over the rows (rbm, mixture, deep-nade 200; made, nade 100; flows 50; pixelcnn 30; text 10).",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of initial weights, order of the rows and chains.")] = 0,
     patience: Annotated[
         int | None,
         typer.Option(
-            min=1,
-            help="Stop after so many epochs without a better validation likelihood (rbm: a quick AIS).",
+            min=0,
+            help="Stop after so many epochs without a better validation likelihood, and keep the best (20; text 3; "
+            "rbm, by a quick AIS, and mixture: never). 0 keeps the last epoch.",
         ),
     ] = None,
     binarise: Annotated[
@@ -53,19 +53,39 @@ def command(
     resume: Annotated[
         bool, typer.Option("--resume/--fresh", help="Go on from what is in --out, or discard it.")
     ] = True,
+    rate: Annotated[
+        float | None, typer.Option(help="Learning rate, falling to 0 over the run (rbm 0.1, lstm 0.003, others 0.001).")
+    ] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Rows per step (50; text 32).")] = None,
+    hidden: Annotated[
+        str | None,
+        typer.Option(
+            help="Hidden units (rbm 128, nade 500, lstm 256), or of each layer: made 500; deep-nade 500,500; "
+            "flows 128,128."
+        ),
+    ] = None,
+    components: Annotated[int | None, typer.Option(min=1, help="mixture: components (20).")] = None,
     visible: Annotated[
         str | None,
         typer.Option(help="rbm: bernoulli units for zeros and ones, or gaussian for real values (bernoulli)."),
     ] = None,
-    hidden: Annotated[int | None, typer.Option(min=1, help="rbm: hidden units (128).")] = None,
-    rate: Annotated[float | None, typer.Option(help="rbm: learning rate (0.1), falling to 0 over the run.")] = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="rbm: rows per step (50).")] = None,
     k: Annotated[int | None, typer.Option(min=1, help="rbm: Gibbs steps per update (1).")] = None,
     chains: Annotated[int | None, typer.Option(min=1, help="rbm: persistent chains (100).")] = None,
     weight_decay: Annotated[
         float | None, typer.Option(min=0.0, help="rbm: of the weights, not the biases (0).")
     ] = None,
-    components: Annotated[int | None, typer.Option(min=1, help="mixture: components (20).")] = None,
+    orders: Annotated[
+        int | None, typer.Option(min=1, help="made (1), deep-nade (8): orders of the variables whose mixture it is.")
+    ] = None,
+    channels: Annotated[int | None, typer.Option(min=1, help="pixelcnn: features of each layer (32).")] = None,
+    layers: Annotated[
+        int | None, typer.Option(min=1, help="pixelcnn (6), lstm (1), transformer (2): how many.")
+    ] = None,
+    transforms: Annotated[int | None, typer.Option(min=1, help="flows: couplings or other layers (5).")] = None,
+    width: Annotated[int | None, typer.Option(min=1, help="transformer: of a character inside (128).")] = None,
+    heads: Annotated[int | None, typer.Option(min=1, help="transformer: of each attention (4).")] = None,
+    dropout: Annotated[float | None, typer.Option(help="lstm, transformer: rate (0).")] = None,
+    length: Annotated[int | None, typer.Option(min=1, help="lstm, transformer: characters of a row (64).")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Fit a model and leave it in a directory that sample, evaluate and report read.
@@ -73,27 +93,32 @@ def command(
     Run again, the same command goes on where it was stopped, to the weights it would have had unstopped.
     """
     from deepgen import data as datasets
+    from deepgen.cli.describe import describe
     from deepgen.cli.progress import Lines
     from deepgen.cli.recipes import below_base_rates, build
-    from deepgen.cli.rundir import describe, load_arguments, weights
+    from deepgen.cli.rundir import load_arguments, weights
     from deepgen.cli.threads import fitting_threads
     from deepgen.train import EarlyStopping, Interrupted, fit
 
-    if model not in DEFAULTS:
-        raise unknown_name("model", model, DEFAULTS)
-    given = {"visible": visible, "hidden": hidden, "rate": rate, "batch": batch, "k": k, "chains": chains,
-             "weight_decay": weight_decay, "components": components}  # fmt: skip
-    chosen = {"epochs": epochs, "seed": seed, "patience": patience, "binarise": binarise, **_settle(model, given)}
+    model = model_name(model)
+    given = {"epochs": epochs, "patience": patience, "visible": visible, "hidden": hidden, "rate": rate,
+             "batch": batch, "k": k, "chains": chains, "weight_decay": weight_decay, "components": components,
+             "orders": orders, "channels": channels, "layers": layers, "transforms": transforms, "width": width,
+             "heads": heads, "dropout": dropout, "length": length}  # fmt: skip
+    chosen = {"seed": seed, "binarise": binarise, **settle(model, given)}
     source = {"model": model, "data": _absolute(data), "root": root and str(Path(root).resolve()), **chosen}
     if out.exists() and not out.is_dir():
         raise ArgumentError(f"--out is the directory of the run, and {out} is a file: choose another name")
     done_before = _begun(out, source) if resume else 0
-    rows = datasets.load(data, **load_arguments(binarise, root))
-    recipe = build(model, rows, chosen)
-    watched = recipe.monitored and len(rows.valid) > 0
+    recipe = build(model, datasets.load(data, **load_arguments(binarise, root, length)), chosen)
+    rows = recipe.data
+    if recipe.caution:
+        print(f"deepgen: warning: {recipe.caution}", file=sys.stderr)
+    watched = recipe.monitor is not None and len(rows.valid) > 0
     if patience and not watched:
         raise ArgumentError(f"--patience needs validation rows, and {rows.provenance['name']} leaves none: drop it")
-    callbacks: list[Any] = [EarlyStopping(patience)] if patience else []
+    stopping = EarlyStopping(chosen["patience"]) if chosen["patience"] and watched else None
+    callbacks: list[Any] = [stopping] if stopping else []
     terminal = sys.stderr.isatty()
     if not terminal and not quiet:
         callbacks.append(Lines(recipe.epochs))
@@ -114,7 +139,7 @@ def command(
                 out=out,
                 resume=resume,
                 progress=terminal and not quiet,
-                extras={**source, "image_shape": None if rows.image_shape is None else list(rows.image_shape)},
+                extras={**source, **(recipe.notes or {}), "image_shape": rows.image_shape and list(rows.image_shape)},
             )
     except KeyboardInterrupt as error:
         # a Ctrl-C before the first step or after the last is no `Interrupted`, and costs at most what it interrupts
@@ -123,7 +148,9 @@ def command(
         raise Stopped(f"{what}; to resume: {again}") from error
     last = history[-1]
     stopped = f" ({history.stopped})" if history.stopped else ""
-    title = f"{describe(recipe.model)} on {rows.provenance['name']}"
+    if stopping and stopping.best_epoch < last.epoch:
+        stopped += f", those of epoch {stopping.best_epoch} kept"
+    title = f"{describe(recipe.model, model)} on {rows.provenance['name']}"
     if len(history) == done_before:
         print(f"{title}: {last.epoch} epochs{stopped}, already complete in {out}: {_longer(model)}")
     else:
@@ -134,16 +161,6 @@ def command(
     elif model == "rbm" and last.step < FEW_UPDATES and not quiet:
         # Weights start near zero, where a machine is no better than independent units.
         print(f"{last.step} updates are few: more --epochs or a smaller --batch would train longer", file=sys.stderr)
-
-
-def _settle(model: str, given: dict[str, Any]) -> dict[str, Any]:
-    """The options of ``model``, defaults filled in; those of another model are refused rather than ignored."""
-    own = DEFAULTS[model]
-    for name, value in given.items():
-        if value is not None and name not in own:
-            owners = " and ".join(m for m, options in DEFAULTS.items() if name in options)
-            raise ArgumentError(f"--{name.replace('_', '-')} is an option of {owners}; {model} has no such thing")
-    return {name: default if given[name] is None else given[name] for name, default in own.items()}
 
 
 def _absolute(data: str) -> str:
@@ -163,7 +180,7 @@ def _begun(out: Path, source: dict[str, Any]) -> int:
     history = load_run(out).history
     begun = history.settings.get("extras") or {}
     differing = {name: value for name, value in source.items() if name in begun and begun[name] != value}
-    if source["model"] != "rbm" and source["epochs"] >= len(history):
+    if source["model"] in EXTENDABLE and source["epochs"] >= len(history):
         differing.pop("epochs", None)  # no rate was planned ahead: any number of epochs may be added
     if differing:
         words = "; ".join(f"{name.replace('_', '-')} {begun[name]}, now {value}" for name, value in differing.items())
@@ -176,7 +193,7 @@ def _begun(out: Path, source: dict[str, Any]) -> int:
 
 def _longer(model: str) -> str:
     """How to train longer than a run did."""
-    if model != "rbm":
+    if model in EXTENDABLE:
         return "to train longer give more --epochs, to begin anew --fresh"
     return (
         "its learning rate was planned to fall to zero over these epochs, so it cannot be made longer: "

@@ -104,6 +104,7 @@ def prepare(
         image_shape=raw.image_shape,
         labels=_tensors(raw.labels),
         lengths=_tensors(raw.lengths),
+        levels=raw.levels if raw.kind == "codes" or (raw.kind == "grey" and bits == "none") else None,
     )
 
 

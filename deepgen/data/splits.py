@@ -51,6 +51,7 @@ class Data:
         image_shape: (height, width) of a row seen as an image, or None.
         labels: class numbers per split, or None.
         lengths: for sets of sequences, the rows of each sequence in order (they add up to the split's rows), or None.
+        levels: how many values a grey level or a code of text can have; None for all other data, bits among them.
 
     >>> import deepgen as dg
     >>> data = dg.data.load("digits")
@@ -67,6 +68,7 @@ class Data:
     image_shape: tuple[int, int] | None = None
     labels: Splits | None = None
     lengths: Splits | None = field(default=None)
+    levels: int | None = None
 
     def __repr__(self) -> str:
         rows = "/".join(str(len(x)) for x in (self.train, self.valid, self.test))

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 _PATIENCE = 30.0  # seconds that "auto" spends on enumeration before it prefers annealing
 _CHAINS, _CHAINS_PER_ROW, _DRAWS_PER_ROW = 100, 5, 50
+_NUMBERS = 2**17  # of data that go through a model together
 
 
 @torch.no_grad()
@@ -229,7 +230,8 @@ def _likelihood(log_z: Estimate, mean: float, error: float, about: dict[str, Any
 
 @torch.no_grad()
 def _exact_mean(model: LogProb, x: Tensor) -> Estimate:
-    rows = torch.cat([model.log_prob(part) for part in x.split(10_000)]).double()
+    few = max(1, min(10_000, _NUMBERS // x[0].numel()))  # a network's inner layers are many times as wide as its rows
+    rows = torch.cat([model.log_prob(part) for part in x.split(few)]).double()
     settings = {"data": _provenance(x), "rows": len(x)}
     return Estimate(
         float(rows.mean()), 0.0, "exact", "mean log_prob", unit="nats/example", stderr_data=_standard_error(rows),

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from deepgen.errors import ArgumentError
 from deepgen.evaluate.estimate import Bracket, Estimate
-from deepgen.plot import page, rows, sections
+from deepgen.plot import page, rows, sections, texts
 from deepgen.plot.figures import write
 from deepgen.plot.results import results
 
@@ -78,7 +78,8 @@ def report(
         entries: one `Entry` per model, in the order to show.
         data: what they were fitted to. Its test rows stand beside the samples, its training rows are searched for
             copies, its provenance heads the page, and its ``image_shape`` says how a row is drawn. Rows without one are
-            compared column by column, and those of many columns as heat maps. Without data, rows of square width are
+            compared column by column, and those of many columns as heat maps; of texts (an ``alphabet`` in the
+            provenance) samples are codes, and shown as they read. Without data, rows of square width are
             drawn as squares.
         title: the heading.
         summary: a sentence or two below it.
@@ -104,7 +105,10 @@ def report(
     look = sections.Look.of(
         next((x for x in (real, train, *(e.samples for e in entries)) if x is not None), None), image_shape
     )
-    if drawable:
+    alphabet = None if data is None else data.provenance.get("alphabet")
+    if alphabet is not None:
+        shown, near = texts.samples(entries, train, real, alphabet), ""
+    elif drawable:
         shown, near = sections.samples(entries, real, look), sections.nearest(entries, train, real, look)
     else:
         columns = _columns(data, entries)
@@ -150,7 +154,8 @@ def _columns(data: Data | None, entries: Sequence[Entry]) -> list[str]:
 def _provenance(data: Data | None) -> dict[str, Any]:
     if data is None:
         return {}
-    known = {k: v for k, v in data.provenance.items() if k not in ("name", "rows", "features") and v is not None}
+    shown_apart = ("name", "rows", "features", "alphabet")
+    known = {k: v for k, v in data.provenance.items() if k not in shown_apart and v is not None}
     counts = " / ".join(f"{len(x):,}" for x in (data.train, data.valid, data.test))
     return {"data": data.provenance.get("name"), "train / valid / test rows": counts, **known}
 

@@ -87,6 +87,7 @@ dl.key dd{margin:0}
 .cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(19rem,100%),1fr));gap:1.8rem 1.6rem;
 margin:1.4rem 0 0}
 .cards.wide{grid-template-columns:repeat(auto-fill,minmax(min(28rem,100%),1fr))}
+.cards+p{margin-top:1.8rem}
 figure{margin:0;min-width:0;break-inside:avoid}
 figcaption{font-size:.88rem;color:var(--muted);margin-top:.5rem;line-height:1.5}
 figcaption b{color:var(--ink);font-weight:600}
@@ -95,6 +96,8 @@ figure>svg,.panel svg{display:block;width:100%;height:auto}
 .pairs{display:flex;flex-wrap:wrap;gap:.7rem .6rem;margin:0;padding:0;list-style:none}
 .pairs li{width:2.6rem;text-align:center;font-size:.78rem;color:var(--muted);line-height:1.7}
 .scroll{overflow-x:auto}.scroll table{width:auto}.tables{margin:1.4rem 0 0}
+pre{margin:0;font:.85rem/1.5 ui-monospace,"Cascadia Mono",Menlo,Consolas,monospace;white-space:pre-wrap;
+overflow-wrap:anywhere;background:var(--card);border:1px solid var(--rule);padding:.8rem 1rem}
 .heat img{height:22rem;image-rendering:pixelated}
 .legend{display:flex;flex-wrap:wrap;gap:.2rem 1.3rem;font-size:.88rem;margin:1rem 0 0;padding:0;list-style:none}
 details{border-bottom:1px solid var(--rule);padding:.7rem 0}

@@ -16,6 +16,7 @@ from deepgen.plot.distances import neighbours
 from deepgen.plot.figures import PALETTE, inline_svg, series
 from deepgen.plot.images import mosaic
 from deepgen.plot.lines import edges, panels
+from deepgen.plot.scatter import scatter
 from deepgen.plot.sections import distance, memory, reference
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def samples(entries: Sequence[Entry], real: Tensor | None, names: Sequence[str])
         if entry.samples is not None and (entry.samples.ndim != 2 or entry.samples.shape[1] != len(names)):
             raise ShapeError(f"samples of {entry.name} must be [n, {len(names)}], got {list(entry.samples.shape)}")
     if len(names) <= FEW:
-        return _histograms(having, real, names)
+        plane = scatter(having, real, names) if len(names) == 2 and not _discrete(real, having) else ""
+        return plane + _histograms(having, real, names)
     cards = [] if real is None else [("<b>Real data</b>, held out of training", "rows of held-out data", real)]
     cards += [
         (f"<b>{escape(e.name)}</b>", f"samples of {e.name}", e.samples) for _, e in having if e.samples is not None
@@ -107,6 +109,12 @@ def _histograms(having: Sequence[tuple[int, Entry]], real: Tensor | None, names:
     )
     legend = page.legend((i, e.name) for i, e in having)
     return f'{lead}{legend}<div class="cards">{"".join(cards)}</div>'
+
+
+def _discrete(real: Tensor | None, having: Sequence[tuple[int, Entry]]) -> bool:
+    """Whether some column has so few values that points in a plane would hide one another."""
+    x = having[0][1].samples if real is None else real
+    return x is None or any(len(column.unique()) <= 0.1 * len(column) for column in x.t())
 
 
 def _shares(x: Tensor, bins: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """The plainest model beside every likelihood, and runs that were cut short."""
 
 import json
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -76,3 +77,19 @@ def test_an_unfinished_run_says_so_everywhere(deepgen, tmp_path):
         assert "is an unfinished run, with 0 of 9 epochs done" in done.err
     assert json_of(deepgen, out)["unfinished"] == "0 of 9 epochs done"
     assert "This run is unfinished: 0 of 9 epochs done." in (out / "report.html").read_text()
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_independent_values_are_normalised_and_at_their_rates(stream, text):
+    """Of 3 columns of values 0 to 3: all 64 rows sum to 1, and the rates are counts smoothed by one value in all."""
+    train = torch.randint(3, (40, 3), generator=stream)  # the value 3 is never seen
+    support = torch.distributions.constraints.integer_interval(0, 3)
+    data = SimpleNamespace(train=train, support=support, provenance={"alphabet": "abcd"} if text else {})
+    rows = torch.cartesian_prod(*[torch.arange(4)] * 3)
+    each = torch.tensor([baseline(torch.nn.Identity(), data, row.unsqueeze(0))[1].value for row in rows])
+    assert float(each.double().exp().sum()) == pytest.approx(1.0, abs=1e-5)
+    counted = [train.flatten()] * 3 if text else list(train.t())
+    expected = sum(math.log((int((c == 2).sum()) + 0.25) / (len(c) + 1)) for c in counted)
+    name, found = baseline(torch.nn.Identity(), data, torch.full((1, 3), 2))
+    assert found.value == pytest.approx(expected)
+    assert name == ("independent characters" if text else "independent columns")

@@ -151,3 +151,19 @@ def test_labels_become_class_numbers():
 def test_a_threshold_is_a_finite_number(threshold):
     with pytest.raises(ArgumentError, match="threshold must be a finite number, got"):
         make(raw(), binarise="threshold", threshold=threshold)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "levels"),
+    [
+        ("grey", {}, 17),
+        ("grey", {"dequantise": "fixed"}, 17),
+        ("codes", {}, 17),
+        ("grey", {"binarise": "threshold"}, None),
+        ("binary", {}, None),
+        ("unit", {}, None),
+        ("real", {}, None),
+    ],
+)
+def test_the_number_of_levels_is_told_where_there_are_any(kind, options, levels):
+    assert make(raw(kind, levels=17), **options).levels == levels

@@ -194,3 +194,19 @@ def test_annealing_refuses_what_cannot_be_normalised(method, other):
     if other is None:
         assert log_partition(model).value == math.inf
         assert log_likelihood(model, torch.zeros(2, 2)).value == -math.inf
+
+
+def test_wide_rows_go_through_a_model_few_at_a_time(stream):
+    """A network is many times as wide inside as its rows: ten thousand images at once would fill the memory."""
+    seen = []
+
+    class Watched(torch.nn.Module):
+        def log_prob(self, x):
+            seen.append(len(x))
+            return x.sum(1)
+
+    x = torch.randn(500, 784, generator=stream)
+    found = log_likelihood(Watched(), x)
+    assert found.value == pytest.approx(float(x.double().sum(1).mean()), abs=1e-4)
+    assert sum(seen) == 500
+    assert max(seen) * 784 <= 2**17

@@ -1,75 +1,53 @@
-"""From the options of ``deepgen train`` to a model, its objective and what is watched while it learns."""
+"""Restricted Boltzmann machines by persistent contrastive divergence, with plain SGD."""
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import constraints
 
+from deepgen.cli.recipes.recipe import WATCHED, Recipe, fall
 from deepgen.cli.rundir import rows_of
+from deepgen.cli.values import kind, refused
 from deepgen.errors import ArgumentError, DegenerateWeights, unknown_name
 from deepgen.evaluate import Bracket, Estimate, log_likelihood, plus_minus
 from deepgen.explicit import RBM, BernoulliMixture, Gaussian
-from deepgen.objectives import ExpectationMaximisation, PersistentCD
-from deepgen.typing import Objective
+from deepgen.objectives import PersistentCD
 
 if TYPE_CHECKING:
     from deepgen.data import Data
 
 NARROW, SLOW = 10.0, 0.03  # precisions of gaussian units: at the start over that of the column, and their rate
-WATCHED = 200  # validation rows behind the curve of a model that has no cheap likelihood
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """What `deepgen.fit` needs. ``monitored`` says whether there is anything to watch on validation rows."""
-
-    model: nn.Module
-    objective: Objective
-    epochs: int
-    batch: int
-    optimizer: torch.optim.Optimizer | None = None
-    schedule: Callable[[float], float] | None = None
-    monitor: Callable[[nn.Module, Tensor], Estimate | Bracket] | None = None
-    monitored: bool = True
-
-
-def build(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
-    """The recipe for ``rbm``, ``bernoulli`` or ``mixture`` on ``data``."""
-    return _rbm(data, options) if name == "rbm" else _mixture(data, options)
-
-
-def _rbm(data: Data, options: Mapping[str, Any]) -> Recipe:
+def rbm(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
+    """``rbm``, with bernoulli or gaussian visible units."""
     features = data.event_shape.numel()
     if options["visible"] not in ("bernoulli", "gaussian"):
         raise unknown_name("kind of visible units", options["visible"], ("bernoulli", "gaussian"))
     gaussian = options["visible"] == "gaussian"
-    if gaussian and data.support is not constraints.real:
-        raise ArgumentError(f"--visible gaussian is for real values; these lie in {_name(data.support)}: leave it out")
-    if not gaussian and not _binary(data):
-        raise ArgumentError(f"bernoulli units take only zeros and ones; these {_values(data)}: {_advice(data)}")
-    if not options["rate"] > 0:
-        raise ArgumentError(f"--rate must be above 0, got {options['rate']}")
+    if gaussian and kind(data) != "real":
+        raise refused("--visible gaussian is for real values", data)
+    if not gaussian and kind(data) != "binary":
+        raise refused("bernoulli units take only zeros and ones", data)
     x = rows_of(data.train)
     visible = _gaussian(x) if gaussian else features
     model = RBM(visible, options["hidden"], generator=options["seed"]).initialise(x)
-    monitor = partial(annealed, x) if options["patience"] else _pseudo if _binary(data) else None
+    monitor = partial(annealed, x) if options["patience"] else _pseudo if kind(data) == "binary" else None
     return Recipe(
         model=model,
         objective=PersistentCD(k=options["k"], chains=options["chains"], weight_decay=options["weight_decay"]),
+        data=data,
         epochs=options["epochs"],
         batch=options["batch"],
         optimizer=_sgd(model, options["rate"]),
         schedule=fall,
         monitor=monitor,
-        monitored=monitor is not None,
     )
 
 
@@ -118,7 +96,7 @@ def below_base_rates(model: nn.Module, data: Data) -> str | None:
     Both are judged by their pseudo-likelihood, which for independent columns is the log-likelihood. It is no
     likelihood of the RBM, but a machine that loses even by this measure has learned nothing.
     """
-    if not isinstance(model, RBM) or not _binary(data):
+    if not isinstance(model, RBM) or kind(data) != "binary":
         return None
     split, x = ("validation", data.valid) if len(data.valid) else ("training", rows_of(data.train))
     own = _pseudo(model, x)
@@ -133,46 +111,6 @@ def below_base_rates(model: nn.Module, data: Data) -> str | None:
         f"{len(x[:WATCHED])} {split} rows, and {plus_minus(base.value, base.stderr_data)} (± by choice of rows) for "
         "the base rates alone"
     )
-
-
-def _mixture(data: Data, options: Mapping[str, Any]) -> Recipe:
-    if not _binary(data):
-        raise ArgumentError(f"this model takes zeros and ones; these {_values(data)}: {_advice(data)}")
-    components = options.get("components", 1)
-    model = BernoulliMixture(data.event_shape.numel(), components)
-    model.initialise(rows_of(data.train), generator=options["seed"])
-    # a single component starts at its answer, so one step is all
-    epochs = options["epochs"] if components > 1 else 1
-    return Recipe(model, ExpectationMaximisation(), epochs, batch=len(data.train))
-
-
-def _advice(data: Data) -> str:
-    """What to do with values that are no bits."""
-    if data.support is constraints.real:
-        return "standardise the columns and train an rbm with --visible gaussian, or make bits of them yourself"
-    return "turn them into bits with --binarise threshold (or fixed, or dynamic)"
-
-
-def fall(done: float) -> float:
-    """The learning rate falls in a straight line to zero, which ends the noise of the chains (Robbins & Monro)."""
-    return 1.0 - done
-
-
-def _binary(data: Data) -> bool:
-    return data.support is constraints.boolean
-
-
-def _values(data: Data) -> str:
-    """Where the data lie, and of nearly binary ones the first value that spoils it."""
-    stray = data.provenance.get("nearly_binary")
-    return f"lie in {_name(data.support)}" + (f" ({stray})" if stray else "")
-
-
-def _name(support: Any) -> str:
-    if support is constraints.real:
-        return "the real numbers"
-    low, high = getattr(support, "lower_bound", None), getattr(support, "upper_bound", None)
-    return f"[{low:g}, {high:g}]" if low is not None and high is not None else str(support)
 
 
 def _pseudo(model: nn.Module, x: Tensor) -> Estimate | Bracket:

@@ -1,0 +1,64 @@
+"""A trained model in a word or two, as titles and tables name it."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from deepgen.explicit import (
+    MADE,
+    NADE,
+    RBM,
+    Bernoulli,
+    BernoulliMixture,
+    CharRNN,
+    DeepNADE,
+    Dequantised,
+    Flow,
+    GatedPixelCNN,
+    PixelCNN,
+    Transformer,
+)
+from deepgen.transforms import Autoregressive, Coupling
+
+_FLOWS = {"nice": "NICE", "realnvp": "RealNVP", "maf": "MAF", "nsf": "NSF"}
+
+
+def describe(model: nn.Module, name: str | None = None) -> str:
+    """Such as ``RBM 64-20``; ``name`` is what `deepgen train` called it, which a flow does not know of itself."""
+    if isinstance(model, RBM):
+        layers = (("visible", model.visible), ("hidden", model.hidden))
+        other = [f"{type(units).__name__} {side}" for side, units in layers if not isinstance(units, Bernoulli)]
+        return f"RBM {model.visible.width}-{model.hidden.width}" + (f" ({', '.join(other)} units)" if other else "")
+    if isinstance(model, BernoulliMixture):
+        return "independent Bernoulli" if model.components == 1 else f"Bernoulli mixture, {model.components} components"
+    if isinstance(model, NADE):
+        return f"NADE {model.features}-{model.hidden}"
+    if isinstance(model, (MADE, DeepNADE)):
+        kind = "MADE" if isinstance(model, MADE) else "deep NADE"
+        return f"{kind} {_chain(model.features, *model.arguments()['hidden'])}{_count(len(model.orders), 'order')}"
+    if isinstance(model, (PixelCNN, GatedPixelCNN)):
+        kind = "gated PixelCNN" if isinstance(model, GatedPixelCNN) else "PixelCNN"
+        return f"{kind}, {len(model.kernels)} layers of {model.arguments()['channels']} channels"
+    if isinstance(model, CharRNN):
+        cell, hidden = model.arguments()["cell"], model.arguments()["hidden"]
+        return f"{cell.upper()} {_chain(model.vocabulary, *[hidden] * len(model.layers))}"
+    if isinstance(model, Transformer):
+        return f"Transformer, {len(model.blocks)} blocks of width {model.places.shape[1]}"
+    if isinstance(model, (Flow, Dequantised)):
+        return _flow(model, name)
+    return type(model).__name__
+
+
+def _flow(model: Flow | Dequantised, name: str | None) -> str:
+    noisy, inner = ("dequantised ", model.flow) if isinstance(model, Dequantised) else ("", model)
+    layers = sum(isinstance(part, (Coupling, Autoregressive)) for part in inner.transform.modules())
+    known = _FLOWS.get(name or "", type(inner).__name__)
+    return f"{noisy}{known}{_count(layers, 'transform')}"
+
+
+def _chain(*widths: int) -> str:
+    return "-".join(map(str, widths))
+
+
+def _count(number: int, what: str) -> str:
+    return f", {number} {what}s" if number > 1 else ""

@@ -1,0 +1,31 @@
+"""From the options of ``deepgen train`` to a model, its objective and what is watched while it learns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from deepgen.cli.recipes.autoregressive import autoregressive
+from deepgen.cli.recipes.flows import flow
+from deepgen.cli.recipes.mixture import mixture
+from deepgen.cli.recipes.rbm import annealed, below_base_rates, rbm
+from deepgen.cli.recipes.recipe import Recipe, fall
+from deepgen.cli.recipes.tokens import tokens
+
+if TYPE_CHECKING:
+    from deepgen.data import Data
+
+__all__ = ["Recipe", "annealed", "below_base_rates", "build", "fall"]
+
+_RECIPES: dict[str, Callable[[str, Data, Mapping[str, Any]], Recipe]] = {
+    "rbm": rbm,
+    **dict.fromkeys(("bernoulli", "mixture"), mixture),
+    **dict.fromkeys(("made", "nade", "deep-nade", "pixelcnn", "gated-pixelcnn"), autoregressive),
+    **dict.fromkeys(("nice", "realnvp", "maf", "nsf"), flow),
+    **dict.fromkeys(("lstm", "transformer"), tokens),
+}
+
+
+def build(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
+    """The recipe of the model ``name`` (see `deepgen.cli.options`) on ``data``."""
+    return _RECIPES[name](name, data, options)

@@ -1,0 +1,113 @@
+"""NICE, RealNVP, MAF and neural spline flows: of real values as they are, of grey levels by a bound.
+
+Real values go through a fixed affine map first that gives every column of the training rows mean 0 and variance 1. It
+belongs to the density, log-determinant and all, so likelihoods and samples are in the units of the data. Grey levels
+are dequantised: noise fills their unit cells, a logit maps these to all numbers, and the same affine map follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from deepgen.cli.recipes.recipe import Recipe, adam, fall, mean
+from deepgen.cli.rundir import rows_of
+from deepgen.cli.values import kind, refused, whole
+from deepgen.errors import ArgumentError
+from deepgen.evaluate import Bracket, Estimate, log_likelihood
+from deepgen.explicit import MAF, NICE, NSF, Dequantised, Flow, RealNVP
+from deepgen.objectives import ELBO, MaximumLikelihood
+from deepgen.random import generator
+from deepgen.transforms import ActNorm, Chain, Logit
+
+if TYPE_CHECKING:
+    from deepgen.data import Data
+
+FAMILIES = {"nice": NICE, "realnvp": RealNVP, "maf": MAF, "nsf": NSF}
+ALPHA = 1e-2  # of the logit
+STARTED = 10_000  # rows at most that the affine map is taken from
+REPEATED = 0.2  # share of the rows with one value in a column, above which a density may chase it
+DRAWS = 2  # of noise a validation row; the same for all epochs, as the seed is
+
+
+def flow(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
+    """``nice``, ``realnvp``, ``maf`` and ``nsf``."""
+    if kind(data) in ("binary", "text"):
+        raise refused(
+            f"{name} is a density of real values or grey levels, which has no bound on values like these", data
+        )
+    features = data.event_shape.numel()
+    if features < 2 and name != "maf":
+        raise ArgumentError(f"the couplings of {name} need 2 columns or more, and these rows have 1: train maf")
+    family = FAMILIES[name](features, options["transforms"], options["hidden"], generator=options["seed"])
+    grey = kind(data) == "grey"
+    model: nn.Module
+    if grey:
+        data = whole(data)
+        assert data.levels is not None
+        x, logit = rows_of(data.train)[:STARTED], Logit(ALPHA)
+        noise = torch.rand(x.shape, generator=generator(options["seed"]))
+        first: list[nn.Module] = [logit, standardised(logit.encode((x + noise) / data.levels)[0])]
+        model = Dequantised(_behind(first, family), data.levels)
+    else:
+        model = _behind([standardised(_varying(rows_of(data.train)))], family)
+    return Recipe(
+        model=model,
+        objective=ELBO() if grey else MaximumLikelihood(),
+        data=data,
+        epochs=options["epochs"],
+        batch=options["batch"],
+        optimizer=adam(model, options["rate"]),
+        schedule=fall,
+        monitor=_bound if grey else mean,
+        caution=None if grey else _repeated(rows_of(data.train)),
+        notes={"levels": data.levels} if grey else None,
+    )
+
+
+def standardised(x: Tensor) -> ActNorm:
+    """The fixed affine map that gives the columns of ``x`` mean 0 and variance 1."""
+    layer = ActNorm(x.shape[1]).initialise(x)
+    # In the units of the data a step of Adam could be any part of the whole: the layers behind learn what is left.
+    return layer.requires_grad_(False)
+
+
+def _behind(first: list[nn.Module], family: Flow) -> Flow:
+    return Flow(Chain([*first, family.transform]), family.base)
+
+
+def _varying(x: Tensor) -> Tensor:
+    """``x``, unless a column has one value alone, whose density would have no bound."""
+    if len(x) < 2:
+        raise ArgumentError(f"a flow needs at least 2 training rows to see how wide the columns are, got {len(x)}")
+    constant = (x == x[0]).all(0).nonzero().flatten().tolist()
+    if constant:
+        raise ArgumentError(
+            f"column {constant[0] + 1} has the same value {float(x[0, constant[0]]):g} in all {len(x)} training rows "
+            f"({len(constant)} of {x.shape[1]} columns do): no density has a bound there, so leave it out"
+        )
+    return x
+
+
+def _repeated(x: Tensor) -> str | None:
+    """Say so if one value fills much of a column, where the density of a flow can rise as long as it is trained."""
+    value = x.mode(0).values
+    share = (x == value).double().mean(0)
+    column = int(share.argmax())
+    if len(x) < 2 / REPEATED or float(share[column]) <= REPEATED:
+        return None
+    return (
+        f"column {column + 1} has the value {float(value[column]):g} in {float(share[column]):.0%} of the training "
+        "rows, where a density can rise without bound and the likelihood with it: leave that column out, or add noise "
+        "as wide as the step to the next value"
+    )
+
+
+def _bound(model: nn.Module, x: Tensor) -> Estimate | Bracket:
+    found = log_likelihood(model, x, chains=DRAWS, generator=0)
+    assert isinstance(found, Estimate)
+    return replace(found, method=f"bound, {DRAWS} draws")  # short, as it stands above a curve

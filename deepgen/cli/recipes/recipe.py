@@ -1,0 +1,56 @@
+"""What every recipe is, and what several of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from deepgen.evaluate import Bracket, Estimate, log_likelihood
+from deepgen.typing import Objective
+
+if TYPE_CHECKING:
+    from deepgen.data import Data
+
+WATCHED = 200  # validation rows behind the curve of a model that has no cheap likelihood
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What `deepgen.fit` needs.
+
+    Attributes:
+        data: as the model takes them (`deepgen.cli.values`).
+        monitor: judges the model on validation rows after each epoch; None where there is nothing cheap to watch.
+        caution: what to warn of, whatever comes out.
+        notes: what later commands must know of the numbers that the model takes.
+    """
+
+    model: nn.Module
+    objective: Objective
+    data: Data
+    epochs: int
+    batch: int
+    optimizer: torch.optim.Optimizer | None = None
+    schedule: Callable[[float], float] | None = None
+    monitor: Callable[[nn.Module, Tensor], Estimate | Bracket] | None = None
+    caution: str | None = None
+    notes: dict[str, Any] | None = None
+
+
+def fall(done: float) -> float:
+    """The learning rate falls in a straight line to zero, which ends the noise of the steps (Robbins & Monro 1951)."""
+    return 1.0 - done
+
+
+def adam(model: nn.Module, rate: float) -> torch.optim.Adam:
+    """Adam over what is to be learned."""
+    return torch.optim.Adam((p for p in model.parameters() if p.requires_grad), lr=rate)
+
+
+def mean(model: nn.Module, x: Tensor) -> Estimate | Bracket:
+    """The mean log-likelihood of a model that has one."""
+    return log_likelihood(model, x)

@@ -1,0 +1,41 @@
+"""Recurrent networks and Transformers over the characters of a text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from deepgen.cli.recipes.recipe import Recipe, adam, fall, mean
+from deepgen.cli.rundir import rows_of
+from deepgen.cli.values import kind, refused
+from deepgen.explicit import CharRNN, Transformer
+from deepgen.objectives import MaximumLikelihood
+
+if TYPE_CHECKING:
+    from deepgen.data import Data
+
+
+def tokens(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
+    """``lstm`` and ``transformer``."""
+    if kind(data) != "text":
+        raise refused(f"{name} takes a text (--data shakespeare, or the path of a .txt file)", data)
+    vocabulary, (length,) = data.levels or 0, data.event_shape
+    rest = {"length": length, "dropout": options["dropout"], "generator": options["seed"]}
+    model: CharRNN | Transformer
+    if name == "lstm":
+        model = CharRNN(vocabulary, options["hidden"], options["layers"], "lstm", **rest)
+    else:
+        sizes = {key: options[key] for key in ("width", "heads", "layers")}
+        model = Transformer(vocabulary, **sizes, **rest)
+    model.initialise(rows_of(data.train))
+    return Recipe(
+        model=model,
+        objective=MaximumLikelihood(),
+        data=data,
+        epochs=options["epochs"],
+        batch=options["batch"],
+        optimizer=adam(model, options["rate"]),
+        schedule=fall,
+        monitor=mean,
+        notes={"alphabet": data.provenance["alphabet"]},
+    )

@@ -1,0 +1,38 @@
+"""A log-likelihood in the unit that the field compares by: bits per grey value, nats per character."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from deepgen.cli.values import kind
+from deepgen.evaluate import Bracket, Estimate, bits_per_dim, plus_minus
+
+if TYPE_CHECKING:
+    from deepgen.data import Data
+
+
+def restated(answer: Estimate | Bracket, data: Data) -> Estimate | None:
+    """``answer`` as bits/dim of grey levels or nats/character of a text; None where neither is the custom."""
+    if isinstance(answer, Bracket):
+        return None
+    width = data.event_shape.numel()
+    if kind(data) == "grey":
+        return bits_per_dim(answer, width)
+    if kind(data) == "text":
+        return replace(
+            answer,
+            value=answer.value / width,
+            stderr=answer.stderr / width,
+            stderr_data=answer.stderr_data / width,
+            unit="nats/character",
+        )
+    return None
+
+
+def in_words(estimate: Estimate) -> str:
+    """Such as ``2.131 bits/dim (exact)``; of a text in bits too."""
+    value = plus_minus(estimate.value, estimate.stderr) if estimate.stderr else f"{estimate.value:.3f}"
+    bits = f", {-estimate.value / math.log(2):.3f} bits" if estimate.unit == "nats/character" else ""
+    return f"{value} {estimate.unit}{bits} ({estimate.side})"
