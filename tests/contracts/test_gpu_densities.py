@@ -84,22 +84,24 @@ def test_draws_on_the_device(name, device, seed, ieee):
     if name in FLOWS:
         return
     x = exact.sample(400, *given(context, 400, torch.zeros((), dtype=torch.float64)), generator=seed + 1)
-    log_p = [exact.log_prob(rows.double().cpu(), *given(context, 400, rows.double().cpu())) for rows in (draws[0], x)]
+    with torch.no_grad():
+        wide = [rows.double().cpu() for rows in (draws[0], x)]
+        log_p = [exact.log_prob(rows, *given(context, 400, rows)) for rows in wide]
     spread = math.sqrt(float(log_p[0].var() + log_p[1].var()) / 400) + 1e-9
     assert abs(float(log_p[0].mean() - log_p[1].mean())) < 6 * spread
 
 
 @pytest.mark.parametrize("name", FLOWS)
-@torch.no_grad()
 def test_codes_on_the_device_decode_as_on_the_cpu(name, device, seed):
     exact, there, context = density(name, seed, device)
     z = torch.randn(50, *exact.event_shape, generator=dg.random.generator(seed), dtype=torch.float64)
-    right = exact.solve(z, *given(context, 50, z)).value
+    right = exact.solve(z, *given(context, 50, z)).value.detach()
     for method in ("incremental", "jacobi", "sequential"):
-        got = there.solve(z.float().to(device), *given(context, 50, z.float().to(device)), method=method).value
+        got = there.solve(z.float().to(device), *given(context, 50, z.float().to(device)), method=method).value.detach()
         assert float(((got.cpu() - right).abs() / (1 + right.abs())).median()) < 1e-4
 
 
+@pytest.mark.filterwarnings("ignore::deepgen.errors.DegenerateWeights")
 @pytest.mark.parametrize("name", [name for name in DISCRETE if "given" not in name])
 def test_completion_on_the_device(name, device, seed):
     _, there, _ = density(name, seed, device)
