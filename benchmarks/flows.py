@@ -136,14 +136,12 @@ def measure(case: str, sides: dict[str, Callable[[], object]], base: Callable[[]
     return table
 
 
-def show(table: list[Any]) -> None:
-    print(f"{'':28s}{'':12s}{'ms':>8s} {'quartiles':>17s} {'x products':>11s} {'quartiles':>15s}")
-    case = ""
-    for row in table:
-        label, case = (row["case"] if row["case"] != case else ""), row["case"]
-        ms, x = row["ms"], row["x"]
-        print(f"{label:28s}{row['side']:12s}{ms['median']:8.2f} ({ms['low']:7.2f}, {ms['high']:6.2f}) "
-              f"{x['median']:11.2f} ({x['low']:6.2f}, {x['high']:5.2f})")  # fmt: skip
+def show(rows: list[Any]) -> None:
+    """The rows of one case, as soon as it is measured."""
+    for row in rows:
+        label, ms, x = row["case"] if row is rows[0] else "", row["ms"], row["x"]
+        print(f"{label:32s}{row['side']:12s}{ms['median']:8.2f} ({ms['low']:7.2f}, {ms['high']:7.2f}) "
+              f"{x['median']:10.2f} ({x['low']:7.2f}, {x['high']:7.2f})", flush=True)  # fmt: skip
 
 
 def verdicts(table: list[Any]) -> list[dict[str, Any]]:
@@ -191,17 +189,19 @@ def main() -> None:
     print(", ".join(f"{name} {value}" for name, value in setting().items()))
     libraries = {"deepgen": ours()} | ({} if arguments.no_peers else peers(FEATURES, TRANSFORMS, HIDDEN))
     x, table = torch.randn(BATCH, FEATURES), []
+    print(f"{'':44s}{'ms':>8s} {'quartiles':>18s} {'x products':>10s} {'quartiles':>18s}")
     for name in ("MAF", "spline coupling"):
         sides = {library: flows[name] for library, flows in libraries.items()}
         counts = {library: sum(p.numel() for p in side.module.parameters()) for library, side in sides.items()}
         print(f"{name}, parameters:", ", ".join(f"{library} {count}" for library, count in counts.items()))
         shapes, rounds = layer_shapes(name), 10 if arguments.quick else 30
-        steps = {library: step(side, x) for library, side in sides.items()}
-        table += measure(f"{name}, step", steps, products(shapes, BATCH, True), rounds)
+        cases = [("step", {library: step(side, x) for library, side in sides.items()}, products(shapes, BATCH, True))]
         for rows in (BATCH, 1):
             samples = {library: draws(side, rows) for library, side in sides.items()}
-            table += measure(f"{name}, sample of {rows}", samples, products(shapes, rows, False), rounds)
-    show(table)
+            cases.append((f"sample of {rows}", samples, products(shapes, rows, False)))
+        for case, each, base in cases:
+            table += (measured := measure(f"{name}, {case}", each, base, rounds))
+            show(measured)
     found = verdicts(table)
     show_verdicts(found)
     record = {**setting(), "table": table, "targets": found}
