@@ -4,7 +4,8 @@ Case: 43 variables (as MINIBOONE), 5 transforms, networks of 2 x 128, batch 512,
 floor is the matrix products of those networks alone, into memory allocated beforehand: forwards for a sample; for a
 step (``log_prob`` and its gradients in all parameters) also backwards. The sides of a ratio take turns of some 20 ms,
 so that all see the same machine, each in caches that it has filled itself, as in a loop; printed are the median over
-rounds and the quartiles.
+rounds and the quartiles. Last come our targets, and whether the medians meet them; one row alone is compared with the
+quickest peer, as its products cost next to nothing.
 
 Peers are zuko, nflows, normflows and pyro, those that are installed (``pip install 'deepgen[peers]'``); in what they
 differ stands in `flow_peers.py`. A floor counts whole matrices, masked entries included, and the same one serves all.
@@ -15,6 +16,7 @@ Options: ``--quick``, ``--json FILE``, ``--no-peers``.
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import json
 import platform
 import statistics
@@ -30,6 +32,14 @@ from deepgen.explicit import MAF, NSF
 
 FEATURES, TRANSFORMS, HIDDEN, BATCH = 43, 5, [128, 128], 512
 TURN = 20.0  # milliseconds for which a side is timed at once
+# At most so many times the products; and of the quickest peer's time.
+TARGETS = {
+    "MAF, step": 1.6,
+    f"MAF, sample of {BATCH}": 8.0,
+    "spline coupling, step": 2.3,
+    f"spline coupling, sample of {BATCH}": 2.6,
+}
+ALONE = "MAF, sample of 1", 0.1
 Shapes = list[list[tuple[int, int]]]
 
 
@@ -47,12 +57,13 @@ def layer_shapes(name: str) -> Shapes:
     return networks
 
 
-def products(shapes: Shapes, rows: int, backward: bool) -> Callable[[], None]:
+def products(shapes: Shapes, rows: int, backward: bool, device: torch.device | str | None = None) -> Callable[[], None]:
     """The products of networks of these shapes for ``rows`` rows, and those of their gradients in all but the data."""
     pieces: list[tuple[Tensor, Tensor, Tensor]] = []
     for number, network in enumerate(shapes):
         for place, (outputs, inputs) in enumerate(network):
-            weight, x, out = torch.randn(outputs, inputs), torch.randn(inputs, rows), torch.randn(outputs, rows)
+            sizes = (outputs, inputs), (inputs, rows), (outputs, rows)
+            weight, x, out = (torch.randn(size, device=device) for size in sizes)
             pieces.append((weight, x, torch.empty_like(out)))
             if backward:
                 pieces.append((out, x.t(), torch.empty_like(weight)))
@@ -125,14 +136,46 @@ def measure(case: str, sides: dict[str, Callable[[], object]], base: Callable[[]
     return table
 
 
-def show(table: list[Any]) -> None:
-    print(f"{'':28s}{'':12s}{'ms':>8s} {'quartiles':>17s} {'x products':>11s} {'quartiles':>15s}")
-    case = ""
-    for row in table:
-        label, case = (row["case"] if row["case"] != case else ""), row["case"]
-        ms, x = row["ms"], row["x"]
-        print(f"{label:28s}{row['side']:12s}{ms['median']:8.2f} ({ms['low']:7.2f}, {ms['high']:6.2f}) "
-              f"{x['median']:11.2f} ({x['low']:6.2f}, {x['high']:5.2f})")  # fmt: skip
+def show(rows: list[Any]) -> None:
+    """The rows of one case, as soon as it is measured."""
+    for row in rows:
+        label, ms, x = row["case"] if row is rows[0] else "", row["ms"], row["x"]
+        print(f"{label:32s}{row['side']:12s}{ms['median']:8.2f} ({ms['low']:7.2f}, {ms['high']:7.2f}) "
+              f"{x['median']:10.2f} ({x['low']:7.2f}, {x['high']:7.2f})", flush=True)  # fmt: skip
+
+
+def verdicts(table: list[Any]) -> list[dict[str, Any]]:
+    """Our medians beside the targets; without peers that of one row is left out."""
+    found = [
+        {"case": row["case"], "figure": "x products", "value": row["x"]["median"], "target": TARGETS[row["case"]]}
+        for row in table
+        if row["side"] == "deepgen" and row["case"] in TARGETS
+    ]
+    alone = {row["side"]: row["ms"]["median"] for row in table if row["case"] == ALONE[0]}
+    others = {side: ms for side, ms in alone.items() if side not in ("products", "deepgen")}
+    if others:
+        best = min(others, key=lambda side: others[side])
+        ratio = alone["deepgen"] / others[best]
+        found.append({"case": ALONE[0], "figure": f"x {best}, the quickest peer", "value": ratio, "target": ALONE[1]})
+    return [{**one, "met": one["value"] <= one["target"]} for one in found]
+
+
+def show_verdicts(found: list[dict[str, Any]]) -> None:
+    print("\ntargets")
+    for one in found:
+        verdict = "met" if one["met"] else "MISSED"
+        print(f"{one['case']:32s}{one['value']:7.3g} <= {one['target']:<5g}{verdict:8s}{one['figure']}")
+
+
+def setting() -> dict[str, str]:
+    """What the figures depend on: processor and versions."""
+    versions = {"python": platform.python_version()}
+    for name in ("torch", "numba", "zuko", "nflows", "normflows", "pyro-ppl"):
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {"processor": torch.backends.cpu.get_cpu_capability(), **versions}
 
 
 def main() -> None:
@@ -143,21 +186,25 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)  # peers draw from the global stream
+    print(", ".join(f"{name} {value}" for name, value in setting().items()))
     libraries = {"deepgen": ours()} | ({} if arguments.no_peers else peers(FEATURES, TRANSFORMS, HIDDEN))
     x, table = torch.randn(BATCH, FEATURES), []
+    print(f"{'':44s}{'ms':>8s} {'quartiles':>18s} {'x products':>10s} {'quartiles':>18s}")
     for name in ("MAF", "spline coupling"):
         sides = {library: flows[name] for library, flows in libraries.items()}
         counts = {library: sum(p.numel() for p in side.module.parameters()) for library, side in sides.items()}
         print(f"{name}, parameters:", ", ".join(f"{library} {count}" for library, count in counts.items()))
         shapes, rounds = layer_shapes(name), 10 if arguments.quick else 30
-        steps = {library: step(side, x) for library, side in sides.items()}
-        table += measure(f"{name}, step", steps, products(shapes, BATCH, True), rounds)
+        cases = [("step", {library: step(side, x) for library, side in sides.items()}, products(shapes, BATCH, True))]
         for rows in (BATCH, 1):
             samples = {library: draws(side, rows) for library, side in sides.items()}
-            table += measure(f"{name}, sample of {rows}", samples, products(shapes, rows, False), rounds)
-    show(table)
-    record = {"torch": torch.__version__, "machine": platform.machine(), "table": table}
-    print(json.dumps(record))
+            cases.append((f"sample of {rows}", samples, products(shapes, rows, False)))
+        for case, each, base in cases:
+            table += (measured := measure(f"{name}, {case}", each, base, rounds))
+            show(measured)
+    found = verdicts(table)
+    show_verdicts(found)
+    record = {**setting(), "table": table, "targets": found}
     if arguments.json:
         with open(arguments.json, "w", encoding="utf-8") as file:
             json.dump(record, file, indent=1)

@@ -23,60 +23,67 @@ from torch import Tensor
 from deepgen.layers.masked import MaskedNet
 
 Array = NDArray[Any]
-WIDTH = 64  # columns of a tile: 32 KB for 128 units
+WIDTH = 64  # columns of a tile, fewer where the batch has fewer: 32 KB for 128 units
+EIGHT = 8  # rows that one pass over a tile's row adds to it
 # Sums may go in any order, and a b + c may be rounded once.
 compiled = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})
 
 
 def pack(net: MaskedNet, context: Tensor | None) -> tuple[Any, ...]:
-    """What the kernels need of a network: arrays, in which weights of all layers follow one another."""
+    """What the kernels need of a network: arrays, in which weights of all layers follow one another.
+
+    The first layer's columns are in the order of dependence.
+    """
     weights, (bias, *biases) = ([t.detach() for t in tensors] for tensors in net.stacked())
-    seen, bias = net.seen(context), bias.unsqueeze(1)
+    seen, bias, order = net.seen(context), bias.unsqueeze(1), np.array(net.order)
     start = bias if seen is None else seen.detach() + bias
-    flat, shapes = torch.cat([weight.flatten() for weight in weights]), np.array([weight.shape for weight in weights])
-    order = np.array(net.order)
+    shapes = np.array([weight.shape for weight in weights])
+    weights[0] = weights[0].index_select(1, torch.from_numpy(order))
+    flat = torch.cat([weight.flatten() for weight in weights])
     return flat.numpy(), torch.cat(biases).numpy(), start.numpy(), shapes, net.ends.numpy(), order, net.residual
 
 
-def room(net: MaskedNet, kind: Any) -> tuple[Array, ...]:
+def room(net: MaskedNet, kind: Any, batch: int) -> tuple[Array, ...]:
     """Memory for a tile: x, hidden layers, inner values and sums of residual blocks, parameters of one variable."""
     layers, units = len(net.ends), int(net.ends.max())
     shapes = [(net.features,), (layers, units), (layers - 1 if net.residual else 0, units), (units,)]
-    return tuple(np.zeros((*shape, WIDTH), kind) for shape in (*shapes, (net.parameters_each,)))
+    return tuple(np.zeros((*shape, max(1, min(WIDTH, batch))), kind) for shape in (*shapes, (net.parameters_each,)))
 
 
 @compiled
 def _fill(out: Array, value: Any) -> None:
-    for i in range(WIDTH):
+    for i in range(len(out)):
         out[i] = value
 
 
 @compiled
 def _shift(out: Array, value: Any) -> None:
-    for i in range(WIDTH):
+    for i in range(len(out)):
         out[i] += value
 
 
 @compiled
-def _add_four(out: Array, a: Any, b: Any, c: Any, d: Any, x: Array, y: Array, z: Array, w: Array) -> None:
-    for i in range(WIDTH):
-        out[i] += (a * x[i] + b * y[i]) + (c * z[i] + d * w[i])
+def _add(out: Array, a: Any, x: Array) -> None:
+    for i in range(len(out)):
+        out[i] += a * x[i]
 
 
 @compiled
-def _add(out: Array, a: Any, x: Array) -> None:
-    for i in range(WIDTH):
-        out[i] += a * x[i]
+def _add_eight(out: Array, a: Array, x: Array) -> None:
+    for i in range(len(out)):
+        total = out[i]
+        for k in range(EIGHT):
+            total += a[k] * x[k, i]
+        out[i] = total
 
 
 @compiled
 def _product(weights: Array, at: int, seen: int, below: Array, out: Array) -> None:
     """out += the sum over the first ``seen`` rows of ``below``, with the weights that begin at ``at``."""
     k = 0
-    while k + 4 <= seen:
-        a, b, c, d = weights[at + k], weights[at + k + 1], weights[at + k + 2], weights[at + k + 3]
-        _add_four(out, a, b, c, d, below[k], below[k + 1], below[k + 2], below[k + 3])
-        k += 4
+    while k + EIGHT <= seen:
+        _add_eight(out, weights[at + k : at + k + EIGHT], below[k : k + EIGHT])
+        k += EIGHT
     while k < seen:
         _add(out, weights[at + k], below[k])
         k += 1
@@ -85,7 +92,7 @@ def _product(weights: Array, at: int, seen: int, below: Array, out: Array) -> No
 @compiled
 def _rectify(x: Array, out: Array) -> None:
     zero = x.dtype.type(0)
-    for i in range(WIDTH):
+    for i in range(len(out)):
         out[i] = zero if x[i] < zero else x[i]  # and NaN stays
 
 
@@ -106,12 +113,10 @@ def advance(net: Any, room: Any, d: int, first: int, columns: int) -> None:
     """
     weights, biases, start, shapes, ends, order, residual = net
     x, hidden, middle, total, parameters = room
-    # The first layer's columns are the variables, of which those at places before d are seen.
     width, a, b = shapes[0, 1], ends[0, d - 1] if d else 0, ends[0, d]
     for j in range(a, b):
         _begin(start, j, first, columns, total[j])
-        for k in range(d):
-            _add(total[j], weights[j * width + order[k]], x[k])
+        _product(weights, j * width, d, x, total[j])
         _rectify(total[j], hidden[0, j])
     at, bias, i = shapes[0, 0] * width, 0, 1
     for layer in range(1, len(ends)):

@@ -36,7 +36,7 @@ def walks(net: MaskedNet, univariate: Any, z: Tensor, context: Tensor | None) ->
 def walk(net: MaskedNet, univariate: Any, z: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor]:
     """x and its log slopes, both ``[features, batch]``, where `walks` says so; without gradients."""
     found, x, log_slope = _kernels(), torch.empty_like(z), torch.empty_like(z)
-    packed = found.pack(net, context), found.room(net, x.numpy().dtype)
+    packed = found.pack(net, context), found.room(net, x.numpy().dtype, z.shape[1])
     ends = z.detach().numpy(), x.numpy(), log_slope.numpy()
     if type(univariate) is Spline:
         found.spline(*packed, found.form(univariate), *ends)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepgen.layers.walk import WIDTH, advance, compiled, pack, room
+from deepgen.layers.walk import advance, compiled, pack, room
 from deepgen.transforms.spline_kernels import evaluate, form
 
 __all__ = ["affine", "form", "pack", "room", "spline"]
@@ -24,8 +24,8 @@ Array = NDArray[Any]
 def affine(net: Any, tile: Any, limit: float, z: Array, x: Array, log_slope: Array) -> None:
     """x = z e^s + b with s = a / (1 + |a| / limit), float32 or float64."""
     order, known, p, one, bound = net[5], tile[0], tile[4], z.dtype.type(1), z.dtype.type(limit)
-    for first in range(0, z.shape[1], WIDTH):
-        columns = min(WIDTH, z.shape[1] - first)
+    for first in range(0, z.shape[1], known.shape[1]):
+        columns = min(known.shape[1], z.shape[1] - first)
         for d in range(len(order)):
             advance(net, tile, d, first, columns)
             v, b, a = order[d], p[0], p[1]
@@ -40,9 +40,9 @@ def affine(net: Any, tile: Any, limit: float, z: Array, x: Array, log_slope: Arr
 def spline(net: Any, tile: Any, shape: Any, z: Array, x: Array, log_slope: Array) -> None:
     """x on the rational-quadratic spline of that ``shape`` (`form` of a `Spline`), float32."""
     order, known, p = net[5], tile[0], tile[4]
-    row, slope = np.zeros(WIDTH, np.float32), np.empty(WIDTH, np.float32)
-    for first in range(0, z.shape[1], WIDTH):
-        columns = min(WIDTH, z.shape[1] - first)
+    row, slope = np.zeros(known.shape[1], np.float32), np.empty(known.shape[1], np.float32)
+    for first in range(0, z.shape[1], known.shape[1]):
+        columns = min(known.shape[1], z.shape[1] - first)
         for d in range(len(order)):
             advance(net, tile, d, first, columns)
             v = order[d]

@@ -79,6 +79,13 @@ def test_a_row_is_the_same_alone_and_in_any_batch(kind, stream):
             torch.testing.assert_close(a[:, i : i + 1], b, rtol=near, atol=near)
 
 
+@pytest.mark.parametrize("kind", ["plain", "spline"])
+def test_no_rows(kind, stream):
+    transform = make(kind, stream)
+    for out in walk(transform.net, transform.univariate, torch.empty(20, 0), None):
+        assert out.shape == (20, 0)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_nan_shows_in_its_row_and_there_alone(kind, stream):
     transform = make(kind, stream)
