@@ -17,11 +17,13 @@ dilations are not there either, worth 2 and 0.6 nats on MNIST after equal short 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from deepgen.explicit import pixel_walk
 from deepgen.explicit.discrete import DiscreteAutoregressive
 from deepgen.explicit.pixel_cache import PixelSteps, Window
 from deepgen.explicit.pixels import Heads, image_of, windows
@@ -125,6 +127,14 @@ class GatedPixelCNN(DiscreteAutoregressive):
     def steps(self, batch: int, context: Tensor | None, order: Sequence[int]) -> PixelSteps:
         """The start of a walk for ``batch`` images."""
         return PixelSteps(self.heads, self.bias[:, order], batch, GatedWalk(self, batch, context))
+
+    def walk(
+        self, order: Sequence[int], context: Tensor | None, uniform: Tensor, *clamped: Any
+    ) -> tuple[Tensor, Tensor]:
+        """`completion.walk` through the pixels, compiled where that serves."""
+        if pixel_walk.serves(self, uniform):
+            return pixel_walk.gated(self, context, uniform, *clamped)
+        return super().walk(order, context, uniform, *clamped)
 
 
 class GatedWalk:

@@ -17,11 +17,13 @@ blind spot, which `GatedPixelCNN` does not have.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from deepgen.explicit import pixel_walk
 from deepgen.explicit.discrete import DiscreteAutoregressive
 from deepgen.explicit.pixel_cache import PixelSteps, Window
 from deepgen.explicit.pixels import Heads, image_of, windows
@@ -108,6 +110,14 @@ class PixelCNN(DiscreteAutoregressive):
     def steps(self, batch: int, context: Tensor | None, order: Sequence[int]) -> PixelSteps:
         """The start of a walk for ``batch`` images."""
         return PixelSteps(self.heads, self.bias[:, order], batch, PlainWalk(self, batch, context))
+
+    def walk(
+        self, order: Sequence[int], context: Tensor | None, uniform: Tensor, *clamped: Any
+    ) -> tuple[Tensor, Tensor]:
+        """`completion.walk` through the pixels, compiled where that serves."""
+        if pixel_walk.serves(self, uniform):
+            return pixel_walk.plain(self, context, uniform, *clamped)
+        return super().walk(order, context, uniform, *clamped)
 
 
 class PlainWalk:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -49,6 +50,13 @@ class Heads(nn.ModuleList):
         check_count(channels=channels)
         super().__init__(Head(channels, i, categories - 1, generator) for i in range(image[0]))
         self.image, self.categories = image, categories
+
+    def stacked(self) -> tuple[Tensor, Tensor, Tensor]:
+        """U ``[C, channels + C, channels]``, 0 for channels not seen, its bias, and O ``[C, channels, outputs]``."""
+        heads: list[Any] = list(self)
+        seen = [F.pad(head.hidden.weight, (0, len(heads) - i)).t() for i, head in enumerate(heads)]
+        bias, out = [head.hidden.bias for head in heads], [head.out.weight.t() for head in heads]
+        return torch.stack(seen), torch.stack(bias), torch.stack(out)
 
     def order(self) -> Tensor:
         """Which variable stands at which place, the one order there is: ``[1, C H W]``."""
