@@ -4,7 +4,8 @@ What a causal convolution puts out at a pixel is what the rows above send plus w
 The first part is known for all of a row before its first pixel: each layer gets it by one short convolution (of a gated
 model it is all of the vertical stack). The second is one small matrix product of a window, at each pixel and layer. So
 the walk costs the arithmetic of one pass, where D passes cost D times that. What it waits for is the number of small
-products, D times layers, at some 20 microseconds each: more images at once cost little more than one.
+products, D times layers, at some 20 microseconds each: more images at once cost little more than one. For few images
+on a CPU there is a compiled walk, without that wait (`deepgen.explicit.pixel_walk`).
 
 Only rows that are still needed are kept, zeros around them as outside the image.
 Source: Ramachandran et al. 2017, "Fast generation for convolutional autoregressive models", arXiv:1704.06001.

@@ -1,9 +1,9 @@
 """Where a compiled walk through the pixels serves, and what its kernels (`pixel_kernels`) need of a model.
 
-They take one image after the other, on one thread of a CPU and in float32. A walk by tensor operations
-(`pixel_cache`) costs some 0.3 s for 784 pixels and 8 layers whatever it multiplies, but then multiplies faster, and
-faster still for many images: with n images and w weights in the convolutions of a layer the two were equal where n^2 w
-was 7 to 11 million (both models, 16 to 64 channels, batches of 12 to 75).
+They take one image after the other, on one thread of a CPU and in float32. A walk by tensor operations (`pixel_cache`)
+costs 0.2 s or more for 784 pixels and 8 layers whatever it multiplies, but then multiplies faster, and faster still for
+many images: with n images and w weights in the convolutions of a layer the two were equal where n^2 w was 7 to 11
+million (both models, 16 to 64 channels, batches of 12 to 75).
 """
 
 from __future__ import annotations
