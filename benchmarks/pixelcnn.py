@@ -2,8 +2,9 @@
 
 The naive way is a whole network pass for each of the 784 pixels. Its time here is 784 times that of one pass, which
 takes turns with the cached walk; at batch 1 it is also run once as it is (``method="sequential"``), to see that the two
-agree. A sweep of the Jacobi iteration is a pass too; how many there are depends on the model. Weights are initial ones,
-those of the last layer 60 times as large: pixels then matter to one another, but less evenly than after training.
+agree. A sweep of the Jacobi iteration is a pass too, and how many there are depends on the model. Weights are initial
+ones, those of the last layer 60 times as large: pixels then matter little to one another and few sweeps do. A trained
+model takes tens of them, so its Jacobi time is (sweeps) times the time of a pass, not what stands here.
 
 One thread, CPU time, float32, binary images, 8 layers. Options: ``--channels``, ``--batches``, ``--rounds``,
 ``--json``.
