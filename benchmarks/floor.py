@@ -32,10 +32,15 @@ def alternate(sides: Sides, rounds: int = 60, inner: int = 1, warmup: int = 3) -
     return times
 
 
-def ratio(times: Mapping[str, list[float]], numerator: str, *denominator: str) -> float:
-    """Median over rounds of ``numerator`` over the sum of ``denominator``."""
+def ratios(times: Mapping[str, list[float]], numerator: str, *denominator: str) -> list[float]:
+    """Of each round, ``numerator`` over the sum of ``denominator``."""
     below = [sum(parts) for parts in zip(*(times[name] for name in denominator), strict=True)]
-    return statistics.median(a / b for a, b in zip(times[numerator], below, strict=True))
+    return [a / b for a, b in zip(times[numerator], below, strict=True)]
+
+
+def ratio(times: Mapping[str, list[float]], numerator: str, *denominator: str) -> float:
+    """Median of `ratios`."""
+    return statistics.median(ratios(times, numerator, *denominator))
 
 
 def median(times: Mapping[str, list[float]], *names: str) -> float:

@@ -93,7 +93,7 @@ def walk(
 
 
 def complete(
-    steps: Callable[[int, Tensor | None, Sequence[int]], Steps],
+    walks: Callable[[Sequence[int], Tensor | None, Tensor, Tensor, Tensor, int], tuple[Tensor, Tensor]],
     known: Tensor,
     mask: Tensor,
     context: Tensor | None,
@@ -104,7 +104,7 @@ def complete(
     """Complete rows of an equal mixture over ``orders``: ``[rows, features]``.
 
     Args:
-        steps: ``steps(batch, context, order)`` starts a walk.
+        walks: ``walks(order, context, uniform, known, mask, skip)``, a `walk` of the model.
         known, mask: ``[rows, features]``; True where the value is known.
         context: a row for each, or None.
         orders: in which the model is asked.
@@ -126,7 +126,7 @@ def complete(
     skip = int(mask.sum(1).min()) if exact and len(orders) == 1 else 0
     drawn, weights = [], []
     for order, u in zip(orders, uniform, strict=True):
-        x, log_p = walk(order, steps(count * n, context, order), u, known_t, mask_t, skip)
+        x, log_p = walks(order, context, u, known_t, mask_t, skip)
         drawn.append(x.view(features, count, n))
         weights.append((log_p * mask_t).sum(0).view(count, n))
     share = torch.cat(weights).softmax(0)

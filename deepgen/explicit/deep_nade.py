@@ -30,8 +30,9 @@ from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError
 from deepgen.explicit.completion import log_mass
-from deepgen.explicit.discrete import DiscreteAutoregressive, as_orders, plain_orders
+from deepgen.explicit.discrete import DiscreteAutoregressive
 from deepgen.explicit.nade import by_blocks
+from deepgen.explicit.orders import as_orders, plain_orders
 from deepgen.layers.linear import linear
 from deepgen.layers.mlp import check_hidden
 from deepgen.random import resolve
@@ -117,7 +118,7 @@ class DeepNADE(DiscreteAutoregressive):
         """
         if context is not None:
             raise ArgumentError("DeepNADE takes no context")
-        self._check_shape(x, "x")
+        x = self._flat(x, "x")
         x, stream = x.to(self.last.bias), resolve(generator, self.device)
         share = torch.arange(len(x), device=x.device) / len(x) + torch.rand((), generator=stream, device=x.device)
         known = torch.rand(x.shape, generator=stream, device=x.device) < (share % 1).unsqueeze(1)

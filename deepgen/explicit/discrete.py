@@ -4,8 +4,9 @@
 
 A variable has the values 0 .. K-1 and its conditional law K - 1 logits, relative to the value 0: for K = 2 that is the
 one logit of a Bernoulli. Values, logits and uniforms are feature-major inside, ``[features, batch]`` and
-``[categories - 1, features, batch]``; the public methods take and give rows. With R = 1 order p is p_o; with several
-it is their mixture, whose probabilities (not their logarithms) are averaged and which is normalised as they are.
+``[categories - 1, features, batch]``; the public methods take and give rows, of images ``[rows, *shape]`` (and take
+them flat, too). With R = 1 order p is p_o; with several it is their mixture, whose probabilities (not their logarithms)
+are averaged and which is normalised as they are.
 
 A draw is the inverse distribution function at a uniform number (`completion.quantile`). The uniforms come first, so
 every method of sampling gives the same rows for the same generator:
@@ -37,19 +38,25 @@ from deepgen.transforms.fixed_point import fixed_point
 
 
 class DiscreteAutoregressive(nn.Module):
-    """Base of `MADE`, `NADE` and `DeepNADE`, which add their `conditionals` and `steps` for a given order."""
+    """Base of `MADE`, `NADE`, `DeepNADE` and the PixelCNNs, which add `conditionals` and `steps` for a given order.
+
+    ``shape`` is the number of variables, or the shape of an image.
+    """
 
     orders: Tensor  # [R, features], which variable stands at which place
     _orders: list[list[int]]  # the same, where asking for it does not wait for an accelerator
+    _arguments: dict[str, Any]
+    bias: Tensor
     few_rows = 0  # so many rows "auto" draws by sweeps on a CPU too
 
-    def __init__(self, features: int, categories: int = 2, context: int = 0) -> None:
+    def __init__(self, shape: int | Sequence[int], categories: int = 2, context: int = 0) -> None:
         super().__init__()
+        features = shape if isinstance(shape, int) else math.prod(shape)
         check_count(features=features)
         check_count(2, categories=categories)
         check_count(0, context=context)
         self.features, self.categories, self.context = int(features), int(categories), int(context)
-        self.event_shape = torch.Size([self.features])
+        self.event_shape = torch.Size([self.features] if isinstance(shape, int) else shape)
         self.register_load_state_dict_post_hook(_list_orders)
 
     def conditionals(self, x: Tensor, context: Tensor | None, order: Sequence[int]) -> Tensor:
@@ -60,10 +67,26 @@ class DiscreteAutoregressive(nn.Module):
         """The start of a walk for ``batch`` rows."""
         raise NotImplementedError
 
+    def walk(
+        self,
+        order: Sequence[int],
+        context: Tensor | None,
+        uniform: Tensor,
+        known: Tensor | None = None,
+        mask: Tensor | None = None,
+        skip: int = 0,
+    ) -> tuple[Tensor, Tensor]:
+        """`completion.walk` through the variables, which some models have compiled."""
+        return walk(order, self.steps(uniform.shape[1], context, order), uniform, known, mask, skip)
+
+    def arguments(self) -> dict[str, Any]:
+        """The constructor's arguments, for `deepgen.save`; orders are saved with the weights."""
+        return self._arguments
+
     @property
     def output_bias(self) -> Tensor:
-        """The logits' biases, ``[categories - 1, features]`` by variable: a view of the parameter."""
-        raise NotImplementedError
+        """The logits' biases, ``[categories - 1, features]`` by variable: ``bias``, or a view of another parameter."""
+        return self.bias
 
     @property
     def device(self) -> torch.device:
@@ -71,21 +94,22 @@ class DiscreteAutoregressive(nn.Module):
 
     @property
     def support(self) -> Any:
-        """Where the mass lives: vectors of integers from 0 to categories - 1."""
-        return constraints.independent(constraints.integer_interval(0, self.categories - 1), 1)
+        """Where the mass lives: vectors, or images, of integers from 0 to categories - 1."""
+        return constraints.independent(constraints.integer_interval(0, self.categories - 1), len(self.event_shape))
 
     def check(self, x: Any) -> None:
-        """Raise a typed error unless ``x`` are rows ``[n, features]`` of values 0 .. categories - 1.
+        """Raise a typed error unless ``x`` are rows ``[n, *shape]`` of values 0 .. categories - 1.
 
         Rows with a context come as a pair.
         """
         rows, context = x if isinstance(x, (tuple, list)) and len(x) == 2 else (x, None)
-        self._check_values(rows)
+        self._check_values(self._flat(rows, "data"))
         self._check_context(context, len(rows))
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> DiscreteAutoregressive:
-        """Set the output biases to the base rates of ``x`` ``[rows, features]``, smoothed by one row spread evenly."""
+        """Set the output biases to the base rates of ``x`` ``[rows, *shape]``, smoothed by one row spread evenly."""
+        x = self._flat(x, "data")
         self._check_values(x)
         values = torch.arange(self.categories, device=x.device)
         rate = torch.stack([(x == value).sum(0) for value in values]) + 1 / self.categories
@@ -93,7 +117,7 @@ class DiscreteAutoregressive(nn.Module):
         return self
 
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """log p(x | context) in nats, of the mixture over the orders: ``[batch, features] -> [batch]``."""
+        """log p(x | context) in nats, of the mixture over the orders: ``[batch, *shape] -> [batch]``."""
         return self._log_prob_in(x, context, self._orders)
 
     def sample(
@@ -104,8 +128,8 @@ class DiscreteAutoregressive(nn.Module):
         method: str = "auto",
         generator: torch.Generator | int | None = None,
     ) -> Tensor:
-        """``n`` independent exact draws ``[n, features]``, one for each row of ``context`` where there is one."""
-        return self._draw(n, context, method, generator)[0].t().contiguous()
+        """``n`` independent exact draws ``[n, *shape]``, one for each row of ``context`` where there is one."""
+        return self._draw(n, context, method, generator)[0].t().reshape(n, *self.event_shape)
 
     def draw(
         self,
@@ -117,7 +141,7 @@ class DiscreteAutoregressive(nn.Module):
     ) -> Drawn:
         """Draws with their log-probability, and the sweeps of each order (None where it was not swept)."""
         x, log_p, sweeps = self._draw(n, context, method, generator)
-        rows = x.t().contiguous()
+        rows = x.t().reshape(n, *self.event_shape)
         with torch.no_grad():
             return Drawn(rows, log_p.sum(0) if len(self.orders) == 1 else self.log_prob(rows, context), sweeps)
 
@@ -133,12 +157,12 @@ class DiscreteAutoregressive(nn.Module):
     ) -> Tensor:
         """Complete rows: entries of ``known`` under ``mask`` stay, the others are drawn given them.
 
-        Exact where the known variables come before the unknown ones in every order (with several orders, one is
-        drawn by its posterior probability). Otherwise see `deepgen.explicit.completion`.
+        Exact where the known variables come before the unknown ones in every order, as an upper part of an image does
+        (with several orders, one is drawn by its posterior probability). Otherwise see `deepgen.explicit.completion`.
 
         Args:
-            known: ``[rows, features]``; entries not under ``mask`` are ignored and may be NaN.
-            mask: boolean ``[features]`` or ``[rows, features]``, True where the value is known.
+            known: ``[rows, *shape]``; entries not under ``mask`` are ignored and may be NaN.
+            mask: boolean ``[*shape]`` or ``[rows, *shape]``, True where the value is known.
             context: one row for each row of ``known``.
             particles: walks for each row and order, needed where known variables come after unknown ones.
             generator: a generator, a seed, or None for fresh entropy.
@@ -150,8 +174,9 @@ class DiscreteAutoregressive(nn.Module):
         Warns:
             DegenerateWeights: in half of the rows fewer than 2 particles count.
         """
-        self._check_shape(known, "known")
+        known = self._flat(known, "known")
         require_tensor(mask, "mask")
+        mask = mask.flatten() if mask.shape == self.event_shape else self._flat(mask, "mask") if mask.ndim > 1 else mask
         if mask.dtype != torch.bool or mask.shape not in ((self.features,), known.shape):
             raise ShapeError(
                 f"mask must be boolean, [{self.features}] or {list(known.shape)}, got {mask.dtype} {list(mask.shape)}"
@@ -165,8 +190,15 @@ class DiscreteAutoregressive(nn.Module):
         stream, out = resolve(generator, self.device), torch.empty_like(known)
         for rows, orders in self._plan(mask):
             part = None if context is None else context[rows]
-            out[rows] = complete(self.steps, known[rows], mask[rows], part, orders, particles, stream)
-        return out
+            out[rows] = complete(self.walk, known[rows], mask[rows], part, orders, particles, stream)
+        return out.view(-1, *self.event_shape)
+
+    def extra_repr(self) -> str:
+        passes, d = len(self.orders), self.features
+        return (
+            f"log_prob: {passes} network {'pass' if passes == 1 else 'passes'}; "
+            f"sample: 1 walk through {d} variables, or up to {d} network passes"
+        )
 
     def _plan(self, mask: Tensor) -> Iterator[tuple[Tensor, list[list[int]]]]:
         """Which rows are completed in which orders."""
@@ -198,7 +230,7 @@ class DiscreteAutoregressive(nn.Module):
             sweep = uniform.device.type != "cpu" or uniform.shape[1] <= self.few_rows
             method = "jacobi" if sweep else "incremental"
         if method == "incremental" or uniform.shape[1] == 0:
-            return *walk(order, self.steps(uniform.shape[1], context, order), uniform), None
+            return *self.walk(order, context, uniform), None
 
         def again(x: Tensor) -> Tensor:
             return quantile(self.conditionals(x, context, order), uniform)
@@ -207,7 +239,7 @@ class DiscreteAutoregressive(nn.Module):
         return x, log_mass(self.conditionals(x, context, order), x), sweeps
 
     def _log_prob_in(self, x: Tensor, context: Tensor | None, orders: list[list[int]]) -> Tensor:
-        self._check_shape(x, "x")
+        x = self._flat(x, "x")
         self._check_context(context, len(x))
         rows = self._rows(x)
         each = [log_mass(self.conditionals(rows, context, order), rows).sum(0) for order in orders]
@@ -220,17 +252,19 @@ class DiscreteAutoregressive(nn.Module):
     def _rows(self, x: Tensor) -> Tensor:
         return x.to(self.output_bias.dtype).t().contiguous()
 
-    def _check_shape(self, x: object, name: str) -> None:
+    def _flat(self, x: Any, name: str) -> Tensor:
+        """``[rows, *shape]`` or flat rows -> ``[rows, features]``; anything else is a `ShapeError`."""
         require_tensor(x, name)
-        assert isinstance(x, Tensor)
-        if x.ndim != 2 or x.shape[1] != self.features or len(x) == 0:
-            raise ShapeError(f"{name} must be [rows, {self.features}] with at least one row, got {list(x.shape)}")
+        shapes = dict.fromkeys((self.event_shape, torch.Size([self.features])))
+        if x.ndim < 2 or x.shape[1:] not in shapes or len(x) == 0:
+            wanted = " or ".join(f"[rows, {', '.join(map(str, shape))}]" for shape in shapes)
+            raise ShapeError(f"{name} must be {wanted} with at least one row, got {list(x.shape)}")
+        return x.flatten(1)
 
-    def _check_values(self, x: Any) -> None:
+    def _check_values(self, x: Tensor) -> None:
         if self.categories == 2:
             check_values(Bernoulli(self.features), x, "data")
             return
-        self._check_shape(x, "data")
         good = (x >= 0) & (x < self.categories) & (x == x.round())
         check_support(x, good, f"whole numbers from 0 to {self.categories - 1}")
 
@@ -244,23 +278,3 @@ class DiscreteAutoregressive(nn.Module):
 
 def _list_orders(model: DiscreteAutoregressive, _: Any) -> None:
     model._orders = model.orders.tolist()
-
-
-def as_orders(orders: int | Sequence[Sequence[int]], features: int, generator: torch.Generator) -> Tensor:
-    """Orders given, or so many drawn at random (a single one is 0, 1, ...): ``[orders, features]``."""
-    if isinstance(orders, int):
-        check_count(orders=orders)
-        if orders == 1:
-            return torch.arange(features).unsqueeze(0)
-        return torch.rand(orders, features, generator=generator).argsort(1)
-    for order in orders:
-        if sorted(order) != list(range(features)):
-            raise ArgumentError(f"an order must be a permutation of 0 to {features - 1}, got {list(order)}")
-    if not len(orders):
-        raise ArgumentError("orders must hold at least one order")
-    return torch.tensor([list(order) for order in orders])
-
-
-def plain_orders(orders: int | Sequence[Sequence[int]]) -> int | list[list[int]]:
-    """The argument ``orders`` as numbers and lists, for `deepgen.save`."""
-    return orders if isinstance(orders, int) else [[int(i) for i in order] for order in orders]

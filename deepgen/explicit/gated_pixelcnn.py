@@ -17,13 +17,16 @@ dilations are not there either, worth 2 and 0.6 nats on MNIST after equal short 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deepgen.explicit.pixel_cache import Window
-from deepgen.explicit.pixels import PixelModel
+from deepgen.explicit import pixel_walk
+from deepgen.explicit.discrete import DiscreteAutoregressive
+from deepgen.explicit.pixel_cache import PixelSteps, Window
+from deepgen.explicit.pixels import Heads, image_of, windows
 from deepgen.layers.causal_conv import CausalConv
 from deepgen.layers.linear import linear
 from deepgen.random import resolve
@@ -72,7 +75,7 @@ def gate(x: Tensor, y: Tensor) -> Tensor:
     return x.tanh() * y.sigmoid()
 
 
-class GatedPixelCNN(PixelModel):
+class GatedPixelCNN(DiscreteAutoregressive):
     """Gated PixelCNN for binary or categorical images; `LogProb`, `Samples`, and conditional on a vector.
 
     Args are those of `PixelCNN`.
@@ -96,11 +99,18 @@ class GatedPixelCNN(PixelModel):
         context: int = 0,
         generator: torch.Generator | int | None = None,
     ) -> None:
+        image, sizes = image_of(shape), windows(layers, kernel, first_kernel, dilations)
+        super().__init__(shape, categories, context)
         stream = resolve(generator)
-        super().__init__(shape, channels, layers, kernel, first_kernel, dilations, categories, context, stream)
-        images = [self.image, *[None] * (layers - 1)]
-        each = [GatedLayer(channels, *size, context, i, stream) for size, i in zip(self.kernels, images, strict=True)]
+        self.heads = Heads(image, channels, categories, stream)
+        self.bias = nn.Parameter(torch.zeros(categories - 1, self.features))
+        self._keep(self.heads.order())
+        images = [image, *[None] * (layers - 1)]
+        each = [GatedLayer(channels, *size, context, i, stream) for size, i in zip(sizes, images, strict=True)]
         self.layers: Sequence[GatedLayer] = nn.ModuleList(each)  # type: ignore[assignment]
+        self._arguments = {"shape": list(shape), "channels": channels, "layers": layers, "kernel": kernel,
+                           "first_kernel": first_kernel, "dilations": list(dilations), "categories": categories,
+                           "context": context}  # fmt: skip
 
     def pixel_features(self, x: Tensor, context: Tensor | None) -> Tensor:
         """The horizontal stack after the last layer."""
@@ -109,16 +119,29 @@ class GatedPixelCNN(PixelModel):
             v, h = layer(v, h, context)
         return h
 
-    def walk(self, batch: int, context: Tensor | None) -> GatedWalk:
-        """The same features, pixel after pixel."""
-        return GatedWalk(self, batch, context)
+    def conditionals(self, x: Tensor, context: Tensor | None, order: Sequence[int]) -> Tensor:
+        """Logits of all variables given those before: ``[features, batch] -> [categories - 1, features, batch]``."""
+        images = self.heads.images(x)
+        return self.heads(self.pixel_features(images, context), images) + self.bias.unsqueeze(2)
+
+    def steps(self, batch: int, context: Tensor | None, order: Sequence[int]) -> PixelSteps:
+        """The start of a walk for ``batch`` images."""
+        return PixelSteps(self.heads, self.bias[:, order], batch, GatedWalk(self, batch, context))
+
+    def walk(
+        self, order: Sequence[int], context: Tensor | None, uniform: Tensor, *clamped: Any
+    ) -> tuple[Tensor, Tensor]:
+        """`completion.walk` through the pixels, compiled where that serves."""
+        if pixel_walk.serves(self, uniform):
+            return pixel_walk.gated(self, context, uniform, *clamped)
+        return super().walk(order, context, uniform, *clamped)
 
 
 class GatedWalk:
     """`Walk` of a `GatedPixelCNN`."""
 
     def __init__(self, model: GatedPixelCNN, batch: int, context: Tensor | None) -> None:
-        self.layers, width = model.layers, model.image[2]
+        self.layers, width = model.layers, model.event_shape[-1]
         self.vertical = [Window(layer.vertical, batch, width) for layer in self.layers]
         self.horizontal = [Window(layer.horizontal, batch, width) for layer in self.layers]
         self.after = [(layer.after.weight, layer.after.bias) for layer in self.layers]  # calls of modules are slow

@@ -21,12 +21,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from deepgen.explicit.discrete import DiscreteAutoregressive, as_orders, plain_orders
+from deepgen.explicit.discrete import DiscreteAutoregressive
+from deepgen.explicit.orders import as_orders, plain_orders
 from deepgen.layers.masked import MaskedNet, Steps
 from deepgen.random import resolve
 from deepgen.transforms.autoregressive import FEW_ROWS
@@ -83,10 +83,6 @@ class MADE(DiscreteAutoregressive):
         self._arguments = {"features": features, "hidden": list(hidden), "orders": plain_orders(orders),
                            "categories": categories, "context": context, "residual": residual}  # fmt: skip
 
-    def arguments(self) -> dict[str, Any]:
-        """The constructor's arguments, for `deepgen.save`; the orders are saved with the weights."""
-        return self._arguments
-
     @property
     def output_bias(self) -> Tensor:
         k = self.categories - 1
@@ -131,13 +127,6 @@ class MADE(DiscreteAutoregressive):
         view._buffers = {**self.net._buffers, names[0]: first[:, place], names[-1]: last}
         view.order = columns.flatten().tolist()
         return view
-
-    def extra_repr(self) -> str:
-        passes, d = len(self.orders), self.features
-        return (
-            f"log_prob: {passes} network {'pass' if passes == 1 else 'passes'}; "
-            f"sample: 1 walk through {d} variables, or up to {d} network passes"
-        )
 
 
 class IndicatorSteps:

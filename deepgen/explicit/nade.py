@@ -25,7 +25,8 @@ from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
 from deepgen.errors import check_count
-from deepgen.explicit.discrete import DiscreteAutoregressive, as_orders
+from deepgen.explicit.discrete import DiscreteAutoregressive
+from deepgen.explicit.orders import as_orders
 from deepgen.random import resolve
 from deepgen.transforms.autoregressive import FEW_ROWS
 

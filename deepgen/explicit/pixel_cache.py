@@ -4,7 +4,8 @@ What a causal convolution puts out at a pixel is what the rows above send plus w
 The first part is known for all of a row before its first pixel: each layer gets it by one short convolution (of a gated
 model it is all of the vertical stack). The second is one small matrix product of a window, at each pixel and layer. So
 the walk costs the arithmetic of one pass, where D passes cost D times that. What it waits for is the number of small
-products, D times layers, at some 20 microseconds each: more images at once cost little more than one.
+products, D times layers, at some 20 microseconds each: more images at once cost little more than one. For few images
+on a CPU there is a compiled walk, without that wait (`deepgen.explicit.pixel_walk`).
 
 Only rows that are still needed are kept, zeros around them as outside the image.
 Source: Ramachandran et al. 2017, "Fast generation for convolutional autoregressive models", arXiv:1704.06001.
@@ -12,16 +13,14 @@ Source: Ramachandran et al. 2017, "Fast generation for convolutional autoregress
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from deepgen.explicit.pixels import Heads
 from deepgen.layers.causal_conv import CausalConv
-
-if TYPE_CHECKING:
-    from deepgen.explicit.pixels import PixelModel
 
 
 class Walk(Protocol):
@@ -79,14 +78,20 @@ class Window:
 
 
 class PixelSteps:
-    """One walk through the variables of a `PixelModel` in order: `deepgen.explicit.completion.Steps`."""
+    """One walk through the variables of a PixelCNN in order: `deepgen.explicit.completion.Steps`.
 
-    @torch.no_grad()
-    def __init__(self, model: PixelModel, batch: int, context: Tensor | None = None) -> None:
-        self.model, self.walk = model, model.walk(batch, context)
-        self.channels, _, self.width = model.image
-        self.bias = model.bias[:, model.orders[0]].t().unsqueeze(2)  # [features, categories - 1, 1], in the order
-        self.x = model.bias.new_zeros(batch, self.channels)  # the pixel at hand, scaled
+    Args:
+        heads: of the model.
+        bias: of the logits, ``[categories - 1, features]`` in the order.
+        batch: number of images.
+        walk: their features.
+    """
+
+    def __init__(self, heads: Heads, bias: Tensor, batch: int, walk: Walk) -> None:
+        self.heads, self.walk = heads, walk
+        self.channels, _, self.width = heads.image
+        self.bias = bias.detach().t().unsqueeze(2)  # [features, categories - 1, 1]
+        self.x = self.bias.new_zeros(batch, self.channels)  # the pixel at hand, scaled
         self.reached = -1
 
     @torch.no_grad()
@@ -94,14 +99,14 @@ class PixelSteps:
         """The logits of the variable at place ``d``: ``[categories - 1, batch]``."""
         pixel, channel = divmod(d, self.channels)
         self._reach(pixel)
-        return self.model.heads[channel](self.seen, self.x[:, :channel]).t() + self.bias[d]
+        return self.heads[channel](self.seen, self.x[:, :channel]).t() + self.bias[d]
 
     @torch.no_grad()
     def put(self, d: int, row: Tensor) -> None:
         """The variable at place ``d`` has the values ``row`` ``[batch]``."""
         pixel, channel = divmod(d, self.channels)
         self._reach(pixel)
-        self.x[:, channel] = self.model.scaled(row)
+        self.x[:, channel] = self.heads.scaled(row)
         if channel + 1 == self.channels:
             self.walk.put(pixel % self.width, self.x)
 

@@ -17,13 +17,16 @@ blind spot, which `GatedPixelCNN` does not have.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deepgen.explicit.pixel_cache import Window
-from deepgen.explicit.pixels import PixelModel
+from deepgen.explicit import pixel_walk
+from deepgen.explicit.discrete import DiscreteAutoregressive
+from deepgen.explicit.pixel_cache import PixelSteps, Window
+from deepgen.explicit.pixels import Heads, image_of, windows
 from deepgen.layers.causal_conv import CausalConv
 from deepgen.layers.linear import linear
 from deepgen.random import resolve
@@ -43,7 +46,7 @@ class Block(nn.Module):
         return x + self.after(F.relu(self.conv(F.relu(self.before(F.relu(x))))))
 
 
-class PixelCNN(PixelModel):
+class PixelCNN(DiscreteAutoregressive):
     """PixelCNN for binary or categorical images; `LogProb`, `Samples`, and conditional on a vector.
 
     Args:
@@ -75,13 +78,20 @@ class PixelCNN(PixelModel):
         context: int = 0,
         generator: torch.Generator | int | None = None,
     ) -> None:
+        image, sizes = image_of(shape), windows(layers, kernel, first_kernel, dilations)
+        super().__init__(shape, categories, context)
         stream = resolve(generator)
-        super().__init__(shape, channels, layers, kernel, first_kernel, dilations, categories, context, stream)
-        self.first = CausalConv(self.image[0], channels, first_kernel, here=False, generator=stream)
-        self.place = nn.Parameter(torch.zeros(*self.image[1:], channels))
+        self.heads = Heads(image, channels, categories, stream)
+        self.bias = nn.Parameter(torch.zeros(categories - 1, self.features))
+        self._keep(self.heads.order())
+        self.first = CausalConv(image[0], channels, first_kernel, here=False, generator=stream)
+        self.place = nn.Parameter(torch.zeros(*image[1:], channels))
         self.shift = linear(context, channels, bias=False, generator=stream) if context else None
-        blocks = [Block(channels, *size, stream) for size in self.kernels[1:]]
+        blocks = [Block(channels, *size, stream) for size in sizes[1:]]
         self.blocks: Sequence[Block] = nn.ModuleList(blocks)  # type: ignore[assignment]
+        self._arguments = {"shape": list(shape), "channels": channels, "layers": layers, "kernel": kernel,
+                           "first_kernel": first_kernel, "dilations": list(dilations), "categories": categories,
+                           "context": context}  # fmt: skip
 
     def pixel_features(self, x: Tensor, context: Tensor | None) -> Tensor:
         """``[batch, H, W, C] -> [batch, H, W, channels]`` of what comes before each pixel."""
@@ -92,16 +102,29 @@ class PixelCNN(PixelModel):
             x = block(x)
         return x
 
-    def walk(self, batch: int, context: Tensor | None) -> PlainWalk:
-        """The same features, pixel after pixel."""
-        return PlainWalk(self, batch, context)
+    def conditionals(self, x: Tensor, context: Tensor | None, order: Sequence[int]) -> Tensor:
+        """Logits of all variables given those before: ``[features, batch] -> [categories - 1, features, batch]``."""
+        images = self.heads.images(x)
+        return self.heads(self.pixel_features(images, context), images) + self.bias.unsqueeze(2)
+
+    def steps(self, batch: int, context: Tensor | None, order: Sequence[int]) -> PixelSteps:
+        """The start of a walk for ``batch`` images."""
+        return PixelSteps(self.heads, self.bias[:, order], batch, PlainWalk(self, batch, context))
+
+    def walk(
+        self, order: Sequence[int], context: Tensor | None, uniform: Tensor, *clamped: Any
+    ) -> tuple[Tensor, Tensor]:
+        """`completion.walk` through the pixels, compiled where that serves."""
+        if pixel_walk.serves(self, uniform):
+            return pixel_walk.plain(self, context, uniform, *clamped)
+        return super().walk(order, context, uniform, *clamped)
 
 
 class PlainWalk:
     """`Walk` of a `PixelCNN`."""
 
     def __init__(self, model: PixelCNN, batch: int, context: Tensor | None) -> None:
-        self.model, width = model, model.image[2]
+        self.model, width = model, model.event_shape[-1]
         self.windows = [Window(conv, batch, width) for conv in (model.first, *(block.conv for block in model.blocks))]
         # By block, as calls of modules are slow beside such small products.
         self.before = [(block.before.weight, block.before.bias) for block in model.blocks]

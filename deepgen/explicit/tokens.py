@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.distributions import constraints
 
 from deepgen.errors import ArgumentError, ShapeError, check_count, unknown_name
-from deepgen.explicit.completion import complete
+from deepgen.explicit.completion import complete, walk
 from deepgen.explicit.token_steps import TokenSteps, check_law, go_on, pick
 from deepgen.explicit.units import check_support, require_tensor
 from deepgen.random import resolve
@@ -239,11 +239,11 @@ class TokenModel(nn.Module):
         rows = torch.where(mask, known.to(self.bias), 0)
         self._check_tokens(rows)
 
-        def steps(batch: int, context: Tensor | None, order: Sequence[int]) -> TokenSteps:
-            return TokenSteps(self, batch, len(order))
+        def walks(order: Sequence[int], _: Any, uniform: Tensor, *clamped: Any) -> tuple[Tensor, Tensor]:
+            return walk(order, TokenSteps(self, uniform.shape[1], len(order)), uniform, *clamped)
 
         order, stream = range(known.shape[1]), resolve(generator, self.device)
-        return complete(steps, rows, mask, None, [order], particles, stream).long()
+        return complete(walks, rows, mask, None, [order], particles, stream).long()
 
     def _conditionals(self, codes: Tensor, generator: torch.Generator | None = None) -> Tensor:
         before = torch.cat([codes.new_full((len(codes), 1), self.vocabulary), codes[:, :-1]], 1)

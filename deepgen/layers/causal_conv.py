@@ -83,6 +83,16 @@ class CausalConv(nn.Module):
             return self.upper if self.row is None else self.row  # type: ignore[return-value]
         return torch.cat([self.upper, F.pad(self.row, (0, self.kernel - self.left))], 2)
 
+    def taps(self) -> tuple[Tensor, Tensor]:
+        """The places seen, ``[T, 2]`` rows up and columns right, and their weights ``[T, inputs, outputs]``."""
+        p, places, weights = self.kernel // 2, [], []
+        for part, top in ((self.upper, p), (self.row, 0)):
+            if part is not None:
+                rows, columns = part.shape[2:]
+                places += [(top - a, b - p) for a in range(rows) for b in range(columns)]
+                weights.append(part.permute(2, 3, 1, 0).flatten(0, 1))
+        return torch.tensor(places) * self.dilation, torch.cat(weights)
+
     def forward(self, x: Tensor) -> Tensor:
         return self.split(x, 1)[0]
 

@@ -41,10 +41,11 @@ def test_an_order_is_drawn_by_its_posterior(stream, alpha):
     known, mask = torch.tensor([[1.0, math.nan, math.nan]]).double().nan_to_num(), torch.tensor([[True, False, False]])
 
     def draw(n, g):
-        def steps(batch, context, order):
-            return Table(batch, lambda d, rows: laws[tuple(order)][d])
+        def walks(order, context, uniform, *clamped):
+            table = Table(uniform.shape[1], lambda d, rows: laws[tuple(order)][d])
+            return walk(order, table, uniform, *clamped)
 
-        out = complete(steps, known.expand(n, -1), mask.expand(n, -1), None, [first, second], None, g)
+        out = complete(walks, known.expand(n, -1), mask.expand(n, -1), None, [first, second], None, g)
         assert (out[:, 0] == 1).all()
         return out[:, 1]
 
@@ -59,10 +60,10 @@ def test_a_particle_is_kept_by_its_weight(seen, stream, alpha):
     known, mask = torch.tensor([[0.0, float(seen)]]).double(), torch.tensor([[False, True]])
 
     def draw(n, g):
-        def steps(batch, context, order):
-            return Table(batch, rates)
+        def walks(order, context, uniform, *clamped):
+            return walk(order, Table(uniform.shape[1], rates), uniform, *clamped)
 
-        out = complete(steps, known.expand(n, -1), mask.expand(n, -1), None, [[0, 1]], 1000, g)
+        out = complete(walks, known.expand(n, -1), mask.expand(n, -1), None, [[0, 1]], 1000, g)
         assert (out[:, 1] == seen).all()
         return out[:, 0]
 

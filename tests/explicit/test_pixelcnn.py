@@ -251,7 +251,7 @@ def test_wrong_arguments(kind, stream):
     with pytest.raises(ArgumentError, match="odd"):
         kind((3, 3), kernel=4, generator=stream)
     model = kind((2, 3), 4, 2, context=2, generator=stream)
-    with pytest.raises(ShapeError, match=r"\[batch, 2, 3\] or rows \[batch, 6\]"):
+    with pytest.raises(ShapeError, match=r"\[rows, 2, 3\] or \[rows, 6\]"):
         model.log_prob(torch.zeros(4, 3, 2), torch.zeros(4, 2))
     with pytest.raises(ShapeError, match="tensor"):
         model.check([[0.0] * 6])

@@ -82,3 +82,15 @@ def test_wrong_arguments(stream):
         CausalConv(1, 1, 1, generator=stream)
     with pytest.raises(UnknownName, match="vertical"):
         CausalConv(1, 1, 3, "vertcal", generator=stream)
+
+
+@pytest.mark.parametrize("stack", ["vertical", "horizontal", "both"])
+@pytest.mark.parametrize("here", [False, True])
+def test_taps_are_the_whole_convolution(stack, here, stream):
+    conv = CausalConv(2, 3, 5, stack, here=here, dilation=2, bias=False, generator=stream)
+    x = torch.randn(1, 9, 8, 2, generator=stream)
+    around, (places, weights) = F.pad(x, (0, 0, 4, 4, 4, 4)), conv.taps()
+    sent = [
+        around[:, 4 - up : 13 - up, 4 + right : 12 + right] @ w for (up, right), w in zip(places, weights, strict=True)
+    ]
+    torch.testing.assert_close(sum(sent), conv(x), rtol=1e-5, atol=1e-5)
