@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.distributions import constraints
 
 from deepgen.errors import ArgumentError, ShapeError, check_count, unknown_name
-from deepgen.explicit.completion import Steps, complete, log_mass, quantile, walk
+from deepgen.explicit.completion import Steps, complete, log_mass, quantile, refuse_late, walk
 from deepgen.explicit.flow import Drawn
 from deepgen.explicit.units import Bernoulli, check_support, check_values, require_tensor
 from deepgen.random import resolve
@@ -150,22 +150,39 @@ class DiscreteAutoregressive(nn.Module):
         Warns:
             DegenerateWeights: in half of the rows fewer than 2 particles count.
         """
-        self._check_shape(known, "known")
-        require_tensor(mask, "mask")
-        if mask.dtype != torch.bool or mask.shape not in ((self.features,), known.shape):
-            raise ShapeError(
-                f"mask must be boolean, [{self.features}] or {list(known.shape)}, got {mask.dtype} {list(mask.shape)}"
-            )
         if particles is not None:
             check_count(particles=particles)
-        self._check_context(context, len(known))
-        mask = mask.to(self.device).expand(known.shape)
+        mask = self._check_known(known, mask, context)
         known = torch.where(mask, known.to(self.output_bias), 0)
         self._check_values(known)
         stream, out = resolve(generator, self.device), torch.empty_like(known)
         for rows, orders in self._plan(mask):
             part = None if context is None else context[rows]
             out[rows] = complete(self.steps, known[rows], mask[rows], part, orders, particles, stream)
+        return out
+
+    def conditional_log_prob(self, x: Tensor, mask: Tensor, context: Tensor | None = None) -> Tensor:
+        """log p(unknown variables | known ones) in nats, by the chain rule: ``[batch, features] -> [batch]``.
+
+        It is the log-probability of what `conditional_sample` draws without ``particles``: the terms of the unknown
+        variables, where these come last in every order. (With several orders, those of the mixture's posterior.)
+
+        Args:
+            x: complete rows.
+            mask: boolean ``[features]`` or ``[batch, features]``, True where the variable is given.
+            context: one row for each row of ``x``.
+
+        Raises:
+            ArgumentError: a given variable comes after another one in some order: the sum over the latter is not known.
+        """
+        mask = self._check_known(x, mask, context)
+        values, out = self._rows(x), self.output_bias.new_empty(len(x))
+        for rows, orders in self._plan(mask):
+            part, given = None if context is None else context[rows], mask[rows].t()
+            refuse_late(given, orders, "so p(unknown | known) is not a product of the model's own terms")
+            each = [log_mass(self.conditionals(values[:, rows], part, o), values[:, rows]) for o in orders]
+            joint, known = torch.stack([torch.stack([e.sum(0), (e * given).sum(0)]) for e in each]).logsumexp(0)
+            out = out.index_put((rows,), joint - known)
         return out
 
     def _plan(self, mask: Tensor) -> Iterator[tuple[Tensor, list[list[int]]]]:
@@ -225,6 +242,17 @@ class DiscreteAutoregressive(nn.Module):
         assert isinstance(x, Tensor)
         if x.ndim != 2 or x.shape[1] != self.features or len(x) == 0:
             raise ShapeError(f"{name} must be [rows, {self.features}] with at least one row, got {list(x.shape)}")
+
+    def _check_known(self, x: Tensor, mask: Tensor, context: Tensor | None) -> Tensor:
+        """The mask as ``[rows, features]``, if it and ``x`` and ``context`` fit together."""
+        self._check_shape(x, "known")
+        require_tensor(mask, "mask")
+        if mask.dtype != torch.bool or mask.shape not in ((self.features,), x.shape):
+            raise ShapeError(
+                f"mask must be boolean, [{self.features}] or {list(x.shape)}, got {mask.dtype} {list(mask.shape)}"
+            )
+        self._check_context(context, len(x))
+        return mask.to(self.device).expand(x.shape)
 
     def _check_values(self, x: Any) -> None:
         if self.categories == 2:

@@ -195,12 +195,26 @@ class PixelModel(DiscreteAutoregressive):
         Warns:
             DegenerateWeights: for half of the images fewer than 2 particles count.
         """
-        require_tensor(mask, "mask")
-        mask = mask.flatten() if mask.shape == self.event_shape else self.flat(mask, "mask") if mask.ndim > 1 else mask
         rows = super().conditional_sample(
-            self.flat(known, "known"), mask, context, particles=particles, generator=generator
+            self.flat(known, "known"), self._flat_mask(mask), context, particles=particles, generator=generator
         )
         return rows.reshape(-1, *self.event_shape)
+
+    def conditional_log_prob(self, x: Tensor, mask: Tensor, context: Tensor | None = None) -> Tensor:
+        """log p(unknown pixels | known ones) in nats: ``[batch, *shape]`` or flat rows ``-> [batch]``.
+
+        Exact where the known pixels come first, as an upper part of the image does; any other mask is an `ArgumentError`.
+
+        >>> import deepgen as dg
+        >>> model, lower = dg.explicit.PixelCNN((2, 2), channels=4, layers=2), torch.tensor([[True, True], [False, False]])
+        >>> model.conditional_log_prob(torch.ones(1, 2, 2), lower).item()  # two fair coins
+        -1.386...
+        """
+        return super().conditional_log_prob(self.flat(x), self._flat_mask(mask), context)
+
+    def _flat_mask(self, mask: Tensor) -> Tensor:
+        require_tensor(mask, "mask")
+        return mask.flatten() if mask.shape == self.event_shape else self.flat(mask, "mask") if mask.ndim > 1 else mask
 
     def extra_repr(self) -> str:
         d = self.features

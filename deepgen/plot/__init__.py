@@ -4,10 +4,25 @@ Every function returns a `matplotlib.figure.Figure` of its own (pyplot and its g
 writes it too when given ``path=``. matplotlib is imported on the first call, not before.
 """
 
+from deepgen.plot.completions import completions
 from deepgen.plot.distances import nearest, neighbours
 from deepgen.plot.figures import save
 from deepgen.plot.html_report import Entry, report
 from deepgen.plot.images import filters, image_grid, mosaic
 from deepgen.plot.lines import curves, traces
+from deepgen.plot.regions import regions
 
-__all__ = ["Entry", "curves", "filters", "image_grid", "mosaic", "nearest", "neighbours", "report", "save", "traces"]
+__all__ = [
+    "Entry",
+    "completions",
+    "curves",
+    "filters",
+    "image_grid",
+    "mosaic",
+    "nearest",
+    "neighbours",
+    "regions",
+    "report",
+    "save",
+    "traces",
+]
