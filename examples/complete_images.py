@@ -64,7 +64,7 @@ def main(
     model: Path | None = None,
     rows: int = 360,
     copies: int = 8,
-    epochs: int = 40,
+    epochs: int = 20,
     out: Path = Path("runs/examples"),
     seed: int = 0,
 ) -> dict[str, float]:

@@ -105,8 +105,9 @@ def refuse_late(mask: Tensor, orders: Sequence[Sequence[int]], why: str) -> None
     """Raise unless the known variables come first in all orders."""
     found = late(mask, orders)
     if bool(found.any()):
+        row = int(found.nonzero()[0])
         raise ArgumentError(
-            f"in row {int(found.nonzero()[0])} a known variable comes after an unknown one in the order of the model, {why}"
+            f"in row {row} a known variable comes after an unknown one in the order of the model, {why}"
         )
 
 

@@ -10,7 +10,9 @@ the density and the draw come from one pass through the flow, as a guide needs b
 
 What a guide q is worth is told by its importance weights (`evidence`): w = p(x, z) / q(z) with z ~ q,
 
-    ELBO = E log w = log p(x) - KL(q || p(. | x)),        log p(x) = log E w.
+    ELBO = E log w = log p(x) - KL(q || p(. | x)),        log p(x) = log E w  where q > 0 wherever the posterior is.
+
+What q hardly ever visits is missing from both, and no error bar knows about it.
 
 Pyro draws from torch's global stream; `deepgen.random.lend` hands it a generator for the length of a block.
 """
@@ -136,8 +138,8 @@ def evidence(
     Args:
         model, guide: Pyro programs of a fixed structure, both called with ``args``.
         draws: number of draws, at least 2, made in one vectorised call.
-        plates: most plates nested in ``model`` or ``guide``; the draws take one dimension to the left of them, so a site
-            must broadcast as it must under ``Trace_ELBO(vectorize_particles=True)``.
+        plates: most plates nested in ``model`` or ``guide``; the draws take one dimension to the left of them, so that
+            sites must broadcast as under ``Trace_ELBO(vectorize_particles=True)``.
         generator: a generator, a seed, or None for fresh entropy.
 
     Returns:
