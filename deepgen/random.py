@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 from deepgen.errors import ArgumentError
 
-_LOAN = threading.Lock()
+_LOAN = threading.RLock()
 
 
 def generator(seed: int | None = None, device: torch.device | str = "cpu") -> torch.Generator:
@@ -89,6 +90,34 @@ def key(generator: torch.Generator) -> int:
     return int(torch.empty((), dtype=torch.int64, device=generator.device).random_(generator=generator))
 
 
+@contextmanager
+def lend(generator: torch.Generator) -> Iterator[None]:
+    """Lend ``generator`` to torch's global stream for the length of a ``with`` block.
+
+    For code that takes no generator, such as torch's distributions and all of Pyro: it draws as ``generator`` would,
+    which advances, and the global stream is then put back as it was. After an exception both are. A lock makes it safe
+    between threads that call `lend` or `draw`; a thread that uses the global stream directly meanwhile would share the
+    loan.
+
+    >>> with lend(generator(0)):
+    ...     x = torch.rand(1)
+    >>> x == torch.rand(1, generator=generator(0))
+    tensor([True])
+    """
+    lender = default_generator(generator.device)
+    if generator is lender:  # the caller's own choice, and nothing to put back
+        yield
+        return
+    with _LOAN:
+        mine = lender.get_state()
+        try:
+            lender.set_state(generator.get_state())
+            yield
+            generator.set_state(lender.get_state())
+        finally:
+            lender.set_state(mine)
+
+
 def draw(
     distribution: torch.distributions.Distribution,
     shape: Sequence[int] = (),
@@ -98,10 +127,8 @@ def draw(
 ) -> Tensor:
     """Draw from any `torch.distributions.Distribution` under ``generator``.
 
-    torch's distributions sample from the global stream and take no generator. Here the global stream is lent
-    ``generator``'s state for the length of the call and put back afterwards, so the caller's own global numbers
-    are untouched and every distribution works, third-party ones included. A lock makes it safe between threads
-    that call `draw`; a thread that uses the global stream directly at that very moment would share the loan.
+    torch's distributions sample from the global stream and take no generator: `lend` lets every one of them work,
+    third-party ones included, and leaves the caller's own global numbers untouched.
 
     Args:
         distribution: what to sample.
@@ -112,18 +139,9 @@ def draw(
     >>> draw(torch.distributions.Gamma(2.0, 1.0), (3,), generator=generator(0)).shape
     torch.Size([3])
     """
-    lender = default_generator(generator.device)
     method = distribution.rsample if reparametrised else distribution.sample
-    if generator is lender:  # the caller's own choice, and nothing to put back
-        return method(torch.Size(shape))
-    with _LOAN:
-        mine = lender.get_state()
-        try:
-            lender.set_state(generator.get_state())
-            sample: Tensor = method(torch.Size(shape))
-            generator.set_state(lender.get_state())
-        finally:
-            lender.set_state(mine)
+    with lend(generator):
+        sample: Tensor = method(torch.Size(shape))
     return sample
 
 

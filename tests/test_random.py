@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+import deepgen as dg
 from deepgen.errors import ArgumentError
-from deepgen.random import draw, generator, key, resolve, spawn
+from deepgen.random import draw, generator, key, lend, resolve, spawn
 from deepgen.testing import check_random, ks, sequential
 
 
@@ -107,6 +108,19 @@ def test_a_failing_distribution_puts_the_stream_back(stream):
         draw(Broken(0.0, 1.0), generator=stream)
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(stream.get_state(), mine)
+
+
+def test_lend_keeps_the_contract_and_nests(stream):
+    def two(generator):
+        with lend(generator):
+            first = torch.rand(4)
+            inside = draw(torch.distributions.Normal(0.0, 1.0), (4,), generator=dg.random.generator(0))
+            return torch.stack([first, torch.rand(4)]), inside
+
+    check_random(lambda generator: two(generator)[0], seeds=False, generator=stream)
+    together, inside = two(generator(3))
+    assert torch.equal(together, torch.rand(2, 4, generator=generator(3)))  # the draw in between took nothing of it
+    assert torch.equal(inside, draw(torch.distributions.Normal(0.0, 1.0), (4,), generator=generator(0)))
 
 
 def test_the_global_generator_itself_advances():

@@ -35,10 +35,11 @@ def describe(model: nn.Module, name: str | None = None) -> str:
         return f"NADE {model.features}-{model.hidden}"
     if isinstance(model, (MADE, DeepNADE)):
         kind = "MADE" if isinstance(model, MADE) else "deep NADE"
-        return f"{kind} {_chain(model.features, *model.arguments()['hidden'])}{_count(len(model.orders), 'order')}"
+        hidden, orders = model.arguments()["hidden"], len(model.get_buffer("orders"))
+        return f"{kind} {_chain(model.features, *hidden)}{_count(orders, 'order')}"
     if isinstance(model, (PixelCNN, GatedPixelCNN)):
         kind = "gated PixelCNN" if isinstance(model, GatedPixelCNN) else "PixelCNN"
-        return f"{kind}, {len(model.kernels)} layers of {model.arguments()['channels']} channels"
+        return f"{kind}, {model.arguments()['layers']} layers of {model.arguments()['channels']} channels"
     if isinstance(model, CharRNN):
         cell, hidden = model.arguments()["cell"], model.arguments()["hidden"]
         return f"{cell.upper()} {_chain(model.vocabulary, *[hidden] * len(model.layers))}"

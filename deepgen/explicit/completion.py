@@ -92,6 +92,25 @@ def walk(
     return x, log_p
 
 
+def late(mask: Tensor, orders: Sequence[Sequence[int]]) -> Tensor:
+    """Whether a known variable comes after an unknown one in some order: ``[features, rows] -> [rows]``.
+
+    >>> late(torch.tensor([[False], [True]]), [[0, 1]]), late(torch.tensor([[False], [True]]), [[1, 0]])
+    (tensor([True]), tensor([False]))
+    """
+    return torch.stack([(m[:-1] < m[1:]).any(0) for m in (mask[list(order)] for order in orders)]).any(0)
+
+
+def refuse_late(mask: Tensor, orders: Sequence[Sequence[int]], why: str) -> None:
+    """Raise unless the known variables come first in all orders."""
+    found = late(mask, orders)
+    if bool(found.any()):
+        row = int(found.nonzero()[0])
+        raise ArgumentError(
+            f"in row {row} a known variable comes after an unknown one in the order of the model, {why}"
+        )
+
+
 def complete(
     walks: Callable[[Sequence[int], Tensor | None, Tensor, Tensor, Tensor, int], tuple[Tensor, Tensor]],
     known: Tensor,
@@ -111,13 +130,9 @@ def complete(
         particles: walks for each row and order, where known variables come after unknown ones in some order.
         generator: of the uniforms, which are drawn before the walks.
     """
-    late = [(m[:, :-1] < m[:, 1:]).any(1) for m in (mask[:, list(order)] for order in orders)]
-    exact = not bool(torch.stack(late).any())
-    if not exact and particles is None:
-        raise ArgumentError(
-            f"in row {int(torch.stack(late).any(0).nonzero()[0])} a known variable comes after an unknown one in the "
-            "order of the model, so there is no exact draw: give particles=, the number of walks to choose from"
-        )
+    if particles is None:
+        refuse_late(mask.t(), orders, "so there is no exact draw: give particles=, the number of walks to choose from")
+    exact = not bool(late(mask.t(), orders).any())
     count, (n, features) = 1 if exact else int(particles or 1), known.shape
     uniform = known.new_empty(len(orders), features, count * n).uniform_(generator=generator)
     choice = known.new_empty(n).uniform_(generator=generator)

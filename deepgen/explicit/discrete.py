@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from torch.distributions import constraints
 
 from deepgen.errors import ArgumentError, ShapeError, check_count, unknown_name
-from deepgen.explicit.completion import Steps, complete, log_mass, quantile, walk
+from deepgen.explicit.completion import Steps, complete, log_mass, quantile, refuse_late, walk
 from deepgen.explicit.flow import Drawn
 from deepgen.explicit.units import Bernoulli, check_support, check_values, require_tensor
 from deepgen.random import resolve
@@ -174,17 +174,9 @@ class DiscreteAutoregressive(nn.Module):
         Warns:
             DegenerateWeights: in half of the rows fewer than 2 particles count.
         """
-        known = self._flat(known, "known")
-        require_tensor(mask, "mask")
-        mask = mask.flatten() if mask.shape == self.event_shape else self._flat(mask, "mask") if mask.ndim > 1 else mask
-        if mask.dtype != torch.bool or mask.shape not in ((self.features,), known.shape):
-            raise ShapeError(
-                f"mask must be boolean, [{self.features}] or {list(known.shape)}, got {mask.dtype} {list(mask.shape)}"
-            )
         if particles is not None:
             check_count(particles=particles)
-        self._check_context(context, len(known))
-        mask = mask.to(self.device).expand(known.shape)
+        known, mask = self._known(known, "known", mask, context)
         known = torch.where(mask, known.to(self.output_bias), 0)
         self._check_values(known)
         stream, out = resolve(generator, self.device), torch.empty_like(known)
@@ -199,6 +191,30 @@ class DiscreteAutoregressive(nn.Module):
             f"log_prob: {passes} network {'pass' if passes == 1 else 'passes'}; "
             f"sample: 1 walk through {d} variables, or up to {d} network passes"
         )
+
+    def conditional_log_prob(self, x: Tensor, mask: Tensor, context: Tensor | None = None) -> Tensor:
+        """log p(unknown variables | known ones) in nats: ``[batch, *shape]`` or flat rows ``-> [batch]``.
+
+        It is the log-probability of what `conditional_sample` draws without ``particles``: the terms of the unknown
+        variables, where these come last in every order. (With several orders, those of the mixture's posterior.)
+
+        Args:
+            x: complete rows.
+            mask: boolean ``[*shape]`` or ``[batch, *shape]``, True where the variable is given.
+            context: one row for each row of ``x``.
+
+        Raises:
+            ArgumentError: a given variable comes after another one in some order: the sum over the latter is not known.
+        """
+        x, mask = self._known(x, "x", mask, context)
+        values, out = self._rows(x), self.output_bias.new_empty(len(x))
+        for rows, orders in self._plan(mask):
+            part, given = None if context is None else context[rows], mask[rows].t()
+            refuse_late(given, orders, "so p(unknown | known) is not a product of the model's own terms")
+            each = [log_mass(self.conditionals(values[:, rows], part, o), values[:, rows]) for o in orders]
+            joint, known = torch.stack([torch.stack([e.sum(0), (e * given).sum(0)]) for e in each]).logsumexp(0)
+            out = out.index_put((rows,), joint - known)
+        return out
 
     def _plan(self, mask: Tensor) -> Iterator[tuple[Tensor, list[list[int]]]]:
         """Which rows are completed in which orders."""
@@ -260,6 +276,18 @@ class DiscreteAutoregressive(nn.Module):
             wanted = " or ".join(f"[rows, {', '.join(map(str, shape))}]" for shape in shapes)
             raise ShapeError(f"{name} must be {wanted} with at least one row, got {list(x.shape)}")
         return x.flatten(1)
+
+    def _known(self, x: Any, name: str, mask: Any, context: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Rows and mask as ``[rows, features]``, if they and ``context`` fit together."""
+        x = self._flat(x, name)
+        require_tensor(mask, "mask")
+        mask = mask.flatten() if mask.shape == self.event_shape else self._flat(mask, "mask") if mask.ndim > 1 else mask
+        if mask.dtype != torch.bool or mask.shape not in ((self.features,), x.shape):
+            raise ShapeError(
+                f"mask must be boolean, [{self.features}] or {list(x.shape)}, got {mask.dtype} {list(mask.shape)}"
+            )
+        self._check_context(context, len(x))
+        return x, mask.to(self.device).expand(x.shape)
 
     def _check_values(self, x: Tensor) -> None:
         if self.categories == 2:

@@ -4,20 +4,43 @@ Pyro asks a few things of a distribution that torch's own lack; `as_pyro` gives 
 the density and the draw come from one pass through the flow, as a guide needs both.
 
     def guide(x):
-        flow = pyro.module("posterior", posterior)                  # its parameters join Pyro's store
-        pyro.sample("z", as_pyro(flow(x)))
+        pyro.module("posterior", posterior)                         # its parameters join Pyro's store
+        with pyro.plate("rows", len(x)):
+            pyro.sample("z", as_pyro(posterior(x)))
+
+What a guide q is worth is told by its importance weights (`evidence`): w = p(x, z) / q(z) with z ~ q,
+
+    ELBO = E log w = log p(x) - KL(q || p(. | x)),        log p(x) = log E w  where q > 0 wherever the posterior is.
+
+What q hardly ever visits is missing from both, and no error bar knows about it.
+
+Pyro draws from torch's global stream; `deepgen.random.lend` hands it a generator for the length of a block.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from pyro.distributions import TorchDistribution
+from pyro.infer.importance import vectorized_importance_weights
 from torch import Tensor
 
 from deepgen.distributions.flow import FlowDistribution
-from deepgen.errors import ArgumentError
+from deepgen.errors import ArgumentError, check_count
+from deepgen.evaluate.estimate import Estimate
+from deepgen.evaluate.importance import log_mean_exp
+from deepgen.random import lend, resolve
+
+
+class _Draw(NamedTuple):
+    """A draw and its density, while nothing that the density depends on has changed since."""
+
+    value: Tensor
+    log_prob: Tensor
+    moves: list[int]
 
 
 class PyroFlow(TorchDistribution):
@@ -27,7 +50,7 @@ class PyroFlow(TorchDistribution):
 
     def __init__(self, inside: FlowDistribution) -> None:
         self.inside = inside
-        self._last: tuple[Tensor, Tensor] | None = None
+        self._last: _Draw | None = None
         super().__init__(inside.batch_shape, inside.event_shape, validate_args=False)
 
     @property
@@ -43,7 +66,7 @@ class PyroFlow(TorchDistribution):
         if not self.has_rsample:
             return self.inside.sample(sample_shape)
         value, log_prob = self.inside.rsample_and_log_prob(sample_shape)
-        self._last = (value, log_prob)
+        self._last = _Draw(value, log_prob, self._moves(value))
         return value
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
@@ -54,22 +77,34 @@ class PyroFlow(TorchDistribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         last, self._last = self._last, None
-        if last is not None and value is last[0]:
-            return last[1]
+        if last is not None and value is last.value and last.moves == self._moves(value):
+            return last.log_prob
         return self.inside.log_prob(value)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> PyroFlow:
         return PyroFlow(self.inside.expand(torch.Size(batch_shape)))
 
+    def _moves(self, value: Tensor) -> list[int]:
+        """How often each tensor that the density depends on has been written to, and whether gradients are on."""
+        context = () if self.inside.context is None else (self.inside.context,)
+        tensors = (value, *context, *self.inside.flow.parameters(), *self.inside.flow.buffers())
+        return [int(torch.is_grad_enabled()), *(tensor._version for tensor in tensors)]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies leave the kept draw behind: it belongs to a graph, which cannot be copied."""
+        return self.__dict__ | {"_last": None}
+
 
 def as_pyro(distribution: FlowDistribution) -> PyroFlow:
     """Return ``distribution`` as a Pyro distribution, for ``pyro.sample``.
 
-    It draws from torch's global stream, as everything in Pyro does: ``pyro.set_rng_seed`` governs it.
+    It expands in plates, takes ``to_event`` and ``mask``, and stands inside Pyro's and torch's mixtures, independent
+    and transformed distributions. It draws from torch's global stream, as everything in Pyro does.
 
     >>> import deepgen as dg, pyro
     >>> flow = dg.explicit.IAF(2, hidden=[16], generator=0)
-    >>> pyro.sample("z", as_pyro(flow())).shape
+    >>> with dg.random.lend(dg.random.generator(0)):
+    ...     pyro.sample("z", as_pyro(flow())).shape
     torch.Size([2])
     """
     if not isinstance(distribution, FlowDistribution):
@@ -78,3 +113,58 @@ def as_pyro(distribution: FlowDistribution) -> PyroFlow:
             f"got {type(distribution).__name__}"
         )
     return PyroFlow(distribution)
+
+
+class Evidence(NamedTuple):
+    """elbo: the mean of log w; log_evidence: the log of the mean of w. Both lie below log p(x), the second closer."""
+
+    elbo: Estimate
+    log_evidence: Estimate
+
+
+@torch.no_grad()
+def evidence(
+    model: Callable[..., Any],
+    guide: Callable[..., Any],
+    *args: Any,
+    draws: int = 1000,
+    plates: int = 1,
+    generator: torch.Generator | int | None = None,
+) -> Evidence:
+    """Weigh ``draws`` of a Pyro ``guide`` under ``model``: its ELBO, and importance sampling's log p(x).
+
+    ``log p(x) - elbo`` is the Kullback-Leibler divergence from guide to posterior.
+
+    Args:
+        model, guide: Pyro programs of a fixed structure, both called with ``args``.
+        draws: number of draws, at least 2, made in one vectorised call.
+        plates: most plates nested in ``model`` or ``guide``; the draws take one dimension to the left of them, so that
+            sites must broadcast as under ``Trace_ELBO(vectorize_particles=True)``.
+        generator: a generator, a seed, or None for fresh entropy.
+
+    Returns:
+        Two `Estimate` in nats, with the standard errors of their weights.
+
+    Warns:
+        DegenerateWeights: a tenth or less of the weights count, so ``log_evidence`` cannot be believed.
+
+    >>> import pyro, pyro.distributions as law
+    >>> def model():
+    ...     z = pyro.sample("z", law.Normal(0.0, 1.0))
+    ...     pyro.sample("x", law.Normal(z, 1.0), obs=torch.tensor(0.0))
+    >>> def guide():  # the posterior: all weights are p(x) = N(0; 0, 2)
+    ...     pyro.sample("z", law.Normal(0.0, 0.5**0.5))
+    >>> print(evidence(model, guide, plates=0, generator=0).elbo)
+    -1.2655... ± ... nats (below; ELBO, 1000 draws)
+    """
+    check_count(2, draws=draws)
+    check_count(0, plates=plates)
+    with lend(resolve(generator)):
+        log_w, _, _ = vectorized_importance_weights(
+            model, guide, *args, num_samples=draws, max_plate_nesting=plates, normalized=False
+        )
+    log_w = log_w.double()
+    mean, error = float(log_w.mean()), float(log_w.std()) / math.sqrt(draws)
+    elbo = Estimate(mean, error, "below", f"ELBO, {draws} draws", n=draws)
+    value, stderr, ess, n = log_mean_exp(log_w, remedy="draw more, or train the guide further")
+    return Evidence(elbo, Estimate(value, stderr, "below", f"importance sampling, {draws} draws", n=n, ess=ess))

@@ -4,6 +4,7 @@ Every function returns a `matplotlib.figure.Figure` of its own (pyplot and its g
 writes it too when given ``path=``. matplotlib is imported on the first call, not before.
 """
 
+from deepgen.plot.completions import completions
 from deepgen.plot.distances import nearest, neighbours
 from deepgen.plot.figures import save
 from deepgen.plot.html_report import Entry, report
@@ -11,10 +12,12 @@ from deepgen.plot.images import filters, image_grid, mosaic
 from deepgen.plot.lines import curves, traces
 from deepgen.plot.plane import planes
 from deepgen.plot.predictive import calibration, fan
+from deepgen.plot.regions import regions
 
 __all__ = [
     "Entry",
     "calibration",
+    "completions",
     "curves",
     "fan",
     "filters",
@@ -23,6 +26,7 @@ __all__ = [
     "nearest",
     "neighbours",
     "planes",
+    "regions",
     "report",
     "save",
     "traces",

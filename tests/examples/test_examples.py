@@ -8,7 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from matplotlib.image import imread
+
+import deepgen as dg
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -81,6 +84,39 @@ def test_regression_intervals(tmp_path: Path) -> None:
         assert abs(numbers[f"inside {level}"] - numbers[f"exact {level}"]) < 6 * binomial
         assert numbers[f"exact {level}"] == pytest.approx(level, abs=0.1)
     assert imread(tmp_path / "regression_intervals.png").ndim == 3
+
+
+def test_pyro_posterior(tmp_path: Path) -> None:
+    stream = torch.get_rng_state()
+    numbers = example("pyro_posterior")(steps=150, draws=4000, out=tmp_path)
+    assert torch.equal(torch.get_rng_state(), stream)  # though Pyro draws from it
+    apart, normal, flow = (numbers[f"{name}, KL"] for name in ("independent normals", "one normal", "spline flow"))
+    assert flow > -5 * numbers["spline flow, error"]
+    assert apart > normal > flow
+    # what the flow misses of the posterior lowers the weighted estimate; nothing raises it but noise
+    assert numbers["exact"] - 0.2 < numbers["spline flow, weighted"]
+    assert numbers["spline flow, weighted"] < numbers["exact"] + 5 * numbers["spline flow, weighted error"] + 0.005
+    assert imread(tmp_path / "pyro_posterior.png").ndim == 3
+
+
+def test_complete_images(tmp_path: Path) -> None:
+    numbers = example("complete_images")(epochs=2, rows=60, copies=4, out=tmp_path)
+    rates, model, own = (numbers[name] for name in ("base rates", "GatedPixelCNN", "its own completions"))
+    assert rates + 1 < model < 0  # after two epochs it has seen that halves belong together
+    assert abs(own - model) < 4
+    seen = imread(tmp_path / "complete_images.png")
+    orange = (seen[..., 0] > 0.8) & (seen[..., 2] < 0.3)
+    blue = (seen[..., 2] > seen[..., 0] + 0.2) & (seen[..., 2] < 0.8)
+    assert 0.03 < orange.mean() < 0.1  # half of one picture in six
+    assert blue.mean() > orange.mean()
+
+
+def test_complete_images_of_a_saved_model(tmp_path: Path) -> None:
+    model = dg.explicit.PixelCNN((8, 8), channels=4, layers=2, generator=0)
+    model.initialise(dg.data.load("digits").train)
+    dg.save(model, tmp_path / "run")
+    numbers = example("complete_images")(model=tmp_path / "run", rows=12, copies=2, out=tmp_path)
+    assert numbers["PixelCNN"] == pytest.approx(numbers["base rates"], abs=0.5)  # which is all that it knows
 
 
 def test_no_example_is_left_out() -> None:

@@ -141,6 +141,38 @@ def test_completion_is_exact_where_the_known_come_first(name, stream, alpha):
     sequential(p_values, what=name, alpha=alpha, generator=stream)
 
 
+@pytest.mark.parametrize("name", ["made", "made, its own order", "made, context", "nade", "nade, order", "deep nade"])
+def test_the_density_of_a_completion(name, stream):
+    model = build(name, stream)
+    context, order = row_of_context(model, stream), model._orders[0]
+    row, x = model.sample(1, *context, generator=stream)[0], everything(model)
+    masks = torch.zeros(2, model.features, dtype=torch.bool)
+    masks[0, order[:2]] = True
+    masks[1, order[:3]] = True
+    x = torch.cat([x[(x[:, mask] == row[mask]).all(1)] for mask in masks])  # the completions under each mask
+    each = model.categories ** (model.features - 2)
+    both = masks.repeat_interleave(torch.tensor([each, len(x) - each]), 0)
+    laws = torch.cat([law[law > 0] for law in (law_given(model, row, mask, context) for mask in masks)])
+    value = model.conditional_log_prob(x, both, *given(context, len(x)))
+    torch.testing.assert_close(value, laws.log())
+    all_known, context = torch.ones(model.features, dtype=torch.bool), given(context, len(x))
+    torch.testing.assert_close(model.conditional_log_prob(x, ~all_known, *context), model.log_prob(x, *context))
+    assert not model.conditional_log_prob(x, all_known, *context).any()
+    value.sum().backward()
+    assert any(p.grad is not None and bool((p.grad != 0).any()) for p in model.parameters())
+
+
+def test_the_density_of_a_completion_by_a_mixture(stream):
+    model = lively(MADE(5, [40], orders=[[0, 1, 2, 3, 4], [1, 0, 4, 3, 2]], generator=stream), stream, 3)
+    row, mask = model.sample(1, generator=stream)[0], torch.tensor([True, True, False, False, False])
+    x, law = everything(model), law_given(model, row, mask)
+    torch.testing.assert_close(model.conditional_log_prob(x[law > 0], mask), law[law > 0].log())
+    with pytest.raises(ArgumentError, match="comes after an unknown one"):
+        model.conditional_log_prob(x, torch.tensor([True, True, True, False, False]))  # not first in the second order
+    with pytest.raises(ShapeError, match="mask"):
+        model.conditional_log_prob(x, torch.ones(4, dtype=torch.bool))
+
+
 def test_completion_by_a_mixture_draws_the_order_by_its_posterior(stream, alpha):
     orders = [[0, 1, 2, 3, 4], [1, 0, 4, 3, 2]]
     model = lively(MADE(5, [40], orders=orders, generator=stream), stream, 3)
