@@ -106,7 +106,7 @@ NICE = Row("NICE on dequantised MNIST", nice, {
     ">= 1800 nats")  # fmt: skip
 
 _LOGIT = {"epochs": 5, "batch": 100, "rate": 1e-3}
-_BOONE = {"mixing": True, "epochs": 200, "batch": 128, "rate": 1e-3, "patience": 20, "decay": 0.0}
+_BOONE = {"mixing": True, "epochs": 200, "batch": 128, "rate": 1e-3, "patience": 20, "decay": 1.0}
 _PLANAR = {"rows": 20_000, "epochs": 25, "batch": 200, "rate": 3e-3}
 EIGHT: dict[str, dict[str, float]] = {
     "gaussian_ring": {"std": 0.25}, "gaussian_grid": {"std": 0.2},
@@ -145,7 +145,7 @@ CANDIDATES = [
         replace(row, seeds=1, setting={**row.setting, "decay": decay})
         for row in ROWS
         if row.run is miniboone
-        for decay in (0.0, 0.1, 1.0)
+        for decay in (0.0, 0.1, 1.0, 3.0)
     ),
 ]
 FULL = [
