@@ -105,9 +105,9 @@ NICE = Row("NICE on dequantised MNIST", nice, {
     "arguments": {"transforms": 4, "hidden": [1000, 1000, 1000]}, "epochs": 20, "batch": 200, "rate": 1e-3},
     ">= 1800 nats")  # fmt: skip
 
-_LOGIT = {"epochs": 5, "batch": 100, "rate": 1e-3}
+_LOGIT = {"epochs": 4, "batch": 100, "rate": 1e-3}
 _BOONE = {"mixing": True, "epochs": 200, "batch": 128, "rate": 1e-3, "patience": 20, "decay": 1.0}
-_PLANAR = {"rows": 20_000, "epochs": 25, "batch": 200, "rate": 3e-3}
+_PLANAR = {"rows": 20_000, "epochs": 15, "batch": 200, "rate": 3e-3}
 EIGHT: dict[str, dict[str, float]] = {
     "gaussian_ring": {"std": 0.25}, "gaussian_grid": {"std": 0.2},
     **{name: {} for name in ("rings", "moons", "pinwheel", "spirals", "swiss_roll", "checkerboard")},
