@@ -75,8 +75,8 @@ CANDIDATES = [
 
 TABLES = [
     Row(f"{model} on {data}", run, {"data": data, "model": model, "arguments": {"features": features, **hidden},
-        "epochs": 100, "batch": 100, "rate": rate, "patience": 5}, seeds=3)
-    for data, features in (("nltcs", 16), ("dna", 180), ("plants", 69), ("baudio", 100))
+        "epochs": epochs, "batch": 100, "rate": rate, "patience": 5}, seeds=3)
+    for data, features, epochs in (("nltcs", 16, 100), ("dna", 180, 400), ("plants", 69, 100), ("baudio", 100, 100))
     for model, hidden, rate in (("MADE", {"hidden": [500]}, 1e-3), ("NADE", {"hidden": 200}, 1e-3))
 ]  # fmt: skip
 
