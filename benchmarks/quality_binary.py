@@ -54,8 +54,8 @@ def _other(row: Row, arguments: dict[str, Any], **setting: Any) -> Row:
     return replace(row, setting={**s, **setting, "arguments": {**s["arguments"], **arguments}})
 
 
-MADE = _mnist("MADE", "MADE", ">= -88.5", {"hidden": [4000]}, epochs=12, batch=100, rate=1e-3)
-NADE = _mnist("NADE", "NADE", ">= -88.5", {"hidden": 500}, epochs=40, batch=100, rate=1e-3)
+MADE = _mnist("MADE", "MADE", ">= -88.5", {"hidden": [8000]}, epochs=10, batch=100, rate=1e-3)
+NADE = _mnist("NADE", "NADE", ">= -88.5", {"hidden": 500}, epochs=60, batch=100, rate=1e-3)
 DEEP = _mnist(
     "deep orderless NADE", "DeepNADE", ">= -87", {"hidden": [500, 500]}, epochs=90, batch=100, rate=1e-3, ensemble=8
 )
