@@ -33,7 +33,7 @@ def baseline(model: nn.Module, data: Data, x: Any) -> tuple[str, Estimate] | Non
         assert isinstance(found, Estimate)
         return "independent columns", found
     if in_whole_numbers(data):
-        text, values = "alphabet" in data.provenance, int(data.support.upper_bound) + 1
+        text, values = "alphabet" in data.provenance, int(data.support.upper_bound) + 1  # type: ignore[attr-defined]
         each = _independent(train.long(), rows.long(), values, together=text)
         return "independent characters" if text else "independent columns", _exact(each, len(train))
     real = data.support is constraints.real or (data.support is constraints.unit_interval and data.levels is None)
