@@ -132,7 +132,7 @@ def check_count(minimum: int = 1, maximum: int | None = None, **counts: object) 
     """
     most = math.inf if maximum is None else maximum
     for name, value in counts.items():
-        if isinstance(value, bool) or not isinstance(value, Integral) or not minimum <= value <= most:
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum or not value <= most:
             bounds = f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
             raise ArgumentError(f"{name} must be an integer {bounds}, got {value!r}")
 

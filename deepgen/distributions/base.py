@@ -8,6 +8,7 @@ moves to another device or dtype.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ from deepgen.random import resolve
 class _Standard(nn.Module):
     """``law`` with location 0 and scale 1 in each of ``features`` variables."""
 
-    law: type[Distribution]
+    law: Callable[..., Distribution]
     zeros: Tensor
     ones: Tensor
 
