@@ -1,6 +1,6 @@
 """Pixel and token models on an accelerator, for `gpu.py`: sampling that computes every feature once, and whole passes.
 
-Cases, float32, one call at a time (eager): a gated PixelCNN of 28 x 28 binary pixels (32 channels, 8 layers), 100 and
+Cases, float32, one call at a time (eager): a gated PixelCNN of 28 x 28 binary pixels (32 channels, 6 layers), 100 and
 1,000 images; a Transformer of 6 layers, width 384, 256 tokens of 65, 64 and 512 sequences. Per case: draws per second
 by the cached walk and by Jacobi sweeps, and how many times quicker the walk is than a whole pass for every variable
 (measured as one pass, times their number). Of the Transformer also tokens per second, and the walk's time over that of

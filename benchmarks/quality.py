@@ -1,13 +1,12 @@
 """Quality against published figures: `python benchmarks/quality.py rbm | tractable [--root FOLDER] [--out DIR]
 [--seed 0] [--choose] [--only WORDS] [--full] [--device cpu] [--threads 1]`.
 
-Each row trains one model on real data within a stated CPU budget and evaluates it on the held-out test set. With
-`--choose` every candidate setting is trained instead and judged on the validation rows: the settings of the rows are
-the best candidates of that table, so that the test rows have no part in the choice; a row whose setting was among the
-candidates loads that run and trains nothing. Rows that are done are kept in DIR/results.json and a row that was stopped
-resumes from its checkpoint, so the command can be repeated until the table is full. `--only` takes the rows whose
-name contains one of its words, `--full` the papers' sizes, which want a GPU. Every row says the data and binarisation,
-seed, error and CPU seconds.
+Each row trains one model, states what that cost, and evaluates it on the held-out test set. With `--choose` every
+candidate setting is trained instead and judged on the validation rows. A row that has candidates takes the best of that
+table, so that the test rows have no part in the choice; it loads that run and trains nothing. Rows that are done are
+kept in DIR/results.json and a row that was stopped resumes from its checkpoint, so the command can be repeated until
+the table is full. `--only` takes the rows whose name contains one of its words, `--full` the papers' sizes, which want
+a GPU. Every row says the data and binarisation, seed, error and CPU seconds.
 """
 
 from __future__ import annotations

@@ -122,17 +122,19 @@ class DegenerateWeights(RuntimeWarning):
     """
 
 
-def check_count(minimum: int = 1, **counts: object) -> None:
-    """Raise `ArgumentError` unless every one of ``counts`` is an integer of at least ``minimum``.
+def check_count(minimum: int = 1, maximum: int | None = None, **counts: object) -> None:
+    """Raise `ArgumentError` unless every one of ``counts`` is an integer of at least ``minimum`` (to ``maximum``).
 
     >>> check_count(draws=100, thin=1)
     >>> check_count(minimum=0, steps=-1)
     Traceback (most recent call last):
     deepgen.errors.ArgumentError: steps must be an integer of at least 0, got -1
     """
+    most = math.inf if maximum is None else maximum
     for name, value in counts.items():
-        if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
-            raise ArgumentError(f"{name} must be an integer of at least {minimum}, got {value!r}")
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum or not value <= most:
+            bounds = f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
+            raise ArgumentError(f"{name} must be an integer {bounds}, got {value!r}")
 
 
 def check_real(name: str, value: object, least: float = -math.inf, most: float = math.inf) -> None:

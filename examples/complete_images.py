@@ -6,7 +6,7 @@ very law. Two baselines have exact conditionals too: base rates, to which the up
 Bernoullis, where p(lower | upper) = p(both) / p(upper).
 
 The score of the model's own completions is minus the entropy that it leaves to the lower half, and what the true one
-would score on average if the model were right. The truth scores less: the difference is what the model has not learned.
+would score on average if the model were right. Where the truth scores less, the model is surer than it may be.
 
     python examples/complete_images.py
     python examples/complete_images.py --data binarized_mnist --model RUN   # a saved PixelCNN or other such model

@@ -51,3 +51,14 @@ def test_real_arguments_are_finite_numbers_in_range(wrong):
 @pytest.mark.parametrize("right", [0, 1, 0.5, np.float32(0.25), np.int64(1)])
 def test_every_kind_of_real_number_will_do(right):
     errors.check_real("rate", right, 0, 1)
+
+
+@pytest.mark.parametrize("wrong", [1, 5, True, 3.0, "3", None, float("nan")])
+def test_counts_are_integers_in_range(wrong):
+    with pytest.raises(errors.ArgumentError, match="side must be an integer from 2 to 4, got"):
+        errors.check_count(2, 4, side=wrong)
+
+
+@pytest.mark.parametrize("right", [2, 4, np.int64(3)])
+def test_every_kind_of_integer_will_do(right):
+    errors.check_count(2, 4, side=right)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import constraints
 
 from deepgen.cli.rundir import rows_of
+from deepgen.cli.values import in_whole_numbers
 from deepgen.evaluate import Estimate, log_likelihood
 from deepgen.explicit import BernoulliMixture
 
@@ -31,8 +32,8 @@ def baseline(model: nn.Module, data: Data, x: Any) -> tuple[str, Estimate] | Non
         found = log_likelihood(BernoulliMixture(train.shape[1]).initialise(train), rows)
         assert isinstance(found, Estimate)
         return "independent columns", found
-    if isinstance(data.support, type(constraints.integer_interval(0, 1))):
-        text, values = "alphabet" in data.provenance, int(data.support.upper_bound) + 1
+    if in_whole_numbers(data):
+        text, values = "alphabet" in data.provenance, int(data.support.upper_bound) + 1  # type: ignore[attr-defined]
         each = _independent(train.long(), rows.long(), values, together=text)
         return "independent characters" if text else "independent columns", _exact(each, len(train))
     real = data.support is constraints.real or (data.support is constraints.unit_interval and data.levels is None)

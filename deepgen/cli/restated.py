@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from deepgen.cli.values import kind
+from deepgen.cli.values import in_whole_numbers, kind
 from deepgen.evaluate import Bracket, Estimate, bits_per_dim, plus_minus
 
 if TYPE_CHECKING:
@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 
 
 def restated(answer: Estimate | Bracket, data: Data) -> Estimate | None:
-    """``answer`` as bits/dim of grey levels or nats/character of a text; None where neither is the custom."""
-    if isinstance(answer, Bracket):
+    """``answer`` as bits/dim of grey levels or nats/character of a text; None where neither is the custom.
+
+    A density of grey values in [0, 1], of a model that `deepgen train` did not fit, has no bits/dim of the levels.
+    """
+    if isinstance(answer, Bracket) or not in_whole_numbers(data):
         return None
     width = data.event_shape.numel()
     if kind(data) == "grey":

@@ -39,6 +39,11 @@ def kind(data: Data) -> str:
     return "real" if data.support is constraints.real else "unit"
 
 
+def in_whole_numbers(data: Data) -> bool:
+    """Whether values are whole levels or codes, so that a model gives them probabilities and not densities."""
+    return isinstance(data.support, type(constraints.integer_interval(0, 1)))
+
+
 def described(data: Data) -> str:
     """What the values are, and of nearly binary ones the first that spoils it."""
     words = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError
+from deepgen.errors import check_count
 
 
 def bars_and_stripes(size: int = 4, *, distinct: bool = False) -> Tensor:
@@ -22,7 +22,7 @@ def bars_and_stripes(size: int = 4, *, distinct: bool = False) -> Tensor:
     >>> x.shape, round(ceiling(x), 3)
     (torch.Size([32, 16]), -3.379)
     """
-    _within("size", size, 1, 12)
+    check_count(1, 12, size=size)
     lines = _binary(size)
     columns = lines.unsqueeze(1).expand(-1, size, size)
     images = torch.cat([columns, columns.transpose(1, 2)]).reshape(-1, size * size)
@@ -39,7 +39,7 @@ def labelled_shifter(bits: int = 8) -> Tensor:
     >>> x.shape, round(ceiling(x), 3)
     (torch.Size([768, 19]), -6.644)
     """
-    _within("bits", bits, 2, 16)
+    check_count(2, 16, bits=bits)
     source = _binary(bits)
     rows = []
     for label, shift in enumerate((-1, 0, 1)):
@@ -59,8 +59,8 @@ def shifting_bar(size: int = 9, length: int = 1, *, flipped: bool = False) -> Te
             [0., 1., 0.],
             [0., 0., 1.]])
     """
-    _within("size", size, 2, 4096)
-    _within("length", length, 1, size - 1)
+    check_count(2, 4096, size=size)
+    check_count(1, size - 1, length=length)
     bar = (torch.arange(size) < length).float()
     rows = torch.stack([bar.roll(place) for place in range(size)])
     return 1 - rows if flipped else rows
@@ -78,8 +78,3 @@ def ceiling(x: Tensor) -> float:
 
 def _binary(bits: int) -> Tensor:
     return (torch.arange(2**bits).unsqueeze(1) // 2 ** torch.arange(bits) % 2).float()
-
-
-def _within(name: str, value: int, low: int, high: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ArgumentError(f"{name} must be an integer from {low} to {high}, got {value!r}")

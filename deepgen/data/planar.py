@@ -24,8 +24,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, Independent, Normal
 
-from deepgen.data.planar_laws import Checkerboard, Pinwheel, Rings, RoundMixture, positive, up_to
-from deepgen.errors import ArgumentError
+from deepgen.data.planar_laws import Checkerboard, Pinwheel, Rings, RoundMixture, positive
+from deepgen.errors import ArgumentError, check_count
 
 
 def mixture(
@@ -58,7 +58,7 @@ def gaussian_grid(side: int = 5, spacing: float = 2.0, std: float = 0.05) -> Rou
     >>> gaussian_grid(side=2).component_distribution.mean.tolist()
     [[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]]
     """
-    up_to("side", side, 100)
+    check_count(1, 100, side=side)
     line = (torch.arange(side) - (side - 1) / 2) * spacing
     return mixture(torch.cartesian_prod(line, line).reshape(-1, 2), std)
 
@@ -69,7 +69,7 @@ def gaussian_ring(components: int = 8, radius: float = 2.0, std: float = 0.02) -
     >>> gaussian_ring(4, radius=3.0).component_distribution.mean.norm(dim=1)
     tensor([3., 3., 3., 3.])
     """
-    up_to("components", components, 10_000)
+    check_count(1, 10_000, components=components)
     angle = 2 * math.pi * torch.arange(components) / components
     return mixture(torch.stack([angle.cos(), angle.sin()], 1) * radius, std)
 
@@ -92,7 +92,7 @@ def spirals(arms: int = 2, turns: float = 1.5, radius: float = math.pi, std: flo
     >>> law.log_prob(torch.tensor([[2.09, 0.0], [2.62, 0.0]]))  # on an arm, and between two
     tensor([ -2.0165, -14.9657])
     """
-    up_to("arms", arms, 100)
+    check_count(1, 100, arms=arms)
     positive(turns=turns, radius=radius)
     share = _steps(math.pi * turns * radius, std).sqrt()  # equal shares of r dr, so about equal lengths
     angle = 2 * math.pi * (turns * share + torch.arange(arms).unsqueeze(1) / arms)
@@ -144,5 +144,5 @@ def _steps(length: float, std: float) -> Tensor:
     """Midpoints of equal parts of [0, 1], so many that on a curve of ``length`` they are about one ``std`` apart."""
     positive(std=std)
     points = math.ceil(length / std)
-    up_to("points that a std so small takes", points, 10_000)
+    check_count(1, 10_000, **{"the number of points that a std so small takes": points})
     return (torch.arange(points) + 0.5) / points

@@ -76,7 +76,7 @@ class Pinwheel(Distribution):
     support = constraints.real_vector
 
     def __init__(self, arms: int, along: float, across: float, rate: float) -> None:
-        up_to("arms", arms, 100)
+        check_count(1, 100, arms=arms)
         positive(along=along, across=across)
         check_real("rate", rate)
         self.arms, self.rate = 2 * math.pi * torch.arange(arms) / arms, float(rate)
@@ -106,7 +106,7 @@ class Checkerboard(Distribution):
     arg_constraints: dict[str, Any] = {}  # noqa: RUF012  (the base class declares it a property)
 
     def __init__(self, squares: int, size: float) -> None:
-        up_to("squares", squares, 64)
+        check_count(1, 64, squares=squares)
         positive(size=size)
         self.squares, self.size = squares, float(size)
         cells = torch.cartesian_prod(torch.arange(squares), torch.arange(squares))
@@ -136,13 +136,6 @@ class Checkerboard(Distribution):
 def _turned(x: Tensor, angle: Tensor) -> Tensor:
     c, s = angle.cos(), angle.sin()
     return torch.stack([c * x[..., 0] - s * x[..., 1], s * x[..., 0] + c * x[..., 1]], -1)
-
-
-def up_to(name: str, value: int, most: int) -> None:
-    """Raise `ArgumentError` unless ``value`` is an integer from 1 to ``most``."""
-    check_count(**{name: value})
-    if value > most:
-        raise ArgumentError(f"{name} must be at most {most}, got {value}")
 
 
 def positive(**values: float) -> None:

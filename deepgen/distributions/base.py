@@ -8,6 +8,7 @@ moves to another device or dtype.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,54 +21,46 @@ from deepgen.errors import ArgumentError, check_count
 from deepgen.random import resolve
 
 
-class StandardNormal(nn.Module):
+class _Standard(nn.Module):
+    """``law`` with location 0 and scale 1 in each of ``features`` variables."""
+
+    law: Callable[..., Distribution]
+    zeros: Tensor
+    ones: Tensor
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        check_count(features=features)
+        self.features = int(features)
+        self.register_buffer("zeros", torch.zeros(features), persistent=False)
+        self.register_buffer("ones", torch.ones(features), persistent=False)
+
+    def arguments(self) -> dict[str, Any]:
+        """The constructor's arguments, for `deepgen.save`."""
+        return {"features": self.features}
+
+    def forward(self, context: Tensor | None = None) -> Distribution:
+        return Independent(self.law(self.zeros, self.ones, validate_args=False), 1, validate_args=False)
+
+
+class StandardNormal(_Standard):
     """N(0, 1) in each of ``features`` variables.
 
     >>> StandardNormal(3)().log_prob(torch.zeros(3))  # -3/2 log 2 pi
     tensor(-2.7568)
     """
 
-    zeros: Tensor
-    ones: Tensor
-
-    def __init__(self, features: int) -> None:
-        super().__init__()
-        check_count(features=features)
-        self.features = int(features)
-        self.register_buffer("zeros", torch.zeros(features), persistent=False)
-        self.register_buffer("ones", torch.ones(features), persistent=False)
-
-    def arguments(self) -> dict[str, Any]:
-        """The constructor's arguments, for `deepgen.save`."""
-        return {"features": self.features}
-
-    def forward(self, context: Tensor | None = None) -> Distribution:
-        return Independent(Normal(self.zeros, self.ones, validate_args=False), 1, validate_args=False)
+    law = Normal
 
 
-class StandardLogistic(nn.Module):
+class StandardLogistic(_Standard):
     """The logistic density e^{-z} / (1 + e^{-z})^2 in each of ``features`` variables, the base of NICE on MNIST.
 
     >>> StandardLogistic(3)().log_prob(torch.zeros(3))  # -6 log 2
     tensor(-4.1589)
     """
 
-    zeros: Tensor
-    ones: Tensor
-
-    def __init__(self, features: int) -> None:
-        super().__init__()
-        check_count(features=features)
-        self.features = int(features)
-        self.register_buffer("zeros", torch.zeros(features), persistent=False)
-        self.register_buffer("ones", torch.ones(features), persistent=False)
-
-    def arguments(self) -> dict[str, Any]:
-        """The constructor's arguments, for `deepgen.save`."""
-        return {"features": self.features}
-
-    def forward(self, context: Tensor | None = None) -> Distribution:
-        return Independent(Logistic(self.zeros, self.ones, validate_args=False), 1, validate_args=False)
+    law = Logistic
 
 
 class StudentT(nn.Module):

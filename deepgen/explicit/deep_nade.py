@@ -28,11 +28,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deepgen.errors import ArgumentError
 from deepgen.explicit.completion import log_mass
 from deepgen.explicit.discrete import DiscreteAutoregressive
 from deepgen.explicit.nade import by_blocks
 from deepgen.explicit.orders import as_orders, plain_orders
+from deepgen.explicit.rows import check_context, flat_rows
 from deepgen.layers.linear import linear
 from deepgen.layers.mlp import check_hidden
 from deepgen.random import resolve
@@ -116,9 +116,8 @@ class DeepNADE(DiscreteAutoregressive):
         teaches nothing, is made up for by D + 1 instead of D in the factor. The shares of a batch are spread evenly.
         The estimate varies much more than log p_o(x) does.
         """
-        if context is not None:
-            raise ArgumentError("DeepNADE takes no context")
-        x = self._flat(x, "x")
+        x = flat_rows(x, self.event_shape, "x")
+        check_context(context, 0, len(x))
         x, stream = x.to(self.last.bias), resolve(generator, self.device)
         share = torch.arange(len(x), device=x.device) / len(x) + torch.rand((), generator=stream, device=x.device)
         known = torch.rand(x.shape, generator=stream, device=x.device) < (share % 1).unsqueeze(1)

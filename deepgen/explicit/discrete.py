@@ -28,10 +28,11 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import constraints
 
-from deepgen.errors import ArgumentError, ShapeError, check_count, unknown_name
+from deepgen.errors import check_count, unknown_name
 from deepgen.explicit.completion import Steps, complete, log_mass, quantile, refuse_late, walk
 from deepgen.explicit.flow import Drawn
-from deepgen.explicit.units import Bernoulli, check_support, check_values, require_tensor
+from deepgen.explicit.rows import check_context, flat_rows, mask_of
+from deepgen.explicit.units import Bernoulli, check_support, check_values
 from deepgen.random import resolve
 from deepgen.transforms.base import METHODS
 from deepgen.transforms.fixed_point import fixed_point
@@ -103,13 +104,13 @@ class DiscreteAutoregressive(nn.Module):
         Rows with a context come as a pair.
         """
         rows, context = x if isinstance(x, (tuple, list)) and len(x) == 2 else (x, None)
-        self._check_values(self._flat(rows, "data"))
-        self._check_context(context, len(rows))
+        self._check_values(flat_rows(rows, self.event_shape, "data"))
+        check_context(context, self.context, len(rows))
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> DiscreteAutoregressive:
         """Set the output biases to the base rates of ``x`` ``[rows, *shape]``, smoothed by one row spread evenly."""
-        x = self._flat(x, "data")
+        x = flat_rows(x, self.event_shape, "data")
         self._check_values(x)
         values = torch.arange(self.categories, device=x.device)
         rate = torch.stack([(x == value).sum(0) for value in values]) + 1 / self.categories
@@ -185,13 +186,6 @@ class DiscreteAutoregressive(nn.Module):
             out[rows] = complete(self.walk, known[rows], mask[rows], part, orders, particles, stream)
         return out.view(-1, *self.event_shape)
 
-    def extra_repr(self) -> str:
-        passes, d = len(self.orders), self.features
-        return (
-            f"log_prob: {passes} network {'pass' if passes == 1 else 'passes'}; "
-            f"sample: 1 walk through {d} variables, or up to {d} network passes"
-        )
-
     def conditional_log_prob(self, x: Tensor, mask: Tensor, context: Tensor | None = None) -> Tensor:
         """log p(unknown variables | known ones) in nats: ``[batch, *shape]`` or flat rows ``-> [batch]``.
 
@@ -216,6 +210,13 @@ class DiscreteAutoregressive(nn.Module):
             out = out.index_put((rows,), joint - known)
         return out
 
+    def extra_repr(self) -> str:
+        passes, d = len(self.orders), self.features
+        return (
+            f"log_prob: {passes} network {'pass' if passes == 1 else 'passes'}; "
+            f"sample: 1 walk through {d} variables, or up to {d} network passes"
+        )
+
     def _plan(self, mask: Tensor) -> Iterator[tuple[Tensor, list[list[int]]]]:
         """Which rows are completed in which orders."""
         yield torch.arange(len(mask), device=mask.device), self._orders
@@ -225,7 +226,7 @@ class DiscreteAutoregressive(nn.Module):
         self, n: int, context: Tensor | None, method: str, generator: torch.Generator | int | None
     ) -> tuple[Tensor, Tensor, tuple[int | None, ...]]:
         check_count(n=n)
-        self._check_context(context, n)
+        check_context(context, self.context, n)
         if method not in METHODS:
             raise unknown_name("method", method, METHODS)
         stream, orders = resolve(generator, self.device), self._orders
@@ -255,8 +256,8 @@ class DiscreteAutoregressive(nn.Module):
         return x, log_mass(self.conditionals(x, context, order), x), sweeps
 
     def _log_prob_in(self, x: Tensor, context: Tensor | None, orders: list[list[int]]) -> Tensor:
-        x = self._flat(x, "x")
-        self._check_context(context, len(x))
+        x = flat_rows(x, self.event_shape, "x")
+        check_context(context, self.context, len(x))
         rows = self._rows(x)
         each = [log_mass(self.conditionals(rows, context, order), rows).sum(0) for order in orders]
         return each[0] if len(each) == 1 else torch.stack(each).logsumexp(0) - math.log(len(each))
@@ -268,26 +269,13 @@ class DiscreteAutoregressive(nn.Module):
     def _rows(self, x: Tensor) -> Tensor:
         return x.to(self.output_bias.dtype).t().contiguous()
 
-    def _flat(self, x: Any, name: str) -> Tensor:
-        """``[rows, *shape]`` or flat rows -> ``[rows, features]``; anything else is a `ShapeError`."""
-        require_tensor(x, name)
-        shapes = dict.fromkeys((self.event_shape, torch.Size([self.features])))
-        if x.ndim < 2 or x.shape[1:] not in shapes or len(x) == 0:
-            wanted = " or ".join(f"[rows, {', '.join(map(str, shape))}]" for shape in shapes)
-            raise ShapeError(f"{name} must be {wanted} with at least one row, got {list(x.shape)}")
-        return x.flatten(1)
-
     def _known(self, x: Any, name: str, mask: Any, context: Tensor | None) -> tuple[Tensor, Tensor]:
         """Rows and mask as ``[rows, features]``, if they and ``context`` fit together."""
-        x = self._flat(x, name)
-        require_tensor(mask, "mask")
-        mask = mask.flatten() if mask.shape == self.event_shape else self._flat(mask, "mask") if mask.ndim > 1 else mask
-        if mask.dtype != torch.bool or mask.shape not in ((self.features,), x.shape):
-            raise ShapeError(
-                f"mask must be boolean, [{self.features}] or {list(x.shape)}, got {mask.dtype} {list(mask.shape)}"
-            )
-        self._check_context(context, len(x))
-        return x, mask.to(self.device).expand(x.shape)
+        x = flat_rows(x, self.event_shape, name)
+        if isinstance(mask, Tensor) and mask.ndim > 1:  # an image's, or one for each row
+            mask = mask.flatten() if mask.shape == self.event_shape else flat_rows(mask, self.event_shape, "mask")
+        check_context(context, self.context, len(x))
+        return x, mask_of(mask, x).to(self.device)
 
     def _check_values(self, x: Tensor) -> None:
         if self.categories == 2:
@@ -295,13 +283,6 @@ class DiscreteAutoregressive(nn.Module):
             return
         good = (x >= 0) & (x < self.categories) & (x == x.round())
         check_support(x, good, f"whole numbers from 0 to {self.categories - 1}")
-
-    def _check_context(self, context: Tensor | None, rows: int) -> None:
-        if (context is None) != (self.context == 0):
-            wanted = f"a context [batch, {self.context}]" if self.context else "no context"
-            raise ArgumentError(f"this model takes {wanted}, got {'none' if context is None else list(context.shape)}")
-        if context is not None and context.shape != (rows, self.context):
-            raise ShapeError(f"context must be [{rows}, {self.context}], got {list(context.shape)}")
 
 
 def _list_orders(model: DiscreteAutoregressive, _: Any) -> None:

@@ -19,7 +19,8 @@ from torch.distributions import Distribution, constraints
 
 from deepgen.distributions.base import StandardNormal
 from deepgen.distributions.flow import FlowDistribution
-from deepgen.errors import ArgumentError, ShapeError, SupportError, check_count
+from deepgen.errors import ShapeError, SupportError, check_count
+from deepgen.explicit.rows import check_context
 from deepgen.random import draw, resolve
 from deepgen.transforms.base import Solved, cost, solve
 
@@ -98,11 +99,11 @@ class Flow(nn.Module):
         if not bool(inside.all()):
             bad = (~inside).nonzero()[0].item()
             raise SupportError(f"x must lie in {self.support}, and row {bad} does not: rescale or clip the data first")
-        self._check_context(context, len(rows))
+        check_context(context, self.context, len(rows))
 
     def forward(self, context: Tensor | None = None) -> FlowDistribution:
         """p(x | context) as a torch Distribution: context ``[*batch, context]``, or none for a flow without."""
-        self._check_context(context, None)
+        check_context(context, self.context, None)
         return FlowDistribution(self, context)
 
     def encode(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -121,7 +122,7 @@ class Flow(nn.Module):
         """log p(x | context) in nats: ``[batch, *event] -> [batch]``."""
         if not isinstance(x, Tensor) or x.ndim < 1 or x.shape[1:] != self.event_shape:
             self.check(x)
-        self._check_context(context, len(x))
+        check_context(context, self.context, len(x))
         z, log_det = self.encode(x, context)
         return _score(self.base(context), z) + log_det
 
@@ -147,7 +148,7 @@ class Flow(nn.Module):
         generator: torch.Generator | int | None = None,
     ) -> Drawn:
         """Draws with their log-density and sweep counts, from one pass; differentiable where gradients are on."""
-        self._check_context(context, n)
+        check_context(context, self.context, n)
         base = self.base(context)
         shape = (n,) if base.batch_shape == torch.Size() else ()
         stream = resolve(generator, self.device)
@@ -161,16 +162,6 @@ class Flow(nn.Module):
 
     def _like(self) -> Tensor:
         return next(self.parameters(), None) if any(True for _ in self.parameters()) else next(self.buffers())  # type: ignore[return-value]
-
-    def _check_context(self, context: Tensor | None, rows: int | None) -> None:
-        if (context is None) != (self.context == 0):
-            wanted = f"a context [batch, {self.context}]" if self.context else "no context"
-            raise ArgumentError(f"this flow takes {wanted}, got {'none' if context is None else list(context.shape)}")
-        if context is None:
-            return
-        if context.shape[-1] != self.context or (rows is not None and context.shape != (rows, self.context)):
-            lead = "batch" if rows is None else rows
-            raise ShapeError(f"context must be [{lead}, {self.context}], got {list(context.shape)}")
 
 
 def _score(base: Distribution, z: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ from torch.distributions import constraints
 
 from deepgen.errors import ArgumentError, ShapeError, check_count, unknown_name
 from deepgen.explicit.completion import complete, walk
+from deepgen.explicit.rows import mask_of
 from deepgen.explicit.token_steps import TokenSteps, check_law, go_on, pick
 from deepgen.explicit.units import check_support, require_tensor
 from deepgen.random import resolve
@@ -228,14 +229,9 @@ class TokenModel(nn.Module):
             DegenerateWeights: in half of the rows fewer than 2 particles count.
         """
         self._check_shape(known, "known")
-        require_tensor(mask, "mask")
-        if mask.dtype != torch.bool or mask.shape not in (known.shape[1:], known.shape):
-            raise ShapeError(
-                f"mask must be boolean, [{known.shape[1]}] or {list(known.shape)}, got {mask.dtype} {list(mask.shape)}"
-            )
         if particles is not None:
             check_count(particles=particles)
-        mask = mask.to(self.device).expand(known.shape)
+        mask = mask_of(mask, known).to(self.device)
         rows = torch.where(mask, known.to(self.bias), 0)
         self._check_tokens(rows)
 

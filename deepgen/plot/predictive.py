@@ -66,7 +66,7 @@ def fan(
     for band, level in enumerate(levels):
         shade = 0.16 + 0.14 * band
         ax.fill_between(
-            at, drawn[band], drawn[-1 - band], color=series(0), alpha=shade, lw=0, label=f"{level:.0%}"[:-1] + " %"
+            at, drawn[band], drawn[-1 - band], color=series(0), alpha=shade, lw=0, label=f"{100 * level:g} %"
         )
     if len(drawn) % 2:
         ax.plot(at, drawn[k], color=series(0), linewidth=1.6, label="median")

@@ -61,7 +61,7 @@ def regions(
             raise ShapeError(f"draws must be [n, 2], got {list(x.shape)} for {name!r}")
     across, up = (torch.linspace(low, high, points, dtype=torch.float64) for low, high in box)
     density = on_grid(log_density, across, up)
-    levels = region_levels(density, masses)
+    levels = sorted(set(region_levels(density, masses)))  # one for several masses where the density is flat
     figure, axes = panels(len(samples), title)
     for index, (ax, (name, x)) in enumerate(zip(axes, samples.items(), strict=True)):
         ax.contourf(across, up, density.t(), [*levels, float("inf")], colors=[PALETTE["rule"]], alpha=0.35)

@@ -110,6 +110,18 @@ def test_a_flow_of_grey_levels_states_a_bound_in_both_units(deepgen, files):
     assert np.array_equal(rows, rows.round())
 
 
+def test_a_density_of_grey_values_between_0_and_1_has_no_bits_of_their_levels(deepgen, files):
+    """A flow fitted in a script takes them as the loader scales them: its density is 256^12 times a probability."""
+    flow = dg.explicit.NICE(12, transforms=2, hidden=[8], generator=0)
+    dg.save(flow, "run")
+    told = answer(deepgen, "--data", "grey.npy")
+    with torch.no_grad():
+        exact = float(flow.log_prob(dg.data.load("grey.npy").test).double().mean())
+    assert told["log_likelihood"]["value"] == pytest.approx(exact, rel=1e-6)
+    assert "bits/dim" not in told
+    assert "bits/dim" not in deepgen("evaluate", "run", "--data", "grey.npy").out
+
+
 @pytest.mark.parametrize("name", ["nice", "maf"])
 def test_likelihoods_and_samples_are_in_the_units_of_the_table(deepgen, files, stream, name):
     """Columns 1024 times as wide are the same problem, so the density is that much smaller: log p less D log 1024."""

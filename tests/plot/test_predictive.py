@@ -32,6 +32,11 @@ def test_quantiles_that_do_not_fit_are_told():
         fan(X, torch.zeros(3, 11), [0.9], truth=torch.zeros(2, 11))
 
 
+def test_a_level_between_whole_percents_is_named_as_it_is():
+    figure = fan(X, torch.zeros(2, len(X)), [0.995])
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["99.5 %"]
+
+
 def test_calibration_tells_too_wide_from_too_narrow():
     """Where ranks crowd the middle, as if their law were twice as wide, the central half holds all."""
     middle = 0.25 + (torch.arange(1000) + 0.5) / 2000

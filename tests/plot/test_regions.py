@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from deepgen.data import planar
 from deepgen.errors import ArgumentError, ShapeError, SupportError
 from deepgen.plot import regions
 from deepgen.plot.regions import on_grid, region_levels
@@ -43,6 +44,12 @@ def test_first_variable_runs_to_the_right() -> None:
     assert [len(each) for each in dots] == [3, 800]
     assert (dots[1] == 1).all()
     assert [ax.get_title(loc="left") for ax in (first, second)] == ["a", "b"]
+
+
+def test_a_flat_density_has_one_region_for_all_masses() -> None:
+    square = planar.checkerboard(2, 2.0)
+    figure = regions(square.log_prob, {"a": torch.zeros(3, 2)}, box=((-3, 3), (-3, 3)), points=30)
+    assert len(figure.axes[0].collections[-1].get_array()) == 1
 
 
 def test_it_is_written(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from deepgen.cli.recipes.recipe import Recipe, adam, fall, mean
+from deepgen.cli.recipes.recipe import Recipe, by_adam, mean
 from deepgen.cli.rundir import rows_of
 from deepgen.cli.values import kind, refused, whole
 from deepgen.errors import ArgumentError
@@ -42,14 +42,11 @@ def autoregressive(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
     model = _model(name, data, options, categories)
     model.initialise(rows_of(data.train))
     agnostic = name == "deep-nade" or options.get("orders", 1) > 1
-    return Recipe(
-        model=model,
-        objective=OrderAgnostic() if agnostic else MaximumLikelihood(),
-        data=data,
-        epochs=options["epochs"],
-        batch=options["batch"],
-        optimizer=adam(model, options["rate"]),
-        schedule=fall,
+    return by_adam(
+        model,
+        OrderAgnostic() if agnostic else MaximumLikelihood(),
+        data,
+        options,
         monitor=_over_orders if name == "deep-nade" else mean,
         notes={"levels": categories} if grey else None,
     )

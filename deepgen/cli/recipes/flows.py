@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from deepgen.cli.recipes.recipe import Recipe, adam, fall, mean
+from deepgen.cli.recipes.recipe import Recipe, by_adam, mean
 from deepgen.cli.rundir import rows_of
 from deepgen.cli.values import kind, refused, whole
 from deepgen.errors import ArgumentError
@@ -55,14 +55,11 @@ def flow(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
         model = Dequantised(_behind(first, family), data.levels)
     else:
         model = _behind([standardised(_varying(rows_of(data.train)))], family)
-    return Recipe(
-        model=model,
-        objective=ELBO() if grey else MaximumLikelihood(),
-        data=data,
-        epochs=options["epochs"],
-        batch=options["batch"],
-        optimizer=adam(model, options["rate"]),
-        schedule=fall,
+    return by_adam(
+        model,
+        ELBO() if grey else MaximumLikelihood(),
+        data,
+        options,
         monitor=_bound if grey else mean,
         caution=None if grey else _repeated(rows_of(data.train)),
         notes={"levels": data.levels} if grey else None,

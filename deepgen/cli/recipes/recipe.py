@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -46,11 +46,29 @@ def fall(done: float) -> float:
     return 1.0 - done
 
 
-def adam(model: nn.Module, rate: float) -> torch.optim.Adam:
-    """Adam over what is to be learned."""
-    return torch.optim.Adam((p for p in model.parameters() if p.requires_grad), lr=rate)
-
-
 def mean(model: nn.Module, x: Tensor) -> Estimate | Bracket:
     """The mean log-likelihood of a model that has one."""
     return log_likelihood(model, x)
+
+
+def by_adam(
+    model: nn.Module,
+    objective: Objective,
+    data: Data,
+    options: Mapping[str, Any],
+    *,
+    monitor: Callable[[nn.Module, Tensor], Estimate | Bracket] = mean,
+    **rest: Any,
+) -> Recipe:
+    """Adam over what is to be learned of a density, at a rate that falls to zero over the epochs."""
+    return Recipe(
+        model=model,
+        objective=objective,
+        data=data,
+        epochs=options["epochs"],
+        batch=options["batch"],
+        optimizer=torch.optim.Adam((p for p in model.parameters() if p.requires_grad), lr=options["rate"]),
+        schedule=fall,
+        monitor=monitor,
+        **rest,
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from deepgen.cli.recipes.recipe import Recipe, adam, fall, mean
+from deepgen.cli.recipes.recipe import Recipe, by_adam
 from deepgen.cli.rundir import rows_of
 from deepgen.cli.values import kind, refused
 from deepgen.explicit import CharRNN, Transformer
@@ -28,14 +28,4 @@ def tokens(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
         sizes = {key: options[key] for key in ("width", "heads", "layers")}
         model = Transformer(vocabulary, **sizes, **rest)
     model.initialise(rows_of(data.train))
-    return Recipe(
-        model=model,
-        objective=MaximumLikelihood(),
-        data=data,
-        epochs=options["epochs"],
-        batch=options["batch"],
-        optimizer=adam(model, options["rate"]),
-        schedule=fall,
-        monitor=mean,
-        notes={"alphabet": data.provenance["alphabet"]},
-    )
+    return by_adam(model, MaximumLikelihood(), data, options, notes={"alphabet": data.provenance["alphabet"]})

@@ -1,0 +1,57 @@
+"""What the densities check of the rows, masks and contexts that they are handed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from deepgen.errors import ArgumentError, ShapeError
+from deepgen.explicit.units import require_tensor
+
+
+def flat_rows(x: Any, shape: Sequence[int], name: str) -> Tensor:
+    """``[rows, *shape]`` or flat rows ``-> [rows, features]``; anything else is a `ShapeError`.
+
+    >>> flat_rows(torch.zeros(5, 2, 3), [2, 3], "x").shape
+    torch.Size([5, 6])
+    """
+    require_tensor(x, name)
+    event = torch.Size(shape)
+    shapes = dict.fromkeys((event, torch.Size([event.numel()])))
+    if x.ndim < 2 or x.shape[1:] not in shapes or len(x) == 0:
+        wanted = " or ".join(f"[rows, {', '.join(map(str, one))}]" for one in shapes)
+        raise ShapeError(f"{name} must be {wanted} with at least one row, got {list(x.shape)}")
+    return x.flatten(1)
+
+
+def mask_of(mask: Any, rows: Tensor) -> Tensor:
+    """A boolean ``mask``, one for all ``rows`` ``[rows, features]`` or one for each, in the shape of ``rows``.
+
+    >>> mask_of(torch.tensor([True, False]), torch.zeros(3, 2)).shape
+    torch.Size([3, 2])
+    """
+    require_tensor(mask, "mask")
+    if mask.dtype != torch.bool or mask.shape not in (rows.shape[1:], rows.shape):
+        raise ShapeError(
+            f"mask must be boolean, [{rows.shape[1]}] or {list(rows.shape)}, got {mask.dtype} {list(mask.shape)}"
+        )
+    return mask.expand(rows.shape)
+
+
+def check_context(context: Tensor | None, width: int, rows: int | None) -> None:
+    """Raise unless ``context`` is ``[rows, width]`` (``[*batch, width]`` if ``rows`` is None), None for a width of 0.
+
+    >>> check_context(torch.zeros(5, 3), 3, 5), check_context(None, 0, 5)
+    (None, None)
+    """
+    if (context is None) != (width == 0):
+        wanted = f"a context [batch, {width}]" if width else "no context"
+        raise ArgumentError(f"this model takes {wanted}, got {'none' if context is None else list(context.shape)}")
+    if context is None:
+        return
+    if context.shape[-1:] != (width,) or (rows is not None and context.shape != (rows, width)):
+        lead = "batch" if rows is None else rows
+        raise ShapeError(f"context must be [{lead}, {width}], got {list(context.shape)}")
