@@ -14,7 +14,7 @@ from pyro.infer.autoguide import AutoNormal
 
 import deepgen as dg
 from deepgen.distributions import NormalMixture
-from deepgen.errors import ArgumentError, DegenerateWeights
+from deepgen.errors import ArgumentError, DegenerateWeights, ShapeError
 from deepgen.explicit import MAF, NSF, RealNVP
 from deepgen.interop.arviz import ess
 from deepgen.interop.pyro import as_pyro, evidence
@@ -155,6 +155,37 @@ def test_a_base_without_rsample_is_a_site_too(stream):
     with lend(stream):
         trace = poutine.trace(lambda: pyro.sample("x", p)).get_trace()
     torch.testing.assert_close(trace.log_prob_sum(), p.inside.log_prob(trace.nodes["x"]["value"]))
+
+
+@pytest.mark.parametrize(("contexts", "size"), [(5, 7), (7, 5), (5, 1)])
+def test_a_plate_must_have_as_many_rows_as_contexts(given, contexts, size):
+    """Pyro itself says which plate and site disagree; one context, or none, serves a plate of any size."""
+
+    def model(rows):
+        with pyro.plate("rows", size):
+            return pyro.sample("x", as_pyro(given(torch.zeros(rows, 3))))
+
+    with pytest.raises(ValueError, match=rf"plate\('rows'\) at site x dim -1, {size} vs {contexts}"):
+        model(contexts)
+    with lend(dg.random.generator(0)):
+        assert model(1).shape == (size, 2)
+
+
+def test_observed_rows_that_do_not_fit_the_contexts_are_refused(given):
+    def model():
+        with pyro.plate("rows", 5):
+            pyro.sample("x", as_pyro(given(torch.zeros(5, 3))), obs=torch.zeros(7, 2))
+
+    with pytest.raises(ValueError, match=r"(?s)site 'x'.*value must broadcast to \[..., 5, 2\], got \[7, 2\]"):
+        poutine.trace(model).get_trace().log_prob_sum()
+
+
+@pytest.mark.parametrize("shape", [(7,), (5, 1), (5, 7), ()])
+def test_a_batch_of_flows_expands_only_as_tensors_do(flow, given, shape):
+    for p in (as_pyro(given(torch.zeros(5, 3))), as_pyro(flow()).expand((5,))):
+        assert p.expand((4, 5)).batch_shape == (4, 5)
+        with pytest.raises(ShapeError, match=r"batch \[5\] does not expand to"):
+            p.expand(shape)
 
 
 def test_only_flows_are_taken(flow):
