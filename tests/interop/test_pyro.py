@@ -274,6 +274,40 @@ def test_evidence_of_normals_is_in_closed_form(stream):
     assert a.elbo.method == b.elbo.method == "ELBO, 10 draws"
 
 
+@pytest.mark.parametrize(("m", "s"), [(0.0, 0.5), (-1.0, 0.3), (0.0, 0.5**0.5)], ids=["narrow", "beside", "exact"])
+@pytest.mark.parametrize("plates", [0, 1])
+def test_a_defensive_share_finds_what_the_guide_misses(m, s, plates, stream):
+    """Two rows of z ~ N(0, 1), seen as 0 with unit noise in one plate: p(x) = N(0; 0, 2)^2, weights up to a bound."""
+    rows = [2] * plates
+
+    def model():
+        with pyro.plate_stack("rows", rows):
+            z = pyro.sample("z", law.Normal(0.0, 1.0))
+            pyro.sample("x", law.Normal(z, 1.0), obs=torch.zeros(rows))
+
+    def guide():
+        with pyro.plate_stack("rows", rows):
+            pyro.sample("z", law.Normal(m, s))
+
+    exact = -0.5 * math.log(4 * math.pi) * 2**plates
+    elbo, weighted = evidence(model, guide, draws=20_000, plates=plates, defensive=0.25, generator=stream)
+    assert (elbo.n, weighted.n) == (15_000, 20_000)
+    assert abs(weighted.value - exact) < 5.5 * weighted.stderr
+    highest = -0.5 * math.log(2 * math.pi) * 2**plates - math.log(0.25) - exact  # of a weight over its mean
+    assert weighted.stderr < math.exp(highest / 2) / 20_000**0.5
+    assert "5000 of them from the prior" in weighted.method
+
+
+def test_a_defensive_share_needs_the_guides_density(stream):
+    def model():
+        pyro.sample("x", law.Normal(pyro.sample("z", law.Normal(0.0, 1.0)), 1.0), obs=torch.tensor(0.0))
+
+    with pytest.raises(ArgumentError, match=r"z_unconstrained.*are not the model's"):
+        evidence(model, AutoNormal(model), plates=0, defensive=0.1, generator=stream)
+    with pytest.raises(ArgumentError, match="in \\[0, 1\\), got 1"):
+        evidence(model, AutoNormal(model), plates=0, defensive=1.0, generator=stream)
+
+
 def test_evidence_warns_of_a_guide_beside_the_posterior(stream):
     def model():
         pyro.sample("z", law.Normal(0.0, 1.0))
