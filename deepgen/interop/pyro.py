@@ -13,9 +13,12 @@ What a guide q is worth is told by its importance weights (`evidence`): w = p(x,
     ELBO = E log w = log p(x) - KL(q || p(. | x)),        log p(x) = log E w  where q > 0 wherever the posterior is.
 
 What q hardly ever visits is missing from both, and no error bar knows about it. A guide trained by its ELBO is of that
-kind. ``defensive`` is the cure: a share of the draws, a, comes from the model's prior, and the mixture weighs them all,
+kind. With ``defensive`` a share of the draws, a, comes from the model's prior, and the mixture weighs them all:
 
-    w = p(x, z) / ((1 - a) q(z) + a p(z))  <=  max over z of p(x | z) / a.
+    w = p(x, z) / ((1 - a) q(z) + a p(z))  <=  w_max = max over z of p(x | z) / a.
+
+A region that holds a share m of the posterior then gets at least n m p(x) / w_max of n draws, on average. The error bar
+holds if that is many for every m that would matter.
 
 Source: Hesterberg 1995, "Weighted average importance sampling and defensive mixture distributions"; Owen 2013,
 "Monte Carlo theory, methods and examples", section 9.11.
@@ -154,7 +157,7 @@ def evidence(
         plates: most plates nested in ``model`` or ``guide``; the draws take one dimension to the left of them, so that
             sites must broadcast as under ``Trace_ELBO(vectorize_particles=True)``.
         defensive: share of the draws that ``log_evidence`` takes from the prior, in [0, 1); the ELBO has the others.
-            With more than 0 every region counts that prior draws reach, which in many dimensions may still be too few.
+            It takes the more draws, the more of the prior the data rule out.
             The guide must then sample the model's own sites directly, as Pyro's autoguides do not.
         generator: a generator, a seed, or None for fresh entropy.
 
@@ -225,7 +228,8 @@ def _defended(
     share, rest = math.log(kept / (kept + rows)), math.log(rows / (kept + rows))
     prior = poutine.block(model, hide_fn=lambda site: site["type"] == "sample" and site["is_observed"])
     prior_to_guide, *_ = _weigh(prior, guide, args, rows, plates, drawn)
-    guide_to_prior, _, fresh = _weigh(guide, prior, args, kept, plates)
+    with pyro.validation_enabled(False):  # which would warn of plates that are only in the model
+        guide_to_prior, _, fresh = _weigh(guide, prior, args, kept, plates)
     likelihood, *_ = _weigh(model, prior, args, kept, plates, fresh)
     first = log_w - (prior_to_guide + share).logaddexp(torch.full_like(log_w, rest))
     return torch.cat([first, likelihood - (guide_to_prior + rest).logaddexp(torch.full_like(likelihood, share))])
