@@ -8,16 +8,16 @@ noise of its ELBO:
 
     KL(q || p(. | y)) = log p(y) - ELBO
 
-Pyro's normal guides stand beside a neural spline flow as the guide, each trained by the same SVI. The case was chosen to
-be hard for a normal: of the six days of the data three were kept after a look at the divergences.
+Pyro's normal guides stand beside a neural spline flow as the guide, each trained by the same SVI. The case was chosen
+to be hard for a normal: of the six days of the data three were kept after a look at the divergences.
 
 Importance weights estimate log p(y) too, but a guide's own draws do not suffice. Measured by quadrature for the flow
-(seed 0): 1.25 % of the posterior lies where it is over 100 times as dense as the guide, around (4.8, -2.8), and there the
-guide puts 0.0014 % of its draws. So log p(y) from 20,000 draws came out 0.006 to 0.016 low in 9 of 10 seeds, and within
-two of its standard errors of the exact value in 2 of 10. A Student-t base (5 degrees of freedom) did not mend it (4 of
-10), nor a tenth of the draws from the prior (6 of 10), as little of the prior lies there. With half of them from the
-prior it was 10 of 10, and again 10 of 10 with the 400,000 draws used here. The exact value is the same to 1e-6 from boxes
-of 5, 6 and 8 prior widths.
+(seed 0): 1.25 % of the posterior lies where it is over 100 times as dense as the guide, around (4.8, -2.8), and there
+the guide puts 0.0014 % of its draws. So log p(y) from 20,000 draws came out 0.006 to 0.016 low in 9 of 10 seeds, and
+within two of its standard errors of the exact value in 2 of 10. A Student-t base (5 degrees of freedom) did not mend
+it (4 of 10), nor a tenth of the draws from the prior (6 of 10), as little of the prior lies there. With half of them
+from the prior it was 10 of 10, and again 10 of 10 with the 400,000 draws used here. The exact value is the same to
+1e-6 from boxes of 5, 6 and 8 prior widths.
 
     python examples/pyro_posterior.py
 """
