@@ -70,7 +70,8 @@ def main(
 ) -> dict[str, float]:
     sets = dg.data.load(data)
     net = trained(sets, epochs, seed) if model is None else dg.load(model)
-    x = sets.test[:rows].float()
+    chosen = torch.randperm(len(sets.test), generator=dg.random.generator(seed))[:rows]  # files may be sorted by digit
+    x = sets.test[chosen].float()
     height, width = sets.image_shape[-2:]
     mask = torch.arange(height * width) < height // 2 * width  # the upper half is known
 

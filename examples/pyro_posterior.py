@@ -8,9 +8,16 @@ noise of its ELBO:
 
     KL(q || p(. | y)) = log p(y) - ELBO
 
-Pyro's normal guides stand beside a neural spline flow as the guide, each trained by the same SVI. Importance weights of
-a guide's draws estimate log p(y) too. A guide trained by an ELBO hardly visits the far tail of the posterior, so that
-this estimate is short of the exact value by the tail's mass, which its error bar cannot know.
+Pyro's normal guides stand beside a neural spline flow as the guide, each trained by the same SVI. The case was chosen
+to be hard for a normal: of the six days of the data three were kept after a look at the divergences.
+
+Importance weights estimate log p(y) too, but a guide's own draws do not suffice. Measured by quadrature for the flow
+(seed 0): 1.25 % of the posterior lies where it is over 100 times as dense as the guide, around (4.8, -2.8), and there
+the guide puts 0.0014 % of its draws. So log p(y) from 20,000 draws came out 0.006 to 0.016 low in 9 of 10 seeds, and
+within two of its standard errors of the exact value in 2 of 10. A Student-t base (5 degrees of freedom) did not mend
+it (4 of 10), nor a tenth of the draws from the prior (6 of 10), as little of the prior lies there. With half of them
+from the prior it was 10 of 10, and again 10 of 10 with the 400,000 draws used here. The exact value is the same to
+1e-6 from boxes of 5, 6 and 8 prior widths.
 
     python examples/pyro_posterior.py
 """
@@ -26,7 +33,7 @@ import pyro
 import pyro.distributions as law
 import torch
 from pyro.infer import SVI, Trace_ELBO
-from pyro.infer.autoguide import AutoMultivariateNormal, AutoNormal, init_to_median
+from pyro.infer.autoguide import AutoDiagonalNormal, AutoMultivariateNormal, init_to_median
 from torch import Tensor
 
 import deepgen as dg
@@ -89,31 +96,32 @@ def train(guide: Callable[[], object], steps: int, rate: float) -> None:
         svi.step()
 
 
-def main(steps: int = 600, draws: int = 20_000, out: Path = Path("runs/examples"), seed: int = 0) -> dict[str, float]:
-    warnings.simplefilter("ignore", DegenerateWeights)  # the effective sample size is printed
+def main(steps: int = 600, draws: int = 400_000, out: Path = Path("runs/examples"), seed: int = 0) -> dict[str, float]:
+    warnings.simplefilter("ignore", DegenerateWeights)  # that of the guides alone is the point
     exact = log_evidence()
-    print(f"log p(y) by quadrature {exact:.4f} nats; a guide's ELBO is that minus its divergence\n")
-    print(f"{'guide':20} {'ELBO':>18} {'KL to posterior':>18} {'log p(y), importance':>22} {'ESS':>7}")
+    print(f"log p(y) by quadrature {exact:.4f} nats; estimates of it by importance weights of {draws} draws:\n")
+    print(f"{'guide':20} {'KL to posterior':>18} {'its draws alone':>18} {'half of the prior':>18} {'ESS':>7}")
+    normal, full = (auto(model, init_loc_fn=init_to_median) for auto in (AutoDiagonalNormal, AutoMultivariateNormal))
+    spline = flow_guide(seed)
     guides = {
-        "independent normals": (AutoNormal(model, init_loc_fn=init_to_median), 0.03),
-        "one normal": (AutoMultivariateNormal(model, init_loc_fn=init_to_median), 0.03),
-        "spline flow": (flow_guide(seed), 0.01),
+        "independent normals": (normal, lambda: pyro.sample("theta", normal.get_posterior()), 0.03),
+        "one normal": (full, lambda: pyro.sample("theta", full.get_posterior()), 0.03),
+        "spline flow": (spline, spline, 0.01),
     }
     numbers, shown, stream = {"exact": exact}, {}, dg.random.generator(seed)
-    for name, (guide, rate) in guides.items():
+    for name, (guide, trained, rate) in guides.items():
         pyro.clear_param_store()
         with dg.random.lend(stream):  # Pyro draws from torch's global stream
             train(guide, steps, rate)
             with pyro.plate("rows", 800, dim=-2), torch.no_grad():
-                drawn = pyro.poutine.trace(guide).get_trace().nodes
-        elbo, weighted = evidence(model, guide, draws=draws, generator=stream)
+                drawn = pyro.poutine.trace(trained).get_trace().nodes
+        elbo, alone = evidence(model, trained, draws=draws, generator=stream)
+        _, both = evidence(model, trained, draws=draws, defensive=0.5, generator=stream)
         gap = exact - elbo.value
-        print(
-            f"{name:20} {plus_minus(elbo.value, elbo.stderr):>18} {plus_minus(gap, elbo.stderr):>18} "
-            f"{plus_minus(weighted.value, weighted.stderr):>22} {weighted.ess / draws:7.1%}"
-        )
-        numbers |= {f"{name}, KL": gap, f"{name}, error": elbo.stderr}
-        numbers |= {f"{name}, weighted": weighted.value, f"{name}, weighted error": weighted.stderr}
+        columns = ((gap, elbo.stderr), (alone.value, alone.stderr), (both.value, both.stderr))
+        print(f"{name:20}", *(f"{plus_minus(*each):>18}" for each in columns), f"{both.ess / draws:7.1%}")
+        for label, (value, error) in zip(("KL", "alone", "weighted"), columns, strict=True):
+            numbers |= {f"{name}, {label}": value, f"{name}, {label} error": error}
         shown[f"{name}: KL {gap:.3f} nats"] = drawn["theta"]["value"].squeeze(1)
     picture = out / "pyro_posterior.png"
     dg.plot.regions(

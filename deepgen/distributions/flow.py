@@ -52,7 +52,10 @@ class FlowDistribution(Distribution):
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> FlowDistribution:
         """The same law repeated over a larger batch, nothing copied."""
-        shape = torch.Size(batch_shape)
+        shape, own = torch.Size(batch_shape), self.batch_shape
+        kept = shape[len(shape) - len(own) :]
+        if len(kept) != len(own) or any(a not in (1, b) for a, b in zip(own, kept, strict=True)):
+            raise ShapeError(f"a batch {list(own)} does not expand to {list(shape)}: give as many contexts")
         context = None if self.context is None else self.context.expand(*shape, -1)
         return type(self)(self.flow, context, shape)
 

@@ -88,14 +88,14 @@ def test_regression_intervals(tmp_path: Path) -> None:
 
 def test_pyro_posterior(tmp_path: Path) -> None:
     stream = torch.get_rng_state()
-    numbers = example("pyro_posterior")(steps=150, draws=4000, out=tmp_path)
+    numbers = example("pyro_posterior")(steps=150, draws=100_000, out=tmp_path)
     assert torch.equal(torch.get_rng_state(), stream)  # though Pyro draws from it
     apart, normal, flow = (numbers[f"{name}, KL"] for name in ("independent normals", "one normal", "spline flow"))
-    assert flow > -5 * numbers["spline flow, error"]
+    assert flow > -5 * numbers["spline flow, KL error"]
     assert apart > normal > flow
-    # what the flow misses of the posterior lowers the weighted estimate; nothing raises it but noise
-    assert numbers["exact"] - 0.2 < numbers["spline flow, weighted"]
-    assert numbers["spline flow, weighted"] < numbers["exact"] + 5 * numbers["spline flow, weighted error"] + 0.005
+    for name in ("independent normals", "one normal", "spline flow"):  # whatever the guide misses
+        assert abs(numbers[f"{name}, weighted"] - numbers["exact"]) < 5.5 * numbers[f"{name}, weighted error"]
+        assert numbers[f"{name}, weighted error"] < 0.03
     assert imread(tmp_path / "pyro_posterior.png").ndim == 3
 
 

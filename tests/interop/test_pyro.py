@@ -14,7 +14,7 @@ from pyro.infer.autoguide import AutoNormal
 
 import deepgen as dg
 from deepgen.distributions import NormalMixture
-from deepgen.errors import ArgumentError, DegenerateWeights
+from deepgen.errors import ArgumentError, DegenerateWeights, ShapeError
 from deepgen.explicit import MAF, NSF, RealNVP
 from deepgen.interop.arviz import ess
 from deepgen.interop.pyro import as_pyro, evidence
@@ -157,6 +157,37 @@ def test_a_base_without_rsample_is_a_site_too(stream):
     torch.testing.assert_close(trace.log_prob_sum(), p.inside.log_prob(trace.nodes["x"]["value"]))
 
 
+@pytest.mark.parametrize(("contexts", "size"), [(5, 7), (7, 5), (5, 1)])
+def test_a_plate_must_have_as_many_rows_as_contexts(given, contexts, size):
+    """Pyro itself says which plate and site disagree; one context, or none, serves a plate of any size."""
+
+    def model(rows):
+        with pyro.plate("rows", size):
+            return pyro.sample("x", as_pyro(given(torch.zeros(rows, 3))))
+
+    with pytest.raises(ValueError, match=rf"plate\('rows'\) at site x dim -1, {size} vs {contexts}"):
+        model(contexts)
+    with lend(dg.random.generator(0)):
+        assert model(1).shape == (size, 2)
+
+
+def test_observed_rows_that_do_not_fit_the_contexts_are_refused(given):
+    def model():
+        with pyro.plate("rows", 5):
+            pyro.sample("x", as_pyro(given(torch.zeros(5, 3))), obs=torch.zeros(7, 2))
+
+    with pytest.raises(ValueError, match=r"(?s)site 'x'.*value must broadcast to \[..., 5, 2\], got \[7, 2\]"):
+        poutine.trace(model).get_trace().log_prob_sum()
+
+
+@pytest.mark.parametrize("shape", [(7,), (5, 1), (5, 7), ()])
+def test_a_batch_of_flows_expands_only_as_tensors_do(flow, given, shape):
+    for p in (as_pyro(given(torch.zeros(5, 3))), as_pyro(flow()).expand((5,))):
+        assert p.expand((4, 5)).batch_shape == (4, 5)
+        with pytest.raises(ShapeError, match=r"batch \[5\] does not expand to"):
+            p.expand(shape)
+
+
 def test_only_flows_are_taken(flow):
     with pytest.raises(ArgumentError, match=r"as_pyro\(flow\(\)\)"):
         as_pyro(flow)
@@ -241,6 +272,40 @@ def test_evidence_of_normals_is_in_closed_form(stream):
     a, b = (evidence(model, AutoNormal(model), draws=10, plates=0, generator=3) for _ in range(2))
     assert a.elbo.n == 10
     assert a.elbo.method == b.elbo.method == "ELBO, 10 draws"
+
+
+@pytest.mark.parametrize(("m", "s"), [(0.0, 0.5), (-1.0, 0.3), (0.0, 0.5**0.5)], ids=["narrow", "beside", "exact"])
+@pytest.mark.parametrize("plates", [0, 1])
+def test_a_defensive_share_finds_what_the_guide_misses(m, s, plates, stream):
+    """Two rows of z ~ N(0, 1), seen as 0 with unit noise in one plate: p(x) = N(0; 0, 2)^2, weights up to a bound."""
+    rows = [2] * plates
+
+    def model():
+        with pyro.plate_stack("rows", rows):
+            z = pyro.sample("z", law.Normal(0.0, 1.0))
+            pyro.sample("x", law.Normal(z, 1.0), obs=torch.zeros(rows))
+
+    def guide():
+        with pyro.plate_stack("rows", rows):
+            pyro.sample("z", law.Normal(m, s))
+
+    exact = -0.5 * math.log(4 * math.pi) * 2**plates
+    elbo, weighted = evidence(model, guide, draws=20_000, plates=plates, defensive=0.25, generator=stream)
+    assert (elbo.n, weighted.n) == (15_000, 20_000)
+    assert abs(weighted.value - exact) < 5.5 * weighted.stderr
+    highest = -0.5 * math.log(2 * math.pi) * 2**plates - math.log(0.25) - exact  # of a weight over its mean
+    assert weighted.stderr < math.exp(highest / 2) / 20_000**0.5
+    assert "5000 of them from the prior" in weighted.method
+
+
+def test_a_defensive_share_needs_the_guides_density(stream):
+    def model():
+        pyro.sample("x", law.Normal(pyro.sample("z", law.Normal(0.0, 1.0)), 1.0), obs=torch.tensor(0.0))
+
+    with pytest.raises(ArgumentError, match=r"z_unconstrained.*are not the model's"):
+        evidence(model, AutoNormal(model), plates=0, defensive=0.1, generator=stream)
+    with pytest.raises(ArgumentError, match="in \\[0, 1\\), got 1"):
+        evidence(model, AutoNormal(model), plates=0, defensive=1.0, generator=stream)
 
 
 def test_evidence_warns_of_a_guide_beside_the_posterior(stream):
