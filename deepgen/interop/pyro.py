@@ -185,8 +185,8 @@ def evidence(
     method = f"importance sampling, {draws} draws"
     check_count(2, **{"draws of the guide": draws - kept})
     with lend(resolve(generator)):
-        log_w, *traces = _weigh(model, guide, args, draws - kept, plates)
-        every = _defended(model, guide, args, log_w, *traces, kept, plates) if kept else log_w
+        log_w, seen, drawn = _weigh(model, guide, args, draws - kept, plates)
+        every = _defended(model, guide, args, log_w, seen, drawn, kept, plates) if kept else log_w
     mean, error = float(log_w.mean()), float(log_w.std()) / math.sqrt(len(log_w))
     elbo = Estimate(mean, error, "below", f"ELBO, {len(log_w)} draws", n=len(log_w))
     value, stderr, ess, n = log_mean_exp(every, remedy="draw more, or train the guide further")
