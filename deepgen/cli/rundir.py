@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from deepgen.data import Data
 
 
+NOT_SHOWN = ("alphabet", "columns")  # in the details of a report, as they may be long
+
+
 @dataclass(frozen=True)
 class Opened:
     """A trained model and where it comes from.
@@ -50,7 +53,7 @@ class Opened:
         """What the run says of itself, for the report's details."""
         fit = {} if self.history is None else self.history.settings
         kept = ("objective", "optimizer", "batch_size", "epochs", "seed")
-        source = {name: value for name, value in self.source.items() if value is not None and name != "alphabet"}
+        source = {name: value for name, value in self.source.items() if value is not None and name not in NOT_SHOWN}
         return {**{name: fit[name] for name in kept if name in fit}, **source}
 
     @property

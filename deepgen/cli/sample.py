@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FORMATS = (".png", ".npy", ".npz", ".csv")
+DIGITS = "%.9g"  # so that float32 reads back to the bit, and whole numbers stay whole
 
 
 def command(
@@ -63,12 +66,21 @@ def command(
         raise ArgumentError(f"--out must end in one of {', '.join(FORMATS)}, got {str(out)!r}")
     with fitting_threads(weights(opened.model)):
         samples = draw(opened.model, n or 64, steps=steps, seed=seed)
-    write(samples, out, opened.image_shape, opened.source.get("levels"))
+    write(samples, out, opened.image_shape, opened.source.get("levels"), opened.source.get("columns"))
     print(f"{n or 64} samples from {run} in {out}")
 
 
-def write(samples: Tensor, out: Path, image_shape: tuple[int, ...] | None, levels: int | None = None) -> None:
-    """Store ``[n, features]`` in the format that the ending of ``out`` names; ``levels`` are those of grey values."""
+def write(
+    samples: Tensor,
+    out: Path,
+    image_shape: tuple[int, ...] | None,
+    levels: int | None = None,
+    columns: Sequence[str] | None = None,
+) -> None:
+    """Store ``[n, features]`` in the format that the ending of ``out`` names.
+
+    ``levels`` are those of grey values, ``columns`` the names of the features, for the first line of a table.
+    """
     import numpy as np
 
     if out.suffix == ".png" and image_shape is None:
@@ -83,4 +95,7 @@ def write(samples: Tensor, out: Path, image_shape: tuple[int, ...] | None, level
     elif out.suffix == ".npz":
         np.savez_compressed(out, samples=samples.numpy())
     else:
-        np.savetxt(out, samples.numpy(), delimiter=",", fmt="%g")
+        with out.open("w", newline="", encoding="utf-8") as stream:
+            if columns is not None:
+                csv.writer(stream, lineterminator="\n").writerow(columns)
+            np.savetxt(stream, samples.numpy(), delimiter=",", fmt=DIGITS)

@@ -139,7 +139,12 @@ def command(
                 out=out,
                 resume=resume,
                 progress=terminal and not quiet,
-                extras={**source, **(recipe.notes or {}), "image_shape": rows.image_shape and list(rows.image_shape)},
+                extras={
+                    **source,
+                    **(recipe.notes or {}),
+                    "image_shape": rows.image_shape and list(rows.image_shape),
+                    "columns": rows.provenance.get("columns"),
+                },
             )
     except KeyboardInterrupt as error:
         # a Ctrl-C before the first step or after the last is no `Interrupted`, and costs at most what it interrupts

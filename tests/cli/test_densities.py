@@ -138,6 +138,17 @@ def test_likelihoods_and_samples_are_in_the_units_of_the_table(deepgen, files, s
     assert values[1] - values[0] == pytest.approx(-2 * math.log(1024), abs=0.01)
 
 
+def test_samples_in_a_table_read_back_to_the_bit_under_the_names_of_the_columns(deepgen, files, stream):
+    """Offsets that are large beside the spread: six digits would leave one value of each column."""
+    x = torch.randn(100, 2, generator=stream).double() * torch.tensor([1e5, 1e-3]) + torch.tensor([1.7e9, 0.5])
+    np.savetxt("named.csv", x.numpy(), delimiter=",", fmt="%.12g", header='time,"a, b"', comments="")
+    model = trained(deepgen, "maf --data named.csv --transforms 1 --hidden 4 --epochs 1")
+    assert deepgen("sample", "run", "-n", 50, "--seed", 3, "--out", "a.csv").status == 0
+    table = dg.data.read_table("a.csv")
+    assert table.columns == ["time", "a, b"]
+    assert np.array_equal(table.values, model.sample(50, generator=3).numpy())
+
+
 def test_the_affine_map_of_a_flow_is_not_trained(deepgen, files):
     model = trained(deepgen, f"nsf {TABLE}")
     x = dg.data.load("table.csv").train
