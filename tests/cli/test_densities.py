@@ -169,6 +169,19 @@ def test_a_column_that_a_density_could_chase_is_told(deepgen, files):
     assert deepgen("train", "nice", "--data", "table.csv", *words.split(), "b").err == ""
 
 
+def test_columns_that_are_nearly_dependent_are_taken_and_too_few_rows_told(deepgen, files, stream):
+    """A part in 1e4 of its own is a density; of 6 rows of 8 columns every column is a function of the others."""
+    x = np.loadtxt("table.csv", delimiter=",")
+    own = 1e-4 * torch.randn(len(x), generator=stream).numpy()
+    np.savetxt("nearly.csv", np.c_[x, 2 * x[:, 0] + own], delimiter=",")
+    np.savetxt("wide.csv", torch.randn(10, 8, generator=stream).numpy(), delimiter=",")
+    words = "--transforms 1 --hidden 4 --epochs 1 --quiet --out"
+    assert deepgen("train", "maf", "--data", "nearly.csv", *words.split(), "a").err == ""
+    told = deepgen("train", "maf", "--data", "wide.csv", *words.split(), "b")
+    assert told.status == 0
+    assert told.err.startswith("deepgen: warning: 6 training rows of 8 columns lie in a plane")
+
+
 def test_a_text_is_judged_by_the_character_and_in_its_own_alphabet(deepgen, files):
     model = trained(deepgen, f"lstm {TEXT} --hidden 8")
     told = answer(deepgen)
@@ -277,6 +290,9 @@ def test_a_report_of_each_kind(deepgen, files):
         ("rbm --data rows.txt", "train lstm or transformer"),
         ("nice --data one.csv", "train maf"),
         ("maf --data constant.csv", "column 2 has the same value 3"),
+        ("maf --data named.csv", "column 2 (depth) has the same value 3"),
+        ("nsf --data twice.csv", "column 4 (d) is a linear function of column 1 (a) in all 60 training rows"),
+        ("nice --data sum.csv", "column 4 is a linear function of column 1 and column 2 in all"),
         ("maf --data short.csv", "at least 2 training rows"),
         ("iaf --data table.csv", "maf is the same flow"),
         ("real-nvp --data table.csv", "did you mean 'realnvp'"),
@@ -291,6 +307,10 @@ def test_every_refusal_is_one_line_with_status_2(deepgen, files, words, said):
     (files / "one.csv").write_text("1.5\n2.5\n0.1\n7\n2\n")
     (files / "constant.csv").write_text("".join(f"{i}.5,3\n" for i in range(20)))
     (files / "short.csv").write_text("1.5,2\n")
+    (files / "named.csv").write_text("a,depth\n" + "".join(f"{i}.5,3\n" for i in range(20)))
+    x = np.loadtxt("table.csv", delimiter=",")
+    np.savetxt("twice.csv", np.c_[x, 2 * x[:, 0]], delimiter=",", header="a,b,c,d", comments="")
+    np.savetxt("sum.csv", np.c_[x, x[:, 0] - x[:, 1] + 1000], delimiter=",")
     refused = deepgen("train", *words.split(), "--out", "run")
     assert refused.status == 2
     assert refused.out == ""
