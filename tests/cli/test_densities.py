@@ -182,6 +182,44 @@ def test_columns_that_are_nearly_dependent_are_taken_and_too_few_rows_told(deepg
     assert told.err.startswith("deepgen: warning: 6 training rows of 8 columns lie in a plane")
 
 
+def test_what_an_exact_density_does_not_take_is_refused_in_words_of_the_command_line(deepgen, files):
+    trained(deepgen, f"nice {TABLE}")
+    for words, said in (
+        ("evaluate run --method ais", "has an exact likelihood, so it needs no --method ais: leave --method out"),
+        ("sample run --steps 50", "--steps is for the chains of an rbm, and this run is of NICE, 2 transforms"),
+        ("evaluate run --data wide.csv", "wide.csv has 5 columns, and run was trained on the 3 of table.csv"),
+    ):
+        np.savetxt("wide.csv", np.random.default_rng(0).standard_normal((20, 5)), delimiter=",")
+        refused = deepgen(*words.split())
+        assert (refused.status, refused.out) == (2, "")
+        assert said in refused.err
+
+
+def test_a_run_that_diverged_is_not_advised_to_go_on(deepgen, files):
+    words = f"maf {TABLE} --quiet --out run --rate"
+    refused = deepgen("train", *words.split(), 1e9)
+    assert refused.status == 2
+    assert "training diverged" in refused.err
+    assert ".state" not in refused.err
+    assert "its training diverged, so begin anew with --fresh" in deepgen("evaluate", "run").err
+    assert "its training diverged: discard it with --fresh" in deepgen("train", *words.split(), 1e-3).err
+    assert deepgen("train", *words.split(), 1e-3, "--fresh").status == 0
+    assert deepgen("evaluate", "run").err == ""
+
+
+def test_evaluate_says_when_a_density_is_worse_than_its_baseline(deepgen, files, stream):
+    """A Gaussian table, where one Gaussian is right, and a flow that has not learned how its columns hang together."""
+    x = torch.randn(400, 2, generator=stream)
+    x[:, 1] = x[:, 0] + 0.01 * x[:, 1]
+    np.savetxt("narrow.csv", x.numpy(), delimiter=",")
+    told = "this model is worse than its baseline"
+    trained(deepgen, "nice --data narrow.csv --transforms 1 --hidden 4 --epochs 1")
+    assert told in deepgen("evaluate", "run").out
+    np.savetxt("apart.csv", torch.randn(400, 2, generator=stream).numpy(), delimiter=",")
+    trained(deepgen, "nice --data apart.csv --transforms 1 --hidden 4 --epochs 1", "apart")
+    assert told not in deepgen("evaluate", "apart").out
+
+
 def test_a_text_is_judged_by_the_character_and_in_its_own_alphabet(deepgen, files):
     model = trained(deepgen, f"lstm {TEXT} --hidden 8")
     told = answer(deepgen)
@@ -298,6 +336,7 @@ def test_a_report_of_each_kind(deepgen, files):
         ("real-nvp --data table.csv", "did you mean 'realnvp'"),
         ("made --data digits --hidden 5,x", "--hidden must be whole numbers"),
         ("nade --data digits --hidden 5,5", "--hidden of nade is one number"),
+        ("rbm --data digits --hidden 5,5", "an RBM has one hidden layer"),
         ("nade --data digits --orders 2", "--orders is an option of made, deep-nade"),
         ("made --data digits --rate 0", "--rate must be above 0"),
         ("lstm --data rows.txt --dropout 1.5", "dropout"),
