@@ -63,6 +63,12 @@ class Flow(nn.Module):
     ) -> None:
         super().__init__()
         check_count(0, context=context)
+        if not isinstance(base, (int, nn.Module)):
+            width = base.event_shape[-1] if isinstance(base, Distribution) and base.event_shape else "features"
+            raise ArgumentError(
+                f"base must be a module such as deepgen.distributions.StandardNormal({width}), StudentT or "
+                f"NormalMixture, or your own whose forward(context) returns a torch Distribution, got {type(base).__name__}"
+            )
         self.transform = transform
         self.base: nn.Module = StandardNormal(base) if isinstance(base, int) else base
         self.event_shape = torch.Size(self.base(None).event_shape if event_shape is None else event_shape)

@@ -174,11 +174,9 @@ def test_training_closes_most_of_the_gap(stream):
 def test_rows_and_contexts_of_another_dtype_are_refused_by_name(family, dtype):
     flow = family(3, hidden=[8], context=2, generator=0)
     x, context = torch.zeros(4, 3), torch.zeros(4, 2)
-    with pytest.raises(
-        ArgumentError, match=r"the rows must have the flow's dtype torch.float32, got torch\.(float|int)64"
-    ):
+    with pytest.raises(ArgumentError, match=r"rows must have the flow's dtype torch.float32, got torch\.(float|int)64"):
         flow.log_prob(x.to(dtype), context)
-    with pytest.raises(ArgumentError, match="the context must have the flow's dtype torch.float32"):
+    with pytest.raises(ArgumentError, match=r"the context must have the flow's dtype torch.float32"):
         flow(context.double()).log_prob(x)
     with pytest.raises(ArgumentError, match=r"pass \.to\(torch.float32\), or convert the flow by flow.double\(\)"):
         flow.sample(4, context.double(), generator=0)
@@ -196,3 +194,9 @@ def test_integers_do_not_pass_the_compiled_walk_to_a_wrong_density():
     rows = torch.arange(2000).view(500, 4) % 5
     with torch.no_grad(), pytest.raises(ArgumentError, match=r"got torch\.int64"):
         flow.log_prob(rows)
+
+
+def test_a_plain_distribution_as_base_is_refused():
+    law = Independent(Normal(torch.zeros(2), torch.ones(2)), 1)
+    with pytest.raises(ArgumentError, match=r"base must be a module .*StandardNormal\(2\), .* got Independent"):
+        MAF(2, base=law)
