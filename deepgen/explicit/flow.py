@@ -67,7 +67,8 @@ class Flow(nn.Module):
             width = base.event_shape[-1] if isinstance(base, Distribution) and base.event_shape else "features"
             raise ArgumentError(
                 f"base must be a module such as deepgen.distributions.StandardNormal({width}), StudentT or "
-                f"NormalMixture, or your own whose forward(context) returns a torch Distribution, got {type(base).__name__}"
+                "NormalMixture, or your own whose forward(context) returns a torch Distribution, "
+                f"got {type(base).__name__}"
             )
         self.transform = transform
         self.base: nn.Module = StandardNormal(base) if isinstance(base, int) else base
