@@ -171,8 +171,8 @@ def log_likelihood(
     """
     options = {"samples": samples, "chains": chains, "temperatures": temperatures, "tolerance": tolerance}
     check_method("log_likelihood", method, LIKELIHOOD, options)
-    x, context = split_context(model, x)
-    check_rows(model, x, context)
+    rows, context = split_context(model, x)
+    check_rows(model, rows, context)
     if isinstance(model, LogProb):
         if method not in ("auto", "exact"):
             raise ArgumentError(f"{type(model).__name__} has an exact log_prob; use method='auto', not {method!r}")
@@ -181,24 +181,24 @@ def log_likelihood(
                 raise ArgumentError(
                     f"{type(model).__name__} has an exact log_prob, which takes no {name}: leave it out"
                 )
-        return _exact_mean(model, x, context)
-    about = {"data": _provenance(x), "rows": len(x)}
+        return _exact_mean(model, rows, context)
+    about = {"data": _provenance(rows), "rows": len(rows)}
     if isinstance(model, Bound):
         if method not in ("auto", "bound"):
             raise ArgumentError(f"{type(model).__name__} has a bound; use method='auto', not {method!r}")
         return _with_settings(
-            importance_bound(model, x, _DRAWS_PER_ROW if chains is None else chains, generator=generator), about
+            importance_bound(model, rows, _DRAWS_PER_ROW if chains is None else chains, generator=generator), about
         )
     model = require_machine(model)
     if method == "pseudo":
-        return _with_settings(pseudo_likelihood(model, x), about)
-    log_f = log_density(model, x)
-    base = x if base is None else base
+        return _with_settings(pseudo_likelihood(model, rows), about)
+    log_f = log_density(model, rows)
+    base = rows if base is None else base
     if method == "raise":
         runs = _CHAINS_PER_ROW if chains is None else chains
         path, plan, settings, stream = _prepare(model, base, runs, temperatures, generator)
         bounds, bound = annealed.raise_bound(
-            path, plan, x.to(model.weight), log_f, chains=runs, generator=stream, progress=progress
+            path, plan, rows.to(model.weight), log_f, chains=runs, generator=stream, progress=progress
         )
         return _with_settings(replace(bound, stderr_data=_standard_error(bounds)), {**settings, **about})
     log_z = log_partition(

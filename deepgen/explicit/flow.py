@@ -63,12 +63,13 @@ class Flow(nn.Module):
     ) -> None:
         super().__init__()
         check_count(0, context=context)
-        if not isinstance(base, (int, nn.Module)):
-            width = base.event_shape[-1] if isinstance(base, Distribution) and base.event_shape else "features"
+        given: Any = base
+        if not isinstance(given, (int, nn.Module)):
+            width = given.event_shape[-1] if isinstance(given, Distribution) and given.event_shape else "features"
             raise ArgumentError(
                 f"base must be a module such as deepgen.distributions.StandardNormal({width}), StudentT or "
                 "NormalMixture, or your own whose forward(context) returns a torch Distribution, "
-                f"got {type(base).__name__}"
+                f"got {type(given).__name__}"
             )
         self.transform = transform
         self.base: nn.Module = StandardNormal(base) if isinstance(base, int) else base
