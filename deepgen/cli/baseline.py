@@ -11,7 +11,7 @@ from torch.distributions import constraints
 
 from deepgen.cli.rundir import rows_of
 from deepgen.cli.values import in_whole_numbers
-from deepgen.evaluate import Estimate, log_likelihood
+from deepgen.evaluate import Bracket, Estimate, log_likelihood
 from deepgen.explicit import BernoulliMixture
 
 if TYPE_CHECKING:
@@ -45,6 +45,20 @@ def baseline(model: nn.Module, data: Data, x: Any) -> tuple[str, Estimate] | Non
         return None
     gaussian = torch.distributions.MultivariateNormal(centre, scale_tril=factor)
     return "one Gaussian, full covariance", _exact(gaussian.log_prob(rows.double()), len(train))
+
+
+def worse(answer: Estimate | Bracket, plainest: Estimate) -> bool:
+    """Whether all of ``answer`` and its error is below ``plainest``: a lower bound cannot tell.
+
+    Both are means over the same rows, so their choice moves both: the larger of the two errors stands for that of the
+    difference.
+    """
+    if isinstance(answer, Bracket):
+        answer = answer.above
+    elif answer.side == "below":
+        return False
+    error = math.hypot(answer.stderr, max(answer.stderr_data, plainest.stderr_data))
+    return answer.value + error < plainest.value
 
 
 def _independent(train: Tensor, rows: Tensor, values: int, *, together: bool) -> Tensor:

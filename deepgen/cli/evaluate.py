@@ -33,17 +33,23 @@ def command(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the Monte-Carlo methods.")] = 0,
 ) -> None:
     """State a model's log-likelihood in nats per example, with its error, its side and its method."""
-    from deepgen.cli.baseline import baseline
+    from deepgen.cli.baseline import baseline, worse
     from deepgen.cli.restated import in_words, restated
     from deepgen.cli.rundir import judge, open_run, weights
     from deepgen.cli.threads import fitting_threads
     from deepgen.evaluate import Bracket
+    from deepgen.evaluate.arguments import LIKELIHOOD
+    from deepgen.typing import Bound, LogProb
 
     opened = open_run(run)
     rows = opened.data(data)
     x = getattr(rows, split.value)
     if len(x) == 0:
         raise ArgumentError(f"{rows.provenance['name']} has no {split.value} rows: try --split train, or other --data")
+    exact, bound = isinstance(opened.model, LogProb), isinstance(opened.model, Bound)
+    if (exact or bound) and method in LIKELIHOOD and method not in ("auto", "exact" if exact else "bound"):
+        has = "an exact likelihood" if exact else "a bound of its own"
+        raise ArgumentError(f"{opened.title} has {has}, so it needs no --method {method}: leave --method out")
     with fitting_threads(weights(opened.model)):
         answer = judge(opened.model, rows, x, method=method, seed=seed)
     plainest = None if method == "pseudo" else baseline(opened.model, rows, x)
@@ -67,6 +73,8 @@ def command(
     if plainest:
         beside = restated(plainest[1], rows)
         print(f"baseline, {plainest[0]}: {plainest[1]}" + (f", {in_words(beside)}" if beside else ""))
+        if worse(answer, plainest[1]):
+            print("this model is worse than its baseline, by more than the error: it has learned less than that")
     spread = (answer.below if isinstance(answer, Bracket) else answer).stderr_data
     if math.isfinite(spread):
         print(f"other {split.value} rows of that number would move the value by about {spread:.2g}")

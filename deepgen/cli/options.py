@@ -81,6 +81,8 @@ def _widths(model: str, text: str) -> int | list[int]:
     widths = [int(word) for word in words]
     if isinstance(DEFAULTS[model]["hidden"], list):
         return widths
+    if len(widths) > 1 and model == "rbm":
+        raise ArgumentError(f"an RBM has one hidden layer, so --hidden is one number, got {text!r}")
     if len(widths) > 1:
         raise ArgumentError(f"--hidden of {model} is one number, as all its layers are alike, got {text!r}")
     return widths[0]

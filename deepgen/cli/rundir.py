@@ -15,13 +15,17 @@ from deepgen.cli.describe import describe
 from deepgen.cli.values import as_trained
 from deepgen.errors import ArgumentError, CheckpointError, MissingCapability
 from deepgen.evaluate import Bracket, Estimate, log_likelihood
-from deepgen.explicit import RBM
+from deepgen.explicit import RBM, Dequantised
 from deepgen.random import generator
 from deepgen.train import History, load, load_run
 from deepgen.typing import LogProb, Samples
 
 if TYPE_CHECKING:
     from deepgen.data import Data
+
+
+DIVERGED = "diverged.txt"  # what the training in this directory ended with, for the advice of later commands
+NOT_SHOWN = ("alphabet", "columns")  # in the details of a report, as they may be long
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class Opened:
         """What the run says of itself, for the report's details."""
         fit = {} if self.history is None else self.history.settings
         kept = ("objective", "optimizer", "batch_size", "epochs", "seed")
-        source = {name: value for name, value in self.source.items() if value is not None and name != "alphabet"}
+        source = {name: value for name, value in self.source.items() if value is not None and name not in NOT_SHOWN}
         return {**{name: fit[name] for name in kept if name in fit}, **source}
 
     @property
@@ -65,7 +69,7 @@ class Opened:
         if self.history is None or self.history.stopped is not None:
             return None
         done, planned = len(self.history), self.history.settings.get("epochs", 0)
-        return None if done >= planned else f"{done} of {planned} epochs done"
+        return None if done >= planned else f"{done} of {planned} epoch{'s' if planned != 1 else ''} done"
 
     def data(self, other: str | None = None) -> Data:
         """The data it was trained on, or ``other`` ones, read the same way."""
@@ -73,11 +77,21 @@ class Opened:
         if name is None:
             raise ArgumentError(f"{self.directory} does not say what it was trained on: name the data with --data")
         given = (self.source.get(option) for option in ("binarise", "root", "length"))
-        return as_trained(datasets.load(name, **load_arguments(*given)), self.source)
+        found = as_trained(datasets.load(name, **load_arguments(*given)), self.source)
+        own, width = _features(self.model), found.event_shape.numel()
+        if other is not None and own not in (None, width):
+            on = f"{own} of {Path(self.source['data']).name}" if "data" in self.source else str(own)
+            raise ArgumentError(
+                f"{found.provenance['name']} has {width} column{'s' if width > 1 else ''}, and {self.directory} was "
+                f"trained on the {on}: give --data with as many"
+            )
+        return found
 
 
 def open_run(directory: Path) -> Opened:
     """Read the run in ``directory``, or the bare model that `deepgen.save` left there."""
+    if not directory.exists():
+        raise CheckpointError(f"{directory}: no such folder; `deepgen train ... --out {directory}` makes one")
     try:
         run = load_run(directory)
     except CheckpointError:
@@ -89,12 +103,24 @@ def open_run(directory: Path) -> Opened:
         )
     opened = Opened(directory, run.model, run.history, dict(run.settings.get("extras") or {}))
     if opened.unfinished:
+        advice = "repeat its `deepgen train` command to go on"
+        if (directory / DIVERGED).exists():
+            advice = "its training diverged, so begin anew with --fresh and a smaller --rate"
         print(
-            f"deepgen: warning: {directory} is an unfinished run, with {opened.unfinished}: "
-            "repeat its `deepgen train` command to go on",
+            f"deepgen: warning: {directory} is an unfinished run, with {opened.unfinished}: {advice}",
             file=sys.stderr,
         )
     return opened
+
+
+def _features(model: nn.Module) -> int | None:
+    """Columns of a row that ``model`` takes; None if it does not say."""
+    if isinstance(model, RBM):
+        return int(model.visible.width)
+    if isinstance(model, Dequantised):
+        return model.features
+    shape = getattr(model, "event_shape", None)
+    return None if shape is None else torch.Size(shape).numel()
 
 
 def load_arguments(binarise: str | None, root: str | None, length: int | None = None) -> dict[str, Any]:

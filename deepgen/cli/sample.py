@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FORMATS = (".png", ".npy", ".npz", ".csv")
+STEPS = 2000  # of Gibbs sampling
+DIGITS = "%.9g"  # so that float32 reads back to the bit, and whole numbers stay whole
 
 
 def command(
@@ -25,7 +29,9 @@ def command(
             "samples.png, for rows that are no images samples.csv, and for texts the terminal."
         ),
     ] = None,
-    steps: Annotated[int, typer.Option(min=0, help="rbm: Gibbs steps from the start of each chain.")] = 2000,
+    steps: Annotated[
+        int | None, typer.Option(min=0, help="rbm: Gibbs steps from the start of each chain (2000).")
+    ] = None,
     prompt: Annotated[str, typer.Option(help="Of a text: what it begins with.")] = "",
     length: Annotated[int | None, typer.Option(min=1, help="Of a text: characters to draw (500).")] = None,
     temperature: Annotated[
@@ -37,9 +43,12 @@ def command(
     from deepgen.cli.rundir import draw, open_run, weights
     from deepgen.cli.texts import LENGTH, write_texts
     from deepgen.cli.threads import fitting_threads
+    from deepgen.explicit import RBM
     from deepgen.explicit.tokens import TokenModel
 
     opened = open_run(run)
+    if steps is not None and not isinstance(opened.model, RBM):
+        raise ArgumentError(f"--steps is for the chains of an rbm, and this run is of {opened.title}, which has none")
     alphabet = opened.source.get("alphabet")
     if isinstance(opened.model, TokenModel) and alphabet is not None:
         with fitting_threads(weights(opened.model)):
@@ -62,13 +71,22 @@ def command(
     if out.suffix not in FORMATS:
         raise ArgumentError(f"--out must end in one of {', '.join(FORMATS)}, got {str(out)!r}")
     with fitting_threads(weights(opened.model)):
-        samples = draw(opened.model, n or 64, steps=steps, seed=seed)
-    write(samples, out, opened.image_shape, opened.source.get("levels"))
+        samples = draw(opened.model, n or 64, steps=STEPS if steps is None else steps, seed=seed)
+    write(samples, out, opened.image_shape, opened.source.get("levels"), opened.source.get("columns"))
     print(f"{n or 64} samples from {run} in {out}")
 
 
-def write(samples: Tensor, out: Path, image_shape: tuple[int, ...] | None, levels: int | None = None) -> None:
-    """Store ``[n, features]`` in the format that the ending of ``out`` names; ``levels`` are those of grey values."""
+def write(
+    samples: Tensor,
+    out: Path,
+    image_shape: tuple[int, ...] | None,
+    levels: int | None = None,
+    columns: Sequence[str] | None = None,
+) -> None:
+    """Store ``[n, features]`` in the format that the ending of ``out`` names.
+
+    ``levels`` are those of grey values, ``columns`` the names of the features, for the first line of a table.
+    """
     import numpy as np
 
     if out.suffix == ".png" and image_shape is None:
@@ -83,4 +101,7 @@ def write(samples: Tensor, out: Path, image_shape: tuple[int, ...] | None, level
     elif out.suffix == ".npz":
         np.savez_compressed(out, samples=samples.numpy())
     else:
-        np.savetxt(out, samples.numpy(), delimiter=",", fmt="%g")
+        with out.open("w", newline="", encoding="utf-8") as stream:
+            if columns is not None:
+                csv.writer(stream, lineterminator="\n").writerow(columns)
+            np.savetxt(stream, samples.numpy(), delimiter=",", fmt=DIGITS)

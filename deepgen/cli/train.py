@@ -11,7 +11,7 @@ import typer
 
 from deepgen.cli.frame import Stopped
 from deepgen.cli.options import EXTENDABLE, model_name, settle
-from deepgen.errors import ArgumentError
+from deepgen.errors import ArgumentError, DivergenceError
 
 FEW_UPDATES = 2000
 
@@ -96,9 +96,10 @@ def command(
     from deepgen.cli.describe import describe
     from deepgen.cli.progress import Lines
     from deepgen.cli.recipes import below_base_rates, build
-    from deepgen.cli.rundir import load_arguments, weights
+    from deepgen.cli.rundir import DIVERGED, load_arguments, weights
     from deepgen.cli.threads import fitting_threads
     from deepgen.train import EarlyStopping, Interrupted, fit
+    from deepgen.train.state import KEPT
 
     model = model_name(model)
     given = {"epochs": epochs, "patience": patience, "visible": visible, "hidden": hidden, "rate": rate,
@@ -122,6 +123,8 @@ def command(
     terminal = sys.stderr.isatty()
     if not terminal and not quiet:
         callbacks.append(Lines(recipe.epochs))
+    if out.is_dir():
+        (out / DIVERGED).unlink(missing_ok=True)
     try:
         with fitting_threads(weights(recipe.model)):
             history = fit(
@@ -139,8 +142,18 @@ def command(
                 out=out,
                 resume=resume,
                 progress=terminal and not quiet,
-                extras={**source, **(recipe.notes or {}), "image_shape": rows.image_shape and list(rows.image_shape)},
+                extras={
+                    **source,
+                    **(recipe.notes or {}),
+                    "image_shape": rows.image_shape and list(rows.image_shape),
+                    "columns": rows.provenance.get("columns"),
+                },
             )
+    except DivergenceError as error:
+        told = str(error).removesuffix(KEPT)  # a shell has no error to take the weights from
+        if out.is_dir():
+            (out / DIVERGED).write_text(f"{told}\n", encoding="utf-8")
+        raise DivergenceError(told, step=error.step, state=error.state) from error
     except KeyboardInterrupt as error:
         # a Ctrl-C before the first step or after the last is no `Interrupted`, and costs at most what it interrupts
         what = str(error).partition(":")[0] if isinstance(error, Interrupted) else "interrupted"
@@ -151,10 +164,11 @@ def command(
     if stopping and stopping.best_epoch < last.epoch:
         stopped += f", those of epoch {stopping.best_epoch} kept"
     title = f"{describe(recipe.model, model)} on {rows.provenance['name']}"
+    epochs_done = f"{last.epoch} epoch{'s' if last.epoch > 1 else ''}"
     if len(history) == done_before:
-        print(f"{title}: {last.epoch} epochs{stopped}, already complete in {out}: {_longer(model)}")
+        print(f"{title}: {epochs_done}{stopped}, already complete in {out}: {_longer(model)}")
     else:
-        done = f"{last.epoch} epochs{stopped}, {last.step} updates, {last.seconds:.1f} s"
+        done = f"{epochs_done}{stopped}, {last.step} updates, {last.seconds:.1f} s"
         print(f"{title}: {done}, in {out}")
     if worse := below_base_rates(recipe.model, rows):
         print(f"deepgen: warning: {worse}: try again with --fresh and a smaller --rate", file=sys.stderr)
@@ -172,6 +186,7 @@ def _absolute(data: str) -> str:
 
 def _begun(out: Path, source: dict[str, Any]) -> int:
     """The epochs done of the run in ``out``; refuse, in the words of the command line, one begun with other options."""
+    from deepgen.cli.rundir import DIVERGED
     from deepgen.train import load_run
     from deepgen.train.store import MANIFEST
 
@@ -185,7 +200,9 @@ def _begun(out: Path, source: dict[str, Any]) -> int:
     if differing:
         words = "; ".join(f"{name.replace('_', '-')} {begun[name]}, now {value}" for name, value in differing.items())
         advice = "repeat its command to go on, choose another --out, or discard it with --fresh"
-        if set(differing) == {"epochs"}:
+        if (out / DIVERGED).exists():
+            advice = "its training diverged: discard it with --fresh, or choose another --out"
+        elif set(differing) == {"epochs"}:
             advice = _longer(source["model"])
         raise ArgumentError(f"{out} holds a run begun with {words}: {advice}")
     return len(history)

@@ -44,6 +44,12 @@ def in_whole_numbers(data: Data) -> bool:
     return isinstance(data.support, type(constraints.integer_interval(0, 1)))
 
 
+def column(data: Data, index: int) -> str:
+    """Such as ``column 3 (height)``, with the name where the header of the file has one."""
+    names = data.provenance.get("columns")
+    return f"column {index + 1}" + (f" ({names[index]})" if names else "")
+
+
 def described(data: Data) -> str:
     """What the values are, and of nearly binary ones the first that spoils it."""
     words = {

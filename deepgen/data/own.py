@@ -20,6 +20,7 @@ from deepgen.data.idx import read_idx
 from deepgen.data.packed import Array, read_npy, read_npz
 from deepgen.data.prepare import Kind, Raw
 from deepgen.data.published import SPLITS, packed_splits
+from deepgen.data.single import check_single
 from deepgen.data.splits import SPLIT_SEED, split_rows
 from deepgen.data.text import characters
 from deepgen.data.text_table import read_table
@@ -184,6 +185,7 @@ def _checked(path: Path, x: Array, part: str | None) -> Array:
         raise DataError(
             f"{name}, row {row + 1}, column {column + 1}: not a finite float32 number; {len(bad)} such values in all"
         )
+    check_single(x.reshape(len(x), -1), name)
     return x
 
 

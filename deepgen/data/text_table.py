@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepgen.data.files import PathLike, decode, read_bytes, reading
+from deepgen.data.single import check_single
 from deepgen.errors import ArgumentError, DataError
 
 Array = np.ndarray[Any, Any]
@@ -57,7 +58,7 @@ def read_table(path: PathLike, *, label: str | int | None = None, header: bool |
 
     Raises:
         DataError: with the line, and the column where there is one: not text, no rows, lines of different width, a cell
-            that is empty, not a number, NaN or infinite.
+            that is empty, not a number, NaN or infinite; and a column that float32 cannot hold (`check_single`).
         ArgumentError: ``label`` is not a column.
 
     >>> import tempfile, pathlib
@@ -145,6 +146,7 @@ def _numbers(path: PathLike, lines: list[tuple[int, list[str]]], columns: list[s
         name = f" ({columns[column]})" if columns else ""
         more = f"; {len(faults)} such cells in all" if len(faults) > 1 else ""
         raise DataError(f"{path}, line {number}, column {column + 1}{name}: {what}{more}")
+    check_single(values, path, columns)
     return single
 
 

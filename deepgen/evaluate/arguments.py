@@ -72,7 +72,16 @@ def require_normalisable(model: RBM) -> None:
         )
 
 
-def check_rows(model: object, x: Any) -> Tensor:
+def split_context(model: object, x: Any) -> tuple[Any, Tensor | None]:
+    """Rows and their context from a pair, for a model with ``context``; whatever else comes as it is, and None."""
+    if not isinstance(x, (tuple, list)) or len(x) != 2 or not getattr(model, "context", 0):
+        return x, None
+    for name, part in (("the rows", x[0]), ("the context", x[1])):
+        require_tensor(part, name)
+    return x[0], x[1]
+
+
+def check_rows(model: object, x: Any, context: Tensor | None = None) -> Tensor:
     """Return ``x`` if it is ``[rows, *event]`` of values that the model can take, or raise."""
     if not isinstance(x, Tensor) and hasattr(x, "train") and hasattr(x, "test"):
         raise ShapeError(f"x is a whole {type(x).__name__} object: pass one of its splits, such as data.test")
@@ -81,7 +90,7 @@ def check_rows(model: object, x: Any) -> Tensor:
         raise ShapeError(f"x must be [rows, *event] with at least one row, got {list(x.shape)}")
     check = getattr(model, "check", None)
     if check is not None:
-        check(x)
+        check(x if context is None else (x, context))
     elif not bool(torch.isfinite(x).all()):
         raise SupportError("x holds NaN or infinite values; drop those rows or fill them in first")
     return x

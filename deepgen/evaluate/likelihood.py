@@ -26,6 +26,7 @@ from deepgen.evaluate.arguments import (
     check_rows,
     require_machine,
     require_normalisable,
+    split_context,
 )
 from deepgen.evaluate.bound import importance_bound
 from deepgen.evaluate.estimate import Bracket, Estimate
@@ -130,7 +131,7 @@ def log_partition(
 @torch.no_grad()
 def log_likelihood(
     model: nn.Module,
-    x: Tensor,
+    x: Tensor | tuple[Tensor, Tensor],
     method: str = "auto",
     *,
     base: Tensor | None = None,
@@ -145,7 +146,7 @@ def log_likelihood(
 
     Args:
         model: anything with a normalised ``log_prob`` or a ``bound``, or a Boltzmann machine with two layers.
-        x: ``[rows, *event]``.
+        x: ``[rows, *event]``; for a model with ``context`` a pair, these and ``[rows, context]``.
         method: as for `log_partition`; besides, ``raise`` (a lower bound per row, of the model that annealing
             generates) and ``pseudo`` (the pseudo-likelihood, comparable only with itself). A normalised model takes
             only ``auto`` and ``exact``, a model with a bound by drawing (`Bound`) only ``auto`` and ``bound``.
@@ -170,7 +171,8 @@ def log_likelihood(
     """
     options = {"samples": samples, "chains": chains, "temperatures": temperatures, "tolerance": tolerance}
     check_method("log_likelihood", method, LIKELIHOOD, options)
-    check_rows(model, x)
+    rows, context = split_context(model, x)
+    check_rows(model, rows, context)
     if isinstance(model, LogProb):
         if method not in ("auto", "exact"):
             raise ArgumentError(f"{type(model).__name__} has an exact log_prob; use method='auto', not {method!r}")
@@ -179,24 +181,24 @@ def log_likelihood(
                 raise ArgumentError(
                     f"{type(model).__name__} has an exact log_prob, which takes no {name}: leave it out"
                 )
-        return _exact_mean(model, x)
-    about = {"data": _provenance(x), "rows": len(x)}
+        return _exact_mean(model, rows, context)
+    about = {"data": _provenance(rows), "rows": len(rows)}
     if isinstance(model, Bound):
         if method not in ("auto", "bound"):
             raise ArgumentError(f"{type(model).__name__} has a bound; use method='auto', not {method!r}")
         return _with_settings(
-            importance_bound(model, x, _DRAWS_PER_ROW if chains is None else chains, generator=generator), about
+            importance_bound(model, rows, _DRAWS_PER_ROW if chains is None else chains, generator=generator), about
         )
     model = require_machine(model)
     if method == "pseudo":
-        return _with_settings(pseudo_likelihood(model, x), about)
-    log_f = log_density(model, x)
-    base = x if base is None else base
+        return _with_settings(pseudo_likelihood(model, rows), about)
+    log_f = log_density(model, rows)
+    base = rows if base is None else base
     if method == "raise":
         runs = _CHAINS_PER_ROW if chains is None else chains
         path, plan, settings, stream = _prepare(model, base, runs, temperatures, generator)
         bounds, bound = annealed.raise_bound(
-            path, plan, x.to(model.weight), log_f, chains=runs, generator=stream, progress=progress
+            path, plan, rows.to(model.weight), log_f, chains=runs, generator=stream, progress=progress
         )
         return _with_settings(replace(bound, stderr_data=_standard_error(bounds)), {**settings, **about})
     log_z = log_partition(
@@ -229,9 +231,10 @@ def _likelihood(log_z: Estimate, mean: float, error: float, about: dict[str, Any
 
 
 @torch.no_grad()
-def _exact_mean(model: LogProb, x: Tensor) -> Estimate:
+def _exact_mean(model: LogProb, x: Tensor, context: Tensor | None) -> Estimate:
     few = max(1, min(10_000, _NUMBERS // x[0].numel()))  # a network's inner layers are many times as wide as its rows
-    rows = torch.cat([model.log_prob(part) for part in x.split(few)]).double()
+    beside = () if context is None else (context.split(few),)
+    rows = torch.cat([model.log_prob(*parts) for parts in zip(x.split(few), *beside, strict=True)]).double()
     settings = {"data": _provenance(x), "rows": len(x)}
     return Estimate(
         float(rows.mean()), 0.0, "exact", "mean log_prob", unit="nats/example", stderr_data=_standard_error(rows),

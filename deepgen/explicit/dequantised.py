@@ -72,8 +72,8 @@ class Dequantised(nn.Module):
     def bound(self, x: Tensor, *, samples: int = 1, generator: torch.Generator | int | None = None) -> Tensor:
         """The bound on log P(x) in nats from ``samples`` draws of noise a row: ``[batch, features] -> [batch]``."""
         check_count(samples=samples)
-        stream = resolve(generator, x.device)
-        rows = x.repeat_interleave(samples, 0)
+        stream = resolve(generator, self.flow.device)
+        rows = x.to(self.flow._like()).repeat_interleave(samples, 0)  # whole numbers often come as integers
         if self.noise is None:
             u, log_q = torch.empty_like(rows).uniform_(generator=stream), rows.new_zeros(len(rows))
         else:

@@ -19,7 +19,7 @@ from torch.distributions import Distribution, constraints
 
 from deepgen.distributions.base import StandardNormal
 from deepgen.distributions.flow import FlowDistribution
-from deepgen.errors import ShapeError, SupportError, check_count
+from deepgen.errors import ArgumentError, ShapeError, SupportError, check_count
 from deepgen.explicit.rows import check_context
 from deepgen.random import draw, resolve
 from deepgen.transforms.base import Solved, cost, solve
@@ -63,6 +63,14 @@ class Flow(nn.Module):
     ) -> None:
         super().__init__()
         check_count(0, context=context)
+        given: Any = base
+        if not isinstance(given, (int, nn.Module)):
+            width = given.event_shape[-1] if isinstance(given, Distribution) and given.event_shape else "features"
+            raise ArgumentError(
+                f"base must be a module such as deepgen.distributions.StandardNormal({width}), StudentT or "
+                "NormalMixture, or your own whose forward(context) returns a torch Distribution, "
+                f"got {type(given).__name__}"
+            )
         self.transform = transform
         self.base: nn.Module = StandardNormal(base) if isinstance(base, int) else base
         self.event_shape = torch.Size(self.base(None).event_shape if event_shape is None else event_shape)
@@ -108,7 +116,14 @@ class Flow(nn.Module):
 
     def encode(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """z and log |det dz/dx|: ``[batch, *event] -> ([batch, *event], [batch])``."""
-        return solve(self.transform, x, context, towards="encode", method="auto")[:2]
+        try:
+            z, log_det, _ = solve(self.transform, x, context, towards="encode", method="auto")
+        except (RuntimeError, TypeError):
+            self._check_dtypes(x, context)
+            raise
+        if log_det.dtype != x.dtype:  # integers and half precision may come through, and not to the right value
+            self._check_dtypes(x, context)
+        return z, log_det
 
     def decode(self, z: Tensor, context: Tensor | None = None, *, method: str = "auto") -> tuple[Tensor, Tensor]:
         """x and log |det dx/dz|, by one of the methods of `deepgen.transforms.Autoregressive` where it has a choice."""
@@ -116,10 +131,14 @@ class Flow(nn.Module):
 
     def solve(self, z: Tensor, context: Tensor | None = None, *, method: str = "auto") -> Solved:
         """`decode`, with the number of sweeps of each autoregressive part."""
-        return solve(self.transform, z, context, towards="decode", method=method)
+        try:
+            return solve(self.transform, z, context, towards="decode", method=method)
+        except (RuntimeError, TypeError):
+            self._check_dtypes(z, context)
+            raise
 
     def log_prob(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """log p(x | context) in nats: ``[batch, *event] -> [batch]``."""
+        """log p(x | context) in nats, both in the flow's own dtype: ``[batch, *event] -> [batch]``."""
         if not isinstance(x, Tensor) or x.ndim < 1 or x.shape[1:] != self.event_shape:
             self.check(x)
         check_context(context, self.context, len(x))
@@ -159,6 +178,16 @@ class Flow(nn.Module):
     def extra_repr(self) -> str:
         way = cost(self.transform)
         return f"log_prob: {way.encode}; sample: {way.decode}"
+
+    def _check_dtypes(self, x: Tensor, context: Tensor | None) -> None:
+        """Raise unless both have the flow's dtype; called where something went wrong, so a right call costs nothing."""
+        dtype = self._like().dtype
+        for name, given in (("the rows", x), ("the context", context)):
+            if given is not None and given.dtype != dtype:
+                remedy = ", or convert the flow by flow.double()" if given.dtype == torch.float64 else ""
+                raise ArgumentError(
+                    f"{name} must have the flow's dtype {dtype}, got {given.dtype}: pass .to({dtype}){remedy}"
+                ) from None
 
     def _like(self) -> Tensor:
         return next(self.parameters(), None) if any(True for _ in self.parameters()) else next(self.buffers())  # type: ignore[return-value]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -64,10 +65,11 @@ class MLP(nn.Module):
         return out.view(self.parameters_each, self.outputs, len(x))
 
 
-def check_hidden(hidden: Sequence[int], residual: bool) -> None:
+def check_hidden(hidden: Any, residual: bool) -> None:
     """Raise `ArgumentError` unless ``hidden`` are widths a network of that form can have."""
-    if isinstance(hidden, int) or len(hidden) == 0:
-        raise ArgumentError(f"hidden must be a list of at least one width, such as [128, 128], got {hidden!r}")
+    if not isinstance(hidden, Sequence) or isinstance(hidden, str) or len(hidden) == 0:
+        such = [hidden] * 2 if isinstance(hidden, int) and hidden > 0 else [128, 128]
+        raise ArgumentError(f"hidden must be a list of widths, one for each layer, such as {such}, got {hidden!r}")
     for width in hidden:
         check_count(hidden=width)
     if residual and len(set(hidden)) > 1:

@@ -261,7 +261,7 @@ def _check(source: Source, optimizer: torch.optim.Optimizer, schedule: Schedule)
 
 
 def _parting(run: RunState, out: Path | None) -> str:
-    where = f"interrupted after step {run.step}, with {run.epoch} epochs done"
+    where = f"interrupted after step {run.step}, with {run.epoch} epoch{'' if run.epoch == 1 else 's'} done"
     if out is None:
         return f"{where}; nothing was saved, as the fit had no out= directory"
     return f"{where}; saved in {out}: repeat the same call or command to resume"

@@ -22,7 +22,7 @@ class Interrupted(KeyboardInterrupt):
     ...     dg.fit(rbm, torch.eye(3), objective, epochs=5, callbacks=[press], progress=False)
     ... except KeyboardInterrupt as stopped:
     ...     print(stopped)
-    interrupted after step 1, with 1 epochs done; nothing was saved, as the fit had no out= directory
+    interrupted after step 1, with 1 epoch done; nothing was saved, as the fit had no out= directory
     """
 
 

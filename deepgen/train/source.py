@@ -166,6 +166,11 @@ def as_tensor(data: Any) -> Any:
         )
     if isinstance(data, str):
         raise ArgumentError(f"{data!r} is a name: pass rows, such as deepgen.data.load({data!r}).train")
+    if isinstance(data, tuple) and len(data) == 2 and all(isinstance(part, Tensor) for part in data):
+        raise ArgumentError(
+            "data are a pair of tensors: pass one tensor, or for examples with contexts "
+            "torch.utils.data.TensorDataset(y, c)"
+        )
     is_array = isinstance(data, (list, tuple)) or hasattr(data, "__array__")
     return array_to_tensor(data) if is_array and not isinstance(data, (Tensor, Dataset)) else data
 

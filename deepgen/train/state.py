@@ -24,6 +24,9 @@ from deepgen.typing import Rebuilt
 Schedule = torch.optim.lr_scheduler.LRScheduler | Callable[[float], float] | None
 
 
+KEPT = " (the error's .state has the last finite weights)"  # of use to a script, and not in a shell
+
+
 @dataclasses.dataclass
 class RunState:
     """A fit in progress: epochs and batches done, and all that the next step depends on."""
@@ -78,8 +81,7 @@ class RunState:
         step = self.step if lost is None else self.step - self.meter.steps + lost
         what = "a metric" if lost is not None else f"the parameter {broken[0]}"
         raise DivergenceError(
-            f"training diverged: {what} is no longer finite at step {step}; lower the learning rate "
-            "(the error's .state has the last finite weights)",
+            f"training diverged: {what} is no longer finite at step {step}; lower the learning rate{KEPT}",
             step=step,
             state=self.good,
         )
@@ -196,7 +198,10 @@ def _compare(content: dict[str, Any], out: Path, settings: dict[str, Any], epoch
     if differing:
         raise CheckpointError(f"{out} holds a run with other settings ({'; '.join(differing)}): {start_anew}")
     if epochs < done:
-        raise CheckpointError(f"{out} holds a run with {done} epochs done, and {epochs} were asked for: {start_anew}")
+        raise CheckpointError(
+            f"{out} holds a run with {done} epoch{'' if done == 1 else 's'} done, and {epochs} were asked for: "
+            f"{start_anew}"
+        )
 
 
 def copy_tree(tree: Any) -> Any:

@@ -37,6 +37,7 @@ from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, MissingCapability, check_count
 from deepgen.layers.masked import MaskedNet, Steps
+from deepgen.layers.mlp import check_hidden
 from deepgen.random import resolve
 from deepgen.transforms.affine_pass import affine_pass
 from deepgen.transforms.base import Cost, Solved
@@ -84,6 +85,7 @@ class Autoregressive(nn.Module):
         order = list(range(features)) if order is None else [int(i) for i in order]
         if len(order) != features:
             raise ArgumentError(f"order must name each of {features} variables once, got {order}")
+        check_hidden(hidden, residual)
         self.features, self.hidden, self.residual, self.context = features, list(hidden), residual, context
         self.univariate = Scale() if univariate is None else univariate
         self.net = MaskedNet(

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, check_count
-from deepgen.layers.mlp import MLP
+from deepgen.layers.mlp import MLP, check_hidden
 from deepgen.random import resolve
 from deepgen.transforms.base import Cost
 from deepgen.transforms.univariate import Scale, Univariate
@@ -61,6 +61,7 @@ class Coupling(nn.Module):
         mapped = torch.arange(features) % 2 == 1 if mask is None else torch.as_tensor(mask, dtype=torch.bool)
         if mapped.shape != (features,) or not 0 < int(mapped.sum()) < features:
             raise ArgumentError(f"mask must mark some but not all of the {features} variables, got {mapped.tolist()}")
+        check_hidden(hidden, residual)
         self.features, self.hidden, self.residual, self.context = features, list(hidden), residual, context
         self.univariate = Scale() if univariate is None else univariate
         kept, moved = (~mapped).nonzero().squeeze(1), mapped.nonzero().squeeze(1)

@@ -138,6 +138,17 @@ def test_likelihoods_and_samples_are_in_the_units_of_the_table(deepgen, files, s
     assert values[1] - values[0] == pytest.approx(-2 * math.log(1024), abs=0.01)
 
 
+def test_samples_in_a_table_read_back_to_the_bit_under_the_names_of_the_columns(deepgen, files, stream):
+    """Offsets that are large beside the spread: six digits would leave one value of each column."""
+    x = torch.randn(100, 2, generator=stream).double() * torch.tensor([1e5, 1e-3]) + torch.tensor([1.7e9, 0.5])
+    np.savetxt("named.csv", x.numpy(), delimiter=",", fmt="%.12g", header='time,"a, b"', comments="")
+    model = trained(deepgen, "maf --data named.csv --transforms 1 --hidden 4 --epochs 1")
+    assert deepgen("sample", "run", "-n", 50, "--seed", 3, "--out", "a.csv").status == 0
+    table = dg.data.read_table("a.csv")
+    assert table.columns == ["time", "a, b"]
+    assert np.array_equal(table.values, model.sample(50, generator=3).numpy())
+
+
 def test_the_affine_map_of_a_flow_is_not_trained(deepgen, files):
     model = trained(deepgen, f"nsf {TABLE}")
     x = dg.data.load("table.csv").train
@@ -156,6 +167,57 @@ def test_a_column_that_a_density_could_chase_is_told(deepgen, files):
     (line,) = told.err.splitlines()
     assert line.startswith("deepgen: warning: column 2 has the value 0.5 in ")
     assert deepgen("train", "nice", "--data", "table.csv", *words.split(), "b").err == ""
+
+
+def test_columns_that_are_nearly_dependent_are_taken_and_too_few_rows_told(deepgen, files, stream):
+    """A part in 1e4 of its own is a density; of 6 rows of 8 columns every column is a function of the others."""
+    x = np.loadtxt("table.csv", delimiter=",")
+    own = 1e-4 * torch.randn(len(x), generator=stream).numpy()
+    np.savetxt("nearly.csv", np.c_[x, 2 * x[:, 0] + own], delimiter=",")
+    np.savetxt("wide.csv", torch.randn(10, 8, generator=stream).numpy(), delimiter=",")
+    words = "--transforms 1 --hidden 4 --epochs 1 --quiet --out"
+    assert deepgen("train", "maf", "--data", "nearly.csv", *words.split(), "a").err == ""
+    told = deepgen("train", "maf", "--data", "wide.csv", *words.split(), "b")
+    assert told.status == 0
+    assert told.err.startswith("deepgen: warning: 6 training rows of 8 columns lie in a plane")
+
+
+def test_what_an_exact_density_does_not_take_is_refused_in_words_of_the_command_line(deepgen, files):
+    trained(deepgen, f"nice {TABLE}")
+    for words, said in (
+        ("evaluate run --method ais", "has an exact likelihood, so it needs no --method ais: leave --method out"),
+        ("sample run --steps 50", "--steps is for the chains of an rbm, and this run is of NICE, 2 transforms"),
+        ("evaluate run --data wide.csv", "wide.csv has 5 columns, and run was trained on the 3 of table.csv"),
+    ):
+        np.savetxt("wide.csv", np.random.default_rng(0).standard_normal((20, 5)), delimiter=",")
+        refused = deepgen(*words.split())
+        assert (refused.status, refused.out) == (2, "")
+        assert said in refused.err
+
+
+def test_a_run_that_diverged_is_not_advised_to_go_on(deepgen, files):
+    words = f"maf {TABLE} --quiet --out run --rate"
+    refused = deepgen("train", *words.split(), 1e9)
+    assert refused.status == 2
+    assert "training diverged" in refused.err
+    assert ".state" not in refused.err
+    assert "its training diverged, so begin anew with --fresh" in deepgen("evaluate", "run").err
+    assert "its training diverged: discard it with --fresh" in deepgen("train", *words.split(), 1e-3).err
+    assert deepgen("train", *words.split(), 1e-3, "--fresh").status == 0
+    assert deepgen("evaluate", "run").err == ""
+
+
+def test_evaluate_says_when_a_density_is_worse_than_its_baseline(deepgen, files, stream):
+    """A Gaussian table, where one Gaussian is right, and a flow that has not learned how its columns hang together."""
+    x = torch.randn(400, 2, generator=stream)
+    x[:, 1] = x[:, 0] + 0.01 * x[:, 1]
+    np.savetxt("narrow.csv", x.numpy(), delimiter=",")
+    told = "this model is worse than its baseline"
+    trained(deepgen, "nice --data narrow.csv --transforms 1 --hidden 4 --epochs 1")
+    assert told in deepgen("evaluate", "run").out
+    np.savetxt("apart.csv", torch.randn(400, 2, generator=stream).numpy(), delimiter=",")
+    trained(deepgen, "nice --data apart.csv --transforms 1 --hidden 4 --epochs 1", "apart")
+    assert told not in deepgen("evaluate", "apart").out
 
 
 def test_a_text_is_judged_by_the_character_and_in_its_own_alphabet(deepgen, files):
@@ -266,11 +328,15 @@ def test_a_report_of_each_kind(deepgen, files):
         ("rbm --data rows.txt", "train lstm or transformer"),
         ("nice --data one.csv", "train maf"),
         ("maf --data constant.csv", "column 2 has the same value 3"),
+        ("maf --data named.csv", "column 2 (depth) has the same value 3"),
+        ("nsf --data twice.csv", "column 4 (d) is a linear function of column 1 (a) in all 60 training rows"),
+        ("nice --data sum.csv", "column 4 is a linear function of column 1 and column 2 in all"),
         ("maf --data short.csv", "at least 2 training rows"),
         ("iaf --data table.csv", "maf is the same flow"),
         ("real-nvp --data table.csv", "did you mean 'realnvp'"),
         ("made --data digits --hidden 5,x", "--hidden must be whole numbers"),
         ("nade --data digits --hidden 5,5", "--hidden of nade is one number"),
+        ("rbm --data digits --hidden 5,5", "an RBM has one hidden layer"),
         ("nade --data digits --orders 2", "--orders is an option of made, deep-nade"),
         ("made --data digits --rate 0", "--rate must be above 0"),
         ("lstm --data rows.txt --dropout 1.5", "dropout"),
@@ -280,6 +346,10 @@ def test_every_refusal_is_one_line_with_status_2(deepgen, files, words, said):
     (files / "one.csv").write_text("1.5\n2.5\n0.1\n7\n2\n")
     (files / "constant.csv").write_text("".join(f"{i}.5,3\n" for i in range(20)))
     (files / "short.csv").write_text("1.5,2\n")
+    (files / "named.csv").write_text("a,depth\n" + "".join(f"{i}.5,3\n" for i in range(20)))
+    x = np.loadtxt("table.csv", delimiter=",")
+    np.savetxt("twice.csv", np.c_[x, 2 * x[:, 0]], delimiter=",", header="a,b,c,d", comments="")
+    np.savetxt("sum.csv", np.c_[x, x[:, 0] - x[:, 1] + 1000], delimiter=",")
     refused = deepgen("train", *words.split(), "--out", "run")
     assert refused.status == 2
     assert refused.out == ""

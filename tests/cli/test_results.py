@@ -90,14 +90,15 @@ def test_a_report_of_a_table_compares_columns(deepgen, tmp_path, stream):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("sample nowhere", "nowhere"),
-        ("evaluate nowhere", "nowhere"),
+        ("sample nowhere", "nowhere: no such folder; `deepgen train ... --out nowhere` makes one"),
+        ("evaluate nowhere", "nowhere: no such folder"),
         ("report nowhere", "nowhere"),
         ("sample RUN --out a.txt", ".png, .npy, .npz, .csv"),
         ("sample RUN -n 0", "-n"),
         ("evaluate RUN --method exakt", "exact"),
         ("evaluate RUN --split tets", "'train', 'valid', 'test'"),
-        ("evaluate RUN --data digits", "16"),
+        ("evaluate RUN --data digits", "digits has 64 columns, and "),
+        ("evaluate RUN --data digits", "was trained on the 16 of bars_and_stripes"),
         ("evaluate RUN --data digist", "did you mean 'digits'"),
         ("evaluat RUN", "'evaluate'"),
         ("data fetch mnits", "did you mean 'mnist'"),

@@ -9,6 +9,7 @@ import scipy.io
 import scipy.sparse
 
 from deepgen.data import read_amat, read_idx, read_mat, read_npy, read_npz, read_table, read_text, unpack
+from deepgen.data.own import own
 from deepgen.errors import ArgumentError, DataError
 from tests.data.formats import bits, grey, idx, write_mat
 
@@ -217,3 +218,21 @@ def test_a_first_line_of_numbers_can_be_a_header(tmp_path):
     path.write_text("0,1\n0,1\n")
     assert len(read_table(path).values) == 2
     assert read_table(path, header=True).columns == ["0", "1"]
+
+
+def test_columns_that_float32_cannot_hold_are_named(tmp_path):
+    """Steps of float32 are 128 at 1.7e9 and 65536 at 1e12; a column of one value, and one spread wide, lose nothing."""
+    noise = np.random.default_rng(0).standard_normal((50, 4))
+    good = np.stack([1.7e9 + 1e6 * noise[:, 0], np.full(50, 0.1), 0.5 + 1e-3 * noise[:, 2], 0.1 * noise[:, 3]], 1)
+    for mean, spread in ((1.7e9, 100), (1e12, 1), (0.5, 1e-5)):
+        x = np.concatenate([good, mean + spread * noise[:, :1]], 1)
+        np.save(tmp_path / "x.npy", x)
+        np.savez(tmp_path / "x.npz", x=x)
+        np.savetxt(tmp_path / "x.csv", x, delimiter=",", fmt="%.17g", header="a,b,c,d,time", comments="")
+        for name, column in (("x.npy", "column 5"), ("x.npz", "column 5"), ("x.csv", r"column 5 \(time\)")):
+            with pytest.raises(DataError, match=rf"{name}, {column}: mean .* subtract an offset"):
+                own(tmp_path / name)
+    np.save(tmp_path / "good.npy", good)
+    np.savetxt(tmp_path / "good.csv", good, delimiter=",", fmt="%.17g")
+    for name in ("good.npy", "good.csv"):
+        assert own(tmp_path / name).kind == "real"

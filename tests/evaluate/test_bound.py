@@ -68,3 +68,9 @@ def test_samples_have_the_probabilities(model, stream, alpha):
     x = model.sample(20_000, generator=stream).squeeze(1).long()
     counts = torch.bincount(x, minlength=3)
     assert dg.testing.goodness.chi_square(counts, exact(model).exp()) > alpha
+
+
+def test_rows_of_integers_have_the_bound_of_the_same_floats():
+    model = dg.explicit.Dequantised(dg.explicit.Flow(dg.transforms.Logit(), base=2), levels=4)
+    rows = torch.tensor([[0, 3], [2, 1]])
+    assert torch.equal(model.bound(rows, generator=0), model.bound(rows.float(), generator=0))

@@ -210,3 +210,19 @@ def test_wide_rows_go_through_a_model_few_at_a_time(stream):
     assert found.value == pytest.approx(float(x.double().sum(1).mean()), abs=1e-4)
     assert sum(seen) == 500
     assert max(seen) * 784 <= 2**17
+
+
+def test_rows_with_a_context_are_a_pair(stream):
+    flow = dg.explicit.MAF(2, transforms=2, hidden=[8], context=3, generator=0)
+    for parameter in flow.parameters():
+        parameter.data.add_(0.3 * torch.randn(parameter.shape, generator=stream))
+    y, c = torch.randn(12_000, 2, generator=stream), torch.randn(12_000, 3, generator=stream)  # more than one chunk
+    with torch.no_grad():
+        rows = flow.log_prob(y, c).double()
+    found = log_likelihood(flow, (y, c))
+    assert found.value == pytest.approx(float(rows.mean()), rel=1e-6)
+    assert found.stderr_data == pytest.approx(float(rows.std()) / math.sqrt(len(rows)), rel=1e-6)
+    with pytest.raises(ArgumentError, match="takes a context"):
+        log_likelihood(flow, y)
+    with pytest.raises(ShapeError, match=r"context must be \[12000, 3\]"):
+        log_likelihood(flow, (y, c[1:]))

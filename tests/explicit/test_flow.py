@@ -1,6 +1,7 @@
 """Flows: the change of variables, checks at the edge, contexts, costs, and training that works."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from torch.distributions import Independent, Normal
 import deepgen as dg
 from deepgen.distributions import StudentT
 from deepgen.errors import ArgumentError, ShapeError, SupportError, UnknownName
-from deepgen.explicit import IAF, MAF, Flow, PlanarFlow, RealNVP
+from deepgen.explicit import IAF, MADE, MAF, NICE, NSF, Flow, PlanarFlow, RealNVP
 from deepgen.testing import check_density, check_random, ks
 from deepgen.transforms import Affine, Chain, Coupling, Logit
 from tests.contracts.densities import trained
@@ -166,3 +167,36 @@ def test_training_closes_most_of_the_gap(stream):
         assert before < -entropy - 0.3
         assert after > -entropy - 0.1
         assert after < -entropy + 0.1
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.int64])
+@pytest.mark.parametrize("family", [MAF, RealNVP])
+def test_rows_and_contexts_of_another_dtype_are_refused_by_name(family, dtype):
+    flow = family(3, hidden=[8], context=2, generator=0)
+    x, context = torch.zeros(4, 3), torch.zeros(4, 2)
+    with pytest.raises(ArgumentError, match=r"rows must have the flow's dtype torch.float32, got torch\.(float|int)64"):
+        flow.log_prob(x.to(dtype), context)
+    with pytest.raises(ArgumentError, match=r"the context must have the flow's dtype torch.float32"):
+        flow(context.double()).log_prob(x)
+    with pytest.raises(ArgumentError, match=r"pass \.to\(torch.float32\), or convert the flow by flow.double\(\)"):
+        flow.sample(4, context.double(), generator=0)
+    assert flow.double().log_prob(x.double(), context.double()).dtype == torch.float64
+
+
+@pytest.mark.parametrize("family", [NICE, RealNVP, MAF, IAF, NSF, partial(NSF, autoregressive=True), MADE])
+def test_a_width_in_place_of_a_list_is_refused_by_name(family):
+    with pytest.raises(ArgumentError, match=r"hidden must be a list of widths.* such as \[32, 32\], got 32"):
+        family(2, hidden=32)
+
+
+def test_integers_do_not_pass_the_compiled_walk_to_a_wrong_density():
+    flow = IAF(4, hidden=[16], generator=0)
+    rows = torch.arange(2000).view(500, 4) % 5
+    with torch.no_grad(), pytest.raises(ArgumentError, match=r"got torch\.int64"):
+        flow.log_prob(rows)
+
+
+def test_a_plain_distribution_as_base_is_refused():
+    law = Independent(Normal(torch.zeros(2), torch.ones(2)), 1)
+    with pytest.raises(ArgumentError, match=r"base must be a module .*StandardNormal\(2\), .* got Independent"):
+        MAF(2, base=law)

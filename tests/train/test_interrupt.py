@@ -45,7 +45,7 @@ def _handler_is_put_back():
 
 
 def test_the_step_is_finished_and_saved_and_the_run_goes_on(tmp_path):
-    with pytest.raises(Interrupted, match=r"after step 7, with 1 epochs done; saved in .*: repeat the same") as caught:
+    with pytest.raises(Interrupted, match=r"after step 7, with 1 epoch done; saved in .*: repeat the same") as caught:
         fit(Pressed(), out=tmp_path)
     assert "\n" not in str(caught.value)
     whole, rest = fit(PersistentCD()), fit(PersistentCD(), out=tmp_path)
@@ -66,7 +66,7 @@ def test_the_second_one_stops_at_once(tmp_path):
 
 
 def test_in_the_last_epochs_callback_it_is_not_swallowed(tmp_path):
-    with pytest.raises(Interrupted, match="with 1 epochs done"):
+    with pytest.raises(Interrupted, match="with 1 epoch done"):
         fit(PersistentCD(), epochs=1, out=tmp_path, callbacks=[lambda r, m: signal.raise_signal(signal.SIGINT)])
     assert len(dg.train.load_run(tmp_path).history) == 1
 

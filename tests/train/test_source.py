@@ -203,3 +203,9 @@ def test_a_schedule_of_another_optimizer_is_refused():
 def test_no_default_monitor_for_an_unnormalised_model():
     with pytest.raises(MissingCapability, match="pass monitor="):
         fitted(machine(), PersistentCD(), valid=rows())
+
+
+def test_a_pair_of_tensors_is_told_of_the_tensor_dataset():
+    pair = (torch.zeros(4, 2), torch.zeros(4, 1))
+    with pytest.raises(ArgumentError, match=r"torch\.utils\.data\.TensorDataset\(y, c\)"):
+        dg.fit(dg.explicit.MAF(2, context=1, generator=0), pair, dg.objectives.MaximumLikelihood(), epochs=1)

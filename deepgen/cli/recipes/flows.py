@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from deepgen.cli.recipes.columns import caution, varying
 from deepgen.cli.recipes.recipe import Recipe, by_adam, mean
 from deepgen.cli.rundir import rows_of
 from deepgen.cli.values import kind, refused, whole
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 FAMILIES = {"nice": NICE, "realnvp": RealNVP, "maf": MAF, "nsf": NSF}
 ALPHA = 1e-2  # of the logit
 STARTED = 10_000  # rows at most that the affine map is taken from
-REPEATED = 0.2  # share of the rows with one value in a column, above which a density may chase it
 DRAWS = 2  # of noise a validation row; the same for all epochs, as the seed is
 
 
@@ -54,14 +54,14 @@ def flow(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
         first: list[nn.Module] = [logit, standardised(logit.encode((x + noise) / data.levels)[0])]
         model = Dequantised(_behind(first, family), data.levels)
     else:
-        model = _behind([standardised(_varying(rows_of(data.train)))], family)
+        model = _behind([standardised(varying(data))], family)
     return by_adam(
         model,
         ELBO() if grey else MaximumLikelihood(),
         data,
         options,
         monitor=_bound if grey else mean,
-        caution=None if grey else _repeated(rows_of(data.train)),
+        caution=None if grey else caution(data),
         notes={"levels": data.levels} if grey else None,
     )
 
@@ -75,33 +75,6 @@ def standardised(x: Tensor) -> ActNorm:
 
 def _behind(first: list[nn.Module], family: Flow) -> Flow:
     return Flow(Chain([*first, family.transform]), family.base)
-
-
-def _varying(x: Tensor) -> Tensor:
-    """``x``, unless a column has one value alone, whose density would have no bound."""
-    if len(x) < 2:
-        raise ArgumentError(f"a flow needs at least 2 training rows to see how wide the columns are, got {len(x)}")
-    constant = (x == x[0]).all(0).nonzero().flatten().tolist()
-    if constant:
-        raise ArgumentError(
-            f"column {constant[0] + 1} has the same value {float(x[0, constant[0]]):g} in all {len(x)} training rows "
-            f"({len(constant)} of {x.shape[1]} columns do): no density has a bound there, so leave it out"
-        )
-    return x
-
-
-def _repeated(x: Tensor) -> str | None:
-    """Say so if one value fills much of a column, where the density of a flow can rise as long as it is trained."""
-    value = x.mode(0).values
-    share = (x == value).double().mean(0)
-    column = int(share.argmax())
-    if len(x) < 2 / REPEATED or float(share[column]) <= REPEATED:
-        return None
-    return (
-        f"column {column + 1} has the value {float(value[column]):g} in {float(share[column]):.0%} of the training "
-        "rows, where a density can rise without bound and the likelihood with it: leave that column out, or add noise "
-        "as wide as the step to the next value"
-    )
 
 
 def _bound(model: nn.Module, x: Tensor) -> Estimate | Bracket:

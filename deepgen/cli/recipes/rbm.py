@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from deepgen.cli.recipes.recipe import WATCHED, Recipe, fall
 from deepgen.cli.rundir import rows_of
-from deepgen.cli.values import kind, refused
+from deepgen.cli.values import column, kind, refused
 from deepgen.errors import ArgumentError, DegenerateWeights, unknown_name
 from deepgen.evaluate import Bracket, Estimate, log_likelihood, plus_minus
 from deepgen.explicit import RBM, BernoulliMixture, Gaussian
@@ -36,7 +36,7 @@ def rbm(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
     if not gaussian and kind(data) != "binary":
         raise refused("bernoulli units take only zeros and ones", data)
     x = rows_of(data.train)
-    visible = _gaussian(x) if gaussian else features
+    visible = _gaussian(data) if gaussian else features
     model = RBM(visible, options["hidden"], generator=options["seed"]).initialise(x)
     monitor = partial(annealed, x) if options["patience"] else _pseudo if kind(data) == "binary" else None
     return Recipe(
@@ -51,8 +51,8 @@ def rbm(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
     )
 
 
-def _gaussian(x: Tensor) -> Gaussian:
-    """Units that learn their precisions, and start at ten times the precisions of the columns of ``x``.
+def _gaussian(data: Data) -> Gaussian:
+    """Units that learn their precisions, and start at ten times the precisions of the columns in the training rows.
 
     Small weights grow as (covariance - variance of the units) W / 4: not at all for columns that are clustered but not
     correlated while the units are as wide as they, so the units start narrower.
@@ -60,6 +60,7 @@ def _gaussian(x: Tensor) -> Gaussian:
     One rate serves all columns, so their scales must be alike; they are not rescaled here, as the numbers that
     `deepgen sample` and `evaluate` give would then be in other units than the data.
     """
+    x = rows_of(data.train)
     if len(x) < 2:
         raise ArgumentError(
             f"--visible gaussian needs at least 2 training rows to see how wide the columns are, got {len(x)}"
@@ -67,10 +68,10 @@ def _gaussian(x: Tensor) -> Gaussian:
     deviation = x.double().std(0)
     apart = ((deviation < 0.3) | (deviation > 3) | (x.double().mean(0).abs() > 3)).nonzero().flatten()
     if len(apart):
-        column = int(apart[0])
+        first = int(apart[0])
         raise ArgumentError(
-            f"--visible gaussian needs columns near mean 0 and standard deviation 1; column {column + 1} has mean "
-            f"{float(x[:, column].mean()):.4g} and standard deviation {float(deviation[column]):.4g} "
+            f"--visible gaussian needs columns near mean 0 and standard deviation 1; {column(data, first)} has mean "
+            f"{float(x[:, first].mean()):.4g} and standard deviation {float(deviation[first]):.4g} "
             f"({len(apart)} of {len(deviation)} columns are far off): standardise them, (x - mean) / deviation, and "
             "leave out constant ones"
         )

@@ -1,0 +1,82 @@
+"""Columns of real values in which a density has no bound: constant, determined by others, or one value repeated."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from deepgen.cli.rundir import rows_of
+from deepgen.cli.values import column
+from deepgen.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from deepgen.data import Data
+
+REPEATED = 0.2  # share of the rows with one value in a column, above which a density may chase it
+NAMED = 5  # columns at most of a dependence that is written out
+
+
+def varying(data: Data) -> Tensor:
+    """The training rows, unless they lie in a plane, where the likelihood of a density has no bound.
+
+    Of more columns than rows they always do: `caution` warns of that.
+    """
+    x = rows_of(data.train)
+    if len(x) < 2:
+        raise ArgumentError(f"a flow needs at least 2 training rows to see how wide the columns are, got {len(x)}")
+    constant = (x == x[0]).all(0).nonzero().flatten().tolist()
+    if constant:
+        raise ArgumentError(
+            f"{column(data, constant[0])} has the same value {float(x[0, constant[0]]):g} in all {len(x)} training "
+            f"rows ({len(constant)} of {x.shape[1]} columns do): no density has a bound there, so leave it out"
+        )
+    involved = dependent(x) if len(x) > x.shape[1] else []
+    if involved:
+        *others, last = [column(data, index) for index in involved]
+        named = " and ".join(others) if len(others) <= NAMED else f"{len(others)} other columns"
+        raise ArgumentError(
+            f"{last} is a linear function of {named} in all {len(x)} training rows: no density has a bound there, so "
+            "leave it out"
+        )
+    return x
+
+
+def dependent(x: Tensor) -> list[int]:
+    """Columns of ``x`` of which the others determine the last; none if the rows fill the space.
+
+    The combination of standardised columns that varies least is the last eigenvector of their correlation matrix. Its
+    variance, the eigenvalue, counts as none where it is less than rounding the values to float32 makes by itself.
+    """
+    values = x.double()
+    deviation = values.std(0, correction=0)
+    standard = (values - values.mean(0)) / deviation
+    eigenvalues, vectors = torch.linalg.eigh(standard.t() @ standard / len(x))
+    rounding = float((torch.finfo(torch.float32).eps * values.abs().amax(0) / deviation).square().max())
+    rounding += x.shape[1] * torch.finfo(torch.float64).eps * float(eigenvalues[-1])  # of the eigenvalues themselves
+    if x.shape[1] < 2 or float(eigenvalues[0]) > rounding:
+        return []
+    share = vectors[:, 0].abs()
+    last = int((share > 0.99 * share.max()).nonzero().max())  # of equals the last: sums stand behind their terms
+    return [*(i for i in (share > 1e-3 * share.max()).nonzero().flatten().tolist() if i != last), last]
+
+
+def caution(data: Data) -> str | None:
+    """Say so if a density can rise as long as it is trained: fewer rows than columns, or one value fills a column."""
+    x = rows_of(data.train)
+    if len(x) <= x.shape[1]:
+        return (
+            f"{len(x)} training rows of {x.shape[1]} columns lie in a plane, where a density can rise without bound "
+            "and the likelihood with it: take more rows, or fewer columns"
+        )
+    value = x.mode(0).values
+    share = (x == value).double().mean(0)
+    most = int(share.argmax())
+    if len(x) < 2 / REPEATED or float(share[most]) <= REPEATED:
+        return None
+    return (
+        f"{column(data, most)} has the value {float(value[most]):g} in {float(share[most]):.0%} of the training "
+        "rows, where a density can rise without bound and the likelihood with it: leave that column out, or add noise "
+        "as wide as the step to the next value"
+    )
