@@ -3,7 +3,8 @@
 
 Each row trains one model, states what that cost, and evaluates it on the held-out test set. With `--choose` every
 candidate setting is trained instead and judged on the validation rows. A row that has candidates takes the best of that
-table, so that the test rows have no part in the choice; it loads that run and trains nothing. Rows that are done are
+table; it loads that run and trains nothing. A sole candidate is no choice: where its setting comes from, and which saw
+test rows, stands in docs/results/tractable.md. Rows that are done are
 kept in DIR/results.json and a row that was stopped resumes from its checkpoint, so the command can be repeated until
 the table is full. `--only` takes the rows whose name contains one of its words, `--full` the papers' sizes, which want
 a GPU. Every row says the data and binarisation, seed, error and CPU seconds.
