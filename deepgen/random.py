@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import ArgumentError
+from deepgen.streams import Streams
 
 _LOAN = threading.RLock()
 
@@ -63,6 +64,16 @@ def resolve(source: torch.Generator | int | None, device: torch.device | str = "
             )
         return source
     return generator(source, device)
+
+
+def streams(source: torch.Generator | int | None, device: torch.device | str = "cpu") -> Streams:
+    """What chains draw from: `Streams` as they are; of any other source new ones, whose seed it gives.
+
+    >>> torch.equal(streams(3).uniform((2, 2)), streams(generator(3)).uniform((2, 2)))
+    True
+    """
+    source = resolve(source, device)
+    return source if isinstance(source, Streams) else Streams(key(source), device=device)
 
 
 def spawn(parent: torch.Generator, count: int) -> list[torch.Generator]:
@@ -143,6 +154,35 @@ def draw(
     with lend(generator):
         sample: Tensor = method(torch.Size(shape))
     return sample
+
+
+def uniform(shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Numbers between 0 and 1 on the generator's device, ``[chains, ...]``: one stream a chain if it is a `Streams`.
+
+    >>> uniform((2, 3), generator=generator(0)).shape
+    torch.Size([2, 3])
+    """
+    if isinstance(generator, Streams):
+        return generator.uniform(shape, dtype)
+    return torch.rand(*shape, generator=generator, dtype=dtype, device=generator.device)
+
+
+def normal(shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Standard normal numbers on the generator's device, ``[chains, ...]``: one stream a chain if it is a `Streams`.
+
+    >>> normal((2, 3), generator=generator(0)).shape
+    torch.Size([2, 3])
+    """
+    if isinstance(generator, Streams):
+        return generator.normal(shape, dtype)
+    return torch.randn(*shape, generator=generator, dtype=dtype, device=generator.device)
+
+
+def common(generator: torch.Generator) -> float:
+    """One number between 0 and 1 for all chains together, known to the host (which waits for a device's generator)."""
+    if isinstance(generator, Streams):
+        return generator.common()
+    return float(torch.rand((), generator=generator, dtype=torch.float64, device=generator.device))
 
 
 def default_generator(device: torch.device) -> torch.Generator:

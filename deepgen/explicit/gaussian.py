@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, check_count
 from deepgen.explicit.units import check_support
+from deepgen.streams import Streams
 
 
 class Gaussian(nn.Module):
@@ -70,7 +71,10 @@ class Gaussian(nn.Module):
     @torch.no_grad()
     def sample(self, field: Tensor, *, generator: torch.Generator | None) -> Tensor:
         """x = f / lambda + normal noise of variance 1 / lambda: ``[..., width] -> [..., width]``."""
-        noise = torch.empty_like(field).normal_(generator=generator)
+        if isinstance(generator, Streams):
+            noise = generator.normal(field.shape, field.dtype)
+        else:
+            noise = torch.empty_like(field).normal_(generator=generator)
         return self.mean(field) + noise * self.precision(field).rsqrt()
 
     def enumerate(self, start: int, stop: int) -> Tensor:

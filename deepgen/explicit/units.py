@@ -30,6 +30,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, ShapeError, SupportError, check_count
+from deepgen.streams import Streams
 
 _LINEAR = 40.0  # log(1 + e^x) is x to the last bit of float64 from here on; torch's own switch at 20 is off by 2e-9
 
@@ -200,6 +201,8 @@ def require_tensor(x: object, name: str) -> None:
 
 
 def uniform_like(field: Tensor, generator: torch.Generator | None) -> Tensor:
+    if isinstance(generator, Streams):
+        return generator.uniform(field.shape, field.dtype)
     return torch.empty_like(field).uniform_(generator=generator)
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from deepgen.errors import ShapeError, check_count
+from deepgen.errors import ArgumentError, ShapeError, check_count
 from deepgen.progress import bar
-from deepgen.random import resolve
+from deepgen.random import streams
 from deepgen.samplers.kernel import Exactness, Kernel, require_kernel
 
 
@@ -25,6 +26,8 @@ class Trace:
         state: the state after the last step; hand it back as ``position=`` to go on.
         exactness: the kernel's.
         warmup, thin: steps thrown away first, and steps per kept draw.
+        kernel: the kernel, tuned and frozen if it was one to be tuned.
+        generator: where the random numbers stopped; with ``kernel`` and ``state`` the chains go on as if never stopped.
 
     >>> import deepgen as dg
     >>> kernel = dg.RBM(visible=4, hidden=3, generator=0).gibbs()
@@ -41,6 +44,8 @@ class Trace:
     exactness: Exactness
     warmup: int
     thin: int
+    kernel: Any = None
+    generator: Any = None
 
     def __repr__(self) -> str:
         shape, info = list(self.draws.shape), ", ".join(self.info)
@@ -65,6 +70,15 @@ class Trace:
         return summary(self, name)
 
 
+@runtime_checkable
+class Tunable(Protocol):
+    """A kernel that learns in its warm-up: ``tune(position, steps, *, generator, tick) -> (frozen kernel, state)``."""
+
+    def tune(
+        self, position: Any, steps: int, *, generator: torch.Generator, tick: Callable[[], object] | None = None
+    ) -> tuple[Kernel, Any]: ...
+
+
 def sample_chain(
     kernel: Kernel,
     position: Any,
@@ -82,17 +96,19 @@ def sample_chain(
         kernel: any `Kernel`.
         position: ``[chains, *event]`` starting points, or a State to go on from.
         draws: how many states to keep, at least 1.
-        warmup: steps to throw away first.
+        warmup: steps to throw away first, in which a kernel without a step size is tuned.
         thin: steps per kept draw.
         keep: what to keep of a state; its ``position`` by default. ``lambda s: s.position[:8]`` keeps eight chains.
-        generator: a generator, a seed, or None for fresh entropy.
+        generator: a generator, a seed, or None for fresh entropy: the source of one stream a chain
+            (`deepgen.random.Streams`), so that the numbers of a chain do not depend on those beside it. To go on as if
+            never stopped, hand back the ``generator`` of the trace.
         progress: show a bar with the time left.
 
     Returns:
         A `Trace` of ``draws`` kept states.
 
     Raises:
-        ArgumentError: ``draws`` or ``thin`` below 1, ``warmup`` below 0.
+        ArgumentError: ``draws`` or ``thin`` below 1, ``warmup`` below 0, or none for a kernel that is tuned in it.
         ShapeError: no chains, or ``keep`` returns no tensor.
         MissingCapability: ``kernel`` is none, but a model, say.
 
@@ -109,18 +125,26 @@ def sample_chain(
         raise ShapeError(f"position must be a tensor [chains, *event] or a kernel's State, got {type(state).__name__}")
     if state.position.ndim < 1 or len(state.position) == 0:
         raise ShapeError(f"position must be [chains, *event] with at least one chain, got {list(state.position.shape)}")
-    generator = resolve(generator, state.position.device)
+    stream = streams(generator, state.position.device)
     keep = keep or (lambda s: s.position)
     kept: list[Tensor] = []
     records: dict[str, list[Tensor]] = {}
-    for index in bar(range(warmup + draws * thin), what="sampling", unit="step", show=progress):
-        state, info = kernel.step(state, generator=generator)
-        if index >= warmup and (index - warmup + 1) % thin == 0:
+    steps = iter(bar(range(warmup + draws * thin), what="sampling", unit="step", show=progress))
+    if isinstance(kernel, Tunable):
+        if warmup == 0:
+            raise ArgumentError("this kernel is tuned in its warm-up: give warmup=, some hundred steps, or a step_size")
+        kernel, state = kernel.tune(state, warmup, generator=stream, tick=lambda: next(steps))
+    else:
+        for _ in islice(steps, warmup):
+            state, _info = kernel.step(state, generator=stream)
+    for index in steps:
+        state, info = kernel.step(state, generator=stream)
+        if (index - warmup + 1) % thin == 0:
             kept.append(_tensor(keep(state)).clone())
             for name, value in _per_chain(info, len(state.position)).items():
                 records.setdefault(name, []).append(value.clone())
     stacked = {name: torch.stack(values) for name, values in records.items()}
-    return Trace(torch.stack(kept), stacked, state, kernel.exactness, warmup, thin)
+    return Trace(torch.stack(kept), stacked, state, kernel.exactness, warmup, thin, kernel, stream)
 
 
 def _per_chain(info: Any, chains: int) -> dict[str, Tensor]:

@@ -29,9 +29,8 @@ def test_info_of_one_number_per_chain_is_kept():
 def test_a_chain_goes_on_from_its_state():
     rbm = dg.RBM(5, 3, generator=0)
     whole = sample_chain(rbm.gibbs(), torch.zeros(4, 5), draws=6, generator=1)
-    g = dg.random.generator(1)
-    first = sample_chain(rbm.gibbs(), torch.zeros(4, 5), draws=2, generator=g)
-    second = sample_chain(rbm.gibbs(), first.state, draws=4, generator=g)
+    first = sample_chain(rbm.gibbs(), torch.zeros(4, 5), draws=2, generator=1)
+    second = sample_chain(first.kernel, first.state, draws=4, generator=first.generator)
     assert torch.equal(torch.cat([first.draws, second.draws]), whole.draws)
 
 

@@ -1,0 +1,159 @@
+"""Warm-up of a Metropolis kernel: a step size and a covariance, from all chains together, then frozen.
+
+Step size, after every step (Robbins & Monro 1951; the mean over the last half of a window is kept):
+
+    log h += gain_t (mean over chains of the acceptance probability - its aim)
+
+Covariance: of all chains over a window of the warm-up, of windows that grow, the last of which ends at 80 %; what is
+left settles the step size. With C chains a window of W steps holds C W positions, so a dense covariance is good within
+tens of steps, where one chain needs thousands. Chains that move while the kernel changes have no stationary law yet;
+`Adaptive` says so, and what `tune` returns is an ordinary kernel again.
+
+No step waits for the device. Andrieu & Thoms 2008, "A tutorial on adaptive MCMC".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from deepgen.errors import ArgumentError, check_count
+from deepgen.samplers.kernel import Exactness
+from deepgen.samplers.metropolis import Metropolis
+from deepgen.samplers.scale import Scale
+
+ENDS = (
+    0.1,
+    0.2,
+    0.35,
+    0.55,
+    0.8,
+    1.0,
+)  # of the windows, as shares of the warm-up; the first and last learn no covariance
+LEAST = 20
+DENSE = 256  # dimensions up to which a whole covariance is learnt; beyond, variances
+
+
+@dataclass(frozen=True)
+class Adaptive:
+    """A kernel that is yet to be tuned: what `sample_chain` does in its warm-up.
+
+    Attributes:
+        kernel: `Metropolis` with a proposal that has ``step_size``, ``scale`` and an aim, ``acceptance``.
+        acceptance: the aim, the proposal's own by default.
+        dense: learn a whole covariance; by default up to 256 dimensions, variances beyond.
+
+    >>> import deepgen as dg
+    >>> adaptive = dg.samplers.mala(lambda x: -50 * x.square().sum(-1))
+    >>> stream = dg.random.streams(0)
+    >>> kernel, state = adaptive.tune(stream.normal((50, 2)), 200, generator=stream)
+    >>> kernel.exactness.kind, 0.05 < float(kernel.proposal.scale[0, 0]) < 0.2  # the standard deviation is 0.1
+    ('exact', True)
+    """
+
+    kernel: Metropolis
+    acceptance: float | None = None
+    dense: bool | None = None
+    exactness: ClassVar[Exactness] = Exactness("adaptive")
+
+    def init(self, position: Tensor) -> Any:
+        """The state at ``position`` ``[chains, *event]``."""
+        return self.kernel.init(position)
+
+    def step(self, state: Any, *, generator: torch.Generator) -> tuple[Any, Any]:
+        """A step of the kernel as it is before it is tuned."""
+        return self.kernel.step(state, generator=generator)
+
+    def tune(
+        self,
+        position: Any,
+        steps: int,
+        *,
+        generator: torch.Generator,
+        tick: Callable[[], object] | None = None,
+    ) -> tuple[Metropolis, Any]:
+        """Run ``steps`` steps from ``position`` (or a state) and return (the frozen kernel, the state).
+
+        Raises:
+            ArgumentError: fewer than 20 steps.
+        """
+        check_count(steps=steps)
+        if steps < LEAST:
+            raise ArgumentError(f"warming up takes at least {LEAST} steps, better some hundred; got {steps}")
+        proposal: Any = self.kernel.proposal
+        state = self.init(position) if isinstance(position, Tensor) else position
+        size = state.position[0].numel()
+        kernel, start = self.kernel, 0
+        log_step = torch.as_tensor(proposal.step_size, dtype=torch.float64).to(state.position.device).log()
+        log_step = log_step - math.log(size) / 3
+        aim = proposal.acceptance if self.acceptance is None else self.acceptance
+        for window, share in enumerate(ENDS):
+            end = round(share * steps)
+            learns = 0 < window < len(ENDS) - 1
+            moments = Moments(state.position, size <= DENSE if self.dense is None else self.dense) if learns else None
+            settled = torch.zeros_like(log_step)
+            for t in range(end - start):
+                kernel = _with(kernel, step_size=log_step.exp().to(state.position.dtype))
+                state, info = kernel.step(state, generator=generator)
+                log_step = log_step + 4.0 / (1 + t) ** 0.6 * (info.acceptance.double().mean() - aim)
+                late = t - (end - start) // 2
+                if late >= 0:
+                    settled = settled + (log_step - settled) / (late + 1)
+                if moments is not None:
+                    moments.add(state.position)
+                if tick is not None:
+                    tick()
+            log_step = settled
+            if moments is not None:
+                kernel = _with(kernel, scale=moments.scale())
+                log_step = torch.zeros_like(log_step) - math.log(size) / 3  # the new coordinates are of unit size
+            start = end
+        return _with(kernel, step_size=log_step.exp().to(state.position.dtype)), state
+
+
+class Moments:
+    """Sums of positions over chains and steps, for their covariance: around the first mean, so that none cancels.
+
+    >>> moments = Moments(torch.zeros(1, 2), dense=False)
+    >>> for x in torch.randn(200, 50, 2, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 3.0]):
+    ...     moments.add(x)
+    >>> moments.scale()
+    tensor([1.0..., 3.0...])
+    """
+
+    def __init__(self, position: Tensor, dense: bool) -> None:
+        rows = position.flatten(1)
+        size = rows.shape[1]
+        self.centre, self.count, self.dense = rows.mean(0), 0, dense
+        self.first = torch.zeros(size, dtype=torch.float64, device=rows.device)
+        self.second = torch.zeros((size, size) if dense else (size,), dtype=torch.float64, device=rows.device)
+
+    def add(self, position: Tensor) -> None:
+        """Count the positions ``[chains, *event]`` of one step."""
+        rows = position.flatten(1) - self.centre
+        self.count += len(rows)
+        self.first += rows.sum(0)
+        self.second += rows.mT @ rows if self.dense else rows.square().sum(0)
+
+    def scale(self) -> Scale:
+        """The factor L of the covariance, drawn towards its diagonal where the positions are few for a whole one."""
+        mean = self.first / self.count
+        square = torch.outer(mean, mean) if self.dense else mean.square()
+        covariance = self.second / self.count - square
+        variance = covariance.diagonal() if self.dense else covariance
+        variance = variance.clamp_min(1e-12 * variance.max().clamp_min(1e-30))
+        if not self.dense:
+            return variance.sqrt().to(self.centre.dtype)
+        share = math.exp(-self.count / 10 / len(mean))  # of the diagonal alone: 1 for few positions, 0 for many
+        covariance = (1 - share) * covariance + share * variance.diag()
+        factor, failed = torch.linalg.cholesky_ex(covariance)
+        return torch.where(failed == 0, factor, variance.sqrt().diag()).to(self.centre.dtype)
+
+
+def _with(kernel: Metropolis, **changed: Any) -> Metropolis:
+    return replace(kernel, proposal=replace(kernel.proposal, **changed))  # type: ignore[type-var]

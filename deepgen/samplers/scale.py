@@ -1,0 +1,65 @@
+"""The scale of a proposal: a factor L with L L' near the target's covariance, acting on flattened events.
+
+    None: the identity;      [D]: a diagonal;      [D, D]: a lower triangle (Cholesky)
+
+In coordinates z = L^-1 x the target is round, and one step size serves all directions.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from deepgen.errors import ArgumentError, ShapeError
+
+Scale = Tensor | None
+
+
+def outwards(scale: Scale, z: Tensor) -> Tensor:
+    """L z, row by row: ``[chains, *event] -> [chains, *event]``.
+
+    >>> outwards(torch.tensor([[1.0, 0.0], [2.0, 3.0]]), torch.tensor([[1.0, 1.0]]))
+    tensor([[1., 5.]])
+    """
+    if scale is None:
+        return z
+    if scale.ndim == 1:
+        return z * scale.reshape(z.shape[1:])
+    return (z.flatten(1) @ scale.mT).reshape(z.shape)
+
+
+def inwards(scale: Scale, gradient: Tensor) -> Tensor:
+    """L' g, row by row: the gradient in the coordinates z: ``[chains, *event] -> [chains, *event]``.
+
+    >>> inwards(torch.tensor([[1.0, 0.0], [2.0, 3.0]]), torch.tensor([[1.0, 1.0]]))
+    tensor([[3., 3.]])
+    """
+    if scale is None:
+        return gradient
+    if scale.ndim == 1:
+        return gradient * scale.reshape(gradient.shape[1:])
+    return (gradient.flatten(1) @ scale).reshape(gradient.shape)
+
+
+def scale_of(covariance: Tensor | None) -> Scale:
+    """The factor of a covariance ``[D, D]``, or of variances ``[D]``; None stays None.
+
+    Raises:
+        ShapeError: neither a vector nor a square matrix.
+        ArgumentError: not positive definite.
+
+    >>> scale_of(torch.tensor([4.0, 9.0]))
+    tensor([2., 3.])
+    """
+    if covariance is None:
+        return None
+    if covariance.ndim == 1:
+        if not bool((covariance > 0).all()):
+            raise ArgumentError(f"variances must be positive, the least is {float(covariance.min()):.3g}")
+        return covariance.sqrt()
+    if covariance.ndim != 2 or covariance.shape[0] != covariance.shape[1]:
+        raise ShapeError(f"a covariance is [D, D], or [D] if diagonal; got {list(covariance.shape)}")
+    factor, failed = torch.linalg.cholesky_ex(covariance)
+    if bool(failed):
+        raise ArgumentError("the covariance is not positive definite: add a little to its diagonal")
+    return factor

@@ -1,0 +1,137 @@
+"""A stream of random numbers for every chain, whatever chains run beside it.
+
+    words(chain, call, block) = Philox4x32-10(counter = (block, chain, call), key = seed),      four words of 32 bits
+
+A number depends on the seed, its chain, how many calls came before it and its place in the chain, and on nothing else:
+chains may be split over batches, devices and machines, and a run that is stopped goes on from two integers. Source:
+Salmon, Moraes, Dror & Shaw 2011, "Parallel random numbers: as easy as 1, 2, 3"; the constants and test vectors are
+those of their Random123.
+
+`Streams` is a `torch.Generator`, so it can be handed in wherever one is asked for. Code that asks it through
+`deepgen.random.uniform` and `deepgen.random.normal` gets one stream a chain; torch's own functions draw from one common
+stream, as from any generator, and then numbers depend on how many rows are drawn together.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from deepgen.errors import ArgumentError
+from deepgen.layers.compiled import kernels
+
+MASK = 0xFFFFFFFF
+MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+WEYL = (0x9E3779B9, 0xBB67AE85)
+
+
+class Streams(torch.Generator):
+    """One stream of random numbers a chain; the chains are on the first axis of what is drawn.
+
+    Args:
+        seed: 0 to 2**64 - 1, the key of all streams.
+        first: the number of the first chain, 0 to 2**32 - 1: chain i of a draw is chain ``first + i`` of all.
+        calls: how many draws came before.
+        device: where the numbers are made.
+
+    >>> import deepgen as dg
+    >>> everyone = dg.random.normal((10, 3), generator=Streams(7))
+    >>> torch.equal(everyone[4:], dg.random.normal((6, 3), generator=Streams(7, first=4)))
+    True
+    """
+
+    seed_key: int
+    first: int
+    calls: int
+
+    def __new__(cls, seed: int, *, first: int = 0, calls: int = 0, device: torch.device | str = "cpu") -> Streams:
+        return super().__new__(cls, device=device)  # type: ignore[call-arg]  # of torch's own __new__
+
+    def __init__(self, seed: int, *, first: int = 0, calls: int = 0, device: torch.device | str = "cpu") -> None:
+        for name, value, bits in (("seed", seed, 64), ("first", first, 32), ("calls", calls, 64)):
+            if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**bits:
+                raise ArgumentError(f"{name} must be an integer in [0, 2**{bits}), got {value!r}")
+        self.seed_key, self.first, self.calls = seed, first, calls
+        words = words_of(seed, first, 1, 1, MASK << 32 | calls >> 32 ^ calls & MASK, torch.device("cpu"))
+        self.manual_seed(int(words[0, 0, 0]))
+
+    def part(self, start: int) -> Streams:
+        """The streams of the chains from ``start`` on, at the same call."""
+        return Streams(self.seed_key, first=self.first + start, calls=self.calls, device=self.device)
+
+    def copy(self) -> Streams:
+        """The same streams, which go on by themselves."""
+        return self.part(0)
+
+    def uniform(self, shape: Sequence[int], dtype: torch.dtype = torch.float32) -> Tensor:
+        """Numbers in (0, 1), one stream for each index of the first axis: ``[chains, ...]``.
+
+        They are the middles of 2**24 equal intervals in float32 (2**53 in float64): never 0 and never 1.
+        """
+        chains, width = shape[0], math.prod(shape[1:])
+        return self._unit(chains, width, dtype).reshape(*shape)
+
+    def normal(self, shape: Sequence[int], dtype: torch.dtype = torch.float32) -> Tensor:
+        """Standard normal numbers by Box and Muller, one stream for each index of the first axis: ``[chains, ...]``."""
+        chains, width = shape[0], math.prod(shape[1:])
+        half = -(-width // 2)
+        u = self._unit(chains, 2 * half, dtype)
+        compiled = kernels("deepgen.stream_kernels") if u.dtype == torch.float32 and u.device.type == "cpu" else None
+        if compiled is not None:
+            drawn = torch.empty(chains, width)
+            compiled.to_normal(u.numpy(), u.view(torch.int32).numpy(), drawn.numpy())
+            return drawn.reshape(*shape)
+        radius = u[:, :half].log().mul_(-2).sqrt_()
+        angle = u[:, half:] * (2 * math.pi)
+        both = torch.empty(chains, 2, half, dtype=u.dtype, device=u.device)
+        torch.mul(radius, angle.cos(), out=both[:, 0])
+        torch.mul(radius, angle.sin_(), out=both[:, 1])
+        return both.view(chains, 2 * half)[:, :width].reshape(*shape)
+
+    def common(self) -> float:
+        """A number in (0, 1) that all chains share, made on the host: a coin for what they do together."""
+        words = words_of(self.seed_key, MASK, 1, 1, self._next(), torch.device("cpu"))
+        return (int(words[0, 0, 0]) + 0.5) / 2**32
+
+    def _next(self) -> int:
+        self.calls += 1
+        return self.calls - 1
+
+    def _unit(self, chains: int, width: int, dtype: torch.dtype) -> Tensor:
+        if self.first + chains > MASK:
+            raise ArgumentError(f"there are 2**32 - 1 streams, and chain {self.first + chains} is beyond them")
+        double, call = dtype == torch.float64, self._next()
+        compiled = kernels("deepgen.stream_kernels") if self.device.type == "cpu" else None
+        if compiled is not None and width:
+            filled = torch.empty(chains, width, dtype=torch.float64 if double else torch.float32)
+            fill = compiled.fill_double if double else compiled.fill_float
+            fill(filled.numpy(), self.first, call & MASK, call >> 32, self.seed_key & MASK, self.seed_key >> 32)
+            return filled if double else filled.to(dtype)
+        per = 2 if double else 4
+        words = words_of(self.seed_key, self.first, chains, -(-width // per), call, self.device)
+        if double:  # 27 bits of one word above 26 of the next
+            whole = (words[0::2] >> 5 << 26 | words[1::2] >> 6).double().add_(0.5).mul_(2.0**-53)
+        else:
+            whole = (words >> 8).float().add_(0.5).mul_(2.0**-24)
+        return whole.permute(1, 2, 0).reshape(chains, -1)[:, :width].to(dtype)
+
+
+def words_of(seed: int, first: int, chains: int, blocks: int, call: int, device: torch.device) -> Tensor:
+    """Philox4x32-10 in tensor operations: words ``[4, chains, blocks]`` as int64, the reference of the kernels.
+
+    >>> [hex(w) for w in words_of(0, 0, 1, 1, 0, torch.device("cpu")).flatten().tolist()]  # the first test vector
+    ['0x6627e8d5', '0xe169c58d', '0xbc57ac4c', '0x9b00dbd8']
+    """
+    block = torch.arange(blocks, device=device).expand(chains, blocks)
+    chain = torch.arange(first, first + chains, device=device).unsqueeze(1).expand(chains, blocks)
+    c0, c1 = block, chain
+    c2, c3 = torch.full_like(block, call & MASK), torch.full_like(block, call >> 32)
+    k0, k1 = seed & MASK, seed >> 32
+    for _ in range(10):
+        p0, p1 = c0 * MULTIPLIERS[0], c2 * MULTIPLIERS[1]  # overflow keeps the lower 64 bits, which is all there are
+        c0, c1, c2, c3 = (p1 >> 32 & MASK) ^ c1 ^ k0, p1 & MASK, (p0 >> 32 & MASK) ^ c3 ^ k1, p0 & MASK
+        k0, k1 = k0 + WEYL[0] & MASK, k1 + WEYL[1] & MASK
+    return torch.stack([c0, c1, c2, c3])
