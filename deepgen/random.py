@@ -193,7 +193,8 @@ def categorical(logits: Tensor, *, generator: torch.Generator, draws: int | None
     tensor([[0, 0, 0],
             [1, 1, 1]])
     """
-    reached = logits.double().softmax(-1).cumsum(-1)  # in float64, so that rare ones among many are not rounded away
+    mass = (logits - logits.amax(-1, keepdim=True)).exp()
+    reached = mass.cumsum(-1, dtype=torch.float64)  # so that rare ones among many are not rounded away
     shape = (*logits.shape[:-1], 1 if draws is None else draws)
     level = uniform(shape, generator=generator, dtype=torch.float64) * reached[..., -1:]
     index = torch.searchsorted(reached, level).clamp_max(logits.shape[-1] - 1)  # beyond the last where there is a NaN

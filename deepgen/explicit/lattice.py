@@ -37,6 +37,9 @@ class Lattice(nn.Module):
     """What `Ising` and `Potts` share; ``features`` is all that differs."""
 
     trailing = 0  # axes of a site's features
+    states: int
+    joined: Tensor
+    colours: Tensor
 
     def __init__(
         self, shape: Sequence[int], coupling: float | Tensor, field: float | Tensor, periodic: bool, *numbers: int
@@ -51,9 +54,6 @@ class Lattice(nn.Module):
         self.field = nn.Parameter(_expanded(field, (*self.shape, *numbers), "field"))
         self.register_buffer("joined", _joined(self.shape, self.periodic), persistent=False)
         self.register_buffer("colours", _colours(self.shape, self.periodic), persistent=False)
-
-    joined: Tensor
-    colours: Tensor
 
     def bonds(self) -> Tensor:
         """``coupling`` where there is a neighbour, else 0: ``[2, height, width]``."""

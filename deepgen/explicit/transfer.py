@@ -1,7 +1,7 @@
 """Exact log Z and exact draws of grid models whose shorter side is small, row by row.
 
     log f(x) = sum_r [w_r(x_r) + t_r(x_r, x_r+1)],        x_r: the r-th row, one of K = q^width states
-    b_r(x_r) = sum over the rows below of their part of f;     b_r = exp(t_r) (exp(w_r+1) b_r+1),       Z = sum exp(w_0) b_0
+    b_r(x_r) = sum over the rows below of their part of f:  b_r = exp(t_r) (exp(w_r+1) b_r+1),   Z = sum exp(w_0) b_0
 
 Draws go down again: x_r+1 has probability exp(t_r(x_r, x_r+1) + w_r+1(x_r+1)) b_r+1(x_r+1), normalised. Around a torus
 b_r carries the first row as a second index. Cost: height * K^2 with free edges, height * K^3 on a torus; memory

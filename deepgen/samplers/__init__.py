@@ -2,11 +2,11 @@
 
 from deepgen.samplers.adaptation import Adaptive
 from deepgen.samplers.annealing import KernelPath, Path, RBMPath, anneal, rbm_path
+from deepgen.samplers.block_gibbs import BlockGibbs
 from deepgen.samplers.chain import Trace, sample_chain
 from deepgen.samplers.checkerboard import Checkerboard
 from deepgen.samplers.conditionals import Block, Gibbs, gibbs
 from deepgen.samplers.discrete_langevin import DiscreteLangevin, UnadjustedDiscreteLangevin, dmala, dula
-from deepgen.samplers.gibbs import BlockGibbs
 from deepgen.samplers.gradient_gibbs import GibbsWithGradients, gibbs_with_gradients
 from deepgen.samplers.hamiltonian import Hamiltonian, hmc
 from deepgen.samplers.kernel import EXACT, Exactness, Kernel, accept, advance, require_exact

@@ -32,7 +32,8 @@ from deepgen.samplers.target import Beta, Target, rowwise, slope_of
 class Alphabet(Protocol):
     """The values of one variable; ``size`` is q."""
 
-    size: int
+    @property
+    def size(self) -> int: ...
 
     def moves(self, x: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor | float]:
         """(gains ``[chains, sites, q - 1]``, squared distances that broadcast to them)."""

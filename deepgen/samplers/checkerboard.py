@@ -70,7 +70,9 @@ class Checkerboard:
         """
         if not isinstance(position, Tensor) or position.ndim != 3 or len(position) == 0:
             got = list(position.shape) if isinstance(position, Tensor) else type(position).__name__
-            raise ShapeError(f"position must be a tensor [chains, {self.model.shape[0]}, {self.model.shape[1]}], got {got}")
+            raise ShapeError(
+                f"position must be a tensor [chains, {self.model.shape[0]}, {self.model.shape[1]}], got {got}"
+            )
         self.model.check(position)
         return Sites(position.to(self.model.field))
 
@@ -79,7 +81,7 @@ class Checkerboard:
         """A sweep: every site once."""
         require_state(state, Sites)
         x, nan = state.position, torch.zeros(len(state.position), dtype=torch.bool, device=state.position.device)
-        for colour in self.model.colours:
+        for colour in self.model.colours.unbind():
             local = self.model.local_field(x)
             local = rowwise(self.beta, local) * local
             x = torch.where(colour, self.model.values_given(local, generator=generator), x)

@@ -32,8 +32,8 @@ class Block(NamedTuple):
     where: what follows the chains' axis in an index: an int, a slice, a list of ints, a boolean mask ``[*event]``, or
         a tuple of these, one for each axis of the event.
     conditional: a function of positions ``[chains, *event]``, to a torch Distribution over ``[chains, *block]``; or, if
-        it has a keyword ``generator``, to values ``[chains, *block]`` that it drew from that. With a keyword ``beta`` it
-        is told the inverse temperature, a number or ``[chains]``.
+        it has a keyword ``generator``, to values ``[chains, *block]`` that it drew from that. With a keyword ``beta``
+        it is told the inverse temperature, a number or ``[chains]``.
     """
 
     where: Any
@@ -77,15 +77,17 @@ class Gibbs:
         for number, block in enumerate(self.blocks):
             if not _takes(block.conditional, "beta"):
                 raise MissingCapability(
-                    f"block {number} has one temperature only: write its conditional as a function (x, beta) to the law "
-                    "at inverse temperature beta, a number or [chains]"
+                    f"block {number} has one temperature only: write its conditional as a function (x, beta) to the "
+                    "law at inverse temperature beta, a number or [chains]"
                 )
         return replace(self, beta=beta)
 
     def log_ratio(self, state: GibbsPoint, old: Beta, new: Beta) -> Tensor:
         """log of the density at ``new`` over that at ``old``: ``[chains]``."""
         if self.log_density is None:
-            raise MissingCapability("how the density changes with the temperature is not known: gibbs(..., log_density=)")
+            raise MissingCapability(
+                "how the density changes with the temperature is not known: gibbs(..., log_density=)"
+            )
         with torch.no_grad():
             return (new - old) * self.log_density(state.position)
 
@@ -201,7 +203,9 @@ def gibbs(
         if not isinstance(block, tuple) or len(block) != 2:
             raise ArgumentError(f"block {number} must be a pair (where, conditional), got {type(block).__name__}")
         if not callable(block[1]):
-            raise MissingCapability(f"the conditional of block {number} must be a function, got {type(block[1]).__name__}")
+            raise MissingCapability(
+                f"the conditional of block {number} must be a function, got {type(block[1]).__name__}"
+            )
         made.append(Block(*block))
     if not made:
         raise ArgumentError("gibbs needs at least one block (where, conditional)")

@@ -1,6 +1,8 @@
 """Langevin proposals over discrete values: every variable may change at once, each by its own gain.
 
-    q(x' | x) = prod_i q_i(x'_i | x),      q_i(k | x) ~ exp(gain(i, k) / 2 - distance(i, k)^2 / (2 h s_i)),    gain(i, 0) = 0
+    q(x' | x) = prod_i q_i(x'_i | x),      q_i(k | x) ~ exp(gain(i, k) / 2 - distance(i, k)^2 / (2 h s_i))
+
+(0 in the exponent for the value that it has),
 
 the law N(x + h/2 grad log f, h) restricted to the support and factorised. h is ``step_size``, s_i an optional ``scale``
 for each variable. Distances are those of the values: 1 for {0, 1}, 2 for spins, sqrt 2 for categories.
@@ -116,7 +118,7 @@ def dmala(
         ArgumentError: ``step_size`` is not positive.
 
     >>> import deepgen as dg
-    >>> kernel = dmala(dg.explicit.Ising((10, 10), coupling=0.1), 2.0)
+    >>> kernel = dmala(dg.explicit.Ising((10, 10), coupling=0.1), 1.0)
     >>> trace = dg.samplers.sample_chain(kernel, torch.ones(20, 10, 10), draws=10, generator=0)
     >>> bool(trace.info["accepted"].any()), trace.exactness.kind
     (True, 'exact')
