@@ -59,6 +59,10 @@ class Lattice(nn.Module):
         """``coupling`` where there is a neighbour, else 0: ``[2, height, width]``."""
         return self.coupling * self.joined
 
+    def check(self, x: Tensor) -> None:
+        """Raise `ShapeError` or `SupportError` unless ``x`` holds values of the sites."""
+        raise NotImplementedError
+
     def features(self, x: Tensor) -> Tensor:
         """phi: ``[..., height, width]``, and one more axis ``[q]`` for Potts."""
         raise NotImplementedError

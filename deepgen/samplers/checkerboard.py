@@ -81,7 +81,7 @@ class Checkerboard:
         """A sweep: every site once."""
         require_state(state, Sites)
         x, nan = state.position, torch.zeros(len(state.position), dtype=torch.bool, device=state.position.device)
-        for colour in self.model.colours.unbind():
+        for colour in self.model.colours:
             local = self.model.local_field(x)
             local = rowwise(self.beta, local) * local
             x = torch.where(colour, self.model.values_given(local, generator=generator), x)
