@@ -178,6 +178,29 @@ def normal(shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dty
     return torch.randn(*shape, generator=generator, dtype=dtype, device=generator.device)
 
 
+def categorical(logits: Tensor, *, generator: torch.Generator, draws: int | None = None) -> Tensor:
+    """Numbers k drawn with probability softmax(logits)_k, by one uniform number each.
+
+    Args:
+        logits: ``[chains, ..., categories]``, up to a constant; in nats.
+        generator: one stream a chain if it is a `Streams`.
+        draws: how many from each row, with replacement; None: one, without an axis for it.
+
+    Returns:
+        int64 ``[chains, ...]``, or ``[chains, ..., draws]``.
+
+    >>> categorical(torch.tensor([[0.0, -torch.inf], [-torch.inf, 0.0]]), generator=generator(0), draws=3)
+    tensor([[0, 0, 0],
+            [1, 1, 1]])
+    """
+    mass = (logits - logits.amax(-1, keepdim=True)).exp()
+    reached = mass.cumsum(-1, dtype=torch.float64)  # so that rare ones among many are not rounded away
+    shape = (*logits.shape[:-1], 1 if draws is None else draws)
+    level = uniform(shape, generator=generator, dtype=torch.float64) * reached[..., -1:]
+    index = torch.searchsorted(reached, level).clamp_max(logits.shape[-1] - 1)  # beyond the last where there is a NaN
+    return index.squeeze(-1) if draws is None else index
+
+
 def common(generator: torch.Generator) -> float:
     """One number between 0 and 1 for all chains together, known to the host (which waits for a device's generator)."""
     if isinstance(generator, Streams):

@@ -90,7 +90,7 @@ class Blocked(Protocol):
     True
     """
 
-    def gibbs(self, beta: float = 1.0) -> Kernel: ...
+    def gibbs(self, beta: float | Tensor = 1.0) -> Kernel: ...
 
 
 @runtime_checkable

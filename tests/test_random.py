@@ -9,6 +9,7 @@ import torch
 import deepgen as dg
 from deepgen.errors import ArgumentError
 from deepgen.random import draw, generator, key, lend, resolve, spawn
+from deepgen.streams import Streams
 from deepgen.testing import check_random, ks, sequential
 
 
@@ -155,3 +156,23 @@ def test_keys_are_uniform_in_every_bit(seed, alpha):
     ones = torch.tensor([sum(k >> bit & 1 for k in drawn) for bit in range(63)], dtype=torch.float64)
     z = (2 * ones - count) / count**0.5
     assert float(z.abs().max()) < torch.distributions.Normal(0.0, 1.0).icdf(torch.tensor(1 - alpha / 126).double())
+
+
+def test_categorical_draws_have_their_probabilities(stream, alpha):
+    logits = torch.tensor([[0.0, 1.0, -torch.inf, -2.0], [1e4, 1e4 - 1, -1e4, 1e4 - 40]])
+    drawn = dg.random.categorical(logits, generator=stream, draws=50_000)
+    for row, numbers in zip(logits, drawn, strict=True):
+        counts = torch.bincount(numbers, minlength=4)
+        assert dg.testing.chi_square(counts, row.double().softmax(-1)) > alpha
+    single = dg.random.categorical(logits[:1].expand(50_000, 4), generator=stream)
+    assert dg.testing.chi_square(torch.bincount(single, minlength=4), logits[0].double().softmax(-1)) > alpha
+
+
+def test_categorical_draws_keep_chains_apart_and_survive_nan(seed):
+    logits = torch.sin(torch.arange(90.0)).reshape(6, 5, 3)
+    logits[2, 3, 1] = torch.nan
+    whole = dg.random.categorical(logits, generator=Streams(seed))
+    part = dg.random.categorical(logits[4:], generator=Streams(seed, first=4))
+    assert torch.equal(whole[4:], part)
+    assert whole.shape == (6, 5)
+    assert int(whole.max()) <= 2

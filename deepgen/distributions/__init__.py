@@ -1,7 +1,17 @@
 """Distributions that torch lacks, and the modules that hold a flow's base."""
 
 from deepgen.distributions.base import NormalMixture, StandardLogistic, StandardNormal, StudentT
+from deepgen.distributions.constraints import OneHotGroups, spin
 from deepgen.distributions.flow import FlowDistribution
 from deepgen.distributions.logistic import Logistic
 
-__all__ = ["FlowDistribution", "Logistic", "NormalMixture", "StandardLogistic", "StandardNormal", "StudentT"]
+__all__ = [
+    "FlowDistribution",
+    "Logistic",
+    "NormalMixture",
+    "OneHotGroups",
+    "StandardLogistic",
+    "StandardNormal",
+    "StudentT",
+    "spin",
+]

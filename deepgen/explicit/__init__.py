@@ -9,6 +9,7 @@ from deepgen.explicit.dequantised import Dequantised
 from deepgen.explicit.flow import Flow
 from deepgen.explicit.gated_pixelcnn import GatedPixelCNN
 from deepgen.explicit.gaussian import Gaussian
+from deepgen.explicit.lattice import Ising, Potts
 from deepgen.explicit.made import MADE
 from deepgen.explicit.mixture import BernoulliMixture
 from deepgen.explicit.nade import NADE
@@ -37,8 +38,10 @@ __all__ = [
     "Flow",
     "GatedPixelCNN",
     "Gaussian",
+    "Ising",
     "PixelCNN",
     "PlanarFlow",
+    "Potts",
     "Product",
     "RealNVP",
     "Softmax",

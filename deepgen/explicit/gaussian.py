@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import constraints
 
 from deepgen.errors import ArgumentError, check_count
 from deepgen.explicit.units import check_support
@@ -31,6 +32,8 @@ class Gaussian(nn.Module):
 
     log_precision: Tensor
     states = None
+
+    support = constraints.real
 
     def __init__(self, width: int, precision: float = 1.0, learned: bool = False) -> None:
         super().__init__()

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import constraints
 
 from deepgen.errors import ArgumentError
 from deepgen.explicit.units import Units, as_units
@@ -41,6 +42,12 @@ class Product(nn.Module):
         """The product of the parts' numbers of states; None where one is not discrete."""
         counts = [part.states for part in self.parts]
         return None if None in counts else math.prod(c for c in counts if c is not None)
+
+    @property
+    def support(self) -> Any:
+        """Of the parts, side by side; None where one does not say."""
+        parts = [getattr(part, "support", None) for part in self.parts]
+        return None if None in parts else constraints.cat(parts, -1, self.widths)
 
     def arguments(self) -> dict[str, Any]:
         """The constructor's arguments, for `deepgen.save`."""

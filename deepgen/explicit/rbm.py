@@ -27,7 +27,7 @@ from deepgen.errors import ShapeError, check_count
 from deepgen.explicit.conditional import UnitDistribution
 from deepgen.explicit.units import Units, as_units, check_values, require_tensor
 from deepgen.random import resolve
-from deepgen.samplers.gibbs import BlockGibbs
+from deepgen.samplers.block_gibbs import BlockGibbs
 from deepgen.samplers.kernel import advance
 
 
@@ -135,8 +135,16 @@ class RBM(nn.Module):
         """E[v | h = E[h | x]], the mean-field reconstruction: ``[rows, visible] -> [rows, visible]``."""
         return self.visible.mean(self.visible_field(self._features(x)))
 
-    def gibbs(self, beta: float = 1.0, *, clamp: Tensor | None = None) -> BlockGibbs:
-        """The block Gibbs kernel on the visible layer; ``clamp`` is a boolean mask of entries to hold fixed."""
+    @property
+    def support(self) -> Any:
+        """The constraint on the visible values, None where the layer does not say (see ``support`` of the units)."""
+        return getattr(self.visible, "support", None)
+
+    def gibbs(self, beta: float | Tensor = 1.0, *, clamp: Tensor | None = None) -> BlockGibbs:
+        """The block Gibbs kernel on the visible layer; ``clamp`` is a boolean mask of entries to hold fixed.
+
+        ``beta`` is the inverse temperature, one number or one a chain ``[chains]``.
+        """
         return BlockGibbs(self, beta, clamp)
 
     @torch.no_grad()

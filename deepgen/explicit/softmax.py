@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from deepgen.distributions.constraints import OneHotGroups
 from deepgen.errors import ArgumentError, SupportError, check_count
 from deepgen.explicit.units import digits, uniform_like
 
@@ -27,6 +28,7 @@ class Softmax(nn.Module):
         self.groups, self.categories = int(groups), int(categories)
         self.width = self.groups * self.categories
         self.states = self.categories**self.groups
+        self.support = OneHotGroups(self.categories)
 
     def arguments(self) -> dict[str, Any]:
         """The constructor's arguments, for `deepgen.save`."""

@@ -28,7 +28,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.distributions import constraints
 
+from deepgen.distributions.constraints import spin
 from deepgen.errors import ArgumentError, ShapeError, SupportError, check_count
 from deepgen.streams import Streams
 
@@ -84,6 +86,8 @@ class Bernoulli(nn.Module):
     tensor(2.0794)
     """
 
+    support = constraints.boolean
+
     def __init__(self, width: int) -> None:
         super().__init__()
         check_count(width=width)
@@ -132,6 +136,8 @@ class Spin(nn.Module):
     >>> Spin(2).mean(torch.tensor([0.0, 100.0]))
     tensor([0., 1.])
     """
+
+    support = spin
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -2,8 +2,12 @@
 
 from deepgen.samplers.adaptation import Adaptive
 from deepgen.samplers.annealing import KernelPath, Path, RBMPath, anneal, rbm_path
+from deepgen.samplers.block_gibbs import BlockGibbs
 from deepgen.samplers.chain import Trace, sample_chain
-from deepgen.samplers.gibbs import BlockGibbs
+from deepgen.samplers.checkerboard import Checkerboard
+from deepgen.samplers.conditionals import Block, Gibbs, gibbs
+from deepgen.samplers.discrete_langevin import DiscreteLangevin, UnadjustedDiscreteLangevin, dmala, dula
+from deepgen.samplers.gradient_gibbs import GibbsWithGradients, gibbs_with_gradients
 from deepgen.samplers.hamiltonian import Hamiltonian, hmc
 from deepgen.samplers.kernel import EXACT, Exactness, Kernel, accept, advance, require_exact
 from deepgen.samplers.langevin import Langevin, UnadjustedLangevin, mala, ula
@@ -14,8 +18,13 @@ from deepgen.samplers.target import Target, as_target
 __all__ = [
     "EXACT",
     "Adaptive",
+    "Block",
     "BlockGibbs",
+    "Checkerboard",
+    "DiscreteLangevin",
     "Exactness",
+    "Gibbs",
+    "GibbsWithGradients",
     "Hamiltonian",
     "Kernel",
     "KernelPath",
@@ -27,11 +36,16 @@ __all__ = [
     "RandomWalk",
     "Target",
     "Trace",
+    "UnadjustedDiscreteLangevin",
     "UnadjustedLangevin",
     "accept",
     "advance",
     "anneal",
     "as_target",
+    "dmala",
+    "dula",
+    "gibbs",
+    "gibbs_with_gradients",
     "hmc",
     "mala",
     "metropolis",

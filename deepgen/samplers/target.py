@@ -99,7 +99,8 @@ class Target:
 def as_target(source: object, support: Any = None) -> Target:
     """A `Target` from one, from a function ``[chains, *event] -> [chains]``, from a Distribution or from a model.
 
-    A model has `LogProb` or `LogDensity`; its ``support`` is taken over. Its parameters are constants here.
+    A model has `LogProb` or `LogDensity`; its ``support`` is taken over, and ``value_and_gradient`` if it has one. Its
+    parameters are constants here.
 
     Raises:
         MissingCapability: ``source`` is none of these.
@@ -124,11 +125,15 @@ def as_target(source: object, support: Any = None) -> Target:
         )
     known = getattr(source, "support", None) if support is None else support
     known = getattr(known, "base_constraint", known)
-    return Target(function, support=constraints.real if known is None else known)
+    slope = getattr(source, "value_and_gradient", None)
+    return Target(function, slope, constraints.real if known is None else known)
 
 
 def slope_of(log_density: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
     """``log_density(x)`` and its gradient, by one backward pass through the sum over the rows.
+
+    Raises:
+        MissingCapability: autograd does not lead from the value to x.
 
     >>> slope_of(lambda x: x.square().sum(-1), torch.ones(2, 3))[1].sum()
     tensor(12.)
@@ -136,6 +141,11 @@ def slope_of(log_density: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         value = log_density(x)
+        if not value.requires_grad:
+            raise MissingCapability(
+                "the log density has no gradient: it must come from x by operations that autograd follows (not through "
+                "integers, NumPy or detach), or give Target(..., value_and_gradient=a function)"
+            )
         (gradient,) = torch.autograd.grad(value.sum(), x)
     return value.detach(), gradient
 

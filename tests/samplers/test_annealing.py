@@ -13,7 +13,7 @@ from deepgen.explicit import RBM
 from deepgen.samplers import Exactness, KernelPath, RBMPath, anneal
 from deepgen.samplers.annealing import check_betas, equal_length, spread
 from deepgen.samplers.binary_path import BinaryPath
-from deepgen.samplers.gibbs import BlockGibbs
+from deepgen.samplers.block_gibbs import BlockGibbs
 from deepgen.samplers.sparse_path import SparsePath
 
 

@@ -8,7 +8,7 @@ import torch
 
 from deepgen.explicit import Gaussian, Product
 from deepgen.samplers import EXACT, BlockGibbs, accept
-from deepgen.samplers.gibbs import GibbsInfo, GibbsState
+from deepgen.samplers.block_gibbs import GibbsInfo, GibbsState
 from deepgen.testing import CheckFailed, Exact, check_kernel
 from tests.machines import machine
 

@@ -1,0 +1,89 @@
+"""Gibbs sampling of a grid, colour by colour: sites of one colour have no neighbours among themselves.
+
+    for each colour:  x_i ~ p_beta(x_i | the other colours),  all its sites at once;      p_beta ~ f^beta
+
+Two colours make a checkerboard. Every half leaves p_beta invariant, so the sweep does; one sweep taken backwards
+is a sweep in the other order, so it is not reversible.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from deepgen.errors import ShapeError
+from deepgen.samplers.kernel import EXACT, Exactness, require_state
+from deepgen.samplers.target import Beta, rowwise
+
+if TYPE_CHECKING:
+    from deepgen.explicit.lattice import Lattice
+
+
+class Sites(NamedTuple):
+    """position: ``[chains, height, width]``."""
+
+    position: Tensor
+
+
+class Swept(NamedTuple):
+    """nan: chains that met a NaN field ``[chains]``."""
+
+    nan: Tensor
+
+
+@dataclass(frozen=True)
+class Checkerboard:
+    """The kernel of `Ising.gibbs` and `Potts.gibbs`.
+
+    Attributes:
+        model: the grid.
+        beta: inverse temperature, a number or one a chain ``[chains]``.
+
+    >>> import deepgen as dg
+    >>> kernel = dg.explicit.Ising((4, 4), coupling=0.4).gibbs()
+    >>> state, info = kernel.step(kernel.init(torch.ones(10, 4, 4)), generator=dg.random.generator(0))
+    >>> state.position.shape
+    torch.Size([10, 4, 4])
+    """
+
+    model: Lattice
+    beta: Beta = 1.0
+    exactness: ClassVar[Exactness] = EXACT
+
+    def at(self, beta: Beta) -> Checkerboard:
+        """The kernel at inverse temperature ``beta``: a number, or one a chain ``[chains]``."""
+        return replace(self, beta=beta)
+
+    @torch.no_grad()
+    def log_ratio(self, state: Sites, old: Beta, new: Beta) -> Tensor:
+        """log of the density at ``new`` over that at ``old``: ``[chains]``."""
+        return (new - old) * self.model.log_density(state.position)
+
+    def init(self, position: Tensor) -> Sites:
+        """The state at ``position`` ``[chains, height, width]``.
+
+        Raises:
+            ShapeError, SupportError: not such a tensor of the model's values.
+        """
+        if not isinstance(position, Tensor) or position.ndim != 3 or len(position) == 0:
+            got = list(position.shape) if isinstance(position, Tensor) else type(position).__name__
+            raise ShapeError(
+                f"position must be a tensor [chains, {self.model.shape[0]}, {self.model.shape[1]}], got {got}"
+            )
+        self.model.check(position)
+        return Sites(position.to(self.model.field))
+
+    @torch.no_grad()
+    def step(self, state: Sites, *, generator: torch.Generator) -> tuple[Sites, Swept]:
+        """A sweep: every site once."""
+        require_state(state, Sites)
+        x, nan = state.position, torch.zeros(len(state.position), dtype=torch.bool, device=state.position.device)
+        for colour in self.model.colours:
+            local = self.model.local_field(x)
+            local = rowwise(self.beta, local) * local
+            x = torch.where(colour, self.model.values_given(local, generator=generator), x)
+            nan = nan | local.flatten(1).isnan().any(1)
+        return Sites(x), Swept(nan)
