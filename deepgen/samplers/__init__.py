@@ -9,16 +9,22 @@ from deepgen.samplers.kernel import EXACT, Exactness, Kernel, accept, advance, r
 from deepgen.samplers.langevin import Langevin, UnadjustedLangevin, mala, ula
 from deepgen.samplers.metropolis import Metropolis, Proposal, metropolis
 from deepgen.samplers.random_walk import RandomWalk
+from deepgen.samplers.replicas import Tempering
+from deepgen.samplers.swaps import Ladder, ladder
 from deepgen.samplers.target import Target, as_target
+from deepgen.samplers.temperature import Temperable
+from deepgen.samplers.tempering import AdaptiveTempering, tempering
 
 __all__ = [
     "EXACT",
     "Adaptive",
+    "AdaptiveTempering",
     "BlockGibbs",
     "Exactness",
     "Hamiltonian",
     "Kernel",
     "KernelPath",
+    "Ladder",
     "Langevin",
     "Metropolis",
     "Path",
@@ -26,6 +32,8 @@ __all__ = [
     "RBMPath",
     "RandomWalk",
     "Target",
+    "Temperable",
+    "Tempering",
     "Trace",
     "UnadjustedLangevin",
     "accept",
@@ -33,10 +41,12 @@ __all__ = [
     "anneal",
     "as_target",
     "hmc",
+    "ladder",
     "mala",
     "metropolis",
     "rbm_path",
     "require_exact",
     "sample_chain",
+    "tempering",
     "ula",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from deepgen.errors import ArgumentError, ShapeError
 from deepgen.samplers.kernel import EXACT, Exactness, require_state
+from deepgen.samplers.target import Beta, rowwise
 
 if TYPE_CHECKING:
     from deepgen.explicit.rbm import RBM
@@ -38,7 +39,7 @@ class BlockGibbs:
 
     Attributes:
         model: the machine.
-        beta: inverse temperature, at least 0.
+        beta: inverse temperature, at least 0: a number, or one a chain ``[chains]``.
         clamp: None, or a boolean mask ``[visible]`` or ``[chains, visible]`` of entries to hold; the entries of one
             Softmax group are held together or not at all.
 
@@ -54,12 +55,12 @@ class BlockGibbs:
     """
 
     model: RBM
-    beta: float = 1.0
+    beta: Beta = 1.0
     clamp: Tensor | None = None
     exactness: ClassVar[Exactness] = EXACT
 
     def __post_init__(self) -> None:
-        if not 0 <= self.beta < math.inf:
+        if not isinstance(self.beta, Tensor) and not 0 <= self.beta < math.inf:
             raise ArgumentError(f"beta must be a finite number of at least 0, got {self.beta}")
         if self.clamp is None:
             return
@@ -70,6 +71,18 @@ class BlockGibbs:
                 f"got {self.clamp.dtype} {list(self.clamp.shape)}"
             )
         self.model.visible.check_mask(self.clamp)
+
+    def at(self, beta: Beta) -> BlockGibbs:
+        """The kernel at inverse temperature ``beta``: a number, or one a chain ``[chains]``."""
+        return replace(self, beta=beta)
+
+    @torch.no_grad()
+    def log_ratio(self, state: GibbsState, old: Beta, new: Beta) -> Tensor:
+        """log of the visible marginal's density at ``new`` over that at ``old``: ``[chains]``."""
+        v, model = state.position, self.model
+        field, cumulant = model.hidden_field(v), model.hidden.cumulant
+        hidden = cumulant(rowwise(new, field) * field) - cumulant(rowwise(old, field) * field)
+        return hidden + (new - old) * (v @ model.visible_bias)
 
     def init(self, position: Tensor) -> GibbsState:
         """Return the state at visible values ``[chains, visible]``; they may lie between the units' own.
@@ -89,9 +102,10 @@ class BlockGibbs:
     def step(self, state: GibbsState, *, generator: torch.Generator) -> tuple[GibbsState, GibbsInfo]:
         """Resample hidden, then visible: two matrix products."""
         require_state(state, GibbsState)
-        field = self.beta * self.model.hidden_field(state.position)
+        beta = rowwise(self.beta, state.position)
+        field = beta * self.model.hidden_field(state.position)
         hidden = self.model.hidden.sample(field, generator=generator)
-        back = self.beta * self.model.visible_field(hidden)
+        back = beta * self.model.visible_field(hidden)
         visible = self.model.visible.sample(back, generator=generator)
         if self.clamp is not None:
             visible = torch.where(self.clamp, state.position, visible)
