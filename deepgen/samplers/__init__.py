@@ -3,6 +3,8 @@
 from deepgen.samplers.adaptation import Adaptive
 from deepgen.samplers.annealing import KernelPath, Path, RBMPath, anneal, rbm_path
 from deepgen.samplers.chain import Trace, sample_chain
+from deepgen.samplers.compose import cycle, mixture, thin
+from deepgen.samplers.composed import Cycle, Mixture, Thinned
 from deepgen.samplers.gibbs import BlockGibbs
 from deepgen.samplers.hamiltonian import Hamiltonian, hmc
 from deepgen.samplers.kernel import EXACT, Exactness, Kernel, accept, advance, require_exact
@@ -13,6 +15,7 @@ from deepgen.samplers.replicas import Tempering
 from deepgen.samplers.swaps import Ladder, ladder
 from deepgen.samplers.target import Target, as_target
 from deepgen.samplers.temperature import Temperable
+from deepgen.samplers.tempered_path import kernel_path
 from deepgen.samplers.tempering import AdaptiveTempering, tempering
 
 __all__ = [
@@ -20,6 +23,7 @@ __all__ = [
     "Adaptive",
     "AdaptiveTempering",
     "BlockGibbs",
+    "Cycle",
     "Exactness",
     "Hamiltonian",
     "Kernel",
@@ -27,6 +31,7 @@ __all__ = [
     "Ladder",
     "Langevin",
     "Metropolis",
+    "Mixture",
     "Path",
     "Proposal",
     "RBMPath",
@@ -34,19 +39,24 @@ __all__ = [
     "Target",
     "Temperable",
     "Tempering",
+    "Thinned",
     "Trace",
     "UnadjustedLangevin",
     "accept",
     "advance",
     "anneal",
     "as_target",
+    "cycle",
     "hmc",
+    "kernel_path",
     "ladder",
     "mala",
     "metropolis",
+    "mixture",
     "rbm_path",
     "require_exact",
     "sample_chain",
     "tempering",
+    "thin",
     "ula",
 ]

@@ -114,7 +114,7 @@ class Tempering:
         if self.step_sizes is not None and self.step_sizes.shape != self.betas.shape:
             raise ShapeError(f"step_sizes are one a rung, [{len(self.betas)}], got {list(self.step_sizes.shape)}")
         if self.step_sizes is not None and not isinstance(self.kernel, Metropolis):
-            raise ArgumentError(f"step_sizes are those of a Metropolis kernel, and {type(self.kernel).__name__} is none")
+            raise ArgumentError(f"step_sizes are of a Metropolis kernel, and {type(self.kernel).__name__} is none")
 
     def init(self, position: Tensor) -> Replicas:
         """The state of chains ``[chains, *event]``, all replicas of a chain at its position."""
@@ -217,13 +217,15 @@ class Tempering:
         x = state.moving.position
         key = (x.device, x.dtype)
         if key not in self._tables:
-            rungs = torch.arange(len(self.betas))
-            odd = torch.arange(2).unsqueeze(1) * (len(rungs) > 2)  # a single pair is tried at every step
+            rungs = torch.arange(len(self.betas), device=x.device)
+            odd = torch.arange(2, device=x.device).unsqueeze(1) * (
+                len(rungs) > 2
+            )  # a single pair is tried at every step
             partner = rungs + 1 - 2 * ((rungs - odd) % 2)
             partner = torch.where((partner < 0) | (partner >= len(rungs)), rungs, partner)
             steps = None if self.step_sizes is None else self.step_sizes.to(x)
             active = (rungs[:-1] - odd) % 2 == 0
-            self._tables[key] = Tables(self.betas.to(x), active.to(x.device), partner.to(x.device), steps)
+            self._tables[key] = Tables(self.betas.to(x), active, partner, steps)
         return self._tables[key]
 
 

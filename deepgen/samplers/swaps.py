@@ -24,6 +24,7 @@ from deepgen.errors import ArgumentError, MissingCapability
 from deepgen.samplers.gibbs import BlockGibbs
 from deepgen.samplers.kernel import require_state
 from deepgen.samplers.replicas import Replicas, Tempering
+from deepgen.samplers.temperature import target_of
 
 if TYPE_CHECKING:
     from deepgen.evaluate.estimate import Estimate
@@ -55,7 +56,8 @@ class Ladder:
         rows = ["   beta  swaps up  step size" if self.step_sizes is not None else "   beta  swaps up"]
         for r, beta in enumerate(self.betas.tolist()):
             rate = f"{float(self.rates[r]):10.3f}" if r < len(self.rates) else 10 * " "
-            rows.append(f"{beta:7.4f}{rate}" + ("" if self.step_sizes is None else f"{float(self.step_sizes[r]):11.3g}"))
+            size = "" if self.step_sizes is None else f"{float(self.step_sizes[r]):11.3g}"
+            rows.append(f"{beta:7.4f}{rate}{size}")
         rows.append(
             f"barrier {self.barrier:.2f}, for which {wanted_rungs(self.barrier)} rungs do; "
             f"{self.trips:.2f} round trips a chain in {self.steps} steps, {self.chains} chains"
@@ -168,17 +170,14 @@ def _both(kernel: Any, state: Any) -> tuple[Tempering, Replicas]:
 
 def _log_base(tempering: Tempering) -> float:
     kernel, hottest = tempering.kernel, float(tempering.betas[0])
-    if hottest == 0 and getattr(getattr(kernel, "target", None), "reference", None) is not None:
+    target = target_of(kernel)
+    if hottest == 0 and target is not None and target.reference is not None:
         return 0.0
     if hottest == 0 and isinstance(kernel, BlockGibbs) and kernel.clamp is None:
-        visible, hidden = (torch.zeros(side.width, dtype=torch.float64) for side in _layers(kernel))
+        layers = kernel.model.visible, kernel.model.hidden
         with torch.no_grad():
-            return float(kernel.model.visible.cumulant(visible) + kernel.model.hidden.cumulant(hidden))
+            return sum(float(layer.cumulant(torch.zeros(layer.width, dtype=torch.float64))) for layer in layers)
     raise MissingCapability(
         f"log Z is not known at beta = {hottest:.3g}, the hottest rung: give the target a reference law and the ladder "
         "betas[0] = 0, or say log_base="
     )
-
-
-def _layers(kernel: BlockGibbs) -> tuple[Any, Any]:
-    return kernel.model.visible, kernel.model.hidden

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from deepgen.errors import MissingCapability
 from deepgen.samplers.kernel import Exactness, require_exact
-from deepgen.samplers.target import Beta
+from deepgen.samplers.target import Beta, Target
 
 
 @runtime_checkable
@@ -74,3 +74,16 @@ def log_ratio(kernel: Any, state: Any, old: Beta, new: Beta) -> Tensor:
         f"{type(kernel).__name__} does not say how its density changes with the temperature: give it "
         "log_ratio(state, old, new) -> [chains], or keep the target's log_density in its State"
     )
+
+
+def target_of(kernel: Any) -> Target | None:
+    """The `Target` of a kernel, or of the parts of a composition; None where none is known.
+
+    >>> import deepgen as dg
+    >>> target_of(dg.samplers.thin(dg.RBM(4, 3).gibbs(), 2)) is None
+    True
+    """
+    own = getattr(kernel, "target", None)
+    parts = (getattr(kernel, "kernel", None), *getattr(kernel, "kernels", ()))
+    found = [own, *(target_of(part) for part in parts if part is not None)]
+    return next((target for target in found if isinstance(target, Target)), None)

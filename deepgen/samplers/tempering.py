@@ -27,9 +27,9 @@ from deepgen.samplers.kernel import Exactness
 from deepgen.samplers.metropolis import Metropolis
 from deepgen.samplers.replicas import Replicas, Tempering
 from deepgen.samplers.swaps import tries, wanted_rungs
-from deepgen.samplers.temperature import require_temperable
+from deepgen.samplers.temperature import require_temperable, target_of
 
-ENDS = (0.04, 0.1, 0.2, 0.35, 0.55, 0.8, 1.0)  # of the windows, as shares of the warm-up; the ladder is kept in the last
+ENDS = (0.04, 0.1, 0.2, 0.35, 0.55, 0.8, 1.0)  # of windows, as shares of the warm-up; the ladder stays in the last
 LEAST = 50
 MOST = 64  # rungs that are taken unasked
 PILOT = 8
@@ -85,17 +85,18 @@ class AdaptiveTempering:
             raise ArgumentError(f"tuning a ladder takes at least {LEAST} steps, better some hundred; got {steps}")
         tempering = self.tempering
         state = tempering.init(position) if isinstance(position, Tensor) else position
+        device = state.position.device
+        tempering = replace(tempering, betas=tempering.betas.to(device))  # once: every copy would wait for the device
         log_steps, start = self._first(state), 0
         for end in (round(share * steps) for share in ENDS):
             state, settled = self._window(tempering, state, log_steps, end - start, generator, tick)
             wanted, replicas = tempering.betas, tempering.replicas(state)
             if self.moves and end < steps:
                 rates = (state.ledger.swapped / tries(state)).mean(0).cpu()
-                wanted = next_ladder(tempering.betas, rates, self.rungs)
+                wanted = next_ladder(tempering.betas.cpu(), rates, self.rungs).to(device)
                 nearest = (wanted.unsqueeze(1) - tempering.betas).abs().argmin(1)
-                replicas = replicas[:, nearest.to(replicas.device)]
-                if settled is not None:
-                    settled = settled[nearest.to(settled.device)]
+                replicas = replicas[:, nearest]
+                settled = None if settled is None else settled[nearest]
             log_steps, start = settled, end
             sizes = None if settled is None else settled.exp().to(state.position.dtype)
             tempering = Tempering(tempering.kernel, wanted, sizes)
@@ -121,14 +122,15 @@ class AdaptiveTempering:
         tick: Callable[[], object] | None,
     ) -> tuple[Replicas, Tensor | None]:
         """Some steps with a fixed ladder: the state, and the mean of log step sizes over the later half."""
-        first, settled = log_steps, log_steps
+        settled = log_steps
         for t in range(steps):
             if log_steps is not None:
                 tempering = replace(tempering, step_sizes=log_steps.exp().to(state.position.dtype))
             state, info = tempering.step(state, generator=generator)
-            if log_steps is not None and first is not None and settled is not None:
-                change = 4.0 / (1 + t) ** 0.6 * (info.moves.double().mean(0) - self.acceptance)
-                log_steps = (log_steps + change).clamp(first - 8, first + 8)  # at beta = 0 all may be accepted
+            if log_steps is not None and settled is not None:
+                assert info.moves is not None
+                change = info.moves.double().mean(0) - self.acceptance
+                log_steps = (log_steps + 4.0 / (1 + t) ** 0.6 * change).clamp(-30, 30)  # at beta 0 all may be accepted
                 late = t - steps // 2
                 if late >= 0:
                     settled = settled + (log_steps - settled) / (late + 1)
@@ -159,8 +161,8 @@ def tempering(
     """Replica exchange over any exact kernel that has ``at(beta)``: exact, and a way out of every mode.
 
     Args:
-        kernel: `Metropolis` with any proposal, `mala` and `hmc` with or without a step size, `BlockGibbs`, or one of the
-            reader's own (see `deepgen.samplers.temperature`).
+        kernel: `Metropolis` with any proposal, `mala` and `hmc` with or without a step size, `BlockGibbs`, or one of
+            the reader's own (see `deepgen.samplers.temperature`).
         betas: the ladder, rising to 1; or how many rungs the warm-up is to place; by default it decides that too.
         hottest: where a ladder that is tuned begins; 0 by default where that is a law (a reference, discrete values, a
             Boltzmann machine). A real target without a reference needs it: the modes should have met there.
@@ -184,16 +186,14 @@ def tempering(
     if isinstance(kernel, Adaptive):
         kernel, aim = kernel.kernel, kernel.acceptance
     require_temperable(kernel, "tempering")
-    given = not (betas is None or isinstance(betas, int))
+    count = betas if isinstance(betas, int) else None
+    given = betas is not None and count is None
     if given and hottest is not None:
         raise ArgumentError("hottest is where a tuned ladder begins: give it, or the betas themselves")
     if not given and step_sizes is not None:
         raise ArgumentError("step_sizes go with betas that are given; those of a tuned ladder are tuned with it")
     proper = _proper(kernel)
-    if given:
-        rungs = torch.as_tensor(betas, dtype=torch.float32).detach().cpu()
-    else:
-        rungs = _spaced(betas, hottest, proper)
+    rungs = torch.as_tensor(betas, dtype=torch.float32).detach() if given else _spaced(count, hottest, proper)
     rises = rungs.ndim == 1 and len(rungs) >= 2 and bool((rungs.diff() > 0).all()) and rungs[0] >= 0 and rungs[-1] == 1
     if not rises:
         raise ArgumentError(f"betas must be two or more numbers that rise from 0 or more to 1, got {rungs.tolist()}")
@@ -206,12 +206,12 @@ def tempering(
         return made
     if isinstance(kernel, Metropolis) and aim is None and hasattr(kernel.proposal, "step_size"):
         aim = getattr(kernel.proposal, "acceptance", None)
-    return AdaptiveTempering(made, betas if isinstance(betas, int) else None, not given, aim)
+    return AdaptiveTempering(made, count, not given, aim)
 
 
 def _proper(kernel: Any) -> bool:
     """Whether the law at beta = 0 is one, as far as can be seen; a kernel without a target is taken at its word."""
-    target = getattr(kernel, "target", None)
+    target = target_of(kernel)
     return isinstance(kernel, BlockGibbs) or target is None or target.discrete or target.reference is not None
 
 
