@@ -129,6 +129,7 @@ class AdaptiveTempering:
             state, info = tempering.step(state, generator=generator)
             if log_steps is not None and settled is not None:
                 assert info.moves is not None
+                assert self.acceptance is not None
                 change = info.moves.double().mean(0) - self.acceptance
                 log_steps = (log_steps + 4.0 / (1 + t) ** 0.6 * change).clamp(-30, 30)  # at beta 0 all may be accepted
                 late = t - steps // 2
