@@ -12,7 +12,7 @@ from deepgen.samplers.langevin import Langevin, UnadjustedLangevin, mala, ula
 from deepgen.samplers.metropolis import Metropolis, Proposal, metropolis
 from deepgen.samplers.random_walk import RandomWalk
 from deepgen.samplers.replicas import Tempering
-from deepgen.samplers.swaps import Ladder, ladder
+from deepgen.samplers.swaps import Ladder, ladder, log_partition
 from deepgen.samplers.target import Target, as_target
 from deepgen.samplers.temperature import Temperable
 from deepgen.samplers.tempered_path import kernel_path
@@ -50,6 +50,7 @@ __all__ = [
     "hmc",
     "kernel_path",
     "ladder",
+    "log_partition",
     "mala",
     "metropolis",
     "mixture",

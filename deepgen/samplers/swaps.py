@@ -118,7 +118,7 @@ def log_partition(kernel: Any, state: Any = None, *, log_base: float | None = No
     >>> target = dg.samplers.Target(lambda x: -x.square().sum(-1) / 2, reference=law)  # Z is 2 pi
     >>> kernel = dg.samplers.tempering(dg.samplers.mala(target, 1.0), [0.0, 0.1, 0.4, 1.0])
     >>> trace = dg.samplers.sample_chain(kernel, torch.zeros(100, 2), draws=200, warmup=50, generator=0)
-    >>> estimate = dg.samplers.swaps.log_partition(trace)
+    >>> estimate = dg.samplers.log_partition(trace)
     >>> abs(estimate.value - math.log(2 * math.pi)) < 5 * estimate.stderr, estimate.side
     (True, 'undetermined')
     """

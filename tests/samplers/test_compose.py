@@ -229,11 +229,11 @@ def test_what_they_refuse():
 @pytest.mark.parametrize("kernel", [mala(NORMAL, 1.0), mixture(mala(NORMAL, 1.0), metropolis(NORMAL, RandomWalk(1.0)))])
 def test_annealing_along_a_kernel_brackets_log_z(kernel, stream):
     truth = math.log(SD * math.sqrt(2 * math.pi))
-    found = dg.evaluate.log_partition(kernel, "ais", chains=400, temperatures=100, generator=stream)
+    found = dg.evaluate.log_partition(kernel, "ais", chains=400, temperatures=500, generator=stream)
     assert abs(found.value - truth) < 6 * found.stderr
     assert found.side == "below"
     draws = MEAN + SD * torch.randn(400, 1, generator=stream)
-    bracket = dg.evaluate.log_partition(kernel, samples=draws, temperatures=100, chains=400, generator=stream)
+    bracket = dg.evaluate.log_partition(kernel, samples=draws, temperatures=500, chains=400, generator=stream)
     assert bracket.below.value - 6 * bracket.below.stderr < truth < bracket.above.value + 6 * bracket.above.stderr
     assert bracket.width < 0.5
 

@@ -25,7 +25,7 @@ class Rungs(NamedTuple):
 
 @dataclass(frozen=True)
 class Joint:
-    """A tempered kernel with the positions of all rungs as its event, so that it can be started from their joint law."""
+    """A tempered kernel with the positions of all rungs as its event: it can be started from their joint law."""
 
     kernel: Tempering
     exactness = EXACT
@@ -246,14 +246,12 @@ def test_the_error_of_log_partition_is_the_error(stream):
 
 def test_a_tuned_ladder_swaps_equally_and_moves_as_it_should(stream):
     made = tempering(mala(six_modes), 6, hottest=0.01)
-    first = dg.samplers.sample_chain(
-        tempering(mala(six_modes, 1.0), torch.logspace(-2, 0, 6).clamp_max(1.0)), torch.zeros(128, 2), 100, generator=stream
-    )  # fmt: skip
+    untuned = tempering(mala(six_modes, 1.0), torch.logspace(-2, 0, 6).clamp_max(1.0))
+    first = dg.samplers.sample_chain(untuned, torch.zeros(128, 2), 100, generator=stream)
     trace = dg.samplers.sample_chain(made, torch.zeros(128, 2), draws=200, warmup=500, generator=stream)
     seen = ladder(trace)
     assert float(seen.rates.max() - seen.rates.min()) < 0.1, seen
     assert float(ladder(first).rates.max() - ladder(first).rates.min()) > 0.1
-    _, info = trace.kernel.step(trace.state, generator=stream)
     moves = torch.stack([trace.kernel.step(trace.state, generator=stream)[1].moves.mean(0) for _ in range(20)]).mean(0)
     assert bool(((moves - 0.574).abs() < 0.12).all()), moves
     assert bool((seen.step_sizes.diff() < 0).all()), seen  # hotter rungs take longer steps
