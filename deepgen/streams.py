@@ -15,7 +15,8 @@ stream, as from any generator, and then numbers depend on how many rows are draw
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -65,6 +66,21 @@ class Streams(torch.Generator):
     def copy(self) -> Streams:
         """The same streams, which go on by themselves."""
         return self.part(0)
+
+    @contextmanager
+    def rows(self, each: int) -> Iterator[Streams]:
+        """For the length of a ``with`` block ``each`` streams a chain: those of chain i are on rows i * each and on.
+
+        >>> everyone, last = Streams(7), Streams(7, first=2)
+        >>> with everyone.rows(3), last.rows(3):
+        ...     torch.equal(everyone.uniform((9, 2))[6:], last.uniform((3, 2)))
+        True
+        """
+        self.first *= each
+        try:
+            yield self
+        finally:
+            self.first //= each
 
     def uniform(self, shape: Sequence[int], dtype: torch.dtype = torch.float32) -> Tensor:
         """Numbers in (0, 1), one stream for each index of the first axis: ``[chains, ...]``.

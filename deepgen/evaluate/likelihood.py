@@ -35,6 +35,8 @@ from deepgen.evaluate.pseudo import pseudo_likelihood
 from deepgen.explicit.rbm import RBM
 from deepgen.random import resolve
 from deepgen.samplers.annealing import Path, rbm_path
+from deepgen.samplers.temperature import Temperable
+from deepgen.samplers.tempered_path import kernel_path
 from deepgen.typing import Bound, LogProb
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ _NUMBERS = 2**17  # of data that go through a model together
 
 @torch.no_grad()
 def log_partition(
-    model: RBM,
+    model: RBM | Temperable,
     method: str = "auto",
     *,
     base: Tensor | None = None,
@@ -58,10 +60,11 @@ def log_partition(
     generator: torch.Generator | int | None = None,
     progress: bool = False,
 ) -> Estimate | Bracket:
-    """log Z of a Boltzmann machine with two layers, in nats.
+    """log Z of a Boltzmann machine with two layers, or of the target of a kernel, in nats.
 
     Args:
-        model: the machine.
+        model: the machine; or an exact kernel over a `Target` with a reference law, from which it anneals
+            (`deepgen.samplers.kernel_path`; not ``exact``).
         method: ``exact`` (smaller discrete side up to 25 bits, or two Gaussian layers), ``ais`` (below), ``reverse``
             (above, from exact draws), ``bidirectional`` (a `Bracket` of both), ``auto`` (exact where that takes less
             than about half a minute, otherwise bidirectional).
@@ -89,11 +92,11 @@ def log_partition(
     """
     options = {"samples": samples, "chains": chains, "temperatures": temperatures, "tolerance": tolerance}
     check_method("log_partition", method, PARTITION, options)
-    require_machine(model)
+    machine = None if isinstance(model, Temperable) else require_machine(model)
     if method == "auto":
-        method = "exact" if _enumerable(model) else "bidirectional"
+        method = "exact" if machine is not None and _enumerable(machine) else "bidirectional"
     if method == "exact":
-        return exact_log_partition(model, progress=progress)
+        return exact_log_partition(require_machine(model), progress=progress)
     chains = _CHAINS if chains is None else chains
     path, plan, settings, stream = _prepare(model, base, chains, temperatures, generator)
     run = None
@@ -107,9 +110,9 @@ def log_partition(
     if method == "ais":
         assert run is not None
         return _with_settings(run.estimate, settings)
-    if samples is not None:
-        model.check(samples)
-        samples = samples.to(model.weight)
+    if samples is not None and machine is not None:
+        machine.check(samples)
+        samples = samples.to(machine.weight)
     if method == "reverse" and samples is not None:
         upper = annealed.reverse_ais(
             path,
@@ -243,21 +246,26 @@ def _exact_mean(model: LogProb, x: Tensor, context: Tensor | None) -> Estimate:
 
 
 def _prepare(
-    model: RBM,
+    model: RBM | Temperable,
     base: Tensor | None,
     chains: int,
     temperatures: Temperatures | None,
     generator: torch.Generator | int | None,
 ) -> tuple[Path, annealed.Schedule, dict[str, Any], torch.Generator]:
     check_count(2, chains=chains)  # one would have no error bar
-    require_normalisable(model)
-    stream = resolve(generator, model.weight.device)
-    rows, source = base, "base rates of the rows handed in"
-    if rows is None:
-        rows, source = model.sample(100, steps=100, generator=stream), "base rates of 100 short chains of the model"
-    model.check(rows)
-    field = model.visible.base_field(rows.to(model.weight).mean(0), len(rows))
-    path = rbm_path(model, field)
+    if isinstance(model, RBM):
+        require_normalisable(model)
+        stream = resolve(generator, model.weight.device)
+        rows, source = base, "base rates of the rows handed in"
+        if rows is None:
+            rows, source = model.sample(100, steps=100, generator=stream), "base rates of 100 short chains of the model"
+        model.check(rows)
+        path = rbm_path(model, model.visible.base_field(rows.to(model.weight).mean(0), len(rows)))
+    else:
+        if base is not None:
+            raise ArgumentError("base= are rows for a Boltzmann machine: a kernel anneals from its target's reference")
+        stream = resolve(generator, generator.device if isinstance(generator, torch.Generator) else "cpu")
+        path, source = kernel_path(model), "the target's reference"
     plan = annealed.schedule(path, "adaptive" if temperatures is None else temperatures, generator=stream)
     settings: dict[str, Any] = {"base": source}
     if isinstance(generator, int):

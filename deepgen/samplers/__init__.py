@@ -8,12 +8,20 @@ from deepgen.samplers.checkerboard import Checkerboard
 from deepgen.samplers.conditionals import Block, Gibbs, gibbs
 from deepgen.samplers.discrete_langevin import DiscreteLangevin, UnadjustedDiscreteLangevin, dmala, dula
 from deepgen.samplers.gradient_gibbs import GibbsWithGradients, gibbs_with_gradients
+from deepgen.samplers.compose import cycle, mixture, thin
+from deepgen.samplers.composed import Cycle, Mixture, Thinned
+from deepgen.samplers.gibbs import BlockGibbs
 from deepgen.samplers.hamiltonian import Hamiltonian, hmc
 from deepgen.samplers.kernel import EXACT, Exactness, Kernel, accept, advance, require_exact
 from deepgen.samplers.langevin import Langevin, UnadjustedLangevin, mala, ula
 from deepgen.samplers.metropolis import Metropolis, Proposal, metropolis
 from deepgen.samplers.random_walk import RandomWalk
+from deepgen.samplers.replicas import Tempering
+from deepgen.samplers.swaps import Ladder, ladder, log_partition
 from deepgen.samplers.target import Target, as_target
+from deepgen.samplers.temperature import Temperable
+from deepgen.samplers.tempered_path import kernel_path
+from deepgen.samplers.tempering import AdaptiveTempering, tempering
 
 __all__ = [
     "EXACT",
@@ -22,19 +30,27 @@ __all__ = [
     "BlockGibbs",
     "Checkerboard",
     "DiscreteLangevin",
+    "AdaptiveTempering",
+    "BlockGibbs",
+    "Cycle",
     "Exactness",
     "Gibbs",
     "GibbsWithGradients",
     "Hamiltonian",
     "Kernel",
     "KernelPath",
+    "Ladder",
     "Langevin",
     "Metropolis",
+    "Mixture",
     "Path",
     "Proposal",
     "RBMPath",
     "RandomWalk",
     "Target",
+    "Temperable",
+    "Tempering",
+    "Thinned",
     "Trace",
     "UnadjustedDiscreteLangevin",
     "UnadjustedLangevin",
@@ -46,11 +62,18 @@ __all__ = [
     "dula",
     "gibbs",
     "gibbs_with_gradients",
+    "cycle",
     "hmc",
+    "kernel_path",
+    "ladder",
+    "log_partition",
     "mala",
     "metropolis",
+    "mixture",
     "rbm_path",
     "require_exact",
     "sample_chain",
+    "tempering",
+    "thin",
     "ula",
 ]

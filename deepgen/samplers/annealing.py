@@ -246,11 +246,25 @@ def equal_length(betas: Tensor, spreads: Tensor, count: int) -> Tensor:
     """
     step = betas.diff()
     share = 0.9 * spreads / spreads.sum().clamp_min(torch.finfo(torch.float64).tiny) + 0.1 * step
-    cumulative = torch.cat([share.new_zeros(1), share.cumsum(0)])
+    return evenly(betas, share, count).clamp(0.0, 1.0)
+
+
+def evenly(at: Tensor, shares: Tensor, count: int) -> Tensor:
+    """``count`` places from ``at[0]`` to ``at[-1]`` with equal shares between them.
+
+    Args:
+        at: rising places ``[n]``.
+        shares: what lies between them ``[n - 1]``, positive, taken as spread evenly in between.
+        count: at least 2.
+
+    >>> evenly(torch.tensor([0.0, 1.0, 2.0]), torch.tensor([3.0, 1.0]), 3)
+    tensor([0.0000, 0.6667, 2.0000])
+    """
+    cumulative = torch.cat([shares.new_zeros(1), shares.cumsum(0)])
     cumulative = cumulative / cumulative[-1]
-    wanted = torch.linspace(0, 1, count, dtype=torch.float64)
+    wanted = torch.linspace(0, 1, count, dtype=cumulative.dtype)
     index = torch.searchsorted(cumulative, wanted).clamp(1, len(cumulative) - 1)
     left, right = cumulative[index - 1], cumulative[index]
-    inside = betas[index - 1] + (wanted - left) / (right - left) * (betas[index] - betas[index - 1])
-    inside[0], inside[-1] = 0.0, 1.0
-    return inside.clamp(0.0, 1.0)
+    inside = at[index - 1] + (wanted - left) / (right - left) * (at[index] - at[index - 1])
+    inside[0], inside[-1] = at[0], at[-1]
+    return inside

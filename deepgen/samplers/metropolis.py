@@ -78,6 +78,10 @@ class Metropolis:
         """The kernel at inverse temperature ``beta``: a number, or one a chain ``[chains]``."""
         return replace(self, beta=beta)
 
+    def log_ratio(self, state: Any, old: Beta, new: Beta) -> Tensor:
+        """log of the density at ``new`` over that at ``old``, where the chains are: ``[chains]``."""
+        return self.target.log_ratio(state, old, new)
+
     def init(self, position: Tensor) -> Any:
         """The state at ``position`` ``[chains, *event]``."""
         return self.proposal.init(self.target, checked_start(self.target, position))

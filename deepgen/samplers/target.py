@@ -80,6 +80,13 @@ class Target:
             return value
         return value + (1 - beta) * self.reference.log_prob(state.position)
 
+    def log_ratio(self, state: Located, old: Beta, new: Beta) -> Tensor:
+        """`tempered` at ``new`` less that at ``old``: ``[chains]``."""
+        value = state.log_density
+        if self.reference is not None:
+            value = value - self.reference.log_prob(state.position)
+        return (new - old) * value
+
     def tempered_gradient(self, x: Tensor, gradient: Tensor, beta: Beta) -> Tensor:
         """The gradient of `tempered` from that of log f: ``[chains, *event]``."""
         if isinstance(beta, float) and beta == 1.0:

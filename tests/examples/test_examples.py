@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,7 @@ def example(name: str) -> Callable[..., dict[str, float]]:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # where dataclasses look their annotations up
     spec.loader.exec_module(module)
     return module.main
 
@@ -117,6 +119,21 @@ def test_complete_images_of_a_saved_model(tmp_path: Path) -> None:
     dg.save(model, tmp_path / "run")
     numbers = example("complete_images")(model=tmp_path / "run", rows=12, copies=2, out=tmp_path)
     assert numbers["PixelCNN"] == pytest.approx(numbers["base rates"], abs=0.5)  # which is all that it knows
+
+
+def test_tempering_ising(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    size, coupling = 4, 0.6
+    numbers = example("tempering_ising")(size=size, coupling=coupling, draws=800, warmup=200, out=tmp_path)
+    spins = 2.0 * (torch.arange(2**16).unsqueeze(1) >> torch.arange(16) & 1).double().reshape(-1, size, size) - 1
+    energies = coupling * (spins * (spins.roll(1, 1) + spins.roll(1, 2))).sum((1, 2))  # all 65,536
+    square = float((energies.softmax(0) * spins.mean((1, 2)).square()).sum())
+    assert numbers["log Z exact"] == pytest.approx(float(energies.logsumexp(0)), rel=1e-9)  # Kaufman's formula
+    assert numbers["worst z"] < 6
+    assert abs(numbers["log Z"] - numbers["log Z exact"]) < 6 * numbers["log Z error"] < 0.5
+    assert abs(numbers["square"] - square) < 6 * numbers["square error"] < 0.1
+    assert abs(numbers["up"] - 0.5) < 6 * numbers["up error"] < 0.3
+    assert "Kaufman" in capsys.readouterr().out
+    assert imread(tmp_path / "tempering_ising.png").ndim == 3
 
 
 def test_no_example_is_left_out() -> None:

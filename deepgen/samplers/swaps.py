@@ -1,0 +1,183 @@
+"""What the swaps of a tempered chain tell: how well the ladder carries, and log Z at its top.
+
+    barrier    sum over pairs of the rejection rate, about the integral of the local barrier, so it hardly depends on K
+    log Z      log Z_0 + sum_r [log E_r sqrt(f_r+1 / f_r) - log E_r+1 sqrt(f_r / f_r+1)]
+
+With barrier B the best ladder rejects half of its swaps and has some 2 B + 1 rungs; a replica then needs about
+2 + 2 B swaps for each of its round trips, with perfect moves in between.
+
+The second line is the geometric bridge (Bennett 1976; Meng & Wong 1996) between neighbours, from the same numbers that
+decide swaps. Its error is the jackknife's over chains: it is right as far as chains are independent and have mixed.
+Sources: Syed, Bouchard-Côté, Deligiannidis & Doucet 2022, sections 4 and 5.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from deepgen.errors import ArgumentError, MissingCapability
+from deepgen.samplers.gibbs import BlockGibbs
+from deepgen.samplers.kernel import require_state
+from deepgen.samplers.replicas import Replicas, Tempering
+from deepgen.samplers.temperature import target_of
+
+if TYPE_CHECKING:
+    from deepgen.evaluate.estimate import Estimate
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """How a tempered chain went; ``print`` makes a table of it.
+
+    Attributes:
+        betas: ``[rungs]``; rates: of swaps by pair ``[rungs - 1]``, in probability; step_sizes: ``[rungs]`` or None.
+        steps: steps counted, in each chain; chains: their number.
+        trips: round trips from beta = 1 to the hottest rung and back, a chain.
+    """
+
+    betas: Tensor
+    rates: Tensor
+    step_sizes: Tensor | None
+    steps: int
+    chains: int
+    trips: float
+
+    @property
+    def barrier(self) -> float:
+        """Sum of the rejection rates."""
+        return float((1 - self.rates).sum())
+
+    def __str__(self) -> str:
+        rows = ["   beta  swaps up  step size" if self.step_sizes is not None else "   beta  swaps up"]
+        for r, beta in enumerate(self.betas.tolist()):
+            rate = f"{float(self.rates[r]):10.3f}" if r < len(self.rates) else 10 * " "
+            size = "" if self.step_sizes is None else f"{float(self.step_sizes[r]):11.3g}"
+            rows.append(f"{beta:7.4f}{rate}{size}")
+        rows.append(
+            f"barrier {self.barrier:.2f}, for which {wanted_rungs(self.barrier)} rungs do; "
+            f"{self.trips:.2f} round trips a chain in {self.steps} steps, {self.chains} chains"
+        )
+        return "\n".join(rows)
+
+
+def wanted_rungs(barrier: float) -> int:
+    """How many rungs reject about half of their swaps: 2 B + 1, at least 3.
+
+    >>> wanted_rungs(2.6)
+    7
+    """
+    return max(3, math.ceil(2 * barrier) + 1)
+
+
+def ladder(kernel: Any, state: Any = None) -> Ladder:
+    """How the swaps went since the warm-up: rates, barrier, round trips.
+
+    Args:
+        kernel: a Trace of `tempering`; or its tuned kernel, with ``state``.
+        state: of that kernel.
+
+    >>> import deepgen as dg
+    >>> kernel = dg.samplers.tempering(dg.samplers.mala(lambda x: -x.square().sum(-1), 0.5), [0.2, 0.5, 1.0])
+    >>> print(ladder(dg.samplers.sample_chain(kernel, torch.zeros(100, 2), draws=100, generator=0)))
+       beta  swaps up
+     0.2000     0...
+     0.5000     0...
+     1.0000
+    barrier 0..., for which 3 rungs do; ... round trips a chain in 100 steps, 100 chains
+    """
+    kernel, state = _both(kernel, state)
+    rates = (state.ledger.swapped / tries(state)).mean(0).cpu()
+    steps, trips = int(state.clock[0]), float(state.trips.double().mean())
+    return Ladder(kernel.betas, rates, kernel.step_sizes, steps, len(state.clock), trips)
+
+
+def log_partition(kernel: Any, state: Any = None, *, log_base: float | None = None) -> Estimate:
+    """log Z of the target by the bridges between rungs, from the steps since the warm-up.
+
+    Args:
+        kernel: a Trace of `tempering`; or its tuned kernel, with ``state``.
+        state: of that kernel.
+        log_base: log Z at the hottest rung. Known without it where the ladder begins at 0 and there is a reference
+            law (0.0), or for a Boltzmann machine (all fields zero).
+
+    Returns:
+        An `Estimate` whose side is ``undetermined``: chains that have not mixed can err either way. Its stderr is
+        that of independent chains (jackknife), so a hundred short ones are better than two long ones.
+
+    Raises:
+        MissingCapability: log Z is not known at the hottest rung.
+        ArgumentError: fewer than 2 chains, or a pair of rungs that was never tried.
+
+    >>> import deepgen as dg
+    >>> law = torch.distributions.Independent(torch.distributions.Normal(torch.zeros(2), 3.0), 1)
+    >>> target = dg.samplers.Target(lambda x: -x.square().sum(-1) / 2, reference=law)  # Z is 2 pi
+    >>> kernel = dg.samplers.tempering(dg.samplers.mala(target, 1.0), [0.0, 0.1, 0.4, 1.0])
+    >>> trace = dg.samplers.sample_chain(kernel, torch.zeros(100, 2), draws=200, warmup=50, generator=0)
+    >>> estimate = dg.samplers.log_partition(trace)
+    >>> abs(estimate.value - math.log(2 * math.pi)) < 5 * estimate.stderr, estimate.side
+    (True, 'undetermined')
+    """
+    from deepgen.evaluate.estimate import Estimate  # which imports samplers
+
+    kernel, state = _both(kernel, state)
+    base = _log_base(kernel) if log_base is None else log_base
+    chains = len(state.clock)
+    if chains < 2 or int(state.clock.min()) < 2:
+        raise ArgumentError(
+            f"the error of log Z is taken over chains and every pair of rungs: at least 2 chains of 2 steps, got "
+            f"{chains} of {int(state.clock.min())}"
+        )
+    up, down = state.ledger.up, state.ledger.down  # the same number of tries in both, which cancels
+    value = float((up.logsumexp(0) - down.logsumexp(0)).sum())
+    without = (_leave_one_out(up) - _leave_one_out(down)).sum(1)
+    stderr = math.sqrt((chains - 1) / chains * float((without - without.mean()).square().sum()))
+    rungs, steps = len(kernel.betas), int(state.clock.min())
+    settings = {"rungs": rungs, "steps": steps, "chains": chains, "hottest": float(kernel.betas[0])}
+    method = "geometric bridges along the rungs of tempering"
+    return Estimate(base + value, stderr, "undetermined", method, chains, settings=settings)
+
+
+def tries(state: Replicas) -> Tensor:
+    """How often each pair was tried: ``[chains, rungs - 1]``, 1 at least."""
+    pairs = state.rung.shape[1] - 1
+    if pairs == 1:
+        return state.clock.unsqueeze(1).clamp_min(1)
+    odd = torch.arange(pairs, device=state.clock.device) % 2
+    return ((state.clock.unsqueeze(1) + 1 - odd) // 2).clamp_min(1)
+
+
+def _leave_one_out(logs: Tensor) -> Tensor:
+    """log of the sum over all chains but one ``[chains, pairs]``, without taking a difference of large numbers."""
+    scaled = (logs - logs.amax(0)).exp()
+    before = torch.nn.functional.pad(scaled.cumsum(0)[:-1], (0, 0, 1, 0))
+    after = torch.nn.functional.pad(scaled.flip(0).cumsum(0)[:-1], (0, 0, 1, 0)).flip(0)
+    return (before + after).log() + logs.amax(0)
+
+
+def _both(kernel: Any, state: Any) -> tuple[Tempering, Replicas]:
+    if state is None and hasattr(kernel, "kernel") and hasattr(kernel, "state"):
+        kernel, state = kernel.kernel, kernel.state
+    if not isinstance(kernel, Tempering):
+        raise MissingCapability(f"expected the trace or the tuned kernel of tempering, got {type(kernel).__name__}")
+    require_state(state, Replicas)
+    return kernel, state
+
+
+def _log_base(tempering: Tempering) -> float:
+    kernel, hottest = tempering.kernel, float(tempering.betas[0])
+    target = target_of(kernel)
+    if hottest == 0 and target is not None and target.reference is not None:
+        return 0.0
+    if hottest == 0 and isinstance(kernel, BlockGibbs) and kernel.clamp is None:
+        layers = kernel.model.visible, kernel.model.hidden
+        with torch.no_grad():
+            return sum(float(layer.cumulant(torch.zeros(layer.width, dtype=torch.float64))) for layer in layers)
+    raise MissingCapability(
+        f"log Z is not known at beta = {hottest:.3g}, the hottest rung: give the target a reference law and the ladder "
+        "betas[0] = 0, or say log_base="
+    )
