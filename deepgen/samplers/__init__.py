@@ -5,6 +5,8 @@ from deepgen.samplers.annealing import KernelPath, Path, RBMPath, anneal, rbm_pa
 from deepgen.samplers.chain import Trace, sample_chain
 from deepgen.samplers.gibbs import BlockGibbs
 from deepgen.samplers.hamiltonian import Hamiltonian, hmc
+from deepgen.samplers.independence import Independence, IndependenceKernel, heaviest, independence
+from deepgen.samplers.involution import Involution, Reversible, velocity_couplings
 from deepgen.samplers.kernel import EXACT, Exactness, Kernel, accept, advance, require_exact
 from deepgen.samplers.langevin import Langevin, UnadjustedLangevin, mala, ula
 from deepgen.samplers.metropolis import Metropolis, Proposal, metropolis
@@ -17,6 +19,9 @@ __all__ = [
     "BlockGibbs",
     "Exactness",
     "Hamiltonian",
+    "Independence",
+    "IndependenceKernel",
+    "Involution",
     "Kernel",
     "KernelPath",
     "Langevin",
@@ -25,6 +30,7 @@ __all__ = [
     "Proposal",
     "RBMPath",
     "RandomWalk",
+    "Reversible",
     "Target",
     "Trace",
     "UnadjustedLangevin",
@@ -32,11 +38,14 @@ __all__ = [
     "advance",
     "anneal",
     "as_target",
+    "heaviest",
     "hmc",
+    "independence",
     "mala",
     "metropolis",
     "rbm_path",
     "require_exact",
     "sample_chain",
     "ula",
+    "velocity_couplings",
 ]

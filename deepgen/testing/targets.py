@@ -60,8 +60,8 @@ class KnownTarget(Target):
             T / (1 + 2 sum_s (1 - s/T) rho_s),     rho_s = E[(y_t - mean)(y_(t+s) - mean)] / variance
 
         over t and chains, with the *known* mean and variance of ``statistic``, so that a chain that misses a mode is
-        not taken for a good one. Lags end where no coordinate's rho_s is above ``cut``, and smaller ones count as 0, so T is the most that
-        comes out, however antithetic the chains are.
+        not taken for a good one. Lags end where no coordinate's rho_s is above ``cut``, and smaller ones count as 0, so
+        T is the most that comes out, however antithetic the chains are.
 
         >>> target = mog2()
         >>> independent = target.sample(8000, generator=0).view(1000, 8, 2)
