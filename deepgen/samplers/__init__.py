@@ -12,11 +12,13 @@ from deepgen.samplers.langevin import Langevin, UnadjustedLangevin, mala, ula
 from deepgen.samplers.metropolis import Metropolis, Proposal, metropolis
 from deepgen.samplers.random_walk import RandomWalk
 from deepgen.samplers.target import Target, as_target
+from deepgen.samplers.train_proposal import BreakEven, TrainedProposal, train_proposal
 
 __all__ = [
     "EXACT",
     "Adaptive",
     "BlockGibbs",
+    "BreakEven",
     "Exactness",
     "Hamiltonian",
     "Independence",
@@ -33,6 +35,7 @@ __all__ = [
     "Reversible",
     "Target",
     "Trace",
+    "TrainedProposal",
     "UnadjustedLangevin",
     "accept",
     "advance",
@@ -46,6 +49,7 @@ __all__ = [
     "rbm_path",
     "require_exact",
     "sample_chain",
+    "train_proposal",
     "ula",
     "velocity_couplings",
 ]

@@ -15,6 +15,7 @@ sampling"; with flows Albergo, Kanwar & Shanahan 2019.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -81,12 +82,14 @@ class Waiting(NamedTuple):
 
 
 class Weighed(NamedTuple):
-    """acceptance, accepted, nan as of `Metropolis`; log_weight: log f / q of the candidate, all ``[chains]``."""
+    """acceptance, accepted, nan as of `Metropolis`; log_weight: log f / q of the candidate, held: of where the chain
+    then is; all ``[chains]``."""
 
     acceptance: Tensor
     accepted: Tensor
     nan: Tensor
     log_weight: Tensor
+    held: Tensor
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,10 @@ class IndependenceKernel:
             )
         return Waiting(*here, Scored(*(field.unsqueeze(1)[:, :0] for field in here)))
 
+    def moved(self, state: Waiting, position: Tensor) -> Waiting:
+        """The state of the same chains after another kernel moved them: what waits for them stays."""
+        return Waiting(*self.proposal.init(self.target, position), state.waiting)
+
     def step(self, state: Waiting, *, generator: torch.Generator) -> tuple[Waiting, Weighed]:
         """The next candidate of each chain, and whether it is taken."""
         require_state(state, Waiting)
@@ -128,7 +135,7 @@ class IndependenceKernel:
         weight = new.log_density - new.log_q
         kept = outcome.value
         after = Waiting(kept.position, kept.log_density, kept.log_q, left)
-        return after, Weighed(chance, outcome.accepted, outcome.nan, weight)
+        return after, Weighed(chance, outcome.accepted, outcome.nan, weight, kept.log_density - kept.log_q)
 
 
 def independence(log_density: object, model: object, *, ahead: int = 16) -> IndependenceKernel:
@@ -149,24 +156,24 @@ def independence(log_density: object, model: object, *, ahead: int = 16) -> Inde
     >>> trace = dg.samplers.sample_chain(kernel, torch.zeros(200, 2), draws=100, warmup=50, generator=0)
     >>> bool((trace.draws.mean((0, 1)) - torch.tensor([0.8, 0.7])).abs().max() < 0.3)
     True
-    >>> heaviest(trace.info["log_weight"]) > 5  # q hardly reaches the third Gaussian, at (-1, 4)
+    >>> heaviest(trace.info) > 5  # q hardly reaches the third Gaussian, at (-1, 4)
     True
     """
     check_count(ahead=ahead)
     return IndependenceKernel(as_target(log_density), Independence(model), int(ahead))
 
 
-def heaviest(log_weight: Tensor) -> float:
-    """The greatest of the weights f/q over their mean: about how many steps the chain that met it stayed there.
+def heaviest(info: Mapping[str, Tensor]) -> float:
+    """The greatest weight f/q where a chain was, over the mean weight: about how many steps it stays there.
 
-    Small beside the length of the chains, or they have not mixed; still growing with more draws, and the weights have
-    no bound that has been seen.
+    Small beside the length of the chains, or they have not mixed. Still growing with more draws, the weights have no
+    bound that has been seen, and estimates no error that can be believed: give q heavier tails, or a local move.
 
     Args:
-        log_weight: of candidates, such as ``trace.info["log_weight"]``, of any shape.
+        info: of a trace of `independence`.
 
-    >>> heaviest(torch.tensor([0.0, 0.0, 0.0, 0.0]))
-    1.0
+    >>> heaviest({"log_weight": torch.zeros(10, 4), "held": torch.full((10, 4), 3.0)})  # e^3
+    20.08...
     """
-    flat = log_weight.flatten().double()
-    return float((flat.max() - flat.logsumexp(0) + math.log(len(flat))).exp())
+    proposed, held = info["log_weight"].flatten().double(), info["held"].double()
+    return float((held.max() - proposed.logsumexp(0) + math.log(len(proposed))).exp())

@@ -10,7 +10,7 @@ import deepgen as dg
 from deepgen.distributions import NormalMixture, StudentT
 from deepgen.errors import ArgumentError, MissingCapability, ShapeError
 from deepgen.random import streams
-from deepgen.samplers import Independence, independence, metropolis, sample_chain
+from deepgen.samplers import Independence, heaviest, independence, metropolis, sample_chain
 from deepgen.samplers.candidates import candidates, own_draws
 from deepgen.samplers.independence import IndependenceKernel, Scored
 from deepgen.streams import Streams
@@ -140,10 +140,29 @@ def test_heaviest_sees_light_tails(stream):
     found = {}
     for name, scale in (("wide", 2.0), ("narrow", 0.5)):
         kernel = independence(target, Independent(Normal(torch.zeros(1), scale * torch.ones(1)), 1))
-        weights = sample_chain(kernel, torch.zeros(1000, 1), draws=50, generator=stream).info["log_weight"]
-        found[name] = dg.samplers.heaviest(weights)
+        found[name] = heaviest(sample_chain(kernel, torch.zeros(1000, 1), draws=50, generator=stream).info)
     assert found["wide"] == pytest.approx(2.0, rel=0.05)  # the greatest ratio of the densities
     assert found["narrow"] > 20
+
+
+def test_heaviest_sees_a_chain_that_is_held():
+    target = Independent(Normal(torch.zeros(1), torch.ones(1)), 1)
+    kernel = independence(target, Independent(Normal(torch.zeros(1), 0.5 * torch.ones(1)), 1))
+    start = torch.zeros(100, 1)
+    start[7] = 4.0
+    trace = sample_chain(kernel, start, draws=50, generator=0)
+    assert not bool(trace.info["accepted"][:, 7].any())
+    assert heaviest(trace.info) > 1e8
+    assert heaviest({**trace.info, "held": trace.info["held"][:, 8:]}) < 1e6
+
+
+def test_what_waits_stays_when_another_kernel_moves_the_chains():
+    kernel = independence(banana(), WIDE, ahead=4)
+    state, _info = kernel.step(kernel.init(torch.zeros(5, 2)), generator=streams(0))
+    moved = kernel.moved(state, torch.ones(5, 2))
+    assert moved.waiting is state.waiting
+    torch.testing.assert_close(moved.log_q, WIDE.log_prob(torch.ones(5, 2)))
+    torch.testing.assert_close(moved.log_density, banana().log_density(torch.ones(5, 2)))
 
 
 def test_discrete_models_propose_for_discrete_targets(seed):
