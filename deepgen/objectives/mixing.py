@@ -4,7 +4,7 @@ A critic D sees pairs. True ones are two independent positions of the chains. Th
 step by f forwards alone, with a new velocity, and with no acceptance:
 
     (x', x):    x from the chains,            x' after m steps from x
-    (y', y):    y after b steps from noise,   y' after m steps from y (held fixed there);     b, m: uniform to their limits
+    (y', y):    y after b steps from noise,   y' after m steps from y (held fixed there);     b, m: uniform, from 1
 
 If f moves noise to the target in b steps, and any point to an independent one in m, no critic can tell them apart.
 
@@ -17,6 +17,7 @@ acceptance, and at the mixing, of the chains that come out. Source: Song, Zhao &
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -36,7 +37,7 @@ class AdversarialMixing:
     """Train a map of (x, v), for `deepgen.samplers.Reversible`, against a critic of pairs.
 
     Attributes:
-        features: width of x; the rest of the map's rows is v.
+        features, velocity: widths of x and of v; that of v is x's by default.
         from_noise, between: the limits of b and m; their 8 and 2 by default.
         eta: weight of the velocity's part.
         critic: hidden widths of D.
@@ -58,6 +59,7 @@ class AdversarialMixing:
     """
 
     features: int
+    velocity: int | None = None
     from_noise: int = 8
     between: int = 2
     eta: float = 1.0
@@ -88,7 +90,7 @@ class AdversarialMixing:
             """1 to ``limit`` steps, drawn for the batch; the end and its velocity."""
             z = x
             for _ in range(int(torch.randint(1, limit + 1, (), generator=g, device=g.device))):
-                v = normal((len(x), self._width(model)), generator=g, dtype=x.dtype)
+                v = normal((len(x), self.velocity or self.features), generator=g, dtype=x.dtype)
                 z = model.encode(torch.cat([z[:, : self.features], v], 1))[0]
             return z[:, : self.features], z[:, self.features :]
 
@@ -126,12 +128,9 @@ class AdversarialMixing:
         stream = resolve(self.generator)
         widths = [2 * self.features, *self.critic]
         layers: list[nn.Module] = []
-        for before, after in zip(widths[:-1], widths[1:], strict=True):
+        for before, after in itertools.pairwise(widths):
             layers += [linear(before, after, generator=stream), nn.LeakyReLU(0.2)]
         return nn.Sequential(*layers, linear(widths[-1], 1, generator=stream))
-
-    def _width(self, model: Any) -> int:
-        return model.transforms[0].features - self.features
 
 
 def _slope(critic: Callable[[Tensor], Tensor], true: Tensor, made: Tensor, generator: torch.Generator) -> Tensor:

@@ -73,8 +73,8 @@ def train_proposal(
 
     Args:
         model: the network; trained in place.
-        kernel: makes the neural kernel of it, such as ``lambda q: independence(target, q, ahead=1)``; steps alternate, so candidates
-            drawn further ahead would go to waste.
+        kernel: makes the neural kernel of it, such as ``lambda q: independence(target, q, ahead=1)``; local steps come
+            between, so candidates drawn further ahead would go to waste.
         local: an exact kernel with a step size that works where the chains start.
         position: ``[chains, *event]``, as wide as the target or wider.
         objective: as of `deepgen.fit`; maximum likelihood by default.
@@ -94,9 +94,9 @@ def train_proposal(
     >>> start = 3 * torch.randn(100, 2, generator=dg.random.generator(0))
     >>> flow = dg.explicit.RealNVP(2, hidden=[16], generator=0)
     >>> local = dg.samplers.mala(target, step_size=0.2)
-    >>> trained = train_proposal(
-    ...     flow, lambda q: dg.samplers.independence(target, q, ahead=1), local, start, rounds=2, updates=20, generator=0
-    ... )
+    >>> def neural(q):
+    ...     return dg.samplers.independence(target, q, ahead=1)
+    >>> trained = train_proposal(flow, neural, local, start, rounds=2, updates=20, generator=0)
     >>> sorted(trained.history), any(p.requires_grad for p in trained.model.parameters())
     (['acceptance', 'log_likelihood'], False)
     """

@@ -119,6 +119,16 @@ def test_complete_images_of_a_saved_model(tmp_path: Path) -> None:
     assert numbers["PixelCNN"] == pytest.approx(numbers["base rates"], abs=0.5)  # which is all that it knows
 
 
+def test_neural_proposals(tmp_path: Path) -> None:
+    numbers = example("neural_proposals")(rounds=6, draws=500, out=tmp_path)
+    assert numbers["MALA, ESS"] < 20
+    assert numbers["flow, ESS"] > 100
+    assert numbers["MALA, visited"] == 1
+    assert numbers["flow, visited"] == 6
+    assert numbers["flow, error"] < min(0.02, numbers["MALA, error"])
+    assert imread(tmp_path / "neural_proposals.png").ndim == 3
+
+
 def test_no_example_is_left_out() -> None:
     tested = {name[len("test_") :] for name in globals() if name.startswith("test_")}
     assert {path.stem for path in EXAMPLES.glob("*.py")} <= tested
