@@ -43,7 +43,7 @@ class WithLocal:
     def step(self, state: Any, *, generator: torch.Generator) -> tuple[Any, Any]:
         if dg.random.common(generator) < 1 / 16:
             moved, _info = self.local.step(self.local.init(state.position), generator=generator)
-            state = self.neural.moved(state, moved.position)
+            state = self.neural.enter(state, moved)
         return self.neural.step(state, generator=generator)
 
 

@@ -116,9 +116,10 @@ class IndependenceKernel:
             )
         return Waiting(*here, Scored(*(field.unsqueeze(1)[:, :0] for field in here)))
 
-    def moved(self, state: Waiting, position: Tensor) -> Waiting:
-        """The state of the same chains after another kernel moved them: what waits for them stays."""
-        return Waiting(*self.proposal.init(self.target, position), state.waiting)
+    def enter(self, own: Waiting, other: Any) -> Waiting:
+        """The state after another kernel has moved the chains to ``other.position``: what waits for them stays."""
+        here = self.proposal.init(self.target, other.position)
+        return Waiting(here.position, here.log_density, here.log_q, own.waiting)
 
     def step(self, state: Waiting, *, generator: torch.Generator) -> tuple[Waiting, Weighed]:
         """The next candidate of each chain, and whether it is taken."""
@@ -164,10 +165,11 @@ def independence(log_density: object, model: object, *, ahead: int = 16) -> Inde
 
 
 def heaviest(info: Mapping[str, Tensor]) -> float:
-    """The greatest weight f/q where a chain was, over the mean weight: about how many steps it stays there.
+    """The greatest weight f/q where a chain was, over the mean weight: about how many steps it would stay there.
 
     Small beside the length of the chains, or they have not mixed. Still growing with more draws, the weights have no
-    bound that has been seen, and estimates no error that can be believed: give q heavier tails, or a local move.
+    bound that has been seen, and a chain of this kernel alone no error that can be believed: give q heavier tails, and
+    put a local kernel beside it, which moves on from such points (and into them, so with it the number means less).
 
     Args:
         info: of a trace of `independence`.

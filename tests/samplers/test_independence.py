@@ -159,7 +159,7 @@ def test_heaviest_sees_a_chain_that_is_held():
 def test_what_waits_stays_when_another_kernel_moves_the_chains():
     kernel = independence(banana(), WIDE, ahead=4)
     state, _info = kernel.step(kernel.init(torch.zeros(5, 2)), generator=streams(0))
-    moved = kernel.moved(state, torch.ones(5, 2))
+    moved = kernel.enter(state, kernel.init(torch.ones(5, 2)))
     assert moved.waiting is state.waiting
     torch.testing.assert_close(moved.log_q, WIDE.log_prob(torch.ones(5, 2)))
     torch.testing.assert_close(moved.log_density, banana().log_density(torch.ones(5, 2)))
