@@ -25,7 +25,6 @@ import torch
 from torch import Tensor, nn
 
 from deepgen.errors import check_count
-from deepgen.objectives.likelihood import MaximumLikelihood
 from deepgen.progress import bar
 from deepgen.random import streams
 from deepgen.samplers.kernel import Kernel, advance, require_exact
@@ -100,6 +99,8 @@ def train_proposal(
     >>> sorted(trained.history), any(p.requires_grad for p in trained.model.parameters())
     (['acceptance', 'log_likelihood'], False)
     """
+    from deepgen.objectives.likelihood import MaximumLikelihood  # the objectives' package loads this one
+
     check_count(rounds=rounds, steps=steps, updates=updates, batch_size=batch_size)
     neural, objective = kernel(model), MaximumLikelihood() if objective is None else objective
     for part in (local, neural):
