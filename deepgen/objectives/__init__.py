@@ -3,11 +3,13 @@
 from deepgen.objectives.contrastive import ContrastiveDivergence, PersistentCD
 from deepgen.objectives.elbo import ELBO, IWAE
 from deepgen.objectives.likelihood import ExpectationMaximisation, MaximumLikelihood
+from deepgen.objectives.mixing import AdversarialMixing
 from deepgen.objectives.order_agnostic import OrderAgnostic
 
 __all__ = [
     "ELBO",
     "IWAE",
+    "AdversarialMixing",
     "ContrastiveDivergence",
     "ExpectationMaximisation",
     "MaximumLikelihood",

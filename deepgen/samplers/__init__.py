@@ -12,6 +12,8 @@ from deepgen.samplers.compose import cycle, mixture, thin
 from deepgen.samplers.composed import Cycle, Mixture, Thinned
 from deepgen.samplers.gibbs import BlockGibbs
 from deepgen.samplers.hamiltonian import Hamiltonian, hmc
+from deepgen.samplers.independence import Independence, IndependenceKernel, heaviest, independence
+from deepgen.samplers.involution import Involution, Reversible, velocity_couplings
 from deepgen.samplers.kernel import EXACT, Exactness, Kernel, accept, advance, require_exact
 from deepgen.samplers.langevin import Langevin, UnadjustedLangevin, mala, ula
 from deepgen.samplers.metropolis import Metropolis, Proposal, metropolis
@@ -22,6 +24,7 @@ from deepgen.samplers.target import Target, as_target
 from deepgen.samplers.temperature import Temperable
 from deepgen.samplers.tempered_path import kernel_path
 from deepgen.samplers.tempering import AdaptiveTempering, tempering
+from deepgen.samplers.train_proposal import BreakEven, TrainedProposal, train_proposal
 
 __all__ = [
     "EXACT",
@@ -33,10 +36,14 @@ __all__ = [
     "AdaptiveTempering",
     "BlockGibbs",
     "Cycle",
+    "BreakEven",
     "Exactness",
     "Gibbs",
     "GibbsWithGradients",
     "Hamiltonian",
+    "Independence",
+    "IndependenceKernel",
+    "Involution",
     "Kernel",
     "KernelPath",
     "Ladder",
@@ -47,12 +54,14 @@ __all__ = [
     "Proposal",
     "RBMPath",
     "RandomWalk",
+    "Reversible",
     "Target",
     "Temperable",
     "Tempering",
     "Thinned",
     "Trace",
     "UnadjustedDiscreteLangevin",
+    "TrainedProposal",
     "UnadjustedLangevin",
     "accept",
     "advance",
@@ -67,6 +76,9 @@ __all__ = [
     "kernel_path",
     "ladder",
     "log_partition",
+    "heaviest",
+    "hmc",
+    "independence",
     "mala",
     "metropolis",
     "mixture",
@@ -75,5 +87,7 @@ __all__ = [
     "sample_chain",
     "tempering",
     "thin",
+    "train_proposal",
     "ula",
+    "velocity_couplings",
 ]

@@ -1,0 +1,123 @@
+"""Training on running chains: the masses come right, what comes back is frozen and exact, costs add up."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+import deepgen as dg
+from deepgen.errors import MissingCapability
+from deepgen.objectives import AdversarialMixing
+from deepgen.samplers import (
+    BreakEven,
+    Involution,
+    Reversible,
+    independence,
+    mala,
+    metropolis,
+    sample_chain,
+    train_proposal,
+    ula,
+    velocity_couplings,
+)
+from deepgen.testing import check_kernel
+from deepgen.testing.targets import banana, mog2, unequal_mixture
+from deepgen.transforms import Shift
+
+
+def train(target, model, kernel, seed, spread=5.0, rate=3e-3, step=0.1, **options):
+    start = spread * torch.randn(128, 2, generator=dg.random.generator(seed))
+    optimizer = torch.optim.Adam(model.parameters(), lr=rate)
+    sizes = {"rounds": 6, "steps": 30, "updates": 50} | options
+    return train_proposal(model, kernel, mala(target, step), start, optimizer=optimizer, generator=seed, **sizes)
+
+
+@pytest.mark.parametrize("kind", ["independence", "reflection"])
+def test_masses_of_unequal_modes_come_right(kind, seed):
+    target = unequal_mixture()
+    base = dg.distributions.NormalMixture(2, components=6, generator=seed) if kind == "independence" else None
+    flow = dg.explicit.RealNVP(2, transforms=4, hidden=[32, 32], base=base, generator=seed)
+    trained = train(target, flow, lambda q: independence(target, q, ahead=1), seed)
+    if kind == "independence":
+        kernel = independence(target, trained.model)
+    else:
+        kernel = metropolis(target, Involution(trained.model, angle=1.2))
+    chains = target.sample(1000, generator=seed)
+    chains = chains[chains[:, 0] > 0][:400]  # all on the narrow side
+    trace = sample_chain(kernel, chains, draws=200, warmup=200, generator=seed)
+    right = (trace.draws[..., 0] > 0).double().mean(0)
+    exact = 0.5 * (1 + math.erfc(5 / math.sqrt(6)) / 2)
+    assert abs(float(right.mean()) - exact) < 5 * float(right.std()) / len(right) ** 0.5
+
+
+def test_a_trained_proposal_is_exact(seed):
+    target = banana(bend=1.0)
+    flow = dg.explicit.RealNVP(2, transforms=2, hidden=[4], generator=seed)
+    trained = train(target, flow, lambda q: independence(target, q, ahead=1), seed, spread=1.0, rounds=3, updates=30)
+
+    def draw(n, generator):
+        return target.sample(n, generator=generator)
+
+    kernel = independence(target, trained.model, ahead=4)
+    accepted = sample_chain(kernel, draw(1000, dg.random.generator(seed)), draws=5, generator=seed).info["accepted"]
+    assert 0.2 < float(accepted.float().mean()) < 0.9
+    check_kernel(kernel, draw, steps=20, reversible=True, generator=seed)
+    check_kernel(metropolis(target, Involution(trained.model, angle=0.8)), draw, steps=20, generator=seed)
+
+
+def test_an_adversarial_proposal_is_exact_and_moves(seed):
+    target = mog2()
+    f = velocity_couplings(2, Shift, hidden=[64], generator=seed)
+    objective = AdversarialMixing(2, critic=(32, 32), noise=3.0, generator=seed)
+    trained = train(
+        target,
+        f,
+        lambda q: metropolis(target, Reversible(q)),
+        seed,
+        rate=5e-4,
+        objective=objective,
+        rounds=3,
+        updates=30,
+        batch_size=32,
+    )
+    kernel = metropolis(target, Reversible(trained.model))
+    check_kernel(kernel, lambda n, generator: target.sample(n, generator=generator), steps=20, generator=seed)
+    assert set(trained.history) == {"acceptance", "critic", "velocity"}
+
+
+def test_what_comes_back_is_a_frozen_copy():
+    target = mog2()
+    flow = dg.explicit.RealNVP(2, transforms=2, hidden=[8], generator=0)
+    before = torch.get_rng_state()
+    trained = train(target, flow, lambda q: independence(target, q, ahead=1), 0, rounds=2, updates=3)
+    again = train(
+        target,
+        dg.explicit.RealNVP(2, transforms=2, hidden=[8], generator=0),
+        lambda q: independence(target, q, ahead=1),
+        0,
+        rounds=2,
+        updates=3,
+    )
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(trained.position, again.position)
+    assert trained.model is not flow
+    assert not any(p.requires_grad for p in trained.model.parameters())
+    assert trained.seconds > 0
+    assert trained.history["log_likelihood"].shape == (2,)
+    assert "CPU s" in repr(trained)
+
+
+def test_break_even():
+    gain = BreakEven(training=10.0, neural=1e-3, reference=3e-3)
+    assert gain.draws == pytest.approx(5000)
+    assert "from 5,000 effective draws on" in repr(gain)
+    assert replace(gain, reference=1e-4).draws == math.inf
+    assert "never ahead" in repr(replace(gain, reference=1e-4))
+
+
+def test_biased_kernels_are_refused():
+    target = mog2()
+    flow = dg.explicit.RealNVP(2, transforms=2, hidden=[8], generator=0)
+    with pytest.raises(MissingCapability, match="biased"):
+        train_proposal(flow, lambda q: independence(target, q), ula(target, 0.1), torch.zeros(5, 2), generator=0)
