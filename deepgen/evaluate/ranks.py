@@ -1,0 +1,72 @@
+"""Order and ranks of many columns at once, and what ranks become as normal scores.
+
+    z = Phi^-1((r - 3/8) / (N + 1/4)),      r = 1 ... N the rank among all N draws of all chains, ties at their mean
+
+Whatever the law of the draws, their scores have moments, so diagnostics of the scores hold for heavy tails too. Sources:
+Blom 1958; Vehtari, Gelman, Simpson, Carpenter & Buerkner 2021.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from deepgen.layers.compiled import few_threads, kernels
+
+
+def order(x: Tensor) -> Tensor:
+    """The places that sort each row of floating ``x`` ``[rows, n]``, ties as they come: int64.
+
+    >>> order(torch.tensor([[0.5, -1.0, 0.0]]))
+    tensor([[1, 2, 0]])
+    """
+    compiled = kernels("deepgen.evaluate.rank_kernels") if x.is_cpu and few_threads() and len(x) else None
+    if compiled is None or x.dtype not in (torch.float32, torch.float64) or x.shape[1] >= 2**31:
+        return x.argsort(dim=1, stable=True)
+    integer, unsigned = (torch.int32, "uint32") if x.dtype == torch.float32 else (torch.int64, "uint64")
+    bits = (x + 0.0).contiguous().view(integer)  # -0 becomes 0, which it equals
+    sign = bits >> (8 * x.element_size() - 1)  # all ones in what is negative, whose order turns around
+    keys = bits.bitwise_xor_(sign | torch.iinfo(integer).min)
+    places = torch.empty(x.shape, dtype=torch.int32)
+    compiled.argsort(keys.numpy().view(unsigned), places.numpy())
+    return places.long()
+
+
+def normal_scores(x: Tensor, places: Tensor | None = None) -> Tensor:
+    """The normal scores of each row of ``x`` ``[rows, n]`` among that row: float64.
+
+    Args:
+        x: floating numbers.
+        places: `order` of them, if it is known already.
+
+    >>> normal_scores(torch.tensor([[3.0, -7.0, 3.0, 1e9]]))
+    tensor([[ 0.0000, -1.0491,  0.0000,  1.0491]], dtype=torch.float64)
+    """
+    n = x.shape[1]
+    places = order(x) if places is None else places
+    ranked = x.gather(1, places)
+    new = ranked[:, 1:] != ranked[:, :-1]
+    ranks = torch.arange(2, 2 * n + 1, 2, device=x.device).expand(x.shape)  # twice the rank, so that means are whole
+    if not bool(new.all()):
+        at = torch.arange(n, device=x.device).expand(x.shape)
+        edge = torch.ones_like(new[:, :1])
+        first = at.where(torch.cat([edge, new], 1), 0).cummax(1).values
+        last = at.where(torch.cat([new, edge], 1), n - 1).flip(1).cummin(1).values.flip(1)
+        ranks = first + last + 2
+    table = torch.arange(2 * n + 1, dtype=torch.float64, device=x.device).div_(2)
+    table = torch.special.ndtri(table.sub_(0.375).div_(n + 0.25))
+    return torch.empty(x.shape, dtype=torch.float64, device=x.device).scatter_(1, places, table[ranks])
+
+
+def quantile(x: Tensor, places: Tensor, share: float) -> Tensor:
+    """The quantile ``share`` of each row of ``x``, between draws by a straight line (R's type 7): ``[rows, 1]``.
+
+    >>> x = torch.tensor([[4.0, 1.0, 2.0]])
+    >>> quantile(x, order(x), 0.75)
+    tensor([[3.]])
+    """
+    at = share * (x.shape[1] - 1)
+    low = min(int(at), x.shape[1] - 1)
+    high = min(low + 1, x.shape[1] - 1)
+    below, above = (x.gather(1, places[:, i : i + 1]) for i in (low, high))
+    return torch.where(below == above, below, below + (at - low) * (above - below))
