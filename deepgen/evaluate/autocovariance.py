@@ -17,6 +17,8 @@ import math
 import torch
 from torch import Tensor
 
+PART = 2**17  # numbers transformed at a time, so that they stay near the processor
+
 
 def effective_size(x: Tensor) -> Tensor:
     """ESS of each of ``x`` ``[rows, chains, draws]``, all chains together: ``[rows]``.
@@ -29,8 +31,7 @@ def effective_size(x: Tensor) -> Tensor:
     """
     chains, n = x.shape[1:]
     size = chains * n
-    rows = max(1, 2**20 // size)  # at a time, so that what is worked on stays near the processor
-    covariance = torch.cat([mean_autocovariance(part) for part in x.split(rows)])
+    covariance = mean_autocovariance(x)
     within = covariance[:, :1] * n / (n - 1)
     total = covariance[:, :1]
     if chains > 1:
@@ -38,7 +39,7 @@ def effective_size(x: Tensor) -> Tensor:
     rho = 1 - (within - covariance) / total
     rho[:, 0] = 1
     tau = autocorrelation_time(rho).clamp_min(1 / math.log10(size))
-    still = (x == x[:, :1, :1]).flatten(1).all(1)
+    still = x.amin((1, 2)) == x.amax((1, 2))
     return torch.where(still, float(size), size / tau)
 
 
@@ -50,9 +51,11 @@ def mean_autocovariance(x: Tensor) -> Tensor:
     """
     n = x.shape[2]
     length = _quick_length(2 * n)
-    wave = torch.fft.rfft(x - x.mean(2, keepdim=True), n=length)
-    power = (wave.real.square() + wave.imag.square()).mean(1)
-    return torch.fft.irfft(power, n=length)[:, :n] / n
+    power = torch.zeros(len(x), length // 2 + 1, dtype=x.dtype, device=x.device)
+    for part in x.split(max(1, PART // (len(x) * length)), dim=1):
+        wave = torch.fft.rfft(part - part.mean(2, keepdim=True), n=length)
+        power += (wave.real.square() + wave.imag.square()).sum(1)
+    return torch.fft.irfft(power, n=length)[:, :n] / (n * x.shape[1])
 
 
 def autocorrelation_time(rho: Tensor) -> Tensor:

@@ -8,28 +8,31 @@ Blom 1958; Vehtari, Gelman, Simpson, Carpenter & Buerkner 2021.
 
 from __future__ import annotations
 
+import functools
+from types import ModuleType
+
 import torch
 from torch import Tensor
 
-from deepgen.layers.compiled import few_threads, kernels
+from deepgen.layers.compiled import few_threads, kernels, plain_memory
 
 
 def order(x: Tensor) -> Tensor:
-    """The places that sort each row of floating ``x`` ``[rows, n]``, ties as they come: int64.
+    """The places that sort each row of floating ``x`` ``[rows, n]``: integers.
 
-    >>> order(torch.tensor([[0.5, -1.0, 0.0]]))
-    tensor([[1, 2, 0]])
+    >>> order(torch.tensor([[0.5, -1.0, 0.0]])).tolist()
+    [[1, 2, 0]]
     """
-    compiled = kernels("deepgen.evaluate.rank_kernels") if x.is_cpu and few_threads() and len(x) else None
-    if compiled is None or x.dtype not in (torch.float32, torch.float64) or x.shape[1] >= 2**31:
+    compiled = _compiled(x)
+    if compiled is None:
         return x.argsort(dim=1, stable=True)
     integer, unsigned = (torch.int32, "uint32") if x.dtype == torch.float32 else (torch.int64, "uint64")
-    bits = (x + 0.0).contiguous().view(integer)  # -0 becomes 0, which it equals
+    bits = (x + 0.0).view(integer)  # -0 becomes 0, which it equals
     sign = bits >> (8 * x.element_size() - 1)  # all ones in what is negative, whose order turns around
     keys = bits.bitwise_xor_(sign | torch.iinfo(integer).min)
     places = torch.empty(x.shape, dtype=torch.int32)
     compiled.argsort(keys.numpy().view(unsigned), places.numpy())
-    return places.long()
+    return places
 
 
 def normal_scores(x: Tensor, places: Tensor | None = None) -> Tensor:
@@ -42,20 +45,37 @@ def normal_scores(x: Tensor, places: Tensor | None = None) -> Tensor:
     >>> normal_scores(torch.tensor([[3.0, -7.0, 3.0, 1e9]]))
     tensor([[ 0.0000, -1.0491,  0.0000,  1.0491]], dtype=torch.float64)
     """
-    n = x.shape[1]
     places = order(x) if places is None else places
-    ranked = x.gather(1, places)
-    new = ranked[:, 1:] != ranked[:, :-1]
-    ranks = torch.arange(2, 2 * n + 1, 2, device=x.device).expand(x.shape)  # twice the rank, so that means are whole
-    if not bool(new.all()):
-        at = torch.arange(n, device=x.device).expand(x.shape)
-        edge = torch.ones_like(new[:, :1])
-        first = at.where(torch.cat([edge, new], 1), 0).cummax(1).values
-        last = at.where(torch.cat([new, edge], 1), n - 1).flip(1).cummin(1).values.flip(1)
-        ranks = first + last + 2
-    table = torch.arange(2 * n + 1, dtype=torch.float64, device=x.device).div_(2)
-    table = torch.special.ndtri(table.sub_(0.375).div_(n + 0.25))
-    return torch.empty(x.shape, dtype=torch.float64, device=x.device).scatter_(1, places, table[ranks])
+    table = _table(x.shape[1], x.device)
+    scores = torch.empty(x.shape, dtype=torch.float64, device=x.device)
+    compiled = _compiled(x)
+    if compiled is not None and places.dtype == torch.int32:
+        compiled.scores(x.numpy(), places.numpy(), table.numpy(), scores.numpy())
+        return scores
+    return scores.scatter_(1, places.long(), table[_double_ranks(x.gather(1, places.long()))])
+
+
+def _double_ranks(ranked: Tensor) -> Tensor:
+    """Twice the ranks of rows in order, ties at their mean: whole numbers."""
+    new, edge = ranked[:, 1:] != ranked[:, :-1], torch.ones_like(ranked[:, :1], dtype=torch.bool)
+    at, end = torch.arange(ranked.shape[1], device=ranked.device).expand(ranked.shape), ranked.shape[1] - 1
+    first = at.where(torch.cat([edge, new], 1), 0).cummax(1).values
+    last = at.where(torch.cat([new, edge], 1), end).flip(1).cummin(1).values.flip(1)
+    return first + last + 2
+
+
+@functools.lru_cache(maxsize=2)  # all coordinates share it
+def _table(n: int, device: torch.device) -> Tensor:
+    """Scores of the ranks 0, 1/2, 1, ... n among n."""
+    ranks = torch.arange(2 * n + 1, dtype=torch.float64, device=device).div_(2)
+    return torch.special.ndtri(ranks.sub_(0.375).div_(n + 0.25))
+
+
+def _compiled(x: Tensor) -> ModuleType | None:
+    plain = plain_memory(x, dtype=x.dtype) and x.is_contiguous() and 0 < x.shape[1] < 2**31
+    if plain and x.dtype in (torch.float32, torch.float64) and few_threads():
+        return kernels("deepgen.evaluate.rank_kernels")
+    return None
 
 
 def quantile(x: Tensor, places: Tensor, share: float) -> Tensor:
@@ -68,5 +88,5 @@ def quantile(x: Tensor, places: Tensor, share: float) -> Tensor:
     at = share * (x.shape[1] - 1)
     low = min(int(at), x.shape[1] - 1)
     high = min(low + 1, x.shape[1] - 1)
-    below, above = (x.gather(1, places[:, i : i + 1]) for i in (low, high))
+    below, above = (x.gather(1, places[:, i : i + 1].long()) for i in (low, high))
     return torch.where(below == above, below, below + (at - low) * (above - below))
