@@ -129,7 +129,17 @@ def words_of(seed: int, first: int, chains: int, blocks: int, call: int, device:
     chain = torch.arange(first, first + chains, device=device).unsqueeze(1).expand(chains, blocks)
     c0, c1 = block, chain
     c2, c3 = torch.full_like(block, call & MASK), torch.full_like(block, call >> 32)
-    k0, k1 = seed & MASK, seed >> 32
+    return philox((c0, c1, c2, c3), (seed & MASK, seed >> 32))
+
+
+def philox(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[int, int]) -> Tensor:
+    """Four words ``[4, ...]`` from four, each of 32 bits in an int64.
+
+    >>> everything = (torch.tensor(MASK),) * 4
+    >>> [hex(w) for w in philox(everything, (MASK, MASK)).tolist()]  # the second test vector
+    ['0x408f276d', '0x41c83b0e', '0xa20bc7c6', '0x6d5451fd']
+    """
+    (c0, c1, c2, c3), (k0, k1) = counter, key
     for _ in range(10):
         p0, p1 = c0 * MULTIPLIERS[0], c2 * MULTIPLIERS[1]  # overflow keeps the lower 64 bits, which is all there are
         c0, c1, c2, c3 = (p1 >> 32 & MASK) ^ c1 ^ k0, p1 & MASK, (p0 >> 32 & MASK) ^ c3 ^ k1, p0 & MASK

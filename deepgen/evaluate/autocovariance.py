@@ -1,9 +1,9 @@
 """Effective sample size from autocovariances: how many independent draws the draws of all chains are worth.
 
-    ESS = C N / tau,     tau = -1 + 2 sum over k of (rho_2k + rho_2k+1),     rho_t = 1 - (W - mean over chains of c_t) / V
+    ESS = C N / tau,    tau = -1 + 2 sum over k of (rho_2k + rho_2k+1),    rho_t = 1 - (W - mean over chains of c_t) / V
 
-c_t is a chain's autocovariance at lag t, W the mean variance within chains, V that of all draws with the variance of the
-chains' means added, so that chains which disagree are worth little. The sum ends before the first pair below zero
+c_t is a chain's autocovariance at lag t, W the mean variance within chains, V that of all draws with the variance of
+the chains' means added, so that chains which disagree are worth little. The sum ends before the first pair below zero
 (Geyer's initial positive sequence), and pairs never grow (initial monotone sequence). All is as in Stan and ArviZ, and
 tau is at least 1 / log10(C N). Only the mean over chains is transformed back: one half of the work.
 
@@ -52,7 +52,7 @@ def mean_autocovariance(x: Tensor) -> Tensor:
     n = x.shape[2]
     length = _quick_length(2 * n)
     power = torch.zeros(len(x), length // 2 + 1, dtype=x.dtype, device=x.device)
-    for part in x.split(max(1, PART // (len(x) * length)), dim=1):
+    for part in x.split(max(1, PART // max(1, len(x) * length)), dim=1):
         wave = torch.fft.rfft(part - part.mean(2, keepdim=True), n=length)
         power += (wave.real.square() + wave.imag.square()).sum(1)
     return torch.fft.irfft(power, n=length)[:, :n] / (n * x.shape[1])

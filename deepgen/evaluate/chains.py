@@ -2,15 +2,16 @@
 
     R-hat = sqrt((N - 1)/N + B/W),       W = variance within chains,  B = variance of the chains' means
 
-near 1 where chains agree. `rhat` cuts each chain into halves, replaces draws by normal scores (`deepgen.evaluate.ranks`),
-does so again for their distances from the median, which shows chains of unequal width, and takes the worse. `ess` comes
-from autocovariances (`deepgen.evaluate.autocovariance`). All take draws ``[draws, chains, *event]``, as a Trace has them,
-and return ``[*event]`` in float64. They agree with ArviZ.
+near 1 where chains agree. `rhat` cuts each chain into halves, replaces draws by normal scores
+(`deepgen.evaluate.ranks`), does so again for their distances from the median, which shows chains of unequal width, and
+takes the worse. `ess` comes from autocovariances (`deepgen.evaluate.autocovariance`). All take draws ``[draws, chains,
+*event]``, as a Trace has them, and return ``[*event]`` in float64. They agree with ArviZ.
 
 NaN: where a draw is NaN, and where a coordinate never moved, since such chains say nothing about mixing.
 
-Sources: Vehtari, Gelman, Simpson, Carpenter & Buerkner 2021, "Rank-normalization, folding, and localization: an improved
-R-hat", https://doi.org/10.1214/20-BA1221; Margossian et al. 2024, "Nested R-hat", https://doi.org/10.1214/24-BA1453.
+Sources: Vehtari, Gelman, Simpson, Carpenter & Buerkner 2021, "Rank-normalization, folding, and localization: an
+improved R-hat", https://doi.org/10.1214/20-BA1221; Margossian et al. 2024, "Nested R-hat",
+https://doi.org/10.1214/24-BA1453.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from torch import Tensor
 
 from deepgen.errors import ArgumentError, ShapeError
 from deepgen.evaluate.autocovariance import effective_size
-from deepgen.evaluate.ranks import normal_scores, order, quantile
+from deepgen.evaluate.ranks import median, normal_scores, order, quantile
 
 LEAST = 4  # draws of a chain: two in each half
 TAILS = (0.05, 0.95)
@@ -52,8 +53,8 @@ def rhat(draws: Tensor) -> Tensor:
 def nested_rhat(draws: Tensor, superchains: int) -> Tensor:
     """Nested R-hat of ``[draws, chains, *event]``, for many chains that may be short: ``[*event]``.
 
-    Chains stand in groups, the superchains, each started from one point; their means are compared with each other, which
-    a group has far more exactly than a chain. One draw a chain is enough. Chains started apart say only whether
+    Chains stand in groups, the superchains, each started from one point; their means are compared with each other,
+    which a group has far more exactly than a chain. One draw a chain is enough. Chains started apart say only whether
     averages over groups agree.
 
     Args:
@@ -136,8 +137,8 @@ def diagnose(draws: Tensor) -> dict[str, Tensor]:
     """All that a table shows of ``[draws, chains, *event]``, in less time than one by one, since ranks are shared.
 
     Returns:
-        ``mean``, ``sd``, ``mcse`` (of the mean), ``ess_bulk``, ``ess_tail``, ``r_hat``, each ``[*event]`` in float64. With
-        fewer than four draws the last four are NaN.
+        ``mean``, ``sd``, ``mcse`` (of the mean), ``ess_bulk``, ``ess_tail``, ``r_hat``, each ``[*event]`` in float64.
+        With fewer than four draws the last four are NaN.
 
     >>> x = torch.randn(500, 4, 2, generator=torch.Generator().manual_seed(0))
     >>> torch.equal(diagnose(x)["r_hat"], rhat(x))
@@ -191,7 +192,7 @@ def _all(x: Tensor) -> Tensor:
         sd / effective_size(split(wide)).sqrt(),
         effective_size(scores),
         tail,
-        nothing if single else torch.maximum(_plain_rhat(scores), _folded_rhat(halves, flat, places)),
+        nothing if single else _worse(_plain_rhat(scores), _folded_rhat(halves, flat, places)),
     ]
     return torch.stack([mean, sd, *(column.where(tells, torch.nan) for column in told)], 1)
 
@@ -200,11 +201,16 @@ def _rank_rhat(x: Tensor) -> Tensor:
     halves = split(x)
     flat = halves.flatten(1)
     places = order(flat)
-    return torch.maximum(_plain_rhat(_scores(halves, places)), _folded_rhat(halves, flat, places))
+    return _worse(_plain_rhat(_scores(halves, places)), _folded_rhat(halves, flat, places))
+
+
+def _worse(bulk: Tensor, folded: Tensor) -> Tensor:
+    """The larger; where all draws are equally far from the median, folding tells nothing."""
+    return torch.where(folded > bulk, folded, bulk)
 
 
 def _folded_rhat(halves: Tensor, flat: Tensor, places: Tensor) -> Tensor:
-    return _plain_rhat(_scores((halves - quantile(flat, places, 0.5).unsqueeze(2)).abs()))
+    return _plain_rhat(_scores((halves - median(flat, places).unsqueeze(2)).abs()))
 
 
 def _plain_rhat(x: Tensor) -> Tensor:
@@ -232,7 +238,7 @@ def _quantile_size(x: Tensor, places: Tensor, share: float) -> Tensor:
 
 
 def _below_size(x: Tensor, threshold: Tensor) -> Tensor:
-    return effective_size(split((x <= threshold.unsqueeze(2)).double()))
+    return effective_size(split((x.double() <= threshold.unsqueeze(2)).double()))
 
 
 def _error_of_mean(x: Tensor) -> Tensor:
@@ -291,6 +297,8 @@ def _blocks(draws: Any, least: int) -> Iterator[Tensor]:
     small = draws.dtype in (torch.bfloat16, torch.float16, torch.bool, torch.uint8, torch.int8, torch.int16)
     kept = draws.dtype if draws.is_floating_point() else torch.float64
     n, chains = draws.shape[:2]
+    if draws.numel() == 0:
+        return
     rows = max(1, BLOCK // (n * chains))
     for wide in draws.detach().reshape(n, chains, -1).split(max(rows, 8), dim=2):  # as fewer are slow to turn around
         turned = wide.to(torch.float32 if small else kept).flatten(1).mT.contiguous().view(chains, -1, n)

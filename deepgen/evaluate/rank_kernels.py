@@ -1,7 +1,7 @@
 """Kernels of `deepgen.evaluate.ranks`: a radix sort that returns places, four times as fast as torch's; and scores.
 
-Least digit first, 11 bits a digit; a digit that is the same in all keys costs nothing. Compiled by numba on first use and
-cached on disk; import this module only where numba may be loaded.
+Least digit first, 11 bits a digit; a digit that is the same in all keys costs nothing. Compiled by numba on first use
+and cached on disk; import this module only where numba may be loaded.
 """
 
 from __future__ import annotations

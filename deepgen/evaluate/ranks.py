@@ -2,8 +2,8 @@
 
     z = Phi^-1((r - 3/8) / (N + 1/4)),      r = 1 ... N the rank among all N draws of all chains, ties at their mean
 
-Whatever the law of the draws, their scores have moments, so diagnostics of the scores hold for heavy tails too. Sources:
-Blom 1958; Vehtari, Gelman, Simpson, Carpenter & Buerkner 2021.
+Whatever the law of the draws, their scores have moments, so diagnostics of the scores hold for heavy tails too.
+Sources: Blom 1958; Vehtari, Gelman, Simpson, Carpenter & Buerkner 2021.
 """
 
 from __future__ import annotations
@@ -79,14 +79,27 @@ def _compiled(x: Tensor) -> ModuleType | None:
 
 
 def quantile(x: Tensor, places: Tensor, share: float) -> Tensor:
-    """The quantile ``share`` of each row of ``x``, between draws by a straight line (R's type 7): ``[rows, 1]``.
+    """The quantile ``share`` of each row of ``x``, between draws by a straight line (R's type 7): ``[rows, 1]``, float64.
 
     >>> x = torch.tensor([[4.0, 1.0, 2.0]])
     >>> quantile(x, order(x), 0.75)
-    tensor([[3.]])
+    tensor([[3.]], dtype=torch.float64)
     """
-    at = share * (x.shape[1] - 1)
-    low = min(int(at), x.shape[1] - 1)
-    high = min(low + 1, x.shape[1] - 1)
-    below, above = (x.gather(1, places[:, i : i + 1].long()) for i in (low, high))
-    return torch.where(below == above, below, below + (at - low) * (above - below))
+    n = x.shape[1]
+    at = n * share + 1 - share
+    low = int(min(max(at, 1), max(n - 1, 1)))
+    part = min(max(at - low, 0.0), 1.0)
+    below, above = (x.gather(1, places[:, i : i + 1].long()).double() for i in (low - 1, min(low, n - 1)))
+    return torch.where(below == above, below, (1 - part) * below + part * above)  # equal ones must not be rounded apart
+
+
+def median(x: Tensor, places: Tensor) -> Tensor:
+    """The median of each row of ``x`` in its own type, so that the middle two of an even number are equally far from it.
+
+    >>> x = torch.tensor([[4.0, 1.0]])
+    >>> median(x, order(x))
+    tensor([[2.5000]])
+    """
+    n = x.shape[1]
+    below, above = (x.gather(1, places[:, i : i + 1].long()) for i in ((n - 1) // 2, n // 2))
+    return (below + above) / 2 if n % 2 == 0 else below

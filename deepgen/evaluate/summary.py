@@ -13,6 +13,7 @@ ROWS = 20  # shown of a longer table
 GOOD = 1.01  # R-hat up to which chains count as agreeing (Vehtari et al. 2021)
 WORTH = 100  # effective draws asked for, of each of up to four groups of chains
 DIVERGED = ("divergent", "diverging", "diverged", "divergence")
+COUNTED = ("nan", *DIVERGED)  # of Info: told as numbers of steps, where all else is told as a rate
 
 
 @dataclass(frozen=True, repr=False)
@@ -21,12 +22,12 @@ class Summary:
 
     Attributes:
         name: of the variable; coordinates are ``x[0]``, ``x[0, 1]``.
-        columns: tensors ``[*event]`` in float64: ``mean``, ``sd``, ``mcse`` (of the mean), ``ess_bulk`` and ``ess_tail``,
-            (``ess`` where only sums were kept), ``r_hat``, perhaps ``nested_r_hat``.
+        columns: tensors ``[*event]`` in float64: ``mean``, ``sd``, ``mcse`` (of the mean), ``ess_bulk`` and
+            ``ess_tail``, (``ess`` where only sums were kept), ``r_hat``, perhaps ``nested_r_hat``.
         facts: a sentence on what was run, and on acceptance, NaN, divergences and swaps.
         warnings: a sentence for each thing that is wrong; none where nothing was found.
 
-    >>> import deepgen as dg
+    >>> import torch, deepgen as dg
     >>> kernel = dg.samplers.hmc(lambda x: -x.square().sum(-1) / 2)
     >>> trace = dg.samplers.sample_chain(kernel, torch.zeros(64, 2), draws=500, warmup=200, generator=0)
     >>> table = trace.summary()
@@ -96,9 +97,10 @@ def _facts(info: Mapping[str, Tensor]) -> list[str]:
         spread = f" ({low:.2f} to {high:.2f} over chains)" if high - low > 0.1 else ""
         facts.append(f"acceptance {taken.mean().item():.2f}{spread}")
     for key, value in info.items():
-        if key.startswith("swap") and value.numel():
-            low, high = value.min().item(), value.max().item()
-            facts.append(f"{key.replace('_', ' ')} {value.mean().item():.2f} (lowest {low:.2f}, highest {high:.2f})")
+        if key.startswith("swap") and not bool(value.isnan().all()):
+            known = value[~value.isnan()]
+            low, high = known.min().item(), known.max().item()
+            facts.append(f"{key.replace('_', ' ')} {known.mean().item():.2f} (lowest {low:.2f}, highest {high:.2f})")
     if "nan" in info:
         facts.append(_count(info["nan"], "NaN"))
     facts += [_count(value, "divergences") for key, value in info.items() if key in DIVERGED]
@@ -116,7 +118,8 @@ def _warnings(table: Summary, info: Mapping[str, Tensor], chains: int) -> list[s
     apart = int((shrink > GOOD).sum())
     if apart:
         worst = int(shrink.nan_to_num(-1.0).argmax())
-        where = f"R-hat is above {GOOD} in {apart:,} of {len(table):,} coordinates (worst {names[worst]}: {shrink[worst]:.3g})"
+        where = f"R-hat is above {GOOD} in {apart:,} of {len(table):,} coordinates "
+        where += f"(worst {names[worst]}: {shrink[worst]:.3g})"
         nested = columns.get("nested_r_hat")
         if nested is not None and bool((nested.flatten() <= GOOD)[~shrink.isnan()].all()):
             warnings.append(f"{where}, while groups of chains agree (nested R-hat): the chains are short")

@@ -1,12 +1,13 @@
 """Diagnostics of chains from running sums: no draw is kept, and memory is a few times that of one state.
 
-Sums of the draws and of their squares over the two halves of every chain give mean, sd, split R-hat (plain, of the draws
-themselves) and nested R-hat. ESS and MCSE come from batch means around the mean of all chains, at two lengths:
+Sums of the draws and of their squares over the two halves of every chain give mean, sd, split R-hat (plain, of the
+draws themselves) and nested R-hat. ESS and MCSE come from batch means around the mean of all chains, at two lengths:
 
     V_b = b / (R - 1)  sum over R batches of (mean of batch - mean)^2,      MCSE^2 = (2 V_b - V_b/2) / (C N)
 
-The difference takes out what a batch is too short for, to first order (the lugsail of Vats & Flegal 2022). There are 512
-batches or sqrt N a chain, whichever makes longer ones. Chains that never meet show in R-hat and not fully in this MCSE.
+The difference takes out what a batch is too short for, to first order (the lugsail of Vats & Flegal 2022). There are
+512 batches or sqrt N a chain, whichever makes longer ones. Chains that never meet show in R-hat and not fully in this
+MCSE.
 
 Sources: Argon & Andradottir 2006, "Replicated batch means"; Gupta & Vats 2020; Margossian et al. 2024.
 """
@@ -23,6 +24,7 @@ from deepgen.errors import ShapeError, check_count
 from deepgen.evaluate.chains import check_groups, nested_from
 
 BATCHES = 512
+TRIED = "tried "  # before the name of what is counted where it is not NaN
 
 
 class Sums(NamedTuple):
@@ -35,7 +37,7 @@ class Sums(NamedTuple):
         first, second: sums and sums of squares ``[chains, *event]`` of the halves of the chains, and of a middle draw.
         part, before: sums of the half batch that is under way, and of the one before it in the same batch.
         short, long, total: over whole batches: squared sums of half batches, of batches, and their sum, ``[*event]``.
-        info: sums of the kernel's Info: fields ``[chains]``, and swaps of any shape.
+        info: sums of the kernel's Info: fields ``[chains]``; swaps of any shape, and how often they were tried.
 
     >>> x = torch.randn(200, 8, 3, generator=torch.Generator().manual_seed(0))
     >>> sums = start(x[0], planned=200)
@@ -79,7 +81,14 @@ class Sums(NamedTuple):
             before, part = part, torch.zeros_like(part)
         counted = dict(self.info)
         for name, value in told(info, len(x)).items():
-            counted[name] = value.double() + counted[name] if name in counted else value.double()
+            value = value.double()
+            added = (
+                {name: value}
+                if value.shape == x.shape[:1]
+                else {name: value.nan_to_num(), TRIED + name: 1.0 - value.isnan().double()}
+            )
+            for key, more in added.items():
+                counted[key] = counted[key] + more if key in counted else more
         return Sums(
             self.planned,
             self.length,
@@ -96,7 +105,8 @@ class Sums(NamedTuple):
         )
 
     def columns(self, superchains: int | None = None) -> dict[str, Tensor]:
-        """``mean``, ``sd``, ``mcse``, ``ess``, ``r_hat``, with ``superchains`` also ``nested_r_hat``, each ``[*event]``.
+        """``mean``, ``sd``, ``mcse``, ``ess``, ``r_hat``, with ``superchains`` also ``nested_r_hat``, each
+        ``[*event]``.
 
         NaN where nothing moved, and where too few draws are counted: all of the planned ones for R-hat, at least four.
         """
@@ -122,6 +132,14 @@ class Sums(NamedTuple):
             spread = (all_second - n * means.square()) / (n - 1) if n > 1 else torch.zeros_like(means)
             columns["nested_r_hat"] = nested_from(means, spread, superchains).where(moved, torch.nan)
         return columns
+
+    def rates(self) -> dict[str, Tensor]:
+        """Means of ``info`` over the draws, of swaps over those tried."""
+        return {
+            name: value / self.info.get(TRIED + name, max(self.done, 1))
+            for name, value in self.info.items()
+            if not name.startswith(TRIED)
+        }
 
     def _variance_of_mean(self, size: int) -> Tensor:
         batches = len(self.part) * (self.done // (2 * self.length))
@@ -188,5 +206,12 @@ def join(parts: list[Sums]) -> Sums:
         short=torch.stack([p.short for p in parts]).sum(0),
         long=torch.stack([p.long for p in parts]).sum(0),
         total=torch.stack([p.total for p in parts]).sum(0),
-        info={name: torch.cat([p.info[name] for p in parts]) for name in one.info},
+        info={name: _info([p.info[name] for p in parts], [len(p.part) for p in parts]) for name in one.info},
     )
+
+
+def _info(values: list[Tensor], chains: list[int]) -> Tensor:
+    """What has the chains on its first axis side by side; of others the sum."""
+    if all(value.shape[:1] == (n,) for value, n in zip(values, chains, strict=True)):
+        return torch.cat(values)
+    return torch.stack(values).sum(0)

@@ -39,7 +39,8 @@ def sample_chain(
 
     With ``out`` the run is kept in that folder, and the same call goes on from there: killed at any moment and taken up
     again it ends in the same draws, bit for bit (on the same machine and thread count). It is saved every 30 seconds,
-    and at Ctrl-C, which then raises `deepgen.train.Interrupted`. A warm-up that tunes a kernel is saved when it is done.
+    and at Ctrl-C, which then raises `deepgen.train.Interrupted`. A warm-up that tunes a kernel is saved when it is
+    done.
 
     Args:
         kernel: any `Kernel`.
