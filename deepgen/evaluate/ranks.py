@@ -79,14 +79,15 @@ def _compiled(x: Tensor) -> ModuleType | None:
 
 
 def quantile(x: Tensor, places: Tensor, share: float) -> Tensor:
-    """The quantile ``share`` of each row of ``x``, between draws by a straight line (R's type 7): ``[rows, 1]``, float64.
+    """The quantile ``share`` of each row of ``x``, between draws by a straight line (R's type 7): ``[rows, 1]``,
+    float64.
 
     >>> x = torch.tensor([[4.0, 1.0, 2.0]])
     >>> quantile(x, order(x), 0.75)
     tensor([[3.]], dtype=torch.float64)
     """
     n = x.shape[1]
-    at = n * share + 1 - share
+    at = n * share + (1 - share)  # in this order, as whole ones are to be met as by others
     low = int(min(max(at, 1), max(n - 1, 1)))
     part = min(max(at - low, 0.0), 1.0)
     below, above = (x.gather(1, places[:, i : i + 1].long()).double() for i in (low - 1, min(low, n - 1)))
@@ -94,7 +95,8 @@ def quantile(x: Tensor, places: Tensor, share: float) -> Tensor:
 
 
 def median(x: Tensor, places: Tensor) -> Tensor:
-    """The median of each row of ``x`` in its own type, so that the middle two of an even number are equally far from it.
+    """The median of each row of ``x`` in its own type, so that the middle two of an even number are equally far from
+    it.
 
     >>> x = torch.tensor([[4.0, 1.0]])
     >>> median(x, order(x))
