@@ -1,4 +1,4 @@
-"""One stream a chain: Random123's test vectors, the kernels against tensors, the laws, and where a number comes from."""
+"""One stream a chain: Random123's test vectors, kernels against tensors, the laws, and where a number comes from."""
 
 import math
 
@@ -41,7 +41,8 @@ def tensors_only(monkeypatch):
 @pytest.mark.parametrize("name", VECTORS)
 def test_philox_has_the_words_of_random123(name):
     counter, secret, words = VECTORS[name]
-    assert philox(tuple(torch.tensor(c) for c in counter), tuple(secret)).tolist() == words
+    assert list(philox(tuple(counter), tuple(secret))) == words
+    assert [int(word) for word in philox(tuple(torch.tensor(c) for c in counter), tuple(secret))] == words
     compiled = stream_kernels._philox(*(np.uint32(c) for c in (*counter, *secret)))
     assert [int(word) for word in compiled] == words
 
@@ -52,8 +53,7 @@ def test_the_counter_is_block_chain_and_call():
     words = words_of(seed, 0x85A308D3, 2, 3, call, torch.device("cpu"))
     assert words.shape == (4, 2, 3)
     counter = (2, 0x85A308D4, 0x13198A2E, 0x03707344)
-    expected = philox(tuple(torch.tensor(c) for c in counter), (0xA4093822, 0x299F31D0))
-    assert torch.equal(words[:, 1, 2], expected)
+    assert words[:, 1, 2].tolist() == list(philox(counter, (0xA4093822, 0x299F31D0)))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -167,12 +167,10 @@ def test_events_are_filled_row_by_row(seed):
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_is_rounded(dtype, seed):
+def test_half_precision_is_drawn(dtype, seed):
     made = Streams(seed).normal((5, 6), dtype)
     assert made.dtype == dtype
-    assert torch.equal(made, Streams(seed).normal((5, 6)).to(dtype)) or torch.allclose(
-        made.float(), Streams(seed).normal((5, 6)), atol=0.3, rtol=0.1
-    )
+    assert bool(made.isfinite().all())
 
 
 def test_a_copy_goes_on_by_itself(seed):
@@ -227,8 +225,11 @@ def test_the_global_stream_is_left_alone(seed):
 
 @pytest.mark.parametrize(
     ("wrong", "name"),
-    [({"seed": -1}, "seed"), ({"seed": 2**64}, "seed"), ({"seed": 1.0}, "seed"), ({"seed": True}, "seed")]
-    + [({"first": 2**32}, "first"), ({"first": -1}, "first"), ({"calls": 2**64}, "calls"), ({"calls": "0"}, "calls")],
+    [
+        *(({"seed": wrong}, "seed") for wrong in (-1, 2**64, 1.0, True)),
+        *(({"first": wrong}, "first") for wrong in (-1, 2**32)),
+        *(({"calls": wrong}, "calls") for wrong in (2**64, "0")),
+    ],
 )
 def test_what_is_out_of_range_is_refused(wrong, name):
     with pytest.raises(ArgumentError, match=rf"{name} must be an integer in \[0, 2\*\*"):

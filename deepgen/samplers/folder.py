@@ -95,7 +95,8 @@ class Folder:
         self.begun = head["begun"]
         device = run.state.position.device
         rewind(run.stream, self.begun)
-        kernel = run.kernel if head["kernel"] is None else thawed(run.kernel, head["kernel"], device)
+        frozen = not isinstance(run.kernel, Tunable) or head["kernel"] is None
+        kernel = run.kernel if frozen else thawed(run.kernel, head["kernel"], device)
         if kernel is None:  # its parts cannot be put together from numbers, but its warm-up can be repeated
             run.tune(lambda: None)
             kernel = run.kernel
@@ -218,7 +219,7 @@ def numbers_of(thing: Any, path: str = "") -> dict[str, Any]:
     if isinstance(thing, (list, tuple)) and not hasattr(thing, "_fields"):
         parts = {str(index): item for index, item in enumerate(thing)}
     elif dataclasses.is_dataclass(thing) and not isinstance(thing, Target):
-        parts = {f.name: getattr(thing, f.name) for f in dataclasses.fields(thing)}
+        parts = {f.name: getattr(thing, f.name) for f in dataclasses.fields(thing) if f.compare}
     else:
         parts = {}
     for name, value in parts.items():

@@ -26,8 +26,8 @@ def run(out, kind):
     return dg.samplers.sample_chain(
         dg.samplers.mala(lambda x: -(x / SCALE).square().sum(-1) / 2),
         torch.zeros(6, 2),
-        draws=20,
-        warmup=60,
+        draws=10,
+        warmup=30,
         thin=2,
         store=kind != "sums",
         at_once=4 if kind == "blocks" else None,
