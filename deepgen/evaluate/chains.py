@@ -145,7 +145,7 @@ def diagnose(draws: Tensor) -> dict[str, Tensor]:
     True
     """
     rows = [_all(block) for block in _blocks(draws, 1)]
-    values = torch.cat(rows) if rows else torch.empty(0, 6, dtype=torch.float64, device=draws.device)
+    values = torch.cat(rows or [torch.empty(0, 6, dtype=torch.float64, device=draws.device)])
     return {name: column.reshape(draws.shape[2:]) for name, column in zip(COLUMNS, values.unbind(1), strict=True)}
 
 
@@ -188,12 +188,8 @@ def _all(x: Tensor) -> Tensor:
     whole = (flat, places) if x.shape[2] % 2 == 0 else (x.flatten(1), order(x.flatten(1)))  # with the middle draw
     tail = torch.minimum(*(_below_size(x, quantile(*whole, share)) for share in TAILS))
     single = x.shape[1] == 1
-    told = [
-        sd / effective_size(split(wide)).sqrt(),
-        effective_size(scores),
-        tail,
-        nothing if single else _worse(_plain_rhat(scores), _folded_rhat(halves, flat, places)),
-    ]
+    shrink = nothing if single else _worse(_plain_rhat(scores), _folded_rhat(halves, flat, places))
+    told = [sd / effective_size(split(wide)).sqrt(), effective_size(scores), tail, shrink]
     return torch.stack([mean, sd, *(column.where(tells, torch.nan) for column in told)], 1)
 
 
@@ -259,8 +255,7 @@ def _error_of_quantile(x: Tensor, share: float) -> Tensor:
 
     flat = x.flatten(1)
     n, places = flat.shape[1], order(flat)
-    size = _quantile_size(x, places, share).cpu().numpy()
-    ends = []
+    size, ends = _quantile_size(x, places, share).cpu().numpy(), []
     for probability, limit in ((0.1586553, torch.floor), (0.8413447, torch.ceil)):  # one standard error to each side
         at = torch.from_numpy(betaincinv(size * share + 1, size * (1 - share) + 1, probability)) * n - 1
         place = limit(at).clamp(0, n - 1).nan_to_num(0).long().to(x.device).unsqueeze(1)
@@ -277,8 +272,7 @@ def _share(of: object, names: tuple[str, ...]) -> float:
 def _each(diagnostic: Callable[[Tensor], Tensor], draws: Tensor, least: int = LEAST) -> Tensor:
     """``diagnostic`` of ``[rows, chains, draws]``, a block of coordinates at a time."""
     values = [diagnostic(block).where(_tells(block), torch.nan) for block in _blocks(draws, least)]
-    empty = torch.empty(0, dtype=torch.float64, device=draws.device)
-    return torch.cat(values or [empty]).reshape(draws.shape[2:])
+    return torch.cat(values or [torch.empty(0, dtype=torch.float64, device=draws.device)]).reshape(draws.shape[2:])
 
 
 def _tells(x: Tensor) -> Tensor:
