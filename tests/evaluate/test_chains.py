@@ -140,12 +140,12 @@ def test_nested_rhat_has_its_closed_form(stream):
 
 
 def test_nested_rhat_asks_less_of_many_short_chains(stream):
-    """Twenty slow draws of 1024 chains at their law: R-hat is far from 1, and the groups agree."""
-    x = autoregression(0.95, (20, 1024), stream)
+    """Twenty slow draws of 4096 chains at their law: R-hat is far from 1, and the groups agree."""
+    x = autoregression(0.95, (20, 4096), stream)
     assert rhat(x) > 1.05
     assert nested_rhat(x, 8) < 1.01
     assert nested_rhat(x[:1], 8) < 1.02  # one draw a chain is enough
-    x = x + 0.95 ** torch.arange(20)[:, None] * 4 * torch.randn(8, generator=stream).repeat_interleave(128)
+    x = x + 0.95 ** torch.arange(20)[:, None] * 4 * torch.randn(8, generator=stream).repeat_interleave(512)
     assert nested_rhat(x, 8) > 1.1  # groups that remember where they began
 
 

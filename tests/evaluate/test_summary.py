@@ -60,13 +60,13 @@ def test_few_effective_draws_are_warned_of(stream):
 
 
 def test_many_short_chains_have_nested_rhat(stream):
-    x = autoregression(0.95, (20, 1024), stream)
+    x = autoregression(0.95, (20, 4096), stream)
     table = trace(x).summary()
     assert torch.equal(table["nested_r_hat"], nested_rhat(x, 8))
     assert any("while groups of chains agree (nested R-hat)" in line for line in table.warnings)
     assert "nested_r_hat" not in trace(x[:, :60]).summary().columns
     assert torch.equal(trace(x).summary(superchains=4)["nested_r_hat"], nested_rhat(x, 4))
-    with pytest.raises(ArgumentError, match="superchains must be 2 or more and divide the 1024 chains"):
+    with pytest.raises(ArgumentError, match="superchains must be 2 or more and divide the 4096 chains"):
         trace(x).summary(superchains=5)
 
 
