@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -56,8 +57,7 @@ class Streams(torch.Generator):
             if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**bits:
                 raise ArgumentError(f"{name} must be an integer in [0, 2**{bits}), got {value!r}")
         self.seed_key, self.first, self.calls = seed, first, calls
-        words = words_of(seed, first, 1, 1, MASK << 32 | calls >> 32 ^ calls & MASK, torch.device("cpu"))
-        self.manual_seed(int(words[0, 0, 0]))
+        self.manual_seed(philox((0, first, calls >> 32 ^ calls & MASK, MASK), (seed & MASK, seed >> 32))[0])
 
     def part(self, start: int) -> Streams:
         """The streams of the chains from ``start`` on, at the same call."""
@@ -109,8 +109,9 @@ class Streams(torch.Generator):
 
     def common(self) -> float:
         """A number in (0, 1) that all chains share, made on the host: a coin for what they do together."""
-        words = words_of(self.seed_key, MASK, 1, 1, self._next(), torch.device("cpu"))
-        return (int(words[0, 0, 0]) + 0.5) / 2**32
+        call = self._next()
+        word: int = philox((0, MASK, call & MASK, call >> 32), (self.seed_key & MASK, self.seed_key >> 32))[0]
+        return (word + 0.5) / 2**32
 
     def _next(self) -> int:
         self.calls += 1
@@ -127,12 +128,13 @@ class Streams(torch.Generator):
             fill(filled.numpy(), self.first, call & MASK, call >> 32, self.seed_key & MASK, self.seed_key >> 32)
             return filled if double else filled.to(dtype)
         per = 2 if double else 4
-        words = words_of(self.seed_key, self.first, chains, -(-width // per), call, self.device)
+        blocks = -(-width // per)
+        words = words_of(self.seed_key, self.first, chains, blocks, call, self.device)
         if double:  # 27 bits of one word above 26 of the next
             whole = (words[0::2] >> 5 << 26 | words[1::2] >> 6).double().add_(0.5).mul_(2.0**-53)
         else:
             whole = (words >> 8).float().add_(0.5).mul_(2.0**-24)
-        return whole.permute(1, 2, 0).reshape(chains, -1)[:, :width].to(dtype)
+        return whole.permute(1, 2, 0).reshape(chains, per * blocks)[:, :width].to(dtype)
 
 
 def words_of(seed: int, first: int, chains: int, blocks: int, call: int, device: torch.device) -> Tensor:
@@ -145,9 +147,18 @@ def words_of(seed: int, first: int, chains: int, blocks: int, call: int, device:
     chain = torch.arange(first, first + chains, device=device).unsqueeze(1).expand(chains, blocks)
     c0, c1 = block, chain
     c2, c3 = torch.full_like(block, call & MASK), torch.full_like(block, call >> 32)
-    k0, k1 = seed & MASK, seed >> 32
+    return torch.stack(philox((c0, c1, c2, c3), (seed & MASK, seed >> 32)))
+
+
+def philox(counter: tuple[Any, Any, Any, Any], key: tuple[int, int]) -> tuple[Any, Any, Any, Any]:
+    """Four words from four, each of 32 bits in an int or in a tensor of int64.
+
+    >>> [hex(w) for w in philox((MASK, MASK, MASK, MASK), (MASK, MASK))]  # the second test vector
+    ['0x408f276d', '0x41c83b0e', '0xa20bc7c6', '0x6d5451fd']
+    """
+    (c0, c1, c2, c3), (k0, k1) = counter, key
     for _ in range(10):
         p0, p1 = c0 * MULTIPLIERS[0], c2 * MULTIPLIERS[1]  # overflow keeps the lower 64 bits, which is all there are
         c0, c1, c2, c3 = (p1 >> 32 & MASK) ^ c1 ^ k0, p1 & MASK, (p0 >> 32 & MASK) ^ c3 ^ k1, p0 & MASK
         k0, k1 = k0 + WEYL[0] & MASK, k1 + WEYL[1] & MASK
-    return torch.stack([c0, c1, c2, c3])
+    return c0, c1, c2, c3

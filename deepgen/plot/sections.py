@@ -162,9 +162,10 @@ def chains(entries: Sequence[Entry]) -> str:
 
 
 def _mixing(name: str, draws: Tensor) -> str:
-    from deepgen.interop.arviz import ess, rhat
+    from deepgen.evaluate.chains import diagnose
 
-    size, shrink = float(ess(draws)), float(rhat(draws))
+    told = diagnose(draws)
+    size, shrink = float(told["ess_bulk"]), float(told["r_hat"])
     if shrink <= 1.01 and size >= 400:
         verdict = "mixed"
     else:  # a NaN, from chains that never moved, lands in the last case

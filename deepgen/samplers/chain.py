@@ -1,82 +1,23 @@
-"""Chains: a kernel repeated, and what they leave behind."""
+"""Chains: a kernel repeated on all of them at once, in blocks if memory is short, kept in a folder if time is long."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import islice
-from typing import Any, Protocol, runtime_checkable
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from deepgen.errors import ArgumentError, ShapeError, check_count
-from deepgen.progress import bar
 from deepgen.random import streams
-from deepgen.samplers.kernel import Exactness, Kernel, require_kernel
+from deepgen.samplers.kernel import Kernel, require_kernel
+from deepgen.samplers.run import Plan, Run, Tunable, go
+from deepgen.samplers.trace import Trace
+from deepgen.streams import Streams
 
-
-@dataclass(frozen=True)
-class Trace:
-    """What a chain left behind.
-
-    Attributes:
-        draws: ``[draws, chains, *event]``, the kept positions (or whatever ``keep`` made of the states).
-        info: the kernel's Info fields that are one number per chain, stacked to ``[draws, chains]``.
-        state: the state after the last step; hand it back as ``position=`` to go on.
-        exactness: the kernel's.
-        warmup, thin: steps thrown away first, and steps per kept draw.
-        kernel: the kernel, tuned and frozen if it was one to be tuned.
-        generator: where the random numbers stopped; with ``kernel`` and ``state`` the chains go on as if never stopped.
-
-    >>> import deepgen as dg
-    >>> kernel = dg.RBM(visible=4, hidden=3, generator=0).gibbs()
-    >>> trace = sample_chain(kernel, torch.zeros(10, 4), draws=5, generator=0)
-    >>> trace
-    Trace(draws [5, 10, 4], info [nan], exact, warmup=0, thin=1)
-    >>> sample_chain(kernel, trace.state, draws=2, generator=1).draws.shape  # the same chains, from where they stopped
-    torch.Size([2, 10, 4])
-    """
-
-    draws: Tensor
-    info: dict[str, Tensor]
-    state: Any
-    exactness: Exactness
-    warmup: int
-    thin: int
-    kernel: Any = None
-    generator: Any = None
-
-    def __repr__(self) -> str:
-        shape, info = list(self.draws.shape), ", ".join(self.info)
-        return f"Trace(draws {shape}, info [{info}], {self.exactness}, warmup={self.warmup}, thin={self.thin})"
-
-    def to_arviz(self, name: str = "x") -> Any:
-        """Return the draws as ArviZ's own container (InferenceData before ArviZ 1.0, DataTree from it on).
-
-        See `deepgen.interop.arviz.from_trace`.
-        """
-        from deepgen.interop.arviz import from_trace
-
-        return from_trace(self, name)
-
-    def summary(self, name: str = "x") -> Any:
-        """Return ArviZ's table of means, MCSE, ESS and R-hat; its ``attrs`` name the kernel's exactness.
-
-        See `deepgen.interop.arviz.summary`.
-        """
-        from deepgen.interop.arviz import summary
-
-        return summary(self, name)
-
-
-@runtime_checkable
-class Tunable(Protocol):
-    """A kernel that learns in its warm-up: ``tune(position, steps, *, generator, tick) -> (frozen kernel, state)``."""
-
-    def tune(
-        self, position: Any, steps: int, *, generator: torch.Generator, tick: Callable[[], object] | None = None
-    ) -> tuple[Kernel, Any]: ...
+__all__ = ["Trace", "Tunable", "sample_chain"]
 
 
 def sample_chain(
@@ -87,10 +28,19 @@ def sample_chain(
     warmup: int = 0,
     thin: int = 1,
     keep: Callable[[Any], Tensor] | None = None,
+    store: bool = True,
+    at_once: int | None = None,
     generator: torch.Generator | int | None = None,
+    out: str | os.PathLike[str] | None = None,
+    resume: bool = True,
     progress: bool = False,
 ) -> Trace:
     """Run ``warmup + draws * thin`` steps of ``kernel`` on all chains at once and keep every ``thin``-th state.
+
+    With ``out`` the run is kept in that folder, and the same call goes on from there: killed at any moment and taken up
+    again it ends in the same draws, bit for bit (on the same machine and thread count). It is saved every 30 seconds,
+    and at Ctrl-C, which then raises `deepgen.train.Interrupted`. A warm-up that tunes a kernel is saved when it is
+    done.
 
     Args:
         kernel: any `Kernel`.
@@ -99,9 +49,15 @@ def sample_chain(
         warmup: steps to throw away first, in which a kernel without a step size is tuned.
         thin: steps per kept draw.
         keep: what to keep of a state; its ``position`` by default. ``lambda s: s.position[:8]`` keeps eight chains.
+        store: False keeps running sums only (`deepgen.evaluate.sums`): `Trace.summary` works, and memory does not grow.
+        at_once: run so many chains at a time, to bound memory. Chains have the same numbers in any blocks (to rounding
+            where the target multiplies matrices), but a kernel that is tuned learns from the first block alone; the
+            other blocks warm up with what it learnt. A kernel with one number for each chain cannot be cut.
         generator: a generator, a seed, or None for fresh entropy: the source of one stream a chain
             (`deepgen.random.Streams`), so that the numbers of a chain do not depend on those beside it. To go on as if
             never stopped, hand back the ``generator`` of the trace.
+        out: the run's folder. A run in it that stored its draws can be made longer by calling with more ``draws``.
+        resume: go on from what ``out`` holds; False starts anew in its place.
         progress: show a bar with the time left.
 
     Returns:
@@ -111,6 +67,8 @@ def sample_chain(
         ArgumentError: ``draws`` or ``thin`` below 1, ``warmup`` below 0, or none for a kernel that is tuned in it.
         ShapeError: no chains, or ``keep`` returns no tensor.
         MissingCapability: ``kernel`` is none, but a model, say.
+        CheckpointError: ``out`` is damaged, belongs to another run, or cannot be written.
+        Interrupted: Ctrl-C, with ``out``.
 
     >>> import deepgen as dg
     >>> rbm = dg.explicit.RBM(visible=4, hidden=3)
@@ -118,41 +76,114 @@ def sample_chain(
     torch.Size([5, 10, 4])
     """
     require_kernel(kernel)
-    check_count(draws=draws, thin=thin)
+    check_count(draws=draws, thin=thin, **({} if at_once is None else {"at_once": at_once}))
     check_count(0, warmup=warmup)
+    if isinstance(kernel, Tunable) and warmup == 0:
+        raise ArgumentError("this kernel is tuned in its warm-up: give warmup=, some hundred steps, or a step_size")
     state = kernel.init(position) if isinstance(position, Tensor) else position
     if not hasattr(state, "position"):
         raise ShapeError(f"position must be a tensor [chains, *event] or a kernel's State, got {type(state).__name__}")
     if state.position.ndim < 1 or len(state.position) == 0:
         raise ShapeError(f"position must be [chains, *event] with at least one chain, got {list(state.position.shape)}")
     stream = streams(generator, state.position.device)
-    keep = keep or (lambda s: s.position)
-    kept: list[Tensor] = []
-    records: dict[str, list[Tensor]] = {}
-    steps = iter(bar(range(warmup + draws * thin), what="sampling", unit="step", show=progress))
-    if isinstance(kernel, Tunable):
-        if warmup == 0:
-            raise ArgumentError("this kernel is tuned in its warm-up: give warmup=, some hundred steps, or a step_size")
-        kernel, state = kernel.tune(state, warmup, generator=stream, tick=lambda: next(steps))
-    else:
-        for _ in islice(steps, warmup):
-            state, _info = kernel.step(state, generator=stream)
-    for index in steps:
-        state, info = kernel.step(state, generator=stream)
-        if (index - warmup + 1) % thin == 0:
-            kept.append(_tensor(keep(state)).clone())
-            for name, value in _per_chain(info, len(state.position)).items():
-                records.setdefault(name, []).append(value.clone())
-    stacked = {name: torch.stack(values) for name, values in records.items()}
-    return Trace(torch.stack(kept), stacked, state, kernel.exactness, warmup, thin, kernel, stream)
+    chains = len(state.position)
+    plan = Plan(draws, warmup, thin, keep, store, chains)
+    facts = {"stream": None if generator is None else [stream.seed_key, stream.first, stream.calls], "at_once": at_once}
+    options: dict[str, Any] = {"facts": facts, "resume": resume, "progress": progress}
+    if at_once is None or at_once >= chains:
+        return _sample(kernel, state, stream, plan, out=out, **options)
+    if out is not None:
+        from deepgen.samplers.folder import claim
+
+        claim(out, {"shape": list(state.position.shape), "at_once": at_once}, resume)
+    traces: list[Trace] = []
+    calls = stream.calls
+    for start in range(0, chains, at_once):
+        stop = min(start + at_once, chains)
+        block = None if out is None else Path(out) / f"chains-{start:07d}"
+        part, options["what"] = stream.part(start), f"chains {start:,} to {stop - 1:,}"
+        traces.append(_sample(kernel, _rows(state, start, stop, chains), part, plan, out=block, **options))
+        kernel, calls = traces[-1].kernel, max(calls, part.calls)
+        stream.seed_key = part.seed_key  # that of the folder, where the first block was taken up from one
+        if traces[-1].sums is not None:
+            plan = plan._replace(centre=traces[-1].sums.centre)
+        elif traces[-1].draws.shape[1:2] != (stop - start,):
+            raise ArgumentError(
+                f"with at_once keep must keep a row for each chain, got {list(traces[-1].draws.shape[1:])}"
+            )
+    stream.calls = calls
+    return _joined(traces, stream)
 
 
-def _per_chain(info: Any, chains: int) -> dict[str, Tensor]:
-    fields = zip(getattr(info, "_fields", ()), info or (), strict=True)
-    return {k: v for k, v in fields if isinstance(v, Tensor) and v.shape == (chains,)}
+def _sample(
+    kernel: Any,
+    state: Any,
+    stream: Streams,
+    plan: Plan,
+    *,
+    out: Any,
+    facts: dict[str, Any],
+    resume: bool,
+    progress: bool,
+    what: str = "sampling",
+) -> Trace:
+    run, folder = Run(kernel, state, stream, plan), None
+    if out is not None:
+        from deepgen.samplers.folder import Folder, digest, numbers_of
+
+        settings = {
+            "kernel": digest(numbers_of(kernel)),
+            "shape": list(state.position.shape),
+            "dtype": str(state.position.dtype),
+            "keep": None if plan.keep is None else getattr(plan.keep, "__name__", type(plan.keep).__name__),
+            "warmup": plan.warmup,
+            "thin": plan.thin,
+            "store": plan.store,
+            **({} if plan.store else {"draws": plan.draws}),
+            **facts,
+        }
+        folder = Folder(out, settings)
+        if not resume or not folder.restore(run):
+            folder.save(run)  # an unwritable place is found now, not in an hour
+    go(run, folder, progress=progress, what=what)
+    draws = run.draws
+    if draws is None:
+        draws = state.position.new_empty(0, *(run.sums.part.shape if run.sums is not None else ()))
+    return Trace(draws, run.info, run.state, run.kernel.exactness, plan.warmup, plan.thin, run.kernel, stream, run.sums)
 
 
-def _tensor(kept: object) -> Tensor:
-    if not isinstance(kept, Tensor):
-        raise ShapeError(f"keep must make a tensor of a state, such as state.position, got {type(kept).__name__}")
-    return kept
+def _rows(tree: Any, start: int, stop: int, chains: int) -> Any:
+    """Some chains of a state."""
+    if isinstance(tree, Tensor):
+        return tree[start:stop] if tree.ndim and len(tree) == chains else tree
+    if isinstance(tree, tuple):
+        items = [_rows(item, start, stop, chains) for item in tree]
+        return type(tree)(*items) if hasattr(tree, "_fields") else tuple(items)
+    return tree
+
+
+def _joined(traces: list[Trace], stream: Streams) -> Trace:
+    """The trace of all chains from those of blocks of them."""
+    from dataclasses import replace
+
+    from deepgen.evaluate.sums import join
+
+    sums = [trace.sums for trace in traces if trace.sums is not None]
+    return replace(
+        traces[0],
+        draws=torch.cat([trace.draws for trace in traces], 1),
+        info={name: torch.cat([trace.info[name] for trace in traces], 1) for name in traces[0].info},
+        state=_together([trace.state for trace in traces]),
+        generator=stream,
+        sums=join(sums) if sums else None,
+    )
+
+
+def _together(trees: list[Any]) -> Any:
+    first = trees[0]
+    if isinstance(first, Tensor):
+        return torch.cat(trees) if first.ndim else first
+    if isinstance(first, tuple):
+        items = [_together(list(parts)) for parts in zip(*trees, strict=True)]
+        return type(first)(*items) if hasattr(first, "_fields") else tuple(items)
+    return first

@@ -121,7 +121,7 @@ class RunState:
         self.clock.add(**content["clock"])
         self.meter.load_state_dict(content["meter"], self.generator.device)
         self.generator.set_state(content["generator"])
-        self.state = _like(self.state, content["state"])
+        self.state = like(self.state, content["state"])
         self.optimizer.load_state_dict(content["optimizer"])
         if isinstance(self.schedule, torch.optim.lr_scheduler.LRScheduler):
             self.schedule.load_state_dict(content["schedule"])
@@ -216,13 +216,13 @@ def copy_tree(tree: Any) -> Any:
     return tree
 
 
-def _like(template: Any, value: Any) -> Any:
+def like(template: Any, value: Any) -> Any:
     """``value`` from a checkpoint in the NamedTuples and on the devices of ``template``."""
     if isinstance(template, Tensor):
         return value.to(template.device)
     if isinstance(template, tuple):
         if len(template) != len(value):
             raise CheckpointError(f"the checkpoint's update state has {len(value)} parts, expected {len(template)}")
-        items = [_like(a, b) for a, b in zip(template, value, strict=True)]
+        items = [like(a, b) for a, b in zip(template, value, strict=True)]
         return type(template)(*items) if hasattr(template, "_fields") else tuple(items)
     return value

@@ -15,8 +15,8 @@ from pyro.infer.autoguide import AutoNormal
 import deepgen as dg
 from deepgen.distributions import NormalMixture
 from deepgen.errors import ArgumentError, DegenerateWeights, ShapeError
+from deepgen.evaluate import ess
 from deepgen.explicit import MAF, NSF, RealNVP
-from deepgen.interop.arviz import ess
 from deepgen.interop.pyro import as_pyro, evidence
 from deepgen.random import lend
 from tests.contracts.densities import trained

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import deepgen as dg
+from deepgen import streams
 from deepgen.errors import ArgumentError, MissingCapability, ShapeError
 from deepgen.samplers import EXACT, sample_chain
 from deepgen.testing import check_random
@@ -98,3 +100,41 @@ def test_what_is_not_a_kernel_is_told_what_to_write():
 def test_what_is_kept_is_a_tensor():
     with pytest.raises(ShapeError, match=r"keep must make a tensor of a state, such as state.position, got float"):
         sample_chain(Counter(), start(), draws=1, keep=lambda s: s.position.mean().item())
+
+
+class NeverWaits(TorchDispatchMode):
+    """Refuses what makes the host wait for a device: a tensor's number, and shapes that depend on numbers."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        assert func.overloadpacket not in (
+            torch.ops.aten._local_scalar_dense,
+            torch.ops.aten.nonzero,
+            torch.ops.aten.masked_select,
+            torch.ops.aten.equal,
+        ), f"{func} waits for the device"
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("store", [True, False])
+@pytest.mark.parametrize("name", ["random walk", "mala", "hmc", "ula", "tuned", "gibbs"])
+def test_no_step_waits_for_the_device(name, store, seed, monkeypatch):
+    """By the tensor way of the streams, as on a GPU."""
+    monkeypatch.setattr(streams, "kernels", lambda name: None)
+
+    def bowl(x):
+        return -x.square().sum(-1) / 2
+
+    kernel = {
+        "random walk": lambda: dg.samplers.metropolis(bowl, dg.samplers.RandomWalk(step_size=1.0)),
+        "mala": lambda: dg.samplers.mala(bowl, 0.5),
+        "hmc": lambda: dg.samplers.hmc(bowl, 0.5),
+        "ula": lambda: dg.samplers.ula(bowl, 0.5),
+        "tuned": lambda: dg.samplers.mala(bowl),
+        "gibbs": lambda: dg.RBM(5, 3, generator=0).gibbs(),
+    }[name]()
+    start = torch.zeros(4, 5)
+    source = dg.random.Streams(seed)
+    with NeverWaits():
+        sample_chain(kernel, start, draws=6, warmup=30, thin=2, store=store, generator=source)
+    with pytest.raises(AssertionError, match="waits for the device"), NeverWaits():
+        start.sum().item()

@@ -1,0 +1,106 @@
+"""What a run of chains leaves behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from deepgen.errors import ShapeError
+from deepgen.samplers.kernel import Exactness
+
+if TYPE_CHECKING:
+    from deepgen.evaluate.summary import Summary
+    from deepgen.evaluate.sums import Sums
+
+SHORT = 1000  # draws a chain up to which many chains are many short ones
+MANY = 64
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What a chain left behind.
+
+    Attributes:
+        draws: ``[draws, chains, *event]``, the kept positions (or whatever ``keep`` made of the states); none after
+            ``store=False``.
+        info: the kernel's Info fields that are one number per chain, stacked to ``[draws, chains]``.
+        state: the state after the last step; hand it back as ``position=`` to go on.
+        exactness: the kernel's.
+        warmup, thin: steps thrown away first, and steps per kept draw.
+        kernel: the kernel, tuned and frozen if it was one to be tuned.
+        generator: where the random numbers stopped; with ``kernel`` and ``state`` the chains go on as if never stopped.
+        sums: after ``store=False``, the running sums of what the draws would have been.
+
+    >>> import torch, deepgen as dg
+    >>> kernel = dg.RBM(visible=4, hidden=3, generator=0).gibbs()
+    >>> trace = dg.samplers.sample_chain(kernel, torch.zeros(10, 4), draws=5, generator=0)
+    >>> trace
+    Trace(draws [5, 10, 4], info [nan], exact, warmup=0, thin=1)
+    >>> dg.samplers.sample_chain(kernel, trace.state, draws=2, generator=1).draws.shape  # the same chains go on
+    torch.Size([2, 10, 4])
+    """
+
+    draws: Tensor
+    info: dict[str, Tensor]
+    state: Any
+    exactness: Exactness
+    warmup: int
+    thin: int
+    kernel: Any = None
+    generator: Any = None
+    sums: Sums | None = None
+
+    def __repr__(self) -> str:
+        shape, info = list(self.draws.shape), ", ".join(self.info)
+        kept = f"draws {shape}, info [{info}]"
+        if self.sums is not None:
+            kept = f"sums of {self.sums.done} draws {list(self.sums.part.shape)}, info [{', '.join(self.sums.info)}]"
+        return f"Trace({kept}, {self.exactness}, warmup={self.warmup}, thin={self.thin})"
+
+    def to_arviz(self, name: str = "x") -> Any:
+        """Return the draws as ArviZ's own container (InferenceData before ArviZ 1.0, DataTree from it on).
+
+        See `deepgen.interop.arviz.from_trace`.
+        """
+        from deepgen.interop.arviz import from_trace
+
+        return from_trace(self, name)
+
+    @torch.no_grad()
+    def summary(self, name: str = "x", *, superchains: int | None = None) -> Summary:
+        """Mean, sd, MCSE, ESS and R-hat of every coordinate, as a table to print; what is wrong is said below it.
+
+        Args:
+            name: what the coordinates are called: ``x[0]``.
+            superchains: in how many groups the chains were started, for nested R-hat. By default eight where there are
+                64 chains or more, with fewer than 1,000 draws each, and eight divides them; else it is not shown.
+
+        See `deepgen.evaluate.summary.Summary`, and `deepgen.evaluate.chains` for the formulas.
+        """
+        from deepgen.evaluate.chains import diagnose, nested_rhat
+        from deepgen.evaluate.summary import COUNTED, summarise
+
+        info = {key: value.double() for key, value in self.info.items()}
+        if self.sums is not None:
+            draws, chains = self.sums.done, len(self.sums.part)
+            counts = {key: value for key, value in self.sums.info.items() if key in COUNTED}
+            info = {**self.sums.rates(), **counts}
+        else:
+            if self.draws.ndim < 2:
+                raise ShapeError(f"draws must be [draws, chains, *event] for a summary, got {list(self.draws.shape)}")
+            draws, chains = self.draws.shape[:2]
+            info = {k: v.sum(0) if k in COUNTED else v.mean(0) for k, v in info.items()}
+        if superchains is None and chains >= MANY and draws < SHORT and chains % 8 == 0:
+            superchains = 8
+        if self.sums is not None:
+            columns = self.sums.columns(superchains)
+        else:
+            columns = diagnose(self.draws)
+            if superchains is not None:
+                columns["nested_r_hat"] = nested_rhat(self.draws, superchains)
+        counted = f"{chains:,} chain{'s' * (chains != 1)} of {draws:,} draw{'s' * (draws != 1)}"
+        run = f"{counted} (warmup {self.warmup:,}, thin {self.thin}), {self.exactness}"
+        return summarise(columns, info, name=name, run=run, chains=chains)

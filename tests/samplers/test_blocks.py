@@ -1,0 +1,91 @@
+"""Chains in blocks, over calls and at once, are the same chains."""
+
+import pytest
+import torch
+
+import deepgen as dg
+from deepgen.errors import ArgumentError
+from deepgen.random import streams
+from deepgen.samplers import sample_chain
+from deepgen.streams import Streams
+
+ELEMENTWISE = {
+    "random walk": dg.samplers.metropolis(lambda x: -x.square().sum(-1) / 2, dg.samplers.RandomWalk(step_size=1.0)),
+    "mala": dg.samplers.mala(lambda x: -x.square().sum(-1) / 2, 0.8),
+    "hmc": dg.samplers.hmc(lambda x: -x.square().sum(-1) / 2, 0.5, leaps=3),
+    "ula": dg.samplers.ula(lambda x: -x.square().sum(-1) / 2, 0.3),
+}
+COVARIANCE = torch.tensor([[1.0, 0.9, 0.0], [0.9, 1.0, 0.0], [0.0, 0.0, 4.0]])
+START = torch.linspace(-1, 1, 33).reshape(11, 3)
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_chains_split_over_two_calls_are_the_whole(name, seed):
+    kernel = ELEMENTWISE[name]
+    whole = sample_chain(kernel, START, draws=20, warmup=5, generator=Streams(seed))
+    parts = [
+        sample_chain(kernel, START[rows], draws=20, warmup=5, generator=Streams(seed, first=rows.start))
+        for rows in (slice(0, 4), slice(4, 11))
+    ]
+    assert torch.equal(whole.draws, torch.cat([part.draws for part in parts], 1))
+    for field in whole.info:
+        assert torch.equal(whole.info[field], torch.cat([part.info[field] for part in parts], 1))
+
+
+def test_a_target_that_multiplies_matrices_is_the_same_to_rounding(seed):
+    law = torch.distributions.MultivariateNormal(torch.zeros(3), COVARIANCE)
+    kernel = dg.samplers.mala(law, 0.3, covariance=COVARIANCE)
+    whole = sample_chain(kernel, START, draws=30, generator=seed).draws
+    blocks = sample_chain(kernel, START, draws=30, generator=seed, at_once=4).draws
+    assert torch.allclose(whole, blocks, atol=1e-3)
+
+
+def test_gibbs_chains_do_not_depend_on_those_beside(seed):
+    kernel = dg.RBM(5, 3, generator=0).gibbs()
+    whole = sample_chain(kernel, torch.zeros(10, 5), draws=20, generator=seed).draws
+    assert torch.equal(whole, sample_chain(kernel, torch.zeros(10, 5), draws=20, generator=seed, at_once=3).draws)
+
+
+@pytest.mark.parametrize("at_once", [1, 4, 10, 11, 100])
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_blocks_at_once_are_the_whole(name, at_once, seed):
+    kernel, options = ELEMENTWISE[name], {"draws": 12, "warmup": 3, "thin": 2}
+    whole = sample_chain(kernel, START, generator=streams(seed), **options)
+    blocks = sample_chain(kernel, START, generator=streams(seed), at_once=at_once, **options)
+    assert torch.equal(whole.draws, blocks.draws)
+    assert all(torch.equal(whole.info[field], blocks.info[field]) for field in whole.info)
+    assert all(torch.equal(a, b) for a, b in zip(whole.state, blocks.state, strict=True))
+    assert (whole.generator.calls, whole.generator.first) == (blocks.generator.calls, blocks.generator.first)
+    on, other = (sample_chain(kernel, t.state, draws=3, generator=t.generator).draws for t in (whole, blocks))
+    assert torch.equal(on, other)
+
+
+def test_sums_of_blocks_are_those_of_the_whole(seed):
+    kernel = ELEMENTWISE["mala"]
+    whole, blocks = (
+        sample_chain(kernel, START, draws=40, generator=seed, store=False, at_once=at_once) for at_once in (None, 4)
+    )
+    for name, column in whole.sums.columns().items():
+        assert torch.allclose(column, blocks.sums.columns()[name], rtol=1e-9)
+    assert all(torch.allclose(whole.sums.info[name], blocks.sums.info[name]) for name in whole.sums.info)
+
+
+def test_the_first_block_tunes_for_all(seed):
+    """Variances 1 and 100: the frozen kernel is the first block's, and all chains are at the target."""
+    kernel = dg.samplers.mala(lambda x: -(x / torch.tensor([1.0, 10.0])).square().sum(-1) / 2)
+    start, options = torch.zeros(300, 2), {"draws": 100, "warmup": 300}
+    trace = sample_chain(kernel, start, generator=Streams(seed), at_once=100, **options)
+    first = sample_chain(kernel, start[:100], generator=Streams(seed), **options)
+    assert torch.equal(trace.kernel.proposal.scale, first.kernel.proposal.scale)
+    assert torch.equal(trace.draws[:, :100], first.draws)
+    sd = trace.draws[:, 100:].flatten(0, 1).std(0)
+    assert torch.allclose(sd, torch.tensor([1.0, 10.0]), rtol=0.15)
+    assert trace.exactness.kind == "exact"
+    assert trace.generator.calls >= first.generator.calls
+
+
+def test_blocks_need_a_row_for_each_chain():
+    with pytest.raises(ArgumentError, match="with at_once keep must keep a row for each chain"):
+        sample_chain(ELEMENTWISE["mala"], START, draws=3, at_once=4, keep=lambda s: s.position.mean(0))
+    with pytest.raises(ArgumentError, match="at_once must be an integer of at least 1"):
+        sample_chain(ELEMENTWISE["mala"], START, draws=3, at_once=0)
