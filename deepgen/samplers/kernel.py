@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import MissingCapability, ShapeError, check_count
+from deepgen.random import uniform
 from deepgen.typing import Blocked
 
 
@@ -133,7 +134,7 @@ def accept(log_ratio: Tensor, new: Any, old: Any, *, generator: torch.Generator)
     >>> outcome.value[:, 0], outcome.nan
     (tensor([1., 0., 0.]), tensor([False, False,  True]))
     """
-    log_u = torch.rand(log_ratio.shape, generator=generator, device=log_ratio.device, dtype=log_ratio.dtype).log()
+    log_u = uniform(log_ratio.shape, generator=generator, dtype=log_ratio.dtype).log()
     accepted = log_u < log_ratio  # False where the ratio is NaN
     return Accepted(_choose(accepted, new, old), accepted, log_ratio.isnan())
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, ShapeError
+from deepgen.errors import ArgumentError, ShapeError, check_real
 
 Scale = Tensor | None
 
@@ -23,9 +23,13 @@ def outwards(scale: Scale, z: Tensor) -> Tensor:
     """
     if scale is None:
         return z
+    if scale.shape[-1] != z[0].numel():
+        raise ShapeError(
+            f"the scale or covariance is of {scale.shape[-1]} numbers, an event {list(z.shape[1:])} has {z[0].numel()}"
+        )
     if scale.ndim == 1:
-        return z * scale.reshape(z.shape[1:])
-    return (z.flatten(1) @ scale.mT).reshape(z.shape)
+        return z * scale.to(z).reshape(z.shape[1:])
+    return (z.flatten(1) @ scale.to(z).mT).reshape(z.shape)
 
 
 def inwards(scale: Scale, gradient: Tensor) -> Tensor:
@@ -37,8 +41,8 @@ def inwards(scale: Scale, gradient: Tensor) -> Tensor:
     if scale is None:
         return gradient
     if scale.ndim == 1:
-        return gradient * scale.reshape(gradient.shape[1:])
-    return (gradient.flatten(1) @ scale).reshape(gradient.shape)
+        return gradient * scale.to(gradient).reshape(gradient.shape[1:])
+    return (gradient.flatten(1) @ scale.to(gradient)).reshape(gradient.shape)
 
 
 def scale_of(covariance: Tensor | None) -> Scale:
@@ -63,3 +67,16 @@ def scale_of(covariance: Tensor | None) -> Scale:
     if bool(failed):
         raise ArgumentError("the covariance is not positive definite: add a little to its diagonal")
     return factor
+
+
+def check_step_size(step_size: float | Tensor) -> None:
+    """Raise `ArgumentError` unless a ``step_size`` that is a number is positive; a tensor would have to be waited for.
+
+    >>> check_step_size(-0.1)
+    Traceback (most recent call last):
+    deepgen.errors.ArgumentError: step_size must be a positive number, got -0.1
+    """
+    if not isinstance(step_size, Tensor):
+        check_real("step_size", step_size)
+        if step_size <= 0:
+            raise ArgumentError(f"step_size must be a positive number, got {step_size}")
