@@ -90,7 +90,7 @@ def mala(
 
 
 class Walked(NamedTuple):
-    """nan: chains whose gradient was NaN ``[chains]``."""
+    """nan: chains whose log density or gradient is NaN where they went ``[chains]``."""
 
     nan: Tensor
 
@@ -129,7 +129,7 @@ class UnadjustedLangevin:
         uphill = inwards(self.scale, self.target.tempered_gradient(x, state.gradient, self.beta))
         moved = x + outwards(self.scale, root * (noise + root / 2 * uphill))
         value, gradient = self.target.slope(moved)
-        return Slope(moved, value, gradient), Walked(gradient.isnan().flatten(1).any(1))
+        return Slope(moved, value, gradient), Walked(value.isnan() | gradient.isnan().reshape(len(value), -1).any(1))
 
 
 def ula(log_density: object, step_size: float | Tensor, *, covariance: Tensor | None = None) -> UnadjustedLangevin:

@@ -21,15 +21,12 @@ def outwards(scale: Scale, z: Tensor) -> Tensor:
     >>> outwards(torch.tensor([[1.0, 0.0], [2.0, 3.0]]), torch.tensor([[1.0, 1.0]]))
     tensor([[1., 5.]])
     """
+    scale = _fitting(scale, z)
     if scale is None:
         return z
-    if scale.shape[-1] != z[0].numel():
-        raise ShapeError(
-            f"the scale or covariance is of {scale.shape[-1]} numbers, an event {list(z.shape[1:])} has {z[0].numel()}"
-        )
     if scale.ndim == 1:
-        return z * scale.to(z).reshape(z.shape[1:])
-    return (z.flatten(1) @ scale.to(z).mT).reshape(z.shape)
+        return z * scale.reshape(z.shape[1:])
+    return (z.flatten(1) @ scale.mT).reshape(z.shape)
 
 
 def inwards(scale: Scale, gradient: Tensor) -> Tensor:
@@ -38,11 +35,12 @@ def inwards(scale: Scale, gradient: Tensor) -> Tensor:
     >>> inwards(torch.tensor([[1.0, 0.0], [2.0, 3.0]]), torch.tensor([[1.0, 1.0]]))
     tensor([[3., 3.]])
     """
+    scale = _fitting(scale, gradient)
     if scale is None:
         return gradient
     if scale.ndim == 1:
-        return gradient * scale.to(gradient).reshape(gradient.shape[1:])
-    return (gradient.flatten(1) @ scale.to(gradient)).reshape(gradient.shape)
+        return gradient * scale.reshape(gradient.shape[1:])
+    return (gradient.flatten(1) @ scale).reshape(gradient.shape)
 
 
 def scale_of(covariance: Tensor | None) -> Scale:
@@ -80,3 +78,14 @@ def check_step_size(step_size: float | Tensor) -> None:
         check_real("step_size", step_size)
         if step_size <= 0:
             raise ArgumentError(f"step_size must be a positive number, got {step_size}")
+
+
+def _fitting(scale: Scale, z: Tensor) -> Scale:
+    """``scale`` in the dtype of ``z``, or a `ShapeError` where it is of another size than an event."""
+    if scale is None:
+        return None
+    if scale.shape[-1] != z[0].numel():
+        raise ShapeError(
+            f"the scale or covariance is of {scale.shape[-1]} numbers, an event {list(z.shape[1:])} has {z[0].numel()}"
+        )
+    return scale.to(z)
