@@ -10,7 +10,7 @@ from deepgen.samplers.discrete_langevin import DiscreteLangevin, UnadjustedDiscr
 from deepgen.samplers.gradient_gibbs import GibbsWithGradients, gibbs_with_gradients
 from deepgen.samplers.compose import cycle, mixture, thin
 from deepgen.samplers.composed import Cycle, Mixture, Thinned
-from deepgen.samplers.gibbs import BlockGibbs
+from deepgen.samplers.block_gibbs import BlockGibbs
 from deepgen.samplers.hamiltonian import Hamiltonian, hmc
 from deepgen.samplers.independence import Independence, IndependenceKernel, heaviest, independence
 from deepgen.samplers.involution import Involution, Reversible, velocity_couplings

@@ -20,8 +20,8 @@ from deepgen.errors import check_count, check_real
 from deepgen.random import normal, uniform
 from deepgen.samplers.adaptation import Adaptive
 from deepgen.samplers.metropolis import Metropolis, Slope
-from deepgen.samplers.scale import Scale, inwards, outwards, scale_of
-from deepgen.samplers.target import Beta, Target, as_target, rowwise
+from deepgen.samplers.scale import Scale, check_step_size, inwards, outwards, scale_of
+from deepgen.samplers.target import Beta, Target, over_reals, rowwise
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ class Hamiltonian:
     acceptance = 0.75
 
     def __post_init__(self) -> None:
+        check_step_size(self.step_size)
         check_count(leaps=self.leaps)
         check_real("jitter", self.jitter, 0, 1 - 1e-6)
 
@@ -100,5 +101,5 @@ def hmc(
     True
     """
     proposal = Hamiltonian(1.0 if step_size is None else step_size, leaps, scale_of(covariance), jitter)
-    kernel = Metropolis(as_target(log_density), proposal)
+    kernel = Metropolis(over_reals(log_density, "hmc"), proposal)
     return Adaptive(kernel) if step_size is None else kernel

@@ -23,8 +23,8 @@ from deepgen.random import normal
 from deepgen.samplers.adaptation import Adaptive
 from deepgen.samplers.kernel import Exactness, require_state
 from deepgen.samplers.metropolis import Metropolis, Slope
-from deepgen.samplers.scale import Scale, inwards, outwards, scale_of
-from deepgen.samplers.target import Beta, Target, as_target, checked_start, rowwise
+from deepgen.samplers.scale import Scale, check_step_size, inwards, outwards, scale_of
+from deepgen.samplers.target import Beta, Target, checked_start, over_reals, rowwise
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,9 @@ class Langevin:
     step_size: float | Tensor
     scale: Scale = None
     acceptance = 0.574
+
+    def __post_init__(self) -> None:
+        check_step_size(self.step_size)
 
     def init(self, target: Target, position: Tensor) -> Slope:
         return Slope(position, *target.slope(position))
@@ -80,14 +83,14 @@ def mala(
     >>> bool((sd / torch.tensor([1.0, 100.0]) - 1).abs().max() < 0.2), trace.exactness.kind
     (True, 'exact')
     """
-    target = as_target(log_density)
+    target = over_reals(log_density, "mala")
     if step_size is None:
         return Adaptive(Metropolis(target, Langevin(1.0, scale_of(covariance))))
     return Metropolis(target, Langevin(step_size, scale_of(covariance)))
 
 
 class Walked(NamedTuple):
-    """nan: chains whose gradient was NaN ``[chains]``."""
+    """nan: chains whose log density or gradient is NaN where they went ``[chains]``."""
 
     nan: Tensor
 
@@ -106,6 +109,9 @@ class UnadjustedLangevin:
     beta: Beta = 1.0
     exactness: ClassVar[Exactness] = Exactness("biased", "O(step size)")
 
+    def __post_init__(self) -> None:
+        check_step_size(self.step_size)
+
     def at(self, beta: Beta) -> UnadjustedLangevin:
         """The kernel at inverse temperature ``beta``."""
         return replace(self, beta=beta)
@@ -114,6 +120,7 @@ class UnadjustedLangevin:
         position = checked_start(self.target, position)
         return Slope(position, *self.target.slope(position))
 
+    @torch.no_grad()
     def step(self, state: Slope, *, generator: torch.Generator) -> tuple[Slope, Walked]:
         """One gradient."""
         require_state(state, Slope)
@@ -122,7 +129,7 @@ class UnadjustedLangevin:
         uphill = inwards(self.scale, self.target.tempered_gradient(x, state.gradient, self.beta))
         moved = x + outwards(self.scale, root * (noise + root / 2 * uphill))
         value, gradient = self.target.slope(moved)
-        return Slope(moved, value, gradient), Walked(gradient.isnan().flatten(1).any(1))
+        return Slope(moved, value, gradient), Walked(value.isnan() | gradient.isnan().reshape(len(value), -1).any(1))
 
 
 def ula(log_density: object, step_size: float | Tensor, *, covariance: Tensor | None = None) -> UnadjustedLangevin:
@@ -139,4 +146,4 @@ def ula(log_density: object, step_size: float | Tensor, *, covariance: Tensor | 
     >>> bool((trace.draws.var() - 4 / 3).abs() < 0.1)
     True
     """
-    return UnadjustedLangevin(as_target(log_density), step_size, scale_of(covariance))
+    return UnadjustedLangevin(over_reals(log_density, "ula"), step_size, scale_of(covariance))

@@ -86,6 +86,7 @@ class Metropolis:
         """The state at ``position`` ``[chains, *event]``."""
         return self.proposal.init(self.target, checked_start(self.target, position))
 
+    @torch.no_grad()
     def step(self, state: Any, *, generator: torch.Generator) -> tuple[Any, Moved]:
         """One proposal for every chain, and whether it is taken."""
         if not hasattr(state, "log_density"):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from deepgen.random import normal
 from deepgen.samplers.metropolis import Point
-from deepgen.samplers.scale import Scale, outwards
+from deepgen.samplers.scale import Scale, check_step_size, outwards
 from deepgen.samplers.target import Beta, Target, rowwise
 
 
@@ -34,6 +34,9 @@ class RandomWalk:
     step_size: float | Tensor
     scale: Scale = None
     acceptance = 0.35  # between 0.44 of one dimension and 0.234 of many (Roberts & Rosenthal 2001)
+
+    def __post_init__(self) -> None:
+        check_step_size(self.step_size)
 
     def init(self, target: Target, position: Tensor) -> Point:
         return Point(position, target.value(position))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, ShapeError
+from deepgen.errors import ArgumentError, ShapeError, check_real
 
 Scale = Tensor | None
 
@@ -21,6 +21,7 @@ def outwards(scale: Scale, z: Tensor) -> Tensor:
     >>> outwards(torch.tensor([[1.0, 0.0], [2.0, 3.0]]), torch.tensor([[1.0, 1.0]]))
     tensor([[1., 5.]])
     """
+    scale = _fitting(scale, z)
     if scale is None:
         return z
     if scale.ndim == 1:
@@ -34,6 +35,7 @@ def inwards(scale: Scale, gradient: Tensor) -> Tensor:
     >>> inwards(torch.tensor([[1.0, 0.0], [2.0, 3.0]]), torch.tensor([[1.0, 1.0]]))
     tensor([[3., 3.]])
     """
+    scale = _fitting(scale, gradient)
     if scale is None:
         return gradient
     if scale.ndim == 1:
@@ -63,3 +65,27 @@ def scale_of(covariance: Tensor | None) -> Scale:
     if bool(failed):
         raise ArgumentError("the covariance is not positive definite: add a little to its diagonal")
     return factor
+
+
+def check_step_size(step_size: float | Tensor) -> None:
+    """Raise `ArgumentError` unless a ``step_size`` that is a number is positive; a tensor would have to be waited for.
+
+    >>> check_step_size(-0.1)
+    Traceback (most recent call last):
+    deepgen.errors.ArgumentError: step_size must be a positive number, got -0.1
+    """
+    if not isinstance(step_size, Tensor):
+        check_real("step_size", step_size)
+        if step_size <= 0:
+            raise ArgumentError(f"step_size must be a positive number, got {step_size}")
+
+
+def _fitting(scale: Scale, z: Tensor) -> Scale:
+    """``scale`` in the dtype of ``z``, or a `ShapeError` where it is of another size than an event."""
+    if scale is None:
+        return None
+    if scale.shape[-1] != z[0].numel():
+        raise ShapeError(
+            f"the scale or covariance is of {scale.shape[-1]} numbers, an event {list(z.shape[1:])} has {z[0].numel()}"
+        )
+    return scale.to(z)

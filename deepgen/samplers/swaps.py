@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import ArgumentError, MissingCapability
-from deepgen.samplers.gibbs import BlockGibbs
+from deepgen.samplers.block_gibbs import BlockGibbs
 from deepgen.samplers.kernel import require_state
 from deepgen.samplers.replicas import Replicas, Tempering
 from deepgen.samplers.temperature import target_of

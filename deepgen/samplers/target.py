@@ -75,10 +75,10 @@ class Target:
         """log of f^beta r^(1 - beta) where the chains are: ``[chains]``; of f alone where beta is the number 1."""
         if isinstance(beta, float) and beta == 1.0:
             return state.log_density
-        value = beta * state.log_density
+        value = _power(beta, state.log_density)
         if self.reference is None:
             return value
-        return value + (1 - beta) * self.reference.log_prob(state.position)
+        return value + _power(1 - beta, _law(self.reference)(state.position))
 
     def log_ratio(self, state: Located, old: Beta, new: Beta) -> Tensor:
         """`tempered` at ``new`` less that at ``old``: ``[chains]``."""
@@ -91,10 +91,10 @@ class Target:
         """The gradient of `tempered` from that of log f: ``[chains, *event]``."""
         if isinstance(beta, float) and beta == 1.0:
             return gradient
-        power = rowwise(beta, x)
+        value = _power(beta, gradient)
         if self.reference is None:
-            return power * gradient
-        return power * gradient + (1 - power) * slope_of(self.reference.log_prob, x)[1]
+            return value
+        return value + _power(1 - beta, slope_of(_law(self.reference), x)[1])
 
     def start(self, n: int, *, generator: torch.Generator) -> Tensor:
         """``n`` exact draws from the reference: ``[n, *event]``."""
@@ -119,7 +119,9 @@ def as_target(source: object, support: Any = None) -> Target:
     if isinstance(source, Target):
         return source
     function: Any
-    if isinstance(source, (LogProb, Distribution)) and not isinstance(source, type):
+    if isinstance(source, Distribution):
+        function = _law(source)
+    elif isinstance(source, LogProb) and not isinstance(source, type):
         function = source.log_prob
     elif isinstance(source, LogDensity) and not isinstance(source, type):
         function = source.log_density
@@ -132,8 +134,24 @@ def as_target(source: object, support: Any = None) -> Target:
         )
     known = getattr(source, "support", None) if support is None else support
     known = getattr(known, "base_constraint", known)
+    if isinstance(source, Distribution) and not getattr(known, "is_discrete", False) and known is not constraints.real:
+        raise MissingCapability(
+            f"{type(source).__name__} lies on {known}, and kernels move over all real numbers: sample a function of it "
+            "that is real (its logarithm, say), or hand over a function that is -inf outside"
+        )
     slope = getattr(source, "value_and_gradient", None)
     return Target(function, slope, constraints.real if known is None else known)
+
+
+def over_reals(source: object, kernel: str) -> Target:
+    """`as_target` for kernels that follow the gradient: ``kernel`` refuses a discrete target by name."""
+    target = as_target(source)
+    if target.discrete:
+        raise MissingCapability(
+            f"{kernel} moves over real numbers, and this target is discrete ({target.support}): take a kernel that "
+            "jumps between its values, such as a Gibbs sampler"
+        )
+    return target
 
 
 def slope_of(log_density: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
@@ -168,6 +186,7 @@ def checked_start(target: Target, position: object) -> Tensor:
         raise ShapeError(f"position must be a tensor [chains, *event] with at least one chain, got {got}")
     if not position.is_floating_point():
         position = position.to(torch.get_default_dtype())
+    position = position.detach()
     value = target.value(position)
     if value.shape != position.shape[:1]:
         raise ShapeError(
@@ -184,5 +203,24 @@ def rowwise(number: Beta, x: Tensor) -> Beta:
     torch.Size([3, 1])
     """
     if isinstance(number, Tensor) and number.ndim == 1:
-        return number.reshape(-1, *(1,) * (x.ndim - 1))
+        return number.to(x).reshape(-1, *(1,) * (x.ndim - 1))
     return number
+
+
+def _law(distribution: Distribution) -> Callable[[Tensor], Tensor]:
+    """Its log_prob, and NaN where a diverging leap ended: torch would raise an error for all chains."""
+
+    def log_density(x: Tensor) -> Tensor:
+        fine = x.isfinite().reshape(len(x), -1).all(1)
+        value = distribution.log_prob(torch.where(fine.reshape(-1, *(1,) * (x.ndim - 1)), x, 0.0))
+        return torch.where(fine, value, torch.nan) if value.shape == fine.shape else value
+
+    return log_density
+
+
+def _power(beta: Beta, value: Tensor) -> Tensor:
+    """beta times ``value``, and 0 where beta is: the power 0 of a density is 1 where the density is 0, too."""
+    beta = rowwise(beta, value)
+    if not isinstance(beta, Tensor):
+        return beta * value if beta else torch.zeros_like(value)
+    return torch.where(beta == 0, 0.0, beta * value)

@@ -22,7 +22,7 @@ from torch import Tensor
 from deepgen.errors import ArgumentError, check_count, check_real
 from deepgen.samplers.adaptation import Adaptive
 from deepgen.samplers.annealing import evenly
-from deepgen.samplers.gibbs import BlockGibbs
+from deepgen.samplers.block_gibbs import BlockGibbs
 from deepgen.samplers.kernel import Exactness
 from deepgen.samplers.metropolis import Metropolis
 from deepgen.samplers.replicas import Replicas, Tempering

@@ -5,7 +5,7 @@ returns when the promise holds and raises `CheckFailed`, an AssertionError, when
 false-alarm rate ``alpha`` and fresh seeds; see `sequential`.
 
     check_units, check_kernel, check_random, check_estimate, check_checkpoint, check_model,
-    check_density, check_transform, check_gradient, check_causal
+    check_density, check_transform, check_gradient, check_causal, check_target, check_involution
 """
 
 from deepgen.testing.checkpoints import check_checkpoint, demand_same_state
@@ -15,11 +15,13 @@ from deepgen.testing.exact import Exact
 from deepgen.testing.failure import CheckFailed, demand
 from deepgen.testing.goodness import chi_square, ks, ks_same, same_cells, same_law, same_mean, symmetric
 from deepgen.testing.gradients import check_causal, check_gradient
-from deepgen.testing.kernels import check_kernel
+from deepgen.testing.involutions import check_involution
+from deepgen.testing.kernels import Invariance, WeakEvidence, check_kernel, kernel_test
 from deepgen.testing.law import Law, integrate, layout
 from deepgen.testing.models import check_model
 from deepgen.testing.randomness import check_random, numbers
 from deepgen.testing.sequential import Evidence, sequential
+from deepgen.testing.target import check_target
 from deepgen.testing.transforms import check_transform
 from deepgen.testing.units import check_units, field_law
 
@@ -28,15 +30,19 @@ __all__ = [
     "Coverage",
     "Evidence",
     "Exact",
+    "Invariance",
     "Law",
+    "WeakEvidence",
     "check_causal",
     "check_checkpoint",
     "check_density",
     "check_estimate",
     "check_gradient",
+    "check_involution",
     "check_kernel",
     "check_model",
     "check_random",
+    "check_target",
     "check_transform",
     "check_units",
     "chi_square",
@@ -44,6 +50,7 @@ __all__ = [
     "demand_same_state",
     "field_law",
     "integrate",
+    "kernel_test",
     "ks",
     "ks_same",
     "layout",

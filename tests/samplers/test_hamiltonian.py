@@ -1,0 +1,101 @@
+"""The leapfrog: reversible, volume-preserving, of second order; the kernel exact with and without jitter."""
+
+import pytest
+import torch
+
+from deepgen.errors import ArgumentError
+from deepgen.samplers import Hamiltonian, Target, hmc
+from deepgen.samplers.metropolis import Slope
+from deepgen.testing import check_involution, check_kernel
+from tests.samplers.targets import COVARIANCE, FACTOR
+from tests.testing.mutants import banana, banana_law, draw_banana
+
+SCALES = [None, torch.tensor([1.5, 0.6]), torch.tensor([[1.2, 0.0], [0.5, 0.8]])]
+
+
+class Written(Target):
+    """The banana with its gradient written out, so that the leapfrog has a Jacobian."""
+
+    def slope(self, x):
+        y = (x[:, 1] - x[:, 0].square() / 2) / 0.49
+        return banana(x), torch.stack([x[:, 0] * (y - 1), -y], 1)
+
+
+def leap(proposal, x, v, beta=1.0):
+    target = Target(banana)
+    end, w = proposal.leap(target, Slope(x, *target.slope(x)), v, proposal.step_size, beta)
+    return end.position, w
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("beta", [1.0, 0.4])
+def test_leaping_and_turning_is_a_volume_preserving_involution(scale, beta, stream):
+    proposal, target = Hamiltonian(0.3, 5, scale=scale), Written(banana)
+
+    def turned(x, v):
+        end, w = proposal.leap(target, Slope(x, *target.slope(x)), v, proposal.step_size, beta)
+        return end.position, -w
+
+    x, v = torch.randn(2, 8, 2, generator=stream, dtype=torch.float64)
+    check_involution(turned, (x, v), volume_preserving=True)
+    end, w = leap(proposal, x, v, beta)
+    assert torch.allclose(end, turned(x, v)[0])
+    assert torch.allclose(-w, turned(x, v)[1])
+
+
+def test_the_error_of_the_energy_is_of_second_order(stream):
+    x, v = torch.randn(2, 200, 2, generator=stream, dtype=torch.float64) / 2
+    errors = []
+    for leaps in (20, 40, 80):
+        y, w = leap(Hamiltonian(1 / leaps, leaps), x, v)
+        energy = (w.square() - v.square()).sum(1) / 2 - banana(y) + banana(x)
+        errors.append(float(energy.abs().mean()))
+    orders = torch.tensor(errors).log2().diff()
+    assert (orders + 2).abs().max() < 0.1
+
+
+def test_the_period_of_a_harmonic_oscillator():
+    """N(0, s^2) in coordinates L = s: x = s cos t after n steps of t / n, whatever s."""
+    target, s = Target(lambda x: -(x / 3).square().sum(-1) / 2), 3.0
+    proposal = Hamiltonian(1e-3, 1000, scale=torch.tensor([s], dtype=torch.float64))
+    x = torch.tensor([[s]], dtype=torch.float64)
+    end, v = proposal.leap(target, Slope(x, *target.slope(x)), torch.zeros_like(x), 1e-3, 1.0)
+    t = torch.tensor(1.0, dtype=torch.float64)
+    assert torch.allclose(end.position, s * t.cos(), atol=1e-6)
+    assert torch.allclose(v, -t.sin(), atol=1e-6)
+
+
+@pytest.mark.parametrize(("jitter", "leaps", "step"), [(0.0, 1, 1.3), (0.0, 4, 0.8), (0.4, 4, 0.8), (0.9, 3, 0.7)])
+def test_it_is_exact_with_and_without_jitter(jitter, leaps, step, stream, alpha):
+    kernel = hmc(banana, step, leaps=leaps, jitter=jitter)
+    check_kernel(
+        kernel,
+        draw_banana,
+        p_values=banana_law,
+        reversible=True,
+        acceptance=(0.25, 0.8),
+        alpha=alpha,
+        generator=stream,
+    )
+
+
+def test_a_whole_period_goes_nowhere_and_jitter_helps(stream):
+    """On N(0, 1) a path of length 2 pi ends where it began: the correlation is near 1 without jitter, and far with."""
+    correlations = []
+    for jitter in (0.0, 0.5):
+        kernel = hmc(lambda x: -x.square().sum(-1) / 2, 2 * torch.pi / 60, leaps=60, jitter=jitter)
+        x = torch.randn(2000, 1, generator=stream)
+        state, _ = kernel.step(kernel.init(x), generator=stream)
+        correlations.append(float((x * state.position).mean() / x.square().mean()))
+    assert correlations[0] > 0.99
+    assert abs(correlations[1]) < 0.5
+
+
+@pytest.mark.parametrize("wrong", [{"leaps": 0}, {"leaps": 2.5}, {"jitter": 1.0}, {"jitter": -0.1}])
+def test_odd_arguments_are_refused(wrong):
+    with pytest.raises(ArgumentError, match=next(iter(wrong))):
+        hmc(banana, 0.1, **wrong)
+
+
+def test_the_covariance_is_that_of_the_target():
+    assert torch.allclose(hmc(banana, 0.1, covariance=COVARIANCE.double()).proposal.scale, FACTOR)
