@@ -1,7 +1,17 @@
-"""Distributions that torch lacks, and the modules that hold a flow's base."""
+"""Distributions that torch lacks, and the modules that hold a model's base."""
 
 from deepgen.distributions.base import NormalMixture, StandardLogistic, StandardNormal, StudentT
 from deepgen.distributions.flow import FlowDistribution
 from deepgen.distributions.logistic import Logistic
+from deepgen.distributions.moments import IndependentBernoulli, MultivariateNormal
 
-__all__ = ["FlowDistribution", "Logistic", "NormalMixture", "StandardLogistic", "StandardNormal", "StudentT"]
+__all__ = [
+    "FlowDistribution",
+    "IndependentBernoulli",
+    "Logistic",
+    "MultivariateNormal",
+    "NormalMixture",
+    "StandardLogistic",
+    "StandardNormal",
+    "StudentT",
+]

@@ -1,0 +1,56 @@
+"""A smooth network from a row to one number: what an energy model is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from deepgen.errors import check_count
+from deepgen.layers.linear import linear
+from deepgen.layers.mlp import check_hidden
+
+
+class ScalarMLP(nn.Module):
+    """``[batch, *event] -> [batch]`` by layers with SiLU between them.
+
+    SiLU (x sigmoid(x)) is smooth, as gradients of the output must be for Langevin moves and for score matching, where a
+    rectifier's second derivative would be zero. The output grows at most linearly with the row, so that a Gaussian base
+    always normalises its exponential. It starts near zero.
+
+    Args:
+        features: values in a row.
+        hidden: widths of the hidden layers.
+        generator: source of the initial weights.
+
+    >>> ScalarMLP(12, hidden=[32, 32], generator=0)(torch.zeros(5, 3, 4)).shape
+    torch.Size([5])
+    """
+
+    def __init__(
+        self, features: int, hidden: Sequence[int] = (128, 128), *, generator: torch.Generator | int | None = None
+    ) -> None:
+        super().__init__()
+        from deepgen.random import resolve  # which itself needs this package
+
+        check_count(features=features)
+        check_hidden(hidden, residual=False)
+        stream, widths = resolve(generator), [features, *hidden]
+        self.features = int(features)
+        self.inner = nn.ModuleList(
+            linear(a, b, generator=stream) for a, b in zip(widths, widths[1:], strict=False)
+        )
+        self.last = linear(widths[-1], 1, scale=0.01, generator=stream)
+
+    def arguments(self) -> dict[str, Any]:
+        """The constructor's arguments, for `deepgen.save`."""
+        return {"features": self.features, "hidden": [layer.out_features for layer in self.inner]}
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = x.flatten(1)
+        for layer in self.inner:
+            h = F.silu(layer(h))
+        return self.last(h).squeeze(1)
