@@ -94,7 +94,9 @@ class EnergyModel(nn.Module):
         """Let the base take its moments from rows ``x`` of data and return self."""
         self.check(x)
         if not hasattr(self.base, "initialise"):
-            raise MissingCapability("there is no base with initialise(x), such as deepgen.distributions.MultivariateNormal")
+            raise MissingCapability(
+                "there is no base with initialise(x), such as deepgen.distributions.MultivariateNormal"
+            )
         self.base.initialise(x)  # type: ignore[union-attr]
         return self
 
@@ -107,6 +109,11 @@ class EnergyModel(nn.Module):
     def discrete(self) -> bool:
         return self._support == "binary"
 
+    @property
+    def scaled(self) -> bool:
+        """Whether local moves are in the scale of a Gaussian base, so that step sizes are relative to it."""
+        return isinstance(getattr(self.base, "factor", None), Tensor)
+
     def check(self, x: Tensor) -> None:
         """Raise `ShapeError` or `SupportError` unless ``x`` are rows ``[n, *event]`` of finite values, or of 0 and 1."""
         require_tensor(x, "x")
@@ -115,7 +122,9 @@ class EnergyModel(nn.Module):
         if x.ndim < 2 or len(x) == 0 or x.shape[1:] != self.event_shape:
             wanted = "*event" if self.event_shape is None else ", ".join(map(str, self.event_shape))
             raise ShapeError(f"x must be [rows, {wanted}] with at least one row, got {list(x.shape)}")
-        check_support(x, (x == 0) | (x == 1) if self.discrete else x.isfinite(), "0 or 1" if self.discrete else "finite")
+        check_support(
+            x, (x == 0) | (x == 1) if self.discrete else x.isfinite(), "0 or 1" if self.discrete else "finite"
+        )
 
     def rows(self, x: Tensor) -> Tensor:
         """``x`` in the model's dtype and on its device."""
@@ -175,12 +184,14 @@ class EnergyModel(nn.Module):
             method = "flips" if self.discrete else "mala"
         make = getattr(samplers, method, None) if isinstance(method, str) else method
         if not callable(make):
-            raise ArgumentError(f"no kernel {method!r}: {did_you_mean(method, samplers.__all__)}such as mala, hmc or ula")
+            raise ArgumentError(
+                f"no kernel {method!r}: {did_you_mean(method, samplers.__all__)}such as mala, hmc or ula"
+            )
         target = self.target()
         if self.discrete and method in ("mala", "ula", "hmc"):
             raise ArgumentError(f"{method} moves along real numbers and the rows are binary: use a discrete kernel")
         kernel = make(target, **options)
-        if "covariance" not in options and isinstance(getattr(self.base, "factor", None), Tensor):
+        if "covariance" not in options and self.scaled:
             kernel = _scaled(kernel, self.base.factor)  # type: ignore[union-attr]
         if self.proposal is None:
             return kernel
@@ -245,7 +256,9 @@ class EnergyModel(nn.Module):
 
     def _shape(self) -> torch.Size:
         if self.event_shape is None:
-            raise ShapeError("the shape of a row is not known yet: EnergyModel(net, event_shape=...), or score some rows")
+            raise ShapeError(
+                "the shape of a row is not known yet: EnergyModel(net, event_shape=...), or score some rows"
+            )
         return self.event_shape
 
     def extra_repr(self) -> str:

@@ -45,7 +45,7 @@ class TargetPath:
     True
     """
 
-    log_base = 0.0
+    log_base, named = 0.0, "Metropolis"
 
     def __init__(self, kernel: Metropolis, *, moves: int = 1, log_steps: Tensor | None = None) -> None:
         require_exact(kernel, "annealed importance sampling")
