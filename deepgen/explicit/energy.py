@@ -14,6 +14,7 @@ your energy-based models". The network must treat rows apart: no batch normalisa
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -33,6 +34,7 @@ from deepgen.samplers.chain import Tunable
 from deepgen.samplers.kernel import advance
 from deepgen.samplers.metropolis import Metropolis
 from deepgen.samplers.target import Target
+from deepgen.typing import LogProb
 
 SUPPORTS = {"real": constraints.real, "binary": constraints.boolean}
 
@@ -46,8 +48,9 @@ class EnergyModel(nn.Module):
         support: ``"real"`` or ``"binary"`` (zeros and ones).
         base: r, a module whose ``forward()`` is a torch Distribution over the row or its flat form, such as
             `deepgen.distributions.MultivariateNormal`, `IndependentBernoulli` or a flow. None for r = 1.
-        proposal: a model with `LogProb` and `Samples`, such as a flow over the rows: a generator, whose draws the
-            kernel proposes by turns with local moves. It does not change p.
+        proposal: a generator whose candidates the kernel takes or refuses, by turns with local moves; p stays the same.
+            Either a model with `LogProb` and `Samples`, such as a flow over the rows (independence proposals), or an
+            invertible map of rows beside a velocity, with ``encode`` and ``decode`` (reversible proposals).
 
     >>> from deepgen.layers import ScalarMLP
     >>> from deepgen.distributions import MultivariateNormal
@@ -77,7 +80,7 @@ class EnergyModel(nn.Module):
             raise ArgumentError(f"support must be 'real' or 'binary', got {support!r}")
         self.net, self.base, self.proposal, self._support = net, base, proposal, named[0]
         if proposal is not None:
-            samplers.Independence(proposal)
+            _far(proposal)
         known = [getattr(base() if base is not None else proposal, "event_shape", None)]
         shape = known[0] if event_shape is None else event_shape
         self.event_shape = None if shape is None else torch.Size([shape] if isinstance(shape, int) else shape)
@@ -94,10 +97,9 @@ class EnergyModel(nn.Module):
         """Let the base take its moments from rows ``x`` of data and return self."""
         self.check(x)
         if not hasattr(self.base, "initialise"):
-            raise MissingCapability(
-                "there is no base with initialise(x), such as deepgen.distributions.MultivariateNormal"
-            )
-        self.base.initialise(x)  # type: ignore[union-attr]
+            raise MissingCapability("there is no base with initialise(x): give one, such as MultivariateNormal")
+        base: Any = self.base
+        base.initialise(x)
         return self
 
     @property
@@ -115,23 +117,20 @@ class EnergyModel(nn.Module):
         return isinstance(getattr(self.base, "factor", None), Tensor)
 
     def check(self, x: Tensor) -> None:
-        """Raise `ShapeError` or `SupportError` unless ``x`` are rows ``[n, *event]`` of finite values, or of 0 and 1."""
+        """Raise `ShapeError` or `SupportError` unless ``x`` are rows ``[n, *event]`` of finite values (or 0 and 1)."""
         require_tensor(x, "x")
         if self.event_shape is None and x.ndim > 1:
             self.event_shape = x.shape[1:]
         if x.ndim < 2 or len(x) == 0 or x.shape[1:] != self.event_shape:
             wanted = "*event" if self.event_shape is None else ", ".join(map(str, self.event_shape))
             raise ShapeError(f"x must be [rows, {wanted}] with at least one row, got {list(x.shape)}")
-        check_support(
-            x, (x == 0) | (x == 1) if self.discrete else x.isfinite(), "0 or 1" if self.discrete else "finite"
-        )
+        good, wanted = ((x == 0) | (x == 1), "0 or 1") if self.discrete else (x.isfinite(), "finite")
+        check_support(x, good, wanted)
 
     def rows(self, x: Tensor) -> Tensor:
         """``x`` in the model's dtype and on its device."""
-        like = next((p for p in self.parameters() if p.is_floating_point()), None)
-        if like is None:
-            like = next((b for b in self.buffers() if b.is_floating_point()), torch.empty(0))
-        return x.to(like)
+        every = itertools.chain(self.parameters(), self.buffers())
+        return x.to(next((tensor for tensor in every if tensor.is_floating_point()), torch.empty(0)))
 
     def tilt(self, x: Tensor) -> Tensor:
         """f(x), what the network adds to the base: ``[batch, *event] -> [batch]``."""
@@ -160,7 +159,7 @@ class EnergyModel(nn.Module):
             return None
         law = self.base()
         if law.event_shape == self.event_shape:
-            return law  # type: ignore[no-any-return]
+            return law
         return TransformedDistribution(law, [ReshapeTransform(law.event_shape, self._shape())], validate_args=False)
 
     def target(self) -> Target:
@@ -184,18 +183,18 @@ class EnergyModel(nn.Module):
             method = "flips" if self.discrete else "mala"
         make = getattr(samplers, method, None) if isinstance(method, str) else method
         if not callable(make):
-            raise ArgumentError(
-                f"no kernel {method!r}: {did_you_mean(method, samplers.__all__)}such as mala, hmc or ula"
-            )
+            hint = did_you_mean(method, samplers.__all__)
+            raise ArgumentError(f"no kernel {method!r}: {hint}give one of deepgen.samplers such as mala, hmc, ula")
         target = self.target()
         if self.discrete and method in ("mala", "ula", "hmc"):
             raise ArgumentError(f"{method} moves along real numbers and the rows are binary: use a discrete kernel")
         kernel = make(target, **options)
         if "covariance" not in options and self.scaled:
-            kernel = _scaled(kernel, self.base.factor)  # type: ignore[union-attr]
+            base: Any = self.base
+            kernel = _scaled(kernel, base.factor)
         if self.proposal is None:
             return kernel
-        far = Metropolis(target, samplers.Independence(self.proposal))
+        far = Metropolis(target, _far(self.proposal))
         return AdaptiveAlternating(kernel, far) if isinstance(kernel, Adaptive) else Alternating(kernel, far)
 
     @torch.no_grad()
@@ -250,20 +249,26 @@ class EnergyModel(nn.Module):
                 steps -= steps // 2
             else:
                 state = kernel.init(state)
-            return advance(kernel, state, steps, generator=stream).position  # type: ignore[no-any-return]
+            return advance(kernel, state, steps, generator=stream).position
         finally:
             self.train(training)
 
     def _shape(self) -> torch.Size:
         if self.event_shape is None:
-            raise ShapeError(
-                "the shape of a row is not known yet: EnergyModel(net, event_shape=...), or score some rows"
-            )
+            raise ShapeError("the shape of a row is not known: give event_shape=, or score some rows first")
         return self.event_shape
 
     def extra_repr(self) -> str:
         shape = None if self.event_shape is None else list(self.event_shape)
         return f"event_shape={shape}, support={self._support!r}"
+
+
+def _far(proposal: nn.Module) -> Any:
+    """The proposal of a generator: with its density, or reversible."""
+    reversible = getattr(samplers, "Reversible", None)
+    if reversible is not None and hasattr(proposal, "encode") and not isinstance(proposal, LogProb):
+        return reversible(proposal)
+    return samplers.Independence(proposal)
 
 
 def _scaled(kernel: Any, scale: Tensor) -> Any:

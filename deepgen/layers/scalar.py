@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,7 +41,7 @@ class ScalarMLP(nn.Module):
         check_hidden(hidden, residual=False)
         stream, widths = resolve(generator), [features, *hidden]
         self.features = int(features)
-        self.inner = nn.ModuleList(linear(a, b, generator=stream) for a, b in zip(widths, widths[1:], strict=False))
+        self.inner = nn.ModuleList(linear(a, b, generator=stream) for a, b in itertools.pairwise(widths))
         self.last = linear(widths[-1], 1, scale=0.01, generator=stream)
 
     def arguments(self) -> dict[str, Any]:

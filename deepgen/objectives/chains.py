@@ -14,8 +14,8 @@ points are those of maximum likelihood (Younes 1999).
 
     min over q, max over f:   <log f>_d - <log f>_q - H(q),       which at the best q is <log p>_d (q = p),
 
-but the energy's own gradient is still taken at chains, where q's draws are accepted or rejected: a bad q costs speed and
-not truth. "forward" fits q to the chains by likelihood (Xie et al. 2018, cooperative learning) and covers all modes
+but the energy's own gradient is still taken at chains, where q's draws are accepted or rejected: a bad q costs speed
+and not truth. "forward" fits q to the chains by likelihood (Xie et al. 2018, cooperative learning) and covers all modes
 that chains are in; "reverse" is the game itself, min KL(q | p), which prefers to miss a mode (Dai et al. 2017).
 """
 
@@ -63,7 +63,8 @@ class PersistentChains:
             the model to its base.
 
     >>> import deepgen as dg
-    >>> model = dg.explicit.EnergyModel(dg.layers.ScalarMLP(2, generator=0), base=dg.distributions.MultivariateNormal(2))
+    >>> base = dg.distributions.MultivariateNormal(2)
+    >>> model = dg.explicit.EnergyModel(dg.layers.ScalarMLP(2, generator=0), base=base)
     >>> x = torch.randn(200, 2, generator=dg.random.generator(0)) / 2
     >>> history = dg.fit(model, x, PersistentChains(k=5, chains=50), epochs=2, progress=False)
     >>> list(history[-1].metrics)

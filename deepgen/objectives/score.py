@@ -1,11 +1,12 @@
 """Denoising score matching: an energy model without chains, of the data with noise.
 
-    x' = x + sigma xi,      loss = <|sigma grad log p(x') + xi|^2> / 2  =  sigma^2 <|grad log p(x') - grad log q(x')|^2> / 2 + c
+    x' = x + sigma xi,      loss = <|sigma grad log p(x') + xi|^2> / 2
+                                 = sigma^2 <|grad log p(x') - grad log q(x')|^2> / 2 + constant
 
 q is the law of x', the data convolved with N(0, sigma^2), so the model that is learned is q's and not the data's: at
-sigma -> 0 they agree and the variance of the gradient grows like 1 / sigma^2. The constant does not depend on the model,
-log Z is not needed, and the gradient is unbiased. What is lost: scores say nothing of the masses of modes that lie many
-sigma apart. Source: Vincent 2011, "A connection between score matching and denoising autoencoders", equation 11 times
+sigma -> 0 they agree and the variance of the gradient grows like 1 / sigma^2. The constant is not the model's, log Z is
+not needed, and the gradient is unbiased. What is lost: scores say nothing of the masses of modes that lie many sigma
+apart. Source: Vincent 2011, "A connection between score matching and denoising autoencoders", its equation 11 times
 sigma^2.
 """
 

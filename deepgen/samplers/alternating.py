@@ -46,7 +46,7 @@ class Alternating:
 
     @property
     def exactness(self) -> Exactness:
-        return self.local.exactness & self.far.exactness  # type: ignore[no-any-return]
+        return self.local.exactness & self.far.exactness
 
     def at(self, beta: Beta) -> Alternating:
         """Both kernels at inverse temperature ``beta``."""
@@ -71,7 +71,8 @@ class AdaptiveAlternating:
 
     >>> import deepgen as dg
     >>> target = lambda x: -x.square().sum(-1) / 2
-    >>> kernel = AdaptiveAlternating(dg.samplers.mala(target), dg.samplers.metropolis(target, dg.samplers.RandomWalk(1)))
+    >>> far = dg.samplers.metropolis(target, dg.samplers.RandomWalk(1.0))
+    >>> kernel = AdaptiveAlternating(dg.samplers.mala(target), far)
     >>> trace = dg.samplers.sample_chain(kernel, torch.zeros(50, 2), draws=50, warmup=100, generator=0)
     >>> trace.exactness.kind
     'exact'

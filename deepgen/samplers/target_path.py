@@ -90,7 +90,8 @@ class TargetPath:
         proposal: Any = self.kernel.proposal
         if not hasattr(proposal, "step_size"):
             return self
-        state, found = self.init(self.start(_PILOTS, generator=generator)), []
+        state = self.init(self.start(_PILOTS, generator=generator))
+        found: list[Tensor] = []
         log_step = torch.as_tensor(proposal.step_size, dtype=torch.float64).log()
         for beta in torch.linspace(0, 1, _GRID).tolist():
             kernel, sizes = self.kernel.at(beta), []
