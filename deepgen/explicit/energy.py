@@ -94,12 +94,13 @@ class EnergyModel(nn.Module):
                 "proposal": self.proposal}  # fmt: skip
 
     def initialise(self, x: Tensor) -> EnergyModel:
-        """Let the base take its moments from rows ``x`` of data and return self."""
+        """Let base and network take their moments from rows ``x`` of data, if they do that, and return self."""
         self.check(x)
-        if not hasattr(self.base, "initialise"):
-            raise MissingCapability("there is no base with initialise(x): give one, such as MultivariateNormal")
-        base: Any = self.base
-        base.initialise(x)
+        parts: list[Any] = [part for part in (self.base, self.net) if hasattr(part, "initialise")]
+        if not parts:
+            raise MissingCapability("neither base nor net has initialise(x), as MultivariateNormal and ScalarMLP have")
+        for part in parts:
+            part.initialise(x)
         return self
 
     @property
