@@ -23,6 +23,7 @@ def main(
     epochs: int = 110,
     hidden: int = 256,
     chains: int = 100,
+    temperatures: int = 1500,
     out: Path = Path("runs/examples"),
     seed: int = 0,
 ) -> dict[str, float]:
@@ -40,11 +41,20 @@ def main(
     net = dg.layers.ScalarMLP(64, [hidden, hidden], generator=seed)
     model = dg.explicit.EnergyModel(net, base=normal).initialise(data.train)
     objective = dg.objectives.PersistentChains(k=10, chains=200)
-    rate = torch.optim.Adam(net.parameters(), lr=1e-3)
-    dg.fit(model, data.train, objective, epochs=epochs, optimizer=rate, schedule=lambda done: 1 - done, seed=seed)
+    rate = torch.optim.Adam(net.parameters(), lr=2e-3)
+    dg.fit(
+        model,
+        data.train,
+        objective,
+        epochs=epochs,
+        optimizer=rate,
+        schedule=lambda done: 1 - done,
+        seed=seed,
+        progress=False,
+    )
 
     annealed = dg.evaluate.log_likelihood(
-        model, data.test, "bidirectional", chains=chains, generator=seed
+        model, data.test, "bidirectional", chains=chains, temperatures=temperatures, generator=seed
     )
     low, high = annealed.interval()
     print(f"test log-likelihood of {len(data.test)} digits; moves of the chains: {objective.exactness(model)}")

@@ -60,14 +60,23 @@ def grid_log_z(model, **options):
         return float((model.log_density(x).double() - log_p)[0])
 
 
+class Pairs(nn.Module):
+    """f(x) = sum coupling (2 x_i - 1)(2 x_(i + 1) - 1), and a term of all, so that no sign is symmetric."""
+
+    def __init__(self, coupling):
+        super().__init__()
+        self.coupling = nn.Parameter(torch.tensor(coupling))
+
+    def forward(self, x):
+        spin = 2 * x - 1
+        return (self.coupling * spin[:, 1:] * spin[:, :-1]).sum(1) + spin.prod(1) / 2
+
+
 def binary(features):
     """A model of bits, all of its states and their log probabilities."""
-    net = ScalarMLP(features, [8], generator=3)
-    with torch.no_grad():
-        net.last.weight.mul_(300.0)
     base = IndependentBernoulli(features)
     base.logits.copy_(torch.linspace(-1, 1, features))
-    model = EnergyModel(net, support="binary", base=base)
+    model = EnergyModel(Pairs(0.8), support="binary", base=base)
     states = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * features)
     with torch.no_grad():
         return model, states, model.log_density(states).double().log_softmax(0)

@@ -18,8 +18,8 @@ from deepgen.layers.mlp import check_hidden
 class ScalarMLP(nn.Module):
     """``[batch, *event] -> [batch]`` by layers with SiLU between them, of (x - shift) / scale.
 
-    SiLU (x sigmoid(x)) is smooth, as gradients of the output must be for Langevin moves and for score matching, where a
-    rectifier's second derivative would be zero. The output grows at most linearly with the row, so that a Gaussian base
+    SiLU (x sigmoid(x)) is smooth, and so is the gradient with respect to rows, which Langevin moves follow and score
+    matching fits; with rectifiers it would be constant in pieces. The output grows at most linearly with the row, so that a Gaussian base
     always normalises its exponential. It starts near zero. shift and scale are buffers, 0 and 1 until `initialise`: rows
     that are not near mean 0 and variance 1 are learned many times more slowly.
 

@@ -127,7 +127,8 @@ class PersistentChains:
             if self.decay:
                 square = tilt.square()
                 loss = loss + self.decay * (square[: len(batch)].mean() + square[len(batch) :].mean())
-            loss.backward()
+            if loss.requires_grad:  # an energy may be held while its generator learns
+                loss.backward()
             more = self._more(energy, chains.position, generator)
             optimizer.step()
             return chains, {"gap": gap.detach(), **metrics, **more}

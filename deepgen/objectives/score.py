@@ -30,7 +30,7 @@ class DenoisingScoreMatching:
     """Score matching to the data with normal noise of deviation ``sigma``, for any density over real rows.
 
     The metric is ``score_error``, the loss for each dimension: 1/2 for a model that knows nothing of where x was, less
-    the better. Networks must be smooth: with rectifiers the second derivative that it needs is zero.
+    the better. Networks should be smooth: with rectifiers the score is constant in pieces.
 
     Args:
         sigma: of the noise, in the units of the data. The model is that of the noised data.

@@ -41,31 +41,31 @@ def test_the_gradient_is_the_difference_of_two_means(stream):
 
 def test_the_fit_finds_the_gaussian_of_the_data(stream):
     x = 0.6 * torch.randn(2000, 1, generator=stream) + 1.0
-    model = EnergyModel(Quadratic(1, 0.1), base=MultivariateNormal(1))
+    model = EnergyModel(Quadratic(1, 0.5, 1.0), base=MultivariateNormal(1))
     dg.fit(
-        model, x, PersistentChains(k=5, chains=1000), epochs=60, batch_size=500, progress=False,
-        optimizer=torch.optim.Adam(model.parameters(), lr=0.03), schedule=lambda t: 1 - t,
+        model, x, PersistentChains(k=5, chains=2000), epochs=150, batch_size=500, progress=False,
+        optimizer=torch.optim.Adam(model.parameters(), lr=0.1), schedule=lambda t: 1 - t,
     )  # fmt: skip
-    precision = 1 + 2 * float(model.net.weight)
-    mean = 2 * float(model.net.weight) * float(model.net.centre) / precision
+    precision = 1 + 2 * model.net.weight.item()
+    mean = 2 * model.net.weight.item() * model.net.centre.item() / precision
     # the chains' own noise moves the end by about the rate of the last steps; the data's moments are the answer
     assert abs(mean - float(x.mean())) < 0.05
     assert abs(1 / precision - float(x.var())) < 0.05
 
 
-def test_a_law_in_the_plane_is_recovered():
+def test_a_law_in_the_plane_is_recovered(stream):
     """KL from the truth, by its own draws and a grid for log Z, against that of a Gaussian with the right moments."""
-    data = dg.data.load("moons", rows=6000, seed=0)
-    law = dg.data.moons()
-    x = data.train / 1.0
-    model = EnergyModel(ScalarMLP(2, [64, 64], generator=0), base=MultivariateNormal(2)).initialise(x)
-    before = kl(law, model, data.test)
+    law = dg.data.gaussian_ring(4, radius=2.0, std=0.6)
+    x, test = dg.random.draw(law, (4000,), generator=stream), dg.random.draw(law, (4000,), generator=stream)
+    model = EnergyModel(ScalarMLP(2, [32, 32], generator=0), base=MultivariateNormal(2)).initialise(x)
+    before, _ = kl(law, model, test)
     dg.fit(
-        model, x, PersistentChains(k=10, chains=300), epochs=12, batch_size=100, progress=False,
-        optimizer=torch.optim.Adam(model.net.parameters(), lr=5e-3), schedule=lambda t: 1 - t,
+        model, x, PersistentChains(k=5, chains=300), epochs=12, batch_size=100, progress=False,
+        optimizer=torch.optim.Adam(model.net.parameters(), lr=1e-2), schedule=lambda t: 1 - t,
     )  # fmt: skip
-    after, error = kl(law, model, data.test)
-    assert -5 * error < after < 0.15 < before[0] / 3
+    after, error = kl(law, model, test)
+    assert before > 0.4
+    assert -6 * error < after < 0.06 + 6 * error  # nats; 0.017 and 0.011 were measured
 
 
 def kl(law, model, x):
@@ -81,7 +81,9 @@ def test_bits_by_flips(stream):
     """Six bits drawn from a known model: the fit comes within the data's own error of the best likelihood."""
     truth, states, log_p = binary(6)
     rows = torch.multinomial(log_p.exp(), 4000, True, generator=stream)
-    model = EnergyModel(ScalarMLP(6, [32], generator=0), support="binary", base=dg.distributions.IndependentBernoulli(6))
+    model = EnergyModel(
+        ScalarMLP(6, [32], generator=0), support="binary", base=dg.distributions.IndependentBernoulli(6)
+    )
     x = states[rows].float()
     model.initialise(x)
     start = dg.evaluate.log_likelihood(model, x).value
@@ -103,13 +105,13 @@ def flow_pair(learn):
 
 @pytest.mark.parametrize("learn", ["forward", "reverse"])
 def test_the_generator_learns_the_energys_law(learn, stream):
-    """With the energy held, q goes to p = N(2wc / (1 + 2w), 1 / (1 + 2w)): KL(q | p) falls and its draws are accepted."""
+    """With the energy held, q goes to p = N(2wc / (1 + 2w), 1 / (1 + 2w)): KL falls, its draws are accepted."""
     model, objective = flow_pair(learn)
     x = 1.125 + 0.5 * torch.randn(1000, 2, generator=stream)
     before = [p.clone() for p in model.net.parameters()]
     model.net.requires_grad_(False)
     optimizer = torch.optim.Adam(model.proposal.parameters(), lr=3e-3)
-    state, update = objective.start(model, x, generator=stream), objective.update(Held(model), optimizer)
+    state, update = objective.start(model, x, generator=stream), objective.update(model, optimizer)
     history = []
     for _ in range(300):
         state, metrics = update(state, x[:100], generator=stream)
@@ -120,14 +122,6 @@ def test_the_generator_learns_the_energys_law(learn, stream):
     mean, sd = 2 * 1.5 * 1.5 / 4, 0.5
     assert (drawn.mean(0) - mean).abs().max() < 0.1
     assert (drawn.std(0) - sd).abs().max() < 0.1
-
-
-def Held(model):
-    """The model with one parameter of no influence, so that there is a gradient to take."""
-    model.net.register_parameter("idle", torch.nn.Parameter(torch.zeros(())))
-    forward = model.net.forward
-    model.net.forward = lambda x: forward(x) + 0 * model.net.idle
-    return model
 
 
 def test_the_generator_gets_no_gradient_from_the_energys_loss_nor_the_energy_from_its(stream):
