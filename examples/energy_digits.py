@@ -20,10 +20,10 @@ from deepgen.plot import image_grid
 
 
 def main(
-    epochs: int = 110,
+    epochs: int = 95,
     hidden: int = 256,
     chains: int = 100,
-    temperatures: int = 1500,
+    temperatures: int = 1000,
     out: Path = Path("runs/examples"),
     seed: int = 0,
 ) -> dict[str, float]:

@@ -19,9 +19,9 @@ class ScalarMLP(nn.Module):
     """``[batch, *event] -> [batch]`` by layers with SiLU between them, of (x - shift) / scale.
 
     SiLU (x sigmoid(x)) is smooth, and so is the gradient with respect to rows, which Langevin moves follow and score
-    matching fits; with rectifiers it would be constant in pieces. The output grows at most linearly with the row, so that a Gaussian base
-    always normalises its exponential. It starts near zero. shift and scale are buffers, 0 and 1 until `initialise`: rows
-    that are not near mean 0 and variance 1 are learned many times more slowly.
+    matching fits; with rectifiers it would be constant in pieces. The output grows at most linearly with the row, so
+    that a Gaussian base always normalises its exponential. It starts near zero. shift and scale are buffers, 0 and 1
+    until `initialise`: rows far from mean 0 and variance 1 are learned many times more slowly.
 
     Args:
         features: values in a row.

@@ -119,6 +119,16 @@ def test_complete_images_of_a_saved_model(tmp_path: Path) -> None:
     assert numbers["PixelCNN"] == pytest.approx(numbers["base rates"], abs=0.5)  # which is all that it knows
 
 
+def test_energy_digits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    numbers = example("energy_digits")(epochs=12, hidden=64, chains=30, temperatures=150, out=tmp_path)
+    assert numbers["gaussian"] < numbers["mixture"]
+    # the network starts at the Gaussian, and some steps of training take it above
+    assert numbers["gaussian"] < numbers["low"] < numbers["high"] < numbers["mixture"] + 5
+    assert numbers["high"] - numbers["low"] < 3
+    assert "moves of the chains: exact" in capsys.readouterr().out
+    assert imread(tmp_path / "energy_digits.png").ndim == 3
+
+
 def test_no_example_is_left_out() -> None:
     tested = {name[len("test_") :] for name in globals() if name.startswith("test_")}
     assert {path.stem for path in EXAMPLES.glob("*.py")} <= tested

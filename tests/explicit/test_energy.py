@@ -164,7 +164,7 @@ def test_what_is_refused():
         EnergyModel(nn.Linear(2, 3), 2).log_density(torch.zeros(4, 2))
     with pytest.raises(ArgumentError, match="'real' or 'binary'"):
         EnergyModel(net, 2, support="words")
-    with pytest.raises(ArgumentError, match="torch.nn.Module"):
+    with pytest.raises(ArgumentError, match=r"torch\.nn\.Module"):
         EnergyModel(lambda x: x.sum(1))
     with pytest.raises(ShapeError, match="base"):
         EnergyModel(net, (3,), base=MultivariateNormal(2))

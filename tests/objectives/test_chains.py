@@ -69,8 +69,7 @@ def test_a_law_in_the_plane_is_recovered(stream):
 
 
 def kl(law, model, x):
-    _, log_p, area = grid(model, reach=12.0, points=600)
-    points, _, _ = grid(model, reach=12.0, points=600)
+    points, _, area = grid(model, reach=12.0, points=600)
     with torch.no_grad():
         log_z = model.log_density(points).double().logsumexp(0) + math.log(area)
         gap = law.log_prob(x).double() - (model.log_density(x).double() - log_z)
@@ -79,7 +78,7 @@ def kl(law, model, x):
 
 def test_bits_by_flips(stream):
     """Six bits drawn from a known model: the fit comes within the data's own error of the best likelihood."""
-    truth, states, log_p = binary(6)
+    _, states, log_p = binary(6)
     rows = torch.multinomial(log_p.exp(), 4000, True, generator=stream)
     model = EnergyModel(
         ScalarMLP(6, [32], generator=0), support="binary", base=dg.distributions.IndependentBernoulli(6)
