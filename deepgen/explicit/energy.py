@@ -117,6 +117,12 @@ class EnergyModel(nn.Module):
         """Whether local moves are in the scale of a Gaussian base, so that step sizes are relative to it."""
         return isinstance(getattr(self.base, "factor", None), Tensor)
 
+    @property
+    def usual_kernel(self) -> str:
+        """``mala``; for binary rows ``gibbs_with_gradients`` where there is one, otherwise ``flips``."""
+        informed = "gibbs_with_gradients"
+        return "mala" if not self.discrete else informed if informed in samplers.__all__ else "flips"
+
     def check(self, x: Tensor) -> None:
         """Raise `ShapeError` or `SupportError` unless ``x`` are rows ``[n, *event]`` of finite values (or 0 and 1)."""
         require_tensor(x, "x")
@@ -173,7 +179,7 @@ class EnergyModel(nn.Module):
         """A kernel over p: the local one of that name, by turns with the ``proposal`` where the model has one.
 
         Args:
-            method: a constructor of `deepgen.samplers` or its name. ``auto`` is ``mala``, for binary rows ``flips``.
+            method: a constructor of `deepgen.samplers` or its name. ``auto`` is `usual_kernel`.
             options: the constructor's, such as ``step_size``; without one MALA and HMC are tuned in a warm-up. Over a
                 Gaussian base moves are in its scale, unless ``covariance`` is given.
 
@@ -181,7 +187,7 @@ class EnergyModel(nn.Module):
             ArgumentError: no such constructor, or one for rows of another kind.
         """
         if method == "auto":
-            method = "flips" if self.discrete else "mala"
+            method = self.usual_kernel
         make = getattr(samplers, method, None) if isinstance(method, str) else method
         if not callable(make):
             hint = did_you_mean(method, samplers.__all__)

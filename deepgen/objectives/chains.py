@@ -106,8 +106,8 @@ class PersistentChains:
         chosen = torch.randint(len(x), (self.chains,), generator=generator, device=generator.device)
         position = energy.rows(x[chosen.to(x.device)])
         kernel = self._kernel(energy, torch.ones((), device=position.device))  # names what does not fit before training
-        if self.step_size is None and self._steps(energy) and not hasattr(getattr(kernel, "local", kernel), "proposal"):
-            raise ArgumentError(f"{self.kernel} accepts all steps, so none can be tuned: give step_size")
+        if self.step_size is None and self._steps(energy) and _aim(kernel) is None:
+            raise ArgumentError(f"{self.kernel} has no aim for its acceptance to tune a step by: give step_size")
         scale = 1.0 if energy.scaled else float(position.std().clamp_min(1e-6))
         power = {"hmc": 1.0}.get(self.kernel, 2.0)  # a length or its square
         guess = scale**power * position[0].numel() ** (-power / 6)
@@ -151,7 +151,7 @@ class PersistentChains:
         for _ in range(self.k):
             state, info = kernel.step(state, generator=generator)
             found.append(info)
-        aim = getattr(getattr(getattr(kernel, "local", kernel), "proposal", None), "acceptance", None)
+        aim = _aim(kernel)
         named = [name for name in ("acceptance", "far") if hasattr(found[0], name)]
         metrics = {name: torch.stack([getattr(info, name) for info in found]).mean() for name in named}
         log_step = chains.log_step
@@ -164,7 +164,7 @@ class PersistentChains:
 
     def _steps(self, model: EnergyModel) -> bool:
         """Whether the kernel has a step size."""
-        name = self.kernel if self.kernel != "auto" else "flips" if model.discrete else "mala"
+        name = model.usual_kernel if self.kernel == "auto" else self.kernel
         make = getattr(samplers, name, None)
         return callable(make) and "step_size" in inspect.signature(make).parameters
 
@@ -227,6 +227,11 @@ class AdversarialChains(PersistentChains):
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
         return {"proposal": value.detach()}
+
+
+def _aim(kernel: Any) -> float | None:
+    """The acceptance that the local kernel's proposal is best at; None if it has none."""
+    return getattr(getattr(getattr(kernel, "local", kernel), "proposal", None), "acceptance", None)
 
 
 def _densities(model: EnergyModel, x: Tensor) -> tuple[Tensor, Tensor]:
