@@ -176,5 +176,5 @@ def test_what_is_refused():
         model.sample(3, steps=10, generator=0)
     with pytest.raises(ShapeError, match="not known"):
         EnergyModel(net).sample(3, generator=0)
-    with pytest.raises(MissingCapability, match="LogProb|log_prob"):
+    with pytest.raises(MissingCapability, match=r"LogProb|log_prob"):
         EnergyModel(net, 2, proposal=nn.Linear(2, 2))
