@@ -1,9 +1,10 @@
-"""Distributions that torch lacks, and the modules that hold a flow's base."""
+"""Distributions that torch lacks, and the modules that hold a model's base."""
 
 from deepgen.distributions.base import NormalMixture, StandardLogistic, StandardNormal, StudentT
 from deepgen.distributions.constraints import OneHotGroups, spin
 from deepgen.distributions.flow import FlowDistribution
 from deepgen.distributions.logistic import Logistic
+from deepgen.distributions.moments import IndependentBernoulli, MultivariateNormal
 
 __all__ = [
     "FlowDistribution",
@@ -14,4 +15,11 @@ __all__ = [
     "StandardNormal",
     "StudentT",
     "spin",
+    "IndependentBernoulli",
+    "Logistic",
+    "MultivariateNormal",
+    "NormalMixture",
+    "StandardLogistic",
+    "StandardNormal",
+    "StudentT",
 ]

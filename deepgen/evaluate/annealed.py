@@ -175,7 +175,7 @@ def model_samples(
     index = torch.searchsorted(weights.cumsum(0), points).clamp_max(len(weights) - 1)
     still = torch.ones(steps + 1, dtype=torch.float64)
     moved, _ = _run(path, run.position[index], still, "sampling", generator, progress)
-    return moved, f"AIS chains resampled by weight, then {steps} Gibbs steps"
+    return moved, f"AIS chains resampled by weight, then {steps} {getattr(path, 'named', 'Gibbs')} steps"
 
 
 def bidirectional(

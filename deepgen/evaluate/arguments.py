@@ -10,6 +10,7 @@ from torch import Tensor
 
 from deepgen.errors import ArgumentError, DivergenceError, MissingCapability, ShapeError, SupportError, unknown_name
 from deepgen.evaluate.exact import normalisable
+from deepgen.explicit.energy import EnergyModel
 from deepgen.explicit.rbm import RBM
 from deepgen.explicit.units import require_tensor
 
@@ -49,17 +50,29 @@ def check_method(function: str, method: object, known: tuple[str, ...], options:
             raise ArgumentError(f"method='reverse' runs one chain per sample: got {len(samples)} samples, {chains=}")
 
 
-def require_machine(model: object) -> RBM:
-    """Return ``model`` if it has two layers of units and finite parameters, or raise."""
-    if not isinstance(model, RBM):
+def require_machine(model: object) -> RBM | EnergyModel:
+    """Return ``model`` if it has two layers of units or is an energy model, with finite parameters, or raise."""
+    if not isinstance(model, (RBM, EnergyModel)):
         raise MissingCapability(
-            f"{type(model).__name__} has neither a normalised log_prob, nor a bound, nor two layers of units (an RBM): "
-            "there is no estimator of its likelihood here"
+            f"{type(model).__name__} has neither a normalised log_prob, nor a bound, nor two layers of units (an RBM), "
+            "nor is it an EnergyModel: there is no estimator of its likelihood here"
         )
     broken = [name for name, p in model.named_parameters() if not bool(p.isfinite().all())]
     if broken:
-        raise DivergenceError(f"the machine's {broken[0]} holds NaN or infinite values: it has no likelihood")
+        raise DivergenceError(f"the model's {broken[0]} holds NaN or infinite values: it has no likelihood")
     return model
+
+
+def require_layers(model: RBM | EnergyModel) -> RBM:
+    """Return ``model`` if it has two layers of units, whose pseudo-likelihood is known, or raise."""
+    if not isinstance(model, RBM):
+        raise MissingCapability(f"the pseudo-likelihood is of a Boltzmann machine, got {type(model).__name__}")
+    return model
+
+
+def as_numbers(model: RBM | EnergyModel, x: Tensor) -> Tensor:
+    """Rows in the model's dtype and on its device."""
+    return x.to(model.weight) if isinstance(model, RBM) else model.rows(x)
 
 
 def require_normalisable(model: RBM) -> None:

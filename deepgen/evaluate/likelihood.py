@@ -22,16 +22,20 @@ from deepgen.evaluate.annealed import Temperatures
 from deepgen.evaluate.arguments import (
     LIKELIHOOD,
     PARTITION,
+    as_numbers,
     check_method,
     check_rows,
+    require_layers,
     require_machine,
     require_normalisable,
     split_context,
 )
 from deepgen.evaluate.bound import importance_bound
+from deepgen.evaluate.energy import enumerable, enumerate_log_partition, prepare
 from deepgen.evaluate.estimate import Bracket, Estimate
 from deepgen.evaluate.exact import MAX_BITS, closed_form, exact_log_partition, seconds, smaller_side
 from deepgen.evaluate.pseudo import pseudo_likelihood
+from deepgen.explicit.energy import EnergyModel
 from deepgen.explicit.rbm import RBM
 from deepgen.random import resolve
 from deepgen.samplers.annealing import Path, rbm_path
@@ -49,7 +53,7 @@ _NUMBERS = 2**17  # of data that go through a model together
 
 @torch.no_grad()
 def log_partition(
-    model: RBM | Temperable,
+    model: RBM | EnergyModel | Temperable,
     method: str = "auto",
     *,
     base: Tensor | None = None,
@@ -60,15 +64,16 @@ def log_partition(
     generator: torch.Generator | int | None = None,
     progress: bool = False,
 ) -> Estimate | Bracket:
-    """log Z of a Boltzmann machine with two layers, or of the target of a kernel, in nats.
+    """log Z of a Boltzmann machine with two layers, of an energy model with a base, or of a kernel's target, in nats.
 
     Args:
-        model: the machine; or an exact kernel over a `Target` with a reference law, from which it anneals
-            (`deepgen.samplers.kernel_path`; not ``exact``).
+        model: the machine or energy model; or an exact kernel over a `Target` with a reference law, from which it
+            anneals (`deepgen.samplers.kernel_path`; not ``exact``).
         method: ``exact`` (smaller discrete side up to 25 bits, or two Gaussian layers), ``ais`` (below), ``reverse``
             (above, from exact draws), ``bidirectional`` (a `Bracket` of both), ``auto`` (exact where that takes less
-            than about half a minute, otherwise bidirectional).
+            than about half a minute, otherwise bidirectional). Of an energy model ``exact`` lists up to 20 bits.
         base: rows of data whose base rates start the path; without them those of a short run of the model's own chain.
+            An energy model's path starts at its own base.
         samples: independent exact draws of the model to start reverse AIS from (one per chain). Without them AIS ends,
             resampled by weight and moved on, stand in, and the reverse value is no longer a certain bound: its side
             says ``undetermined``. Data are not draws of the model.
@@ -83,7 +88,7 @@ def log_partition(
         ArgumentError: an option that the method has no use for, or out of range (under ``auto`` all are taken, and
             serve where it anneals; ``base`` is taken by all), or too many states for ``exact``.
         DivergenceError: a parameter is NaN or infinite, or the method anneals and log Z is +inf.
-        MissingCapability: no machine with two layers of units.
+        MissingCapability: no machine with two layers of units, or an energy model without a base.
 
     >>> import deepgen as dg
     >>> rbm = dg.RBM(visible=6, hidden=4, generator=0)
@@ -92,11 +97,15 @@ def log_partition(
     """
     options = {"samples": samples, "chains": chains, "temperatures": temperatures, "tolerance": tolerance}
     check_method("log_partition", method, PARTITION, options)
-    machine = None if isinstance(model, Temperable) else require_machine(model)
+    if isinstance(model, Temperable) and method == "auto":
+        method = "bidirectional"
+    model = model if isinstance(model, Temperable) and method != "exact" else require_machine(model)
     if method == "auto":
-        method = "exact" if machine is not None and _enumerable(machine) else "bidirectional"
+        method = "exact" if _enumerable(model) else "bidirectional"
     if method == "exact":
-        return exact_log_partition(require_machine(model), progress=progress)
+        if isinstance(model, EnergyModel):
+            return enumerate_log_partition(model)
+        return exact_log_partition(model, progress=progress)
     chains = _CHAINS if chains is None else chains
     path, plan, settings, stream = _prepare(model, base, chains, temperatures, generator)
     run = None
@@ -110,9 +119,9 @@ def log_partition(
     if method == "ais":
         assert run is not None
         return _with_settings(run.estimate, settings)
-    if samples is not None and machine is not None:
-        machine.check(samples)
-        samples = samples.to(machine.weight)
+    if samples is not None and not isinstance(model, Temperable):
+        model.check(samples)
+        samples = as_numbers(model, samples)
     if method == "reverse" and samples is not None:
         upper = annealed.reverse_ais(
             path,
@@ -148,7 +157,8 @@ def log_likelihood(
     """Mean log-likelihood of rows of data, in nats/example.
 
     Args:
-        model: anything with a normalised ``log_prob`` or a ``bound``, or a Boltzmann machine with two layers.
+        model: anything with a normalised ``log_prob`` or a ``bound``, a Boltzmann machine with two layers, or an
+            `EnergyModel`.
         x: ``[rows, *event]``; for a model with ``context`` a pair, these and ``[rows, context]``.
         method: as for `log_partition`; besides, ``raise`` (a lower bound per row, of the model that annealing
             generates) and ``pseudo`` (the pseudo-likelihood, comparable only with itself). A normalised model takes
@@ -194,14 +204,14 @@ def log_likelihood(
         )
     model = require_machine(model)
     if method == "pseudo":
-        return _with_settings(pseudo_likelihood(model, rows), about)
+        return _with_settings(pseudo_likelihood(require_layers(model), rows), about)
     log_f = log_density(model, rows)
-    base = rows if base is None else base
+    base = rows if base is None and isinstance(model, RBM) else base
     if method == "raise":
         runs = _CHAINS_PER_ROW if chains is None else chains
         path, plan, settings, stream = _prepare(model, base, runs, temperatures, generator)
         bounds, bound = annealed.raise_bound(
-            path, plan, rows.to(model.weight), log_f, chains=runs, generator=stream, progress=progress
+            path, plan, as_numbers(model, rows), log_f, chains=runs, generator=stream, progress=progress
         )
         return _with_settings(replace(bound, stderr_data=_standard_error(bounds)), {**settings, **about})
     log_z = log_partition(
@@ -216,13 +226,15 @@ def log_likelihood(
 
 
 @torch.no_grad()
-def log_density(model: RBM, x: Tensor) -> Tensor:
-    """log f(x), the log-likelihood up to log Z, in float64 whatever the model's precision: ``[rows]``.
+def log_density(model: RBM | EnergyModel, x: Tensor) -> Tensor:
+    """log f(x), the log-likelihood up to log Z, in float64: ``[rows]``; of an `EnergyModel` what its network gives.
 
     >>> import deepgen as dg
     >>> log_density(dg.RBM(visible=6, hidden=4, generator=0), torch.zeros(1, 6))  # 4 log 2
     tensor([2.7726], dtype=torch.float64)
     """
+    if isinstance(model, EnergyModel):
+        return torch.cat([model.log_density(v).double() for v in x.split(max(1, _NUMBERS // x[0].numel()))])
     weight, a, b = (p.double() for p in (model.weight, model.visible_bias, model.hidden_bias))
     rows = [part.to(weight) for part in x.split(max(1, 2**24 // sum(weight.shape)))]
     return torch.cat([v @ a - model.visible.energy(v) + model.hidden.cumulant(v @ weight + b) for v in rows])
@@ -246,34 +258,40 @@ def _exact_mean(model: LogProb, x: Tensor, context: Tensor | None) -> Estimate:
 
 
 def _prepare(
-    model: RBM | Temperable,
+    model: RBM | EnergyModel | Temperable,
     base: Tensor | None,
     chains: int,
     temperatures: Temperatures | None,
     generator: torch.Generator | int | None,
 ) -> tuple[Path, annealed.Schedule, dict[str, Any], torch.Generator]:
     check_count(2, chains=chains)  # one would have no error bar
-    if isinstance(model, RBM):
-        require_normalisable(model)
-        stream = resolve(generator, model.weight.device)
-        rows, source = base, "base rates of the rows handed in"
-        if rows is None:
-            rows, source = model.sample(100, steps=100, generator=stream), "base rates of 100 short chains of the model"
-        model.check(rows)
-        path = rbm_path(model, model.visible.base_field(rows.to(model.weight).mean(0), len(rows)))
-    else:
+    seed: dict[str, Any] = {"seed": generator} if isinstance(generator, int) else {}
+    temperatures = "adaptive" if temperatures is None else temperatures
+    if isinstance(model, EnergyModel):
+        own, plan, settings, stream = prepare(model, base, temperatures, generator)
+        return own, plan, {**settings, **seed}, stream
+    if not isinstance(model, RBM):
         if base is not None:
             raise ArgumentError("base= are rows for a Boltzmann machine: a kernel anneals from its target's reference")
         stream = resolve(generator, generator.device if isinstance(generator, torch.Generator) else "cpu")
-        path, source = kernel_path(model), "the target's reference"
-    plan = annealed.schedule(path, "adaptive" if temperatures is None else temperatures, generator=stream)
-    settings: dict[str, Any] = {"base": source}
-    if isinstance(generator, int):
-        settings["seed"] = generator
-    return path, plan, settings, stream
+        path = kernel_path(model)
+        plan = annealed.schedule(path, temperatures, generator=stream)
+        return path, plan, {"base": "the target's reference", **seed}, stream
+    require_normalisable(model)
+    stream = resolve(generator, model.weight.device)
+    rows, source = base, "base rates of the rows handed in"
+    if rows is None:
+        rows, source = model.sample(100, steps=100, generator=stream), "base rates of 100 short chains of the model"
+    model.check(rows)
+    field = model.visible.base_field(rows.to(model.weight).mean(0), len(rows))
+    path = rbm_path(model, field)
+    plan = annealed.schedule(path, temperatures, generator=stream)
+    return path, plan, {"base": source, **seed}, stream
 
 
-def _enumerable(model: RBM) -> bool:
+def _enumerable(model: RBM | EnergyModel) -> bool:
+    if isinstance(model, EnergyModel):
+        return enumerable(model)
     states, _ = smaller_side(model)
     return closed_form(model) or (states is not None and states <= 2**MAX_BITS and seconds(model) <= _PATIENCE)
 

@@ -6,6 +6,7 @@ from deepgen.explicit.conditional import UnitDistribution
 from deepgen.explicit.coupling_flows import NICE, RealNVP
 from deepgen.explicit.deep_nade import DeepNADE
 from deepgen.explicit.dequantised import Dequantised
+from deepgen.explicit.energy import EnergyModel
 from deepgen.explicit.flow import Flow
 from deepgen.explicit.gated_pixelcnn import GatedPixelCNN
 from deepgen.explicit.gaussian import Gaussian
@@ -35,6 +36,7 @@ __all__ = [
     "CharRNN",
     "DeepNADE",
     "Dequantised",
+    "EnergyModel",
     "Flow",
     "GatedPixelCNN",
     "Gaussian",

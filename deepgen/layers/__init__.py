@@ -7,6 +7,7 @@ from deepgen.layers.linear import linear
 from deepgen.layers.masked import MaskedNet
 from deepgen.layers.mlp import MLP
 from deepgen.layers.recurrent import MultiplicativeLSTM, recurrent
+from deepgen.layers.scalar import ScalarMLP
 
 __all__ = [
     "MLP",
@@ -15,6 +16,7 @@ __all__ = [
     "KeyValueCache",
     "MaskedNet",
     "MultiplicativeLSTM",
+    "ScalarMLP",
     "dropout",
     "linear",
     "recurrent",

@@ -1,18 +1,23 @@
 """What a model is trained towards: the one step that differs from method to method."""
 
+from deepgen.objectives.chains import AdversarialChains, PersistentChains
 from deepgen.objectives.contrastive import ContrastiveDivergence, PersistentCD
 from deepgen.objectives.elbo import ELBO, IWAE
 from deepgen.objectives.likelihood import ExpectationMaximisation, MaximumLikelihood
 from deepgen.objectives.mixing import AdversarialMixing
 from deepgen.objectives.order_agnostic import OrderAgnostic
+from deepgen.objectives.score import DenoisingScoreMatching
 
 __all__ = [
     "ELBO",
     "IWAE",
     "AdversarialMixing",
+    "AdversarialChains",
     "ContrastiveDivergence",
+    "DenoisingScoreMatching",
     "ExpectationMaximisation",
     "MaximumLikelihood",
     "OrderAgnostic",
     "PersistentCD",
+    "PersistentChains",
 ]

@@ -164,6 +164,7 @@ def _as_rbm(model: nn.Module) -> RBM:
     if not isinstance(model, RBM):
         raise MissingCapability(
             f"contrastive divergence trains an RBM, got {type(model).__name__}; "
-            "a model with log_prob is trained by deepgen.objectives.MaximumLikelihood"
+            "an EnergyModel is trained by deepgen.objectives.PersistentChains, "
+            "a model with log_prob by deepgen.objectives.MaximumLikelihood"
         )
     return model

@@ -1,6 +1,7 @@
 """Markov kernels as pure functions, and the chains that repeat them."""
 
 from deepgen.samplers.adaptation import Adaptive
+from deepgen.samplers.alternating import AdaptiveAlternating, Alternating
 from deepgen.samplers.annealing import KernelPath, Path, RBMPath, anneal, rbm_path
 from deepgen.samplers.block_gibbs import BlockGibbs
 from deepgen.samplers.chain import Trace, sample_chain
@@ -14,6 +15,10 @@ from deepgen.samplers.block_gibbs import BlockGibbs
 from deepgen.samplers.hamiltonian import Hamiltonian, hmc
 from deepgen.samplers.independence import Independence, IndependenceKernel, heaviest, independence
 from deepgen.samplers.involution import Involution, Reversible, velocity_couplings
+from deepgen.samplers.flips import Flip, flips
+from deepgen.samplers.gibbs import BlockGibbs
+from deepgen.samplers.hamiltonian import Hamiltonian, hmc
+from deepgen.samplers.independence import Independence
 from deepgen.samplers.kernel import EXACT, Exactness, Kernel, accept, advance, require_exact
 from deepgen.samplers.langevin import Langevin, UnadjustedLangevin, mala, ula
 from deepgen.samplers.metropolis import Metropolis, Proposal, metropolis
@@ -25,11 +30,14 @@ from deepgen.samplers.temperature import Temperable
 from deepgen.samplers.tempered_path import kernel_path
 from deepgen.samplers.tempering import AdaptiveTempering, tempering
 from deepgen.samplers.train_proposal import BreakEven, TrainedProposal, train_proposal
+from deepgen.samplers.target_path import TargetPath
 
 __all__ = [
     "EXACT",
     "Adaptive",
     "Block",
+    "AdaptiveAlternating",
+    "Alternating",
     "BlockGibbs",
     "Checkerboard",
     "DiscreteLangevin",
@@ -44,6 +52,9 @@ __all__ = [
     "Independence",
     "IndependenceKernel",
     "Involution",
+    "Flip",
+    "Hamiltonian",
+    "Independence",
     "Kernel",
     "KernelPath",
     "Ladder",
@@ -59,6 +70,7 @@ __all__ = [
     "Temperable",
     "Tempering",
     "Thinned",
+    "TargetPath",
     "Trace",
     "UnadjustedDiscreteLangevin",
     "TrainedProposal",
@@ -72,6 +84,7 @@ __all__ = [
     "gibbs",
     "gibbs_with_gradients",
     "cycle",
+    "flips",
     "hmc",
     "kernel_path",
     "ladder",

@@ -142,6 +142,14 @@ def test_neural_proposals(tmp_path: Path) -> None:
     assert numbers["flow, visited"] == 6
     assert numbers["flow, error"] < min(0.02, numbers["MALA, error"])
     assert imread(tmp_path / "neural_proposals.png").ndim == 3
+def test_energy_digits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    numbers = example("energy_digits")(epochs=12, hidden=64, chains=30, temperatures=150, out=tmp_path)
+    assert numbers["gaussian"] < numbers["mixture"]
+    # the network starts at the Gaussian, and some steps of training take it above
+    assert numbers["gaussian"] < numbers["low"] < numbers["high"] < numbers["mixture"] + 5
+    assert numbers["high"] - numbers["low"] < 3
+    assert "moves of the chains: exact" in capsys.readouterr().out
+    assert imread(tmp_path / "energy_digits.png").ndim == 3
 
 
 def test_no_example_is_left_out() -> None:
