@@ -49,7 +49,8 @@ class NetworkPosterior(Posterior):
     >>> net = nn.Linear(2, 1)
     >>> def log_likelihood(mean, y):
     ...     return -(y - mean.squeeze(-1)).square() / 2
-    >>> posterior = NetworkPosterior(net, log_likelihood, torch.randn(50, 2), torch.randn(50))
+    >>> x = torch.randn(50, 2, generator=dg.random.generator(0))
+    >>> posterior = NetworkPosterior(net, log_likelihood, x, x.sum(1))
     >>> posterior.size, posterior.log_density(torch.zeros(7, 3)).shape
     (3, torch.Size([7]))
     >>> kernel = dg.samplers.sgld(posterior.minibatches(10), 1e-3)
@@ -88,8 +89,8 @@ class NetworkPosterior(Posterior):
             if "vmap" not in str(error):
                 raise
             raise MissingCapability(
-                f"{type(module).__name__} cannot be run for many weights at once: its output must depend on weights and "
-                f"input alone (module.eval() switches dropout and batch statistics off). torch says: {error}"
+                f"{type(module).__name__} cannot be run for many weights at once: its output must depend on weights "
+                f"and input alone (module.eval() switches dropout and batch statistics off). torch says: {error}"
             ) from error
 
     def unflatten(self, position: Tensor) -> dict[str, Tensor]:

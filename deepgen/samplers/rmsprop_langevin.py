@@ -8,8 +8,8 @@ rows. Li et al. take the mean over rows in m, so that their G is N times and the
 1 - a^(t+1) for m starting at 0, as in Adam, is not theirs.
 
 What is neglected: m depends on where the chain has been, so G depends on the position, and dynamics with such a G
-would need the drift (1/2) dG/dx. Li et al. leave it out, and so does this kernel. Without it a chain stays longer where G
-is small: where m follows the position at once (a = 0, one dimension, small e) its law is
+would need the drift (1/2) dG/dx. Li et al. leave it out, and so does this kernel. Without it a chain stays longer
+where G is small: where m follows the position at once (a = 0, one dimension, small e) its law is
 
     f(x) / G(x)      and not f(x),
 

@@ -173,7 +173,7 @@ class StochasticLangevin:
 
 
 def sgld(source: object, step_size: StepSize, *, covariance: Tensor | None = None) -> StochasticLangevin:
-    """Stochastic-gradient Langevin dynamics, biased of order ``step_size``: drift e/2 times the gradient, noise N(0, e).
+    """Stochastic-gradient Langevin dynamics: drift e/2 times the gradient, noise N(0, e); biased of order e.
 
     Args:
         source: ``posterior.minibatches(n)``; or a `Target`, a function, a Distribution or a model, whose whole gradient

@@ -57,7 +57,7 @@ def kicked(
     >>> kicked(torch.tensor(1.0), torch.tensor(2.0), torch.tensor(3.0), 0.5, 0.5, 0.0)  # 0.5 + 0.25 * 2 + 0.5 * 3
     tensor(2.5000)
     """
-    variance = torch.as_tensor((friction - step / 4 * known) * step).clamp_min(0)
+    variance = torch.as_tensor((friction - step / 4 * known) * step, dtype=velocity.dtype).clamp_min(0)
     return (1 - friction) * velocity + step / 2 * gradient + variance.sqrt() * noise
 
 
