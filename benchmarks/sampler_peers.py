@@ -85,7 +85,7 @@ def logistic(rows: int, size: int, seed: int = 0) -> Problem:
 
 
 def pyro_nuts(problem: Problem, draws: int, seed: int, dense: bool, program: bool = False) -> Run:
-    """One chain: of a Pyro program, as its users write them, or of a bare ``potential_fn``, which spares it the traces."""
+    """One chain: of a Pyro program, as its users write them, or of a bare ``potential_fn``, which spares it traces."""
     import pyro
     from pyro.infer.mcmc import MCMC, NUTS
 
@@ -138,9 +138,7 @@ def nutpie_nuts(problem: Problem, draws: int, seed: int, chains: int) -> Run:
     def expand(*_: Any) -> Any:
         return lambda x, **__: {"x": np.asarray(x, dtype="float64")}
 
-    model = from_pyfunc(
-        problem.size, lambda: problem.numpy, expand, [np.dtype("float64")], [(problem.size,)], ["x"]
-    )
+    model = from_pyfunc(problem.size, lambda: problem.numpy, expand, [np.dtype("float64")], [(problem.size,)], ["x"])
     began = time.process_time()
     found = nutpie.sample(model, draws=draws, tune=draws // 2, chains=chains, cores=1, seed=seed, progress_bar=False)
     spent = time.process_time() - began

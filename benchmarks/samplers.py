@@ -2,8 +2,8 @@
 
 One thread on one core (the process is pinned), CPU seconds. ESS is the least, over dimensions, of ArviZ's bulk and tail
 ESS, for every side; a run passes the gate if its largest rank-normalised split R-hat is at most 1.01, and a figure that
-does not is marked and counts for nothing. Two figures: warm-up counted (and a peer's compilation with it), and not. Every
-side's means are compared with those of a long run of ours from another seed: the largest |z|, by both standard errors.
+does not is marked and counts for nothing. Two figures: warm-up counted (and a peer's compilation with it), and not.
+Every side's means are compared with those of a long run of ours from another seed: the largest |z|.
 
 Needs `pip install 'deepgen[peers]'` for the peers; those that are not installed are left out and said.
 """
@@ -53,8 +53,8 @@ def race(problem: Problem, chains: int, seed: int) -> None:
         passes = worst <= GATE
         rates[name] = both if passes else float("nan")
         print(
-            f"{name:>36}  ESS {ess:9.0f}  R-hat {worst:.4f}{' ' if passes else '!'}  warm-up {result.warm:6.2f} s  sampling "
-            f"{result.sampling:6.2f} s  ESS/s {ess / result.sampling:9.0f}, warm-up counted {both:9.0f}  "
+            f"{name:>36}  ESS {ess:9.0f}  R-hat {worst:.4f}{' ' if passes else '!'}  warm-up {result.warm:6.2f} s  "
+            f"sampling {result.sampling:6.2f} s  ESS/s {ess / result.sampling:9.0f}, warm-up counted {both:9.0f}  "
             f"|z| {deviation(result.draws, reference):.1f}",
             flush=True,
         )

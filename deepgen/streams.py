@@ -113,23 +113,30 @@ class Streams(torch.Generator):
         word: int = philox((0, MASK, call & MASK, call >> 32), (self.seed_key & MASK, self.seed_key >> 32))[0]
         return (word + 0.5) / 2**32
 
+    def shared(self, count: int, dtype: torch.dtype = torch.float32) -> Tensor:
+        """``count`` numbers in (0, 1) that all chains share, on the device: `common` for those that go on there."""
+        return self._unit(1, count, dtype, MASK)[0]
+
     def _next(self) -> int:
         self.calls += 1
         return self.calls - 1
 
-    def _unit(self, chains: int, width: int, dtype: torch.dtype) -> Tensor:
-        if self.first + chains > MASK:
-            raise ArgumentError(f"there are 2**32 - 1 streams, and chain {self.first + chains} is beyond them")
+    def _unit(self, chains: int, width: int, dtype: torch.dtype, first: int | None = None) -> Tensor:
+        """``[chains, width]`` numbers of the streams from ``first`` on; the last, MASK, belongs to all chains."""
+        if first is None:
+            first = self.first
+            if first + chains > MASK:
+                raise ArgumentError(f"there are 2**32 - 1 streams, and chain {first + chains} is beyond them")
         double, call = dtype == torch.float64, self._next()
         compiled = kernels("deepgen.stream_kernels") if self.device.type == "cpu" else None
         if compiled is not None and width:
             filled = torch.empty(chains, width, dtype=torch.float64 if double else torch.float32)
             fill = compiled.fill_double if double else compiled.fill_float
-            fill(filled.numpy(), self.first, call & MASK, call >> 32, self.seed_key & MASK, self.seed_key >> 32)
+            fill(filled.numpy(), first, call & MASK, call >> 32, self.seed_key & MASK, self.seed_key >> 32)
             return filled if double else filled.to(dtype)
         per = 2 if double else 4
         blocks = -(-width // per)
-        words = words_of(self.seed_key, self.first, chains, blocks, call, self.device)
+        words = words_of(self.seed_key, first, chains, blocks, call, self.device)
         if double:  # 27 bits of one word above 26 of the next
             whole = (words[0::2] >> 5 << 26 | words[1::2] >> 6).double().add_(0.5).mul_(2.0**-53)
         else:

@@ -8,18 +8,13 @@ from deepgen.distributions.moments import IndependentBernoulli, MultivariateNorm
 
 __all__ = [
     "FlowDistribution",
+    "IndependentBernoulli",
     "Logistic",
+    "MultivariateNormal",
     "NormalMixture",
     "OneHotGroups",
     "StandardLogistic",
     "StandardNormal",
     "StudentT",
     "spin",
-    "IndependentBernoulli",
-    "Logistic",
-    "MultivariateNormal",
-    "NormalMixture",
-    "StandardLogistic",
-    "StandardNormal",
-    "StudentT",
 ]

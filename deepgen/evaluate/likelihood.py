@@ -97,15 +97,13 @@ def log_partition(
     """
     options = {"samples": samples, "chains": chains, "temperatures": temperatures, "tolerance": tolerance}
     check_method("log_partition", method, PARTITION, options)
-    if isinstance(model, Temperable) and method == "auto":
-        method = "bidirectional"
-    model = model if isinstance(model, Temperable) and method != "exact" else require_machine(model)
+    machine = None if isinstance(model, Temperable) and method != "exact" else require_machine(model)
     if method == "auto":
-        method = "exact" if _enumerable(model) else "bidirectional"
+        method = "exact" if machine is not None and _enumerable(machine) else "bidirectional"
     if method == "exact":
-        if isinstance(model, EnergyModel):
-            return enumerate_log_partition(model)
-        return exact_log_partition(model, progress=progress)
+        if isinstance(machine, EnergyModel):
+            return enumerate_log_partition(machine)
+        return exact_log_partition(require_layers(require_machine(model)), progress=progress)
     chains = _CHAINS if chains is None else chains
     path, plan, settings, stream = _prepare(model, base, chains, temperatures, generator)
     run = None
@@ -119,9 +117,9 @@ def log_partition(
     if method == "ais":
         assert run is not None
         return _with_settings(run.estimate, settings)
-    if samples is not None and not isinstance(model, Temperable):
-        model.check(samples)
-        samples = as_numbers(model, samples)
+    if samples is not None and machine is not None:
+        machine.check(samples)
+        samples = as_numbers(machine, samples)
     if method == "reverse" and samples is not None:
         upper = annealed.reverse_ais(
             path,

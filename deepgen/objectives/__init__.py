@@ -11,8 +11,8 @@ from deepgen.objectives.score import DenoisingScoreMatching
 __all__ = [
     "ELBO",
     "IWAE",
-    "AdversarialMixing",
     "AdversarialChains",
+    "AdversarialMixing",
     "ContrastiveDivergence",
     "DenoisingScoreMatching",
     "ExpectationMaximisation",

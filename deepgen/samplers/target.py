@@ -35,6 +35,16 @@ class Located(Protocol):
     def log_density(self) -> Tensor: ...
 
 
+@runtime_checkable
+class Estimated(Protocol):
+    """A log density that is known by unbiased estimates only, each with its gradient; see `Minibatches`."""
+
+    def estimate(self, x: Tensor, *, generator: torch.Generator) -> tuple[Tensor, Tensor]: ...
+
+    def probe(self, x: Tensor) -> Tensor:
+        """Something cheap and fixed of the shape of the log density: ``[chains, *event] -> [chains]``."""
+
+
 @dataclass(frozen=True)
 class Target:
     """An unnormalised law to sample from.
@@ -118,6 +128,11 @@ def as_target(source: object, support: Any = None) -> Target:
     """
     if isinstance(source, Target):
         return source
+    if isinstance(source, Estimated):
+        raise MissingCapability(
+            "minibatches only estimate a log density, and this kernel needs the density itself: give it the posterior, "
+            "without .minibatches(...), or use sgld, psgld, sghmc or constant_sgd"
+        )
     function: Any
     if isinstance(source, Distribution):
         function = _law(source)

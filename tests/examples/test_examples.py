@@ -134,6 +134,8 @@ def test_tempering_ising(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert abs(numbers["up"] - 0.5) < 6 * numbers["up error"] < 0.3
     assert "Kaufman" in capsys.readouterr().out
     assert imread(tmp_path / "tempering_ising.png").ndim == 3
+
+
 def test_neural_proposals(tmp_path: Path) -> None:
     numbers = example("neural_proposals")(rounds=6, draws=500, out=tmp_path)
     assert numbers["MALA, ESS"] < 20
@@ -142,6 +144,8 @@ def test_neural_proposals(tmp_path: Path) -> None:
     assert numbers["flow, visited"] == 6
     assert numbers["flow, error"] < min(0.02, numbers["MALA, error"])
     assert imread(tmp_path / "neural_proposals.png").ndim == 3
+
+
 def test_energy_digits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     numbers = example("energy_digits")(epochs=12, hidden=64, chains=30, temperatures=150, out=tmp_path)
     assert numbers["gaussian"] < numbers["mixture"]

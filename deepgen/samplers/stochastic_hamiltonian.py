@@ -1,0 +1,139 @@
+"""Stochastic-gradient Hamiltonian Monte Carlo: momentum and friction, with the noise that friction calls for.
+
+    v' = (1 - r) v + e/2 g~(x) + N(0, (r - e/4 V^) e),      x' = x + v',      E g~ = gradient of log f
+
+r is the friction a step, V^ an estimate of the variance of g~, whose part of the noise need not be added again.
+
+Convention (Welling & Teh's): at r = 1 and V^ = 0 this is SGLD, with drift e/2 times the gradient of the *sum* over all
+rows and noise N(0, e). Chen, Fox & Guestrin write eta for e/2, alpha for r and beta^ = eta V^ / 2. As in SGD with
+momentum 1 - r, chains move like SGLD's with a step 1/r times as long.
+
+On a Gaussian target its law is known (`stationary`). In one dimension, with precision A and gradient noise V,
+
+    variance  =  1/A  (1 + e (V - V^) / (4 r))  /  (1 - e A / (4 (2 - r)))
+
+so an uncorrected noise weighs 1/r as much as in SGLD, and the error of the discretisation is O(e).
+
+Source: Chen, Fox & Guestrin 2014, "Stochastic gradient Hamiltonian Monte Carlo".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+from deepgen.errors import ArgumentError, check_real
+from deepgen.random import normal
+from deepgen.samplers.kernel import Exactness, require_state
+from deepgen.samplers.minibatch import estimated
+from deepgen.samplers.stationary import matrix, stationary_covariance
+from deepgen.samplers.stochastic_gradient import (
+    Descended,
+    StepSize,
+    check_estimates,
+    check_step_size,
+    constant,
+    step_sizes,
+)
+from deepgen.samplers.target import Estimated, rowwise
+
+
+class Moving(NamedTuple):
+    """position, velocity: ``[chains, *event]``; step: t, ``[chains]``."""
+
+    position: Tensor
+    velocity: Tensor
+    step: Tensor
+
+
+def kicked(
+    velocity: Tensor, gradient: Tensor, noise: Tensor, step: Tensor | float, friction: float, known: Tensor | float
+) -> Tensor:
+    """v' from v, g~, standard normal noise, e, r and V^. A V^ too large for e leaves no noise to add.
+
+    >>> kicked(torch.tensor(1.0), torch.tensor(2.0), torch.tensor(3.0), 0.5, 0.5, 0.0)  # 0.5 + 0.25 * 2 + 0.5 * 3
+    tensor(2.5000)
+    """
+    variance = torch.as_tensor((friction - step / 4 * known) * step, dtype=velocity.dtype).clamp_min(0)
+    return (1 - friction) * velocity + step / 2 * gradient + variance.sqrt() * noise
+
+
+@dataclass(frozen=True)
+class StochasticHamiltonian:
+    """The kernel of `sghmc`."""
+
+    source: Estimated
+    step_size: StepSize
+    friction: float = 0.1
+    gradient_noise: float | Tensor = 0.0
+    exactness: ClassVar[Exactness] = Exactness("biased", "O(step size / friction)")
+
+    def __post_init__(self) -> None:
+        check_real("friction", self.friction, 1e-6, 1)
+        if isinstance(self.gradient_noise, (int, float)):
+            check_real("gradient_noise", self.gradient_noise, 0)
+            if isinstance(self.step_size, (int, float)) and self.step_size * self.gradient_noise / 4 > self.friction:
+                least = self.step_size * self.gradient_noise / 4
+                raise ArgumentError(
+                    f"the gradient's noise alone is more than this friction takes up: friction must be at least "
+                    f"step_size * gradient_noise / 4 = {least:.3g}, got {self.friction}"
+                )
+
+    def init(self, position: Tensor) -> Moving:
+        """The state at rest at ``position`` ``[chains, *event]``."""
+        position = check_estimates(self.source, position)
+        return Moving(
+            position, torch.zeros_like(position), torch.zeros(len(position), dtype=torch.int64, device=position.device)
+        )
+
+    def step(self, state: Moving, *, generator: torch.Generator) -> tuple[Moving, Descended]:
+        """One estimate of the gradient, then the noise."""
+        require_state(state, Moving)
+        x, sizes = state.position, step_sizes(self.step_size, state.step, state.position)
+        value, gradient = self.source.estimate(x, generator=generator)
+        noise = normal(x.shape, generator=generator, dtype=x.dtype)
+        v = kicked(state.velocity, gradient, noise, rowwise(sizes, x), self.friction, self.gradient_noise)
+        return Moving(x + v, v, state.step + 1), Descended(value, sizes, gradient.isnan().flatten(1).any(1))
+
+    def stationary(self, precision: Tensor, gradient_noise: Tensor | float = 0.0) -> Tensor:
+        """The covariance ``[D, D]`` of the positions on a Gaussian target, at the constant step size.
+
+        Args:
+            precision: A ``[D, D]``, minus the Hessian of log f.
+            gradient_noise: the true V, ``[D, D]``, ``[D]`` or a number, taken to be the same everywhere.
+        """
+        e, r, size = constant(self.step_size), self.friction, len(precision)
+        pull, slide = -e / 2 * matrix(precision, size), (1 - r) * torch.eye(size, dtype=torch.float64)
+        added = ((r - e / 4 * matrix(self.gradient_noise, size).diagonal()) * e).clamp_min(0).diag()
+        noise = added + e**2 / 4 * matrix(gradient_noise, size)
+        one = torch.eye(size, dtype=torch.float64)
+        transition = torch.cat([torch.cat([one + pull, slide], 1), torch.cat([pull, slide], 1)])  # of (x, v)
+        return stationary_covariance(transition, noise.repeat(2, 2))[:size, :size]
+
+
+def sghmc(
+    source: object, step_size: StepSize, *, friction: float = 0.1, gradient_noise: float | Tensor = 0.0
+) -> StochasticHamiltonian:
+    """Stochastic-gradient Hamiltonian Monte Carlo, biased of order ``step_size`` / ``friction``.
+
+    Args:
+        source: ``posterior.minibatches(n)``; or a `Target`, a function, a Distribution or a model.
+        step_size: e: a number, a tensor ``[chains]``, or the schedule `Polynomial`; the variance of SGLD's noise, and
+            twice Chen et al.'s learning rate.
+        friction: r, in (0, 1], a step; 1 is SGLD.
+        gradient_noise: V^, the variance of the gradient's estimate, a number or ``[*event]``. The diagonal of
+            `Minibatches.gradient_noise`, or a lower value: 0 corrects nothing.
+
+    Raises:
+        ArgumentError: ``friction`` below ``step_size * gradient_noise / 4``.
+
+    >>> import deepgen as dg
+    >>> kernel = sghmc(lambda x: -x.square().sum(-1) / 2, 1.0, friction=0.5)
+    >>> trace = dg.samplers.sample_chain(kernel, torch.zeros(2000, 1), draws=20, warmup=40, generator=0)
+    >>> bool((trace.draws.var() - kernel.stationary(torch.eye(1))).abs() < 0.1)  # 1 / (1 - 1/6)
+    True
+    """
+    return StochasticHamiltonian(estimated(source), check_step_size(step_size), friction, gradient_noise)
