@@ -163,6 +163,26 @@ class DeepNADE(DiscreteAutoregressive):
         """The start of a walk for ``batch`` rows."""
         return MaskedSum(self, batch, order)
 
+    def conditional_log_prob(self, x: Tensor, mask: Tensor, context: Tensor | None = None) -> Tensor:
+        """log p(unknown variables | known ones) in nats, whatever is known: ``[batch, features] -> [batch]``.
+
+            log 1/R sum over orders o of prod over unknown d of p(x_d | known x, unknown ones before d in o)
+
+        In each of the R orders that are kept the known variables are moved to the front. It is the log-probability of
+        what `conditional_sample` draws, and normalised over the unknown variables. But it belongs to the mixture over
+        *these* orders, not to that of ``log_prob``: so log p(x) - log p(known x) of the latter is another number, and
+        the terms of the known variables, by which other mixtures weight their orders, do not enter. The two agree
+        where known variables come first in every order already, and R = 1.
+
+        Args, Raises: as for the other models, but nothing that is known is refused.
+
+        >>> model = DeepNADE(3, hidden=[8], generator=0)
+        >>> x = torch.tensor([[0., 1., 1.], [1., 1., 1.]])  # both values of variable 0, which comes first in the order
+        >>> model.conditional_log_prob(x, torch.tensor([False, True, True])).logsumexp(0).abs() < 1e-6
+        tensor(True)
+        """
+        return super().conditional_log_prob(x, mask, context)
+
     def _plan(self, mask: Tensor) -> Iterator[tuple[Tensor, list[list[int]]]]:
         distinct, which = torch.unique(mask, dim=0, return_inverse=True)
         for i, known in enumerate(distinct.tolist()):
