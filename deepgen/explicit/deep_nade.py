@@ -166,15 +166,14 @@ class DeepNADE(DiscreteAutoregressive):
     def conditional_log_prob(self, x: Tensor, mask: Tensor, context: Tensor | None = None) -> Tensor:
         """log p(unknown variables | known ones) in nats, whatever is known: ``[batch, features] -> [batch]``.
 
-            log 1/R sum over orders o of prod over unknown d of p(x_d | known x, unknown ones before d in o)
+            log sum over orders o of p_o(x) - log sum over orders o of p_o(known x)
 
-        In each of the R orders that are kept the known variables are moved to the front. It is the log-probability of
-        what `conditional_sample` draws, and normalised over the unknown variables. But it belongs to the mixture over
-        *these* orders, not to that of ``log_prob``: so log p(x) - log p(known x) of the latter is another number, and
-        the terms of the known variables, by which other mixtures weight their orders, do not enter. The two agree
-        where known variables come first in every order already, and R = 1.
+        where o is an order that is kept with the model, but with the known variables moved to its front. It is the
+        log-probability of what `conditional_sample` draws, and normalised over the unknown variables. Where something
+        had to be moved, it belongs to the mixture over the moved orders and not to that of ``log_prob``, whose own
+        p(unknown | known) is another number that takes a sum over all that is unknown.
 
-        Args, Raises: as for the other models, but nothing that is known is refused.
+        Args and errors are those of `MADE.conditional_log_prob`, but no mask is refused.
 
         >>> model = DeepNADE(3, hidden=[8], generator=0)
         >>> x = torch.tensor([[0., 1., 1.], [1., 1., 1.]])  # both values of variable 0, which comes first in the order
