@@ -146,8 +146,8 @@ def log_likelihood(
     """Mean log-likelihood of rows of data, in nats/example.
 
     Args:
-        model: anything with a normalised ``log_prob`` (torch's Distributions too) or a ``bound``, or a Boltzmann machine
-            with two layers.
+        model: anything with a normalised ``log_prob`` (torch's Distributions, too) or a ``bound``, or a Boltzmann
+            machine with two layers.
         x: ``[rows, *event]``; for a model with ``context`` a pair, these and ``[rows, context]``.
         method: as for `log_partition`; besides, ``raise`` (a lower bound per row, of the model that annealing
             generates) and ``pseudo`` (the pseudo-likelihood, comparable only with itself). A normalised model takes
