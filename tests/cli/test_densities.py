@@ -223,9 +223,13 @@ def test_a_run_that_diverged_is_not_advised_to_go_on(deepgen, files):
     assert refused.status == 2
     assert "training diverged" in refused.err
     assert ".state" not in refused.err
+    reason = (files / "run" / "diverged.txt").read_text().strip()
+    assert reason.startswith("training diverged")
+    assert reason in refused.err
     assert "its training diverged, so begin anew with --fresh" in deepgen("evaluate", "run").err
     assert "its training diverged: discard it with --fresh" in deepgen("train", *words.split(), 1e-3).err
     assert deepgen("train", *words.split(), 1e-3, "--fresh").status == 0
+    assert not (files / "run" / "diverged.txt").exists()
     assert deepgen("evaluate", "run").err == ""
 
 
