@@ -1,6 +1,8 @@
 """Explicit randomness: seeds, children, and drawing from torch's distributions."""
 
+import ast
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +12,8 @@ import deepgen as dg
 from deepgen.errors import ArgumentError
 from deepgen.random import draw, generator, key, lend, resolve, spawn
 from deepgen.testing import check_random, ks, sequential
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.mark.parametrize("bits", [0, 31, 32, 33, 48, 63])
@@ -155,3 +159,24 @@ def test_keys_are_uniform_in_every_bit(seed, alpha):
     ones = torch.tensor([sum(k >> bit & 1 for k in drawn) for bit in range(63)], dtype=torch.float64)
     z = (2 * ones - count) / count**0.5
     assert float(z.abs().max()) < torch.distributions.Normal(0.0, 1.0).icdf(torch.tensor(1 - alpha / 126).double())
+
+
+_ALLOWED = {"flows.py", "rbm.py"}  # they run other packages, which draw from nothing else
+_DRAWS = {"manual_seed", "rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        p
+        for folder in ("benchmarks", "examples")
+        for p in sorted((ROOT / folder).glob("*.py"))
+        if p.name not in _ALLOWED
+    ],
+    ids=lambda path: path.name,
+)
+def test_programs_leave_the_global_stream_alone(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {f"torch.{name}" for name in _DRAWS}:
+            handed = {keyword.arg for keyword in node.keywords}
+            assert "generator" in handed, f"line {node.lineno}: {ast.unparse(node)} draws from torch's global stream"
