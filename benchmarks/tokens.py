@@ -23,6 +23,7 @@ import torch.nn.functional as F
 
 from deepgen.explicit import CharRNN, Transformer
 from deepgen.explicit.token_steps import TokenSteps
+from deepgen.random import generator
 
 WIDTH, HEADS, LAYERS = 384, 6, 6
 PREFIXES = (16, 64, 128, 256, 512, 1024)
@@ -45,11 +46,11 @@ def further(model: Any, batch: int, prefix: int) -> Callable[[], None]:
     return run
 
 
-def weights(batch: int) -> Callable[[], None]:
+def weights(batch: int, stream: torch.Generator) -> Callable[[], None]:
     """The products of a token with the weights of all layers, alone."""
     shapes = [(3 * WIDTH, WIDTH), (WIDTH, WIDTH), (4 * WIDTH, WIDTH), (WIDTH, 4 * WIDTH)] * LAYERS
-    matrices = [torch.randn(shape) for shape in shapes]
-    rows = {width: torch.randn(batch, width) for width in (WIDTH, 4 * WIDTH)}
+    matrices = [torch.randn(shape, generator=stream) for shape in shapes]
+    rows = {width: torch.randn(batch, width, generator=stream) for width in (WIDTH, 4 * WIDTH)}
 
     def run() -> None:
         for _ in range(TOKENS):
@@ -59,10 +60,11 @@ def weights(batch: int) -> Callable[[], None]:
     return run
 
 
-def attention(batch: int, prefix: int) -> Callable[[], None]:
+def attention(batch: int, prefix: int, stream: torch.Generator) -> Callable[[], None]:
     """Attention of one query to a prefix, alone, in all layers."""
     shape = (LAYERS, 2, batch, HEADS, prefix, WIDTH // HEADS)
-    query, kept = torch.randn(batch, HEADS, 1, WIDTH // HEADS), torch.randn(shape)
+    query = torch.randn(batch, HEADS, 1, WIDTH // HEADS, generator=stream)
+    kept = torch.randn(shape, generator=stream)
 
     def run() -> None:
         for _ in range(TOKENS):
@@ -76,10 +78,11 @@ def attention(batch: int, prefix: int) -> Callable[[], None]:
 def measure(batch: int, rounds: int) -> list[dict[str, Any]]:
     transformer = Transformer(65, PREFIXES[-1] + TOKENS, WIDTH, HEADS, LAYERS, generator=0)
     lstm = CharRNN(65, hidden=512, generator=0)
-    sides: dict[str, Callable[[], object]] = {"weights": weights(batch)}
+    stream = generator(0)
+    sides: dict[str, Callable[[], object]] = {"weights": weights(batch, stream)}
     for prefix in PREFIXES:
         sides[f"transformer {prefix}"] = further(transformer, batch, prefix)
-        sides[f"attention {prefix}"] = attention(batch, prefix)
+        sides[f"attention {prefix}"] = attention(batch, prefix, stream)
     times = floor.alternate(sides, rounds, warmup=1)
     # Apart: its weights fit the cache, from which a Transformer that has many keys to read drives more of them.
     times |= floor.alternate({f"lstm {prefix}": further(lstm, batch, prefix) for prefix in PREFIXES}, rounds, warmup=1)
@@ -104,7 +107,6 @@ def main() -> None:
     parser.add_argument("--json", metavar="FILE", help="also write the table there")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    torch.manual_seed(0)
     table = measure(arguments.batch, arguments.rounds)
     print("  ".join(table[0]))
     for row in table:

@@ -11,6 +11,11 @@ from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
 
+MISSING = (
+    "no model is fitted to missing values, so drop those rows or fill them in, by the column's median say "
+    "(what is missing later, a fitted RBM or DeepNADE draws by conditional_sample)"
+)
+
 
 class DeepgenError(Exception):
     """Base of all errors raised on purpose by deepgen; the command line prints it as one line.

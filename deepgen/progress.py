@@ -2,8 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+
+COMPILING = "compiling kernels, once per machine"
+_LISTENERS: list[Callable[[], None]] = []
+
+
+def on_compiling(say: Callable[[], None]) -> Callable[[], None]:
+    """Have ``say()`` called whenever a kernel begins to be compiled, which takes seconds; call what comes back to stop.
+
+    >>> told = []
+    >>> stop = on_compiling(lambda: told.append(COMPILING))
+    >>> compiles()
+    >>> stop()
+    >>> compiles()
+    >>> told
+    ['compiling kernels, once per machine']
+    """
+    _LISTENERS.append(say)
+    return lambda: _LISTENERS.remove(say)
+
+
+def compiles() -> None:
+    """Tell all who want to know that a kernel is about to be compiled (`deepgen.layers.jit` does)."""
+    for say in tuple(_LISTENERS):
+        say()
 
 
 def bar(items: Iterable[Any] | None = None, *, what: str, unit: str, show: bool = True, **options: Any) -> Any:

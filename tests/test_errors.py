@@ -1,8 +1,12 @@
 """Each error is also the builtin that a caller would catch, and unknown names get a hint."""
 
+import math
+
 import numpy as np
 import pytest
+import torch
 
+import deepgen as dg
 from deepgen import errors
 
 
@@ -62,3 +66,16 @@ def test_counts_are_integers_in_range(wrong):
 @pytest.mark.parametrize("right", [2, 4, np.int64(3)])
 def test_every_kind_of_integer_will_do(right):
     errors.check_count(2, 4, side=right)
+
+
+@pytest.mark.parametrize("model", [dg.explicit.MAF(3, generator=0), dg.RBM(3, 4), dg.explicit.DeepNADE(3, [4])])
+def test_missing_values_are_refused_with_advice(model):
+    """And the advice is good: what it names does draw the missing value."""
+    x = torch.zeros(4, 3)
+    x[2, 1] = math.nan
+    where = r"row 2, column 1" if isinstance(model, dg.explicit.MAF) else r"got nan at \[2, 1\]"
+    with pytest.raises(dg.errors.SupportError, match=f"{where}.*drop those rows or fill them in"):
+        model.check(x)
+    if hasattr(model, "conditional_sample"):
+        filled = model.conditional_sample(x, ~x.isnan(), **({"steps": 5} if isinstance(model, dg.RBM) else {}))
+        assert not filled.isnan().any()

@@ -1,10 +1,14 @@
 """One bar for all: it shows or it does not, and nothing else changes."""
 
+import os
+import subprocess
 import sys
 
 import pytest
 
+from deepgen.cli.progress import Lines
 from deepgen.progress import bar
+from deepgen.train import Progress
 
 
 @pytest.mark.parametrize("show", [True, False])
@@ -19,3 +23,40 @@ def test_looping_and_moving_by_hand(show, capsys):
 def test_a_hidden_bar_loads_nothing(monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm", None)
     assert list(bar(range(2), what="nothing", unit="item", show=False)) == [0, 1]
+
+
+@pytest.mark.parametrize("shown", [Progress, Lines])
+def test_kernels_are_said_to_be_compiled_only_when_they_are(shown, capsys, tmp_path, monkeypatch):
+    """A function of numba's is compiled at its first call, said once, and after that comes from memory."""
+    numba = pytest.importorskip("numba")
+    import deepgen.layers.jit  # noqa: F401  (what the modules of kernels load)
+
+    twice = numba.njit(lambda x: 2 * x)
+    listener = shown(5)
+    capsys.readouterr()
+    assert twice(3) == 6
+    assert "compiling kernels, once per machine" in capsys.readouterr().err
+    if shown is Progress:
+        listener.advance()
+        assert "compiling" not in listener.bar.desc
+    assert twice(4) == 8
+    listener.close()
+    capsys.readouterr()
+    assert twice(5.0) == 10.0  # compiled anew, and nobody listens
+    assert capsys.readouterr().err == ""
+
+
+def test_kernels_on_disk_are_not_said_to_be_compiled(tmp_path):
+    """Two processes with one cache: the first compiles."""
+    pytest.importorskip("numba")
+    code = (
+        "import torch, deepgen as dg; torch.set_num_threads(1); from deepgen.cli.progress import Lines; "
+        "lines = Lines(1, every=99); flow = dg.explicit.MAF(2, transforms=1, hidden=[64], generator=0); "
+        "flow.log_prob(torch.zeros(100, 2)).sum().backward()"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    said = [
+        subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True).stderr
+        for _ in range(2)
+    ]
+    assert said == ["compiling kernels, once per machine\n", ""]

@@ -1,6 +1,8 @@
 """Explicit randomness: seeds, children, and drawing from torch's distributions."""
 
+import ast
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from deepgen.errors import ArgumentError
 from deepgen.random import draw, generator, key, lend, resolve, spawn
 from deepgen.streams import Streams
 from deepgen.testing import check_random, ks, sequential
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.mark.parametrize("bits", [0, 31, 32, 33, 48, 63])
@@ -176,3 +180,24 @@ def test_categorical_draws_keep_chains_apart_and_survive_nan(seed):
     assert torch.equal(whole[4:], part)
     assert whole.shape == (6, 5)
     assert int(whole.max()) <= 2
+
+
+_ALLOWED = {"flows.py", "rbm.py", "sampler_peers.py", "samplers.py"}  # they run other packages
+_DRAWS = {"manual_seed", "rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        p
+        for folder in ("benchmarks", "examples")
+        for p in sorted((ROOT / folder).glob("*.py"))
+        if p.name not in _ALLOWED
+    ],
+    ids=lambda path: path.name,
+)
+def test_programs_leave_the_global_stream_alone(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in {f"torch.{name}" for name in _DRAWS}:
+            handed = {keyword.arg for keyword in node.keywords}
+            assert "generator" in handed, f"line {node.lineno}: {ast.unparse(node)} draws from torch's global stream"

@@ -33,7 +33,7 @@ def command(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the Monte-Carlo methods.")] = 0,
 ) -> None:
     """State a model's log-likelihood in nats per example, with its error, its side and its method."""
-    from deepgen.cli.baseline import baseline, worse
+    from deepgen.cli.baseline import baseline, law, worse
     from deepgen.cli.restated import in_words, restated
     from deepgen.cli.rundir import judge, open_run, weights
     from deepgen.cli.threads import fitting_threads
@@ -53,7 +53,8 @@ def command(
     with fitting_threads(weights(opened.model)):
         answer = judge(opened.model, rows, x, method=method, seed=seed)
     plainest = None if method == "pseudo" else baseline(opened.model, rows, x)
-    again = restated(answer, rows)
+    again, ceiling = restated(answer, rows), None if method == "pseudo" else law(rows, x)
+    beside = restated(plainest[1], rows) if plainest else None
     if as_json:
         head: dict[str, object] = {"run": str(run), "model": opened.title, "split": split.value, "seed": seed}
         if isinstance(answer, Bracket):
@@ -63,7 +64,13 @@ def command(
         if again:
             head[again.unit] = again.to_dict()
         if plainest:
-            head["baseline"] = {"model": plainest[0], "log_likelihood": plainest[1].to_dict()}
+            head["baseline"] = {
+                "model": plainest[0],
+                **({beside.unit: beside.to_dict()} if beside else {}),
+                "log_likelihood": plainest[1].to_dict(),
+            }
+        if ceiling:
+            head["law"] = {"model": ceiling[0], "log_likelihood": ceiling[1].to_dict()}
         print(json.dumps({**head, "log_likelihood": answer.to_dict()}, indent=2))
         return
     count = f"{len(x)} {split.value} row{'s' if len(x) > 1 else ''}"
@@ -71,10 +78,11 @@ def command(
     if again:
         print(f"that is {in_words(again)}")
     if plainest:
-        beside = restated(plainest[1], rows)
         print(f"baseline, {plainest[0]}: {plainest[1]}" + (f", {in_words(beside)}" if beside else ""))
         if worse(answer, plainest[1]):
             print("this model is worse than its baseline, by more than the error: it has learned less than that")
+    if ceiling:
+        print(f"ceiling, {ceiling[0]}: {ceiling[1]}")
     spread = (answer.below if isinstance(answer, Bracket) else answer).stderr_data
     if math.isfinite(spread):
         print(f"other {split.value} rows of that number would move the value by about {spread:.2g}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from deepgen.progress import bar
+from deepgen.progress import COMPILING, bar, on_compiling
 
 
 class Bar:
@@ -40,10 +40,23 @@ class Bar:
 
 
 class Lines:
-    """A callback for `deepgen.fit`: a line every ten seconds and at the end, what a log file can hold of a bar."""
+    """A callback for `deepgen.fit`: a line every ten seconds and at the end, what a log file can hold of a bar.
+
+    Besides, one line when kernels are compiled before the first epoch can be done.
+    """
 
     def __init__(self, epochs: int, every: float = 10.0) -> None:
         self.epochs, self.every, self.shown = epochs, every, 0.0
+        self._said, self._stop = False, on_compiling(self._say)
+
+    def _say(self) -> None:
+        if not self._said:
+            print(COMPILING, file=sys.stderr, flush=True)
+        self._said = True
+
+    def close(self) -> None:
+        """No more lines."""
+        self._stop()
 
     def __call__(self, record: Any, model: Any) -> None:
         if record.seconds - self.shown < self.every and record.epoch != self.epochs:

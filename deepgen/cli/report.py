@@ -16,7 +16,7 @@ def command(
     seed: Annotated[int, typer.Option(min=0, help="Seed of samples, chains and likelihood.")] = 0,
 ) -> None:
     """Write one self-contained HTML page: samples, filters, learning curves, chains, likelihood."""
-    from deepgen.cli.baseline import baseline
+    from deepgen.cli.baseline import baseline, law
     from deepgen.cli.pages import entry
     from deepgen.cli.restated import in_words, restated
     from deepgen.cli.rundir import judge, open_run, weights
@@ -38,13 +38,13 @@ def command(
             steps=steps,
             seed=seed,
         )
-        plainest = baseline(opened.model, rows, rows.test) if len(rows.test) else None
+        marks = [baseline(opened.model, rows, rows.test), law(rows, rows.test)] if len(rows.test) else []
     said = [f"This run is unfinished: {opened.unfinished}."] if opened.unfinished else []
     if again := next((found for found in (restated(e, rows) for e in shown.each_estimate()) if found), None):
         said.append(f"On test rows {in_words(again)}.".replace("-", "−"))
     page = report(
         out or run / "report.html",
-        [shown, *([Entry(*plainest)] if plainest else [])],
+        [shown, *(Entry(*mark) for mark in marks if mark)],
         rows,
         title=f"{opened.title} on {rows.provenance['name']}",
         summary=" ".join(said),

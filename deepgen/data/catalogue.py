@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -80,8 +80,22 @@ def _planar(make: Callable[..., Distribution]) -> Callable[..., Raw]:
     return read
 
 
+def law_of(facts: Mapping[str, Any]) -> Distribution | None:
+    """The law that drew a planar set, from the set's provenance; None of data that have no law.
+
+    >>> import deepgen as dg
+    >>> law_of(dg.data.load("rings", std=0.2).provenance).std, law_of(dg.data.load("digits").provenance)
+    (0.2, None)
+    """
+    make = next((make for make in _PLANAR if make.__name__ == facts.get("name")), None)
+    if make is None or facts.get("source") != _DRAWN[0]:
+        return None
+    return make(**{name: facts[name] for name in inspect.signature(make).parameters if name in facts})
+
+
 _OWN = "MIT, as deepgen"
 _GENERATED = ("deepgen.data.generated", _OWN)
+_DRAWN = ("deepgen.data.planar", _OWN)
 _PLANAR = (
     planar.gaussian_mixture,
     planar.gaussian_grid,
@@ -128,10 +142,7 @@ _ENTRIES: dict[str, Entry] = {
         "768, all patterns", 19, "binary", False, *_GENERATED, _patterns(generated.labelled_shifter)
     ),
     "shifting_bar": Entry("9, all patterns", 9, "binary", False, *_GENERATED, _patterns(generated.shifting_bar)),
-    **{
-        make.__name__: Entry("6000/2000/2000", 2, "real", False, "deepgen.data.planar", _OWN, _planar(make))
-        for make in _PLANAR
-    },
+    **{make.__name__: Entry("6000/2000/2000", 2, "real", False, *_DRAWN, _planar(make)) for make in _PLANAR},
     "mnist": Entry(
         "50000/10000/10000",
         784,

@@ -24,7 +24,7 @@ from deepgen.data.single import check_single
 from deepgen.data.splits import SPLIT_SEED, split_rows
 from deepgen.data.text import characters
 from deepgen.data.text_table import read_table
-from deepgen.errors import ArgumentError, DataError
+from deepgen.errors import MISSING, ArgumentError, DataError
 
 TABLES = (".csv", ".tsv", ".data", ".dat", ".amat")
 Fractions = tuple[float, float, float]
@@ -178,12 +178,14 @@ def _checked(path: Path, x: Array, part: str | None) -> Array:
     if x.dtype.kind not in "biuf" or x.ndim < 1 or x.size == 0:
         raise DataError(f"{name}: expected numbers [rows, features], got {x.dtype} {list(x.shape)}")
     x = x.reshape(-1, 1) if x.ndim == 1 else x
+    flat = x.reshape(len(x), -1)
     with np.errstate(over="ignore"):
-        bad = np.argwhere(~np.isfinite(x.reshape(len(x), -1).astype(np.float32)))
+        bad = np.argwhere(~np.isfinite(flat.astype(np.float32)))
     if len(bad):
         row, column = (int(i) for i in bad[0])
+        what, advice = ("NaN", f": {MISSING}") if np.isnan(flat[row, column]) else ("not a finite float32 number", "")
         raise DataError(
-            f"{name}, row {row + 1}, column {column + 1}: not a finite float32 number; {len(bad)} such values in all"
+            f"{name}, row {row + 1}, column {column + 1}: {what}; {len(bad)} values in all are not finite{advice}"
         )
     check_single(x.reshape(len(x), -1), name)
     return x

@@ -14,9 +14,10 @@ import numpy as np
 
 from deepgen.data.files import PathLike, decode, read_bytes, reading
 from deepgen.data.single import check_single
-from deepgen.errors import ArgumentError, DataError
+from deepgen.errors import MISSING, ArgumentError, DataError
 
 Array = np.ndarray[Any, Any]
+_MISSING = ("", "nan", "na", "n/a", "null", "none", "?", "-", ".")  # how files say that there is no number
 
 
 class Table(NamedTuple):
@@ -145,7 +146,8 @@ def _numbers(path: PathLike, lines: list[tuple[int, list[str]]], columns: list[s
         what = "the cell is empty" if not cell else f"{cell[:40]!r} is not a finite number"
         name = f" ({columns[column]})" if columns else ""
         more = f"; {len(faults)} such cells in all" if len(faults) > 1 else ""
-        raise DataError(f"{path}, line {number}, column {column + 1}{name}: {what}{more}")
+        advice = f": {MISSING}" if cell.lower() in _MISSING else ""
+        raise DataError(f"{path}, line {number}, column {column + 1}{name}: {what}{more}{advice}")
     check_single(values, path, columns)
     return single
 

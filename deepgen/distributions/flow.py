@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 class FlowDistribution(Distribution):
     """p(x | context) of a `deepgen.explicit.Flow`: what ``flow(context)`` returns.
 
-    ``batch_shape`` is that of the context, ``event_shape`` that of one example.
+    ``batch_shape`` is that of the context, ``event_shape`` that of one example. ``mean``, ``variance``, ``stddev``,
+    ``entropy``, ``cdf`` and ``icdf`` have no closed form: they raise torch's NotImplementedError, which is a
+    `MissingCapability` too, with the line that estimates them from draws.
 
     >>> import deepgen as dg
     >>> flow = dg.explicit.MAF(2, transforms=2, context=3, generator=0)
@@ -32,6 +34,12 @@ class FlowDistribution(Distribution):
     (torch.Size([4]), torch.Size([2]), torch.Size([4]))
     >>> p.rsample((5,)).shape
     torch.Size([5, 4, 2])
+
+    The entropy, in nats, and its standard error:
+
+    >>> p = dg.explicit.MAF(2, transforms=2, generator=0)()
+    >>> surprise = -p.log_prob(p.sample((10_000,), generator=0))
+    >>> entropy, stderr = surprise.mean(), surprise.std() / 10_000**0.5
     """
 
     arg_constraints: dict[str, Any] = {}  # noqa: RUF012  (the base class declares it a property)
@@ -93,6 +101,23 @@ class FlowDistribution(Distribution):
             )
         return self._draw(sample_shape, generator)
 
+    @property
+    def mean(self) -> Tensor:
+        raise _no_closed_form("mean", "x.mean(0)")
+
+    @property
+    def variance(self) -> Tensor:
+        raise _no_closed_form("variance", "x.var(0)")
+
+    def entropy(self) -> Tensor:
+        raise _no_closed_form("entropy", "-p.log_prob(x).mean(0)")
+
+    def cdf(self, value: Tensor) -> Tensor:
+        raise _no_closed_form("cdf", "(x <= value).all(-1).double().mean(0)")
+
+    def icdf(self, value: Tensor) -> Tensor:
+        raise _no_closed_form("icdf", "x.quantile(value, 0), column by column")
+
     def _draw(self, sample_shape: Any, generator: torch.Generator | int | None) -> tuple[Tensor, Tensor]:
         shape = torch.Size(sample_shape) + self.batch_shape
         drawn = self.flow.draw(shape.numel(), self._rows(shape), generator=_stream(generator, self.flow.device))
@@ -106,6 +131,17 @@ class FlowDistribution(Distribution):
 
     def __repr__(self) -> str:
         return f"FlowDistribution({type(self.flow).__name__}, batch_shape={tuple(self.batch_shape)})"
+
+
+class NoClosedForm(MissingCapability, NotImplementedError):
+    """What a flow cannot state: torch's own error for it, so that code which falls back on draws still does."""
+
+
+def _no_closed_form(what: str, estimate: str) -> NoClosedForm:
+    return NoClosedForm(
+        f"a flow has no {what} in closed form, as its map is a network: estimate it from draws, "
+        f"x = p.sample((10_000,), generator=0), by {estimate}"
+    )
 
 
 def _stream(source: torch.Generator | int | None, device: torch.device) -> torch.Generator:

@@ -45,6 +45,7 @@ from deepgen.typing import Bound, LogProb
 
 if TYPE_CHECKING:
     from torch import nn
+    from torch.distributions import Distribution
 
 _PATIENCE = 30.0  # seconds that "auto" spends on enumeration before it prefers annealing
 _CHAINS, _CHAINS_PER_ROW, _DRAWS_PER_ROW = 100, 5, 50
@@ -140,7 +141,7 @@ def log_partition(
 
 @torch.no_grad()
 def log_likelihood(
-    model: nn.Module,
+    model: nn.Module | Distribution,
     x: Tensor | tuple[Tensor, Tensor],
     method: str = "auto",
     *,
@@ -155,8 +156,8 @@ def log_likelihood(
     """Mean log-likelihood of rows of data, in nats/example.
 
     Args:
-        model: anything with a normalised ``log_prob`` or a ``bound``, a Boltzmann machine with two layers, or an
-            `EnergyModel`.
+        model: anything with a normalised ``log_prob`` (torch's Distributions, too) or a ``bound``, a Boltzmann machine
+            with two layers, or an `EnergyModel`.
         x: ``[rows, *event]``; for a model with ``context`` a pair, these and ``[rows, context]``.
         method: as for `log_partition`; besides, ``raise`` (a lower bound per row, of the model that annealing
             generates) and ``pseudo`` (the pseudo-likelihood, comparable only with itself). A normalised model takes

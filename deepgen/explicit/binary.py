@@ -15,9 +15,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from deepgen.layers.jit import numba
 
 Array = NDArray[Any]
 _compiled = numba.njit(cache=True, nogil=True, error_model="numpy")

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from deepgen.explicit.binary import Lists, _list_row
+from deepgen.layers.jit import numba
 
 Array = NDArray[Any]
 _compiled = numba.njit(cache=True, nogil=True, error_model="numpy")

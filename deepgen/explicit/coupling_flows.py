@@ -71,15 +71,18 @@ class NICE(Flow):
     def initialise(self, x: Tensor, context: Tensor | None = None) -> NICE:
         """Let the scale at the end start where it gives ``x`` ``[rows, features]`` the base's mean and variance.
 
-        The couplings keep volume, so all of the density's sharpness is in this scale; from 1, Adam would need thousands
-        of steps to reach that of pixels which hardly vary. A constant column keeps its scale.
+        Of a base that depends on the context these are its moments over all rows: the mean of its means; the mean of
+        its variances plus the variance of its means. The couplings keep volume, so all of the density's sharpness is in
+        this scale; from 1, Adam would need thousands of steps to reach that of pixels which hardly vary. A constant
+        column keeps its scale.
         """
         self.check(x if context is None else (x, context))
         if len(x) < 2:
             raise ArgumentError(f"the spread of a column takes at least 2 rows, got {len(x)}")
         *layers, scale = self.transform.transforms  # type: ignore[misc]  # the Chain that the constructor made
         z, base = Chain(layers).encode(x.to(scale.shift), context)[0], self.base(context)
-        centre, wanted = (moment.view(-1, x.shape[1]).mean(0) for moment in (base.mean, base.variance))
+        means, variances = (moment.reshape(-1, x.shape[1]) for moment in (base.mean, base.variance))
+        centre, wanted = means.mean(0), variances.mean(0) + means.var(0, correction=0)  # law of total variance
         if not bool(wanted.isfinite().all()):
             raise ArgumentError("the base has no finite variance to start from: leave initialise out, or take another")
         ratio = z.std(0) / wanted.sqrt()

@@ -163,6 +163,25 @@ class DeepNADE(DiscreteAutoregressive):
         """The start of a walk for ``batch`` rows."""
         return MaskedSum(self, batch, order)
 
+    def conditional_log_prob(self, x: Tensor, mask: Tensor, context: Tensor | None = None) -> Tensor:
+        """log p(unknown variables | known ones) in nats, whatever is known: ``[batch, features] -> [batch]``.
+
+            log sum over orders o of p_o(x) - log sum over orders o of p_o(known x)
+
+        where o is an order that is kept with the model, but with the known variables moved to its front. It is the
+        log-probability of what `conditional_sample` draws, and normalised over the unknown variables. Where something
+        had to be moved, it belongs to the mixture over the moved orders and not to that of ``log_prob``, whose own
+        p(unknown | known) is another number that takes a sum over all that is unknown.
+
+        Args and errors are those of `MADE.conditional_log_prob`, but no mask is refused.
+
+        >>> model = DeepNADE(3, hidden=[8], generator=0)
+        >>> x = torch.tensor([[0., 1., 1.], [1., 1., 1.]])  # both values of variable 0, which comes first in the order
+        >>> model.conditional_log_prob(x, torch.tensor([False, True, True])).logsumexp(0).abs() < 1e-6
+        tensor(True)
+        """
+        return super().conditional_log_prob(x, mask, context)
+
     def _plan(self, mask: Tensor) -> Iterator[tuple[Tensor, list[list[int]]]]:
         distinct, which = torch.unique(mask, dim=0, return_inverse=True)
         for i, known in enumerate(distinct.tolist()):

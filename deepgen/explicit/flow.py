@@ -19,7 +19,7 @@ from torch.distributions import Distribution, constraints
 
 from deepgen.distributions.base import StandardNormal
 from deepgen.distributions.flow import FlowDistribution
-from deepgen.errors import ArgumentError, ShapeError, SupportError, check_count
+from deepgen.errors import MISSING, ArgumentError, ShapeError, SupportError, check_count
 from deepgen.explicit.rows import check_context
 from deepgen.random import draw, resolve
 from deepgen.transforms.base import Solved, cost, solve
@@ -101,8 +101,9 @@ class Flow(nn.Module):
             got = list(rows.shape) if isinstance(rows, Tensor) else type(rows).__name__
             raise ShapeError(f"x must be [batch, {', '.join(map(str, self.event_shape))}], got {got}")
         if not bool(rows.isfinite().all()):
-            bad = (~rows.isfinite()).flatten(1).any(1).nonzero()[0].item()
-            raise SupportError(f"x holds NaN or infinite values, first in row {bad}: remove or replace them")
+            row, column = (~rows.isfinite()).flatten(1).nonzero()[0].tolist()
+            advice = MISSING if bool(rows[row].isnan().any()) else "drop those rows or replace them"
+            raise SupportError(f"x holds NaN or infinite values, first in row {row}, column {column}: {advice}")
         inside = self.support.check(rows)
         if not bool(inside.all()):
             bad = (~inside).nonzero()[0].item()

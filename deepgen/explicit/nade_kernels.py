@@ -13,11 +13,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from deepgen.explicit.binary_draw import _sigmoid_row
+from deepgen.layers.jit import numba
 
 Array = NDArray[Any]
 # Sums of a row may go in any order, and a b + c may be rounded once.

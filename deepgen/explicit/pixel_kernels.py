@@ -19,11 +19,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from deepgen.explicit.binary_draw import _sigmoid_row
+from deepgen.layers.jit import numba
 
 Array = NDArray[Any]
 # Sums may go in any order, and a b + c may be rounded once.

@@ -22,6 +22,7 @@ Fields and values are ``[..., width]``; u and A are in nats, ``[...]``. Source: 
 
 from __future__ import annotations
 
+import math
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -31,7 +32,7 @@ from torch import Tensor, nn
 from torch.distributions import constraints
 
 from deepgen.distributions.constraints import spin
-from deepgen.errors import ArgumentError, ShapeError, SupportError, check_count
+from deepgen.errors import MISSING, ArgumentError, ShapeError, SupportError, check_count
 from deepgen.streams import Streams
 
 _LINEAR = 40.0  # log(1 + e^x) is x to the last bit of float64 from here on; torch's own switch at 20 is off by 2e-9
@@ -224,6 +225,8 @@ def check_support(x: Tensor, good: Tensor, expected: str) -> None:
     if not bool(good.all()):
         places = (~good).nonzero()
         first = places[0].tolist()
+        value = x[tuple(first)].item()
+        advice = f": {MISSING}" if math.isnan(value) else ""
         raise SupportError(
-            f"values must be {expected}; got {x[tuple(first)].item():g} at {first}, one of {len(places)} such numbers"
+            f"values must be {expected}; got {value:g} at {first}, one of {len(places)} such numbers{advice}"
         )

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 from numba import carray, types  # type: ignore[attr-defined]
 from numba.extending import intrinsic
+
+from deepgen.layers.jit import numba
 
 
 @intrinsic

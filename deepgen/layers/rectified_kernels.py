@@ -6,9 +6,9 @@ this module only where numba may be loaded.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from deepgen.layers.jit import numba
 from deepgen.layers.memory import matrix, vector
 
 _compiled = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc"})  # sums in any order

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from deepgen.layers.jit import numba
 from deepgen.layers.masked import MaskedNet
 
 Array = NDArray[Any]

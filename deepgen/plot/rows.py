@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from deepgen.errors import ShapeError
 from deepgen.plot import page
 from deepgen.plot.distances import neighbours
 from deepgen.plot.figures import PALETTE, inline_svg, series
-from deepgen.plot.images import mosaic
+from deepgen.plot.images import is_binary, mosaic
 from deepgen.plot.lines import edges, panels
 from deepgen.plot.scatter import scatter
 from deepgen.plot.sections import distance, memory, reference
@@ -26,6 +26,10 @@ FEW = 12  # columns that get a histogram each, and stand in a table
 _SHOWN = 48  # rows of a heat map
 _JUDGED = 500  # samples whose nearest training row is looked for
 _TOLD = 6  # samples in a table
+_SCALED = (
+    " Each column is counted in standard deviations of the training rows, so that its unit does not matter; the table "
+    "shows values in the units of the data."
+)
 
 
 def samples(entries: Sequence[Entry], real: Tensor | None, names: Sequence[str]) -> str:
@@ -57,15 +61,22 @@ def samples(entries: Sequence[Entry], real: Tensor | None, names: Sequence[str])
 
 
 def nearest(entries: Sequence[Entry], train: Tensor | None, real: Tensor | None, names: Sequence[str]) -> str:
-    """Whether samples repeat training rows, and for few columns the first samples with the row nearest to each."""
+    """Whether samples repeat training rows, and for few columns the first samples with the row nearest to each.
+
+    Distances are between columns standardised by the training rows, so that no unit of measurement weighs more than
+    another; rows of bits are compared as they are.
+    """
     if train is None:
         return ""
-    train, base = reference(train, real)
+    train = train[train.flatten(1).isfinite().all(1)]
+    bits = is_binary(train)
+    scaled = _standardiser(train, bits)
+    scaled_train, base = reference(scaled(train), None if real is None else scaled(real))
     cards = []
     for entry in entries:
         if entry.samples is None:
             continue
-        found = neighbours(entry.samples[:_JUDGED], train)
+        found = neighbours(scaled(entry.samples[:_JUDGED]), scaled_train)
         table = ""
         if len(names) <= FEW:
             head = "".join(f'<th class="num">{escape(name)}</th>' for name in names)
@@ -81,9 +92,17 @@ def nearest(entries: Sequence[Entry], train: Tensor | None, real: Tensor | None,
         cards.append(page.figure(table, memory(entry.name, found, base)))
     lead = (
         "<p>How far each sample is from the training row nearest to it. Samples much nearer to the training set than "
-        "held-out data are would be remembered, not generated.</p>"
+        f"held-out data are would be remembered, not generated.{'' if bits else _SCALED}</p>"
     )
     return f'{lead}<div class="tables">{"".join(cards)}</div>' if cards else ""
+
+
+def _standardiser(train: Tensor, bits: bool) -> Callable[[Tensor], Tensor]:
+    """``x -> (x - mean) / spread`` by column of ``train``, in which a constant column keeps its scale; bits stay."""
+    train = train.cpu().double()
+    centre, spread = train.mean(0), train.std(0, correction=0)
+    spread = torch.where(spread > 0, spread, torch.ones_like(spread))
+    return lambda x: x if bits else (x.cpu().double() - centre) / spread
 
 
 def _histograms(having: Sequence[tuple[int, Entry]], real: Tensor | None, names: Sequence[str]) -> str:

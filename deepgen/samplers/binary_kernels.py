@@ -8,12 +8,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from deepgen.explicit.binary import gather, list_rows, new_lists, pair_sums
 from deepgen.explicit.binary_draw import sample_rows
+from deepgen.layers.jit import numba
 
 __all__ = ["gather", "list_rows", "log_ratio", "new_lists", "pair_sums", "sample_rows"]
 

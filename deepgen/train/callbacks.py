@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, MissingCapability
-from deepgen.progress import bar
+from deepgen.progress import COMPILING, bar, on_compiling
 from deepgen.train.history import Record
 
 
@@ -45,6 +45,8 @@ class Stateful(Protocol):
 class Progress:
     """A bar on stderr with the time left, and the last epoch's figures behind it: what ``fit(progress=True)`` shows.
 
+    While numba compiles a kernel that is not in its cache on disk yet, the bar says so.
+
     Args:
         total: steps of the whole run; None shows no time left.
         done: steps done before, of a resumed run.
@@ -57,8 +59,17 @@ class Progress:
     def __init__(self, total: int | None, done: int = 0) -> None:
         what = "already complete" if total is not None and done >= total else "fit"
         self.bar = bar(what=what, unit="step", total=total, initial=done)
+        self._compiling, self._stop = False, on_compiling(self._say)
+
+    def _say(self) -> None:
+        if not self._compiling:
+            self._compiling = True
+            self.bar.set_description(COMPILING)
 
     def advance(self) -> None:
+        if self._compiling:
+            self._compiling = False
+            self.bar.set_description("fit", refresh=False)
         self.bar.update(1)
 
     def __call__(self, record: Record, model: nn.Module) -> None:
@@ -66,6 +77,7 @@ class Progress:
         self.bar.set_postfix(epoch=record.epoch, **{k: f"{v:.4g}" for k, v in figures.items()}, refresh=False)
 
     def close(self) -> None:
+        self._stop()
         self.bar.close()
 
 

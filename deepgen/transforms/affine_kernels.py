@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from deepgen.layers.jit import numba
 from deepgen.layers.memory import matrix, vector
 from deepgen.transforms.spline_kernels import _exp_bounded
 

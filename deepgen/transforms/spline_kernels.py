@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from deepgen.layers.jit import numba
 
 Array = NDArray[Any]
 Float = np.float32

@@ -82,7 +82,12 @@ def test_few_grey_levels_are_categories(deepgen, files):
     told = answer(deepgen)
     assert told["log_likelihood"]["value"] == pytest.approx(exact, rel=1e-6)
     assert told["bits/dim"]["value"] == pytest.approx(-exact / (64 * math.log(2)), rel=1e-6)
-    assert f"that is {-exact / (64 * math.log(2)):.3f} bits/dim (exact)" in deepgen("evaluate", "run").out
+    plainest = told["baseline"]
+    expected = -plainest["log_likelihood"]["value"] / (64 * math.log(2))
+    assert plainest["bits/dim"]["value"] == pytest.approx(expected, rel=1e-6)
+    shown = deepgen("evaluate", "run").out
+    assert f"that is {-exact / (64 * math.log(2)):.3f} bits/dim (exact)" in shown
+    assert f"{expected:.3f} bits/dim (exact)" in shown.splitlines()[2]
     assert deepgen("sample", "run", "-n", 20, "--seed", 3, "--out", "a.npy").status == 0
     assert np.array_equal(np.load("a.npy"), model.sample(20, generator=3).numpy())
     assert deepgen("sample", "run", "-n", 4).status == 0
@@ -120,6 +125,23 @@ def test_a_density_of_grey_values_between_0_and_1_has_no_bits_of_their_levels(de
     assert told["log_likelihood"]["value"] == pytest.approx(exact, rel=1e-6)
     assert "bits/dim" not in told
     assert "bits/dim" not in deepgen("evaluate", "run", "--data", "grey.npy").out
+
+
+@pytest.mark.parametrize("split", ["test", "valid"])
+def test_the_law_of_a_planar_set_is_its_ceiling(deepgen, files, split):
+    trained(deepgen, "maf --data rings --transforms 1 --hidden 8 --epochs 1 --batch 500")
+    x = getattr(dg.data.load("rings"), split)
+    each = dg.data.rings().log_prob(x).double()
+    told = answer(deepgen, "--split", split)
+    assert told["law"]["model"] == "the law of rings"
+    assert told["law"]["log_likelihood"]["value"] == pytest.approx(float(each.mean()), rel=1e-6)
+    assert told["law"]["log_likelihood"]["stderr_data"] == pytest.approx(float(each.std()) / len(x) ** 0.5, rel=1e-6)
+    line = deepgen("evaluate", "run", "--split", split).out.splitlines()[2]
+    assert line == f"ceiling, the law of rings: {float(each.mean()):.2f} nats/example (exact; mean log_prob)"
+    np.savetxt("rings.csv", x.numpy(), delimiter=",")
+    assert "law" not in answer(deepgen, "--data", "rings.csv")
+    assert deepgen("report", "run").status == 0
+    assert "the law of rings" in (files / "run" / "report.html").read_text()
 
 
 @pytest.mark.parametrize("name", ["nice", "maf"])
@@ -201,9 +223,13 @@ def test_a_run_that_diverged_is_not_advised_to_go_on(deepgen, files):
     assert refused.status == 2
     assert "training diverged" in refused.err
     assert ".state" not in refused.err
+    reason = (files / "run" / "diverged.txt").read_text().strip()
+    assert reason.startswith("training diverged")
+    assert reason in refused.err
     assert "its training diverged, so begin anew with --fresh" in deepgen("evaluate", "run").err
     assert "its training diverged: discard it with --fresh" in deepgen("train", *words.split(), 1e-3).err
     assert deepgen("train", *words.split(), 1e-3, "--fresh").status == 0
+    assert not (files / "run" / "diverged.txt").exists()
     assert deepgen("evaluate", "run").err == ""
 
 

@@ -215,8 +215,12 @@ def test_splits_of_ones_own_are_kept(tmp_path):
 @pytest.mark.parametrize(
     ("name", "values", "message"),
     [
-        ("nan.npy", np.array([[0, 1], [np.nan, 0]]), "row 2, column 1: not a finite"),
-        ("inf.npy", np.array([[0, 1], [0, np.inf]]), "row 2, column 2: not a finite"),
+        ("nan.npy", np.array([[0, 1], [np.nan, 0]]), "row 2, column 1: NaN; .* drop those rows or fill them in"),
+        (
+            "inf.npy",
+            np.array([[0, 1], [0, np.inf]]),
+            "row 2, column 2: not a finite float32 number; 1 .* finite$",
+        ),
         ("empty.npy", np.zeros((0, 3)), "expected numbers"),
         ("scalar.npy", np.float32(1), "expected numbers"),
         ("complex.npy", np.ones((2, 2), complex), "expected an array of numbers"),

@@ -256,3 +256,32 @@ def test_on_an_accelerator(given, stream):
     torch.testing.assert_close(other.log_prob(x.cpu()), p.log_prob(x).cpu(), rtol=1e-3, atol=1e-3)
     with pytest.raises(ArgumentError, match="generator lives on"):
         p.sample(generator=torch.Generator())
+
+
+@pytest.mark.parametrize("what", ["mean", "variance", "stddev", "entropy", "cdf", "icdf"])
+def test_what_has_no_closed_form_says_how_to_estimate_it(what):
+    """And the line that it gives is right: an affine flow is a Gaussian, of which all of them are known."""
+    scale, shift = torch.tensor([2.0, 0.5]), torch.tensor([1.0, -1.0])
+    affine = Affine(2)
+    affine.load_state_dict({"shift": shift, "log_scale": scale.log()})
+    p = Flow(affine, base=2)()
+    truth = Independent(torch.distributions.Normal(shift, scale), 1)
+    value = torch.tensor([1.5, -0.9]) if what == "cdf" else torch.tensor(0.5)
+    ask = getattr(FlowDistribution, what)
+    with pytest.raises(NotImplementedError, match=r"a flow has no .* in closed form") as caught:
+        ask.fget(p) if isinstance(ask, property) else ask(p, *([value] if "cdf" in what else []))
+    assert isinstance(caught.value, MissingCapability)
+    setup, line = str(caught.value).partition("draws, ")[2].split(", by ")
+    assert setup == "x = p.sample((10_000,), generator=0)"
+    x = p.sample((10_000,), generator=0)
+    got = eval(line.removesuffix(", column by column"), {"p": p, "x": x, "value": value})
+    known = {
+        "mean": (shift, scale / 100),
+        "variance": (scale**2, scale**2 * 2**0.5 / 100),
+        "stddev": (scale**2, scale**2 * 2**0.5 / 100),  # torch takes its root
+        "entropy": (truth.entropy(), torch.tensor(0.01)),  # half a chi-square of 2: variance 1
+        "cdf": (torch.distributions.Normal(shift, scale).cdf(value).prod().double(), torch.tensor(0.005)),
+        "icdf": (shift, scale * (torch.pi / 2) ** 0.5 / 100),
+    }
+    expected, error = known[what]
+    assert ((got - expected).abs() < 5 * error).all()

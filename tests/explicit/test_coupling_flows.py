@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.distributions import Independent, Normal
 
 from deepgen.distributions import NormalMixture, StandardLogistic, StudentT
 from deepgen.errors import ArgumentError
@@ -76,6 +77,25 @@ def test_nice_starts_at_the_scale_of_the_data(base, stream):
     torch.testing.assert_close(z.mean(0), law.mean, atol=1e-9, rtol=0)
     torch.testing.assert_close(z.var(0)[:2], law.variance[:2])
     assert bool(z.isfinite().all())  # the constant column too
+
+
+class Shifted(torch.nn.Module):
+    """N(5 c, diag(4, 9)), c the context; 0 without one."""
+
+    def forward(self, context=None):
+        centre = torch.zeros(1, dtype=torch.float64) if context is None else 5 * context
+        scale = torch.tensor([2.0, 3.0], dtype=torch.float64)
+        return Independent(Normal(centre.expand(*centre.shape[:-1], 2), scale), 1)
+
+
+def test_nice_starts_at_the_spread_of_all_contexts_together(stream):
+    """Of c = -1 and 1 in equal parts: means 0 and variances 4 + 25, 9 + 25."""
+    flow = NICE(2, 3, [8], context=1, base=Shifted(), generator=stream).double()
+    c = torch.tensor([[-1.0], [1.0]]).repeat(50, 1).double()
+    x = 100 * torch.randn(100, 2, generator=stream).double() + 7
+    z = flow.initialise(x, c).encode(x, c)[0].detach()
+    torch.testing.assert_close(z.mean(0), torch.zeros(2).double(), atol=1e-9, rtol=0)
+    torch.testing.assert_close(z.var(0), torch.tensor([29.0, 34.0]).double())
 
 
 def test_nice_takes_no_start_from_what_has_no_spread(stream):

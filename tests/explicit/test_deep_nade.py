@@ -112,6 +112,19 @@ def test_completion_is_exact_whatever_is_known(known, stream, alpha):
     sequential(p_values, what="completion", alpha=alpha, generator=stream)
 
 
+def test_the_density_of_a_completion_is_that_of_the_moved_orders(stream):
+    """By summing the joint of the moved orders over what is unknown; the mixture of ``log_prob`` has another one."""
+    orders = [[2, 0, 4, 1, 3], [0, 1, 2, 3, 4]]
+    model = lively(DeepNADE(5, [16, 16], orders=orders, generator=stream), stream)
+    mask, row, x = torch.tensor([False, True, False, True, False]), torch.ones(5).double(), everything(model)
+    x = x[(x[:, mask] == row[mask]).all(1)]
+    value, stated = model.conditional_log_prob(x, mask).detach(), model.log_prob(x).detach()
+    moved = torch.stack([log_prob_in(model, x, [1, 3, *rest]) for rest in ([2, 0, 4], [0, 2, 4])])
+    moved = moved.logsumexp(0).detach()
+    torch.testing.assert_close(value, moved - moved.logsumexp(0))
+    assert float((value - (stated - stated.logsumexp(0))).abs().max()) > 1e-3
+
+
 def test_rows_with_masks_of_their_own(stream):
     model = lively(DeepNADE(6, [8], orders=2, generator=stream), stream)
     known = torch.randint(2, (40, 6), generator=stream).double()

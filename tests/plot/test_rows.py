@@ -60,6 +60,23 @@ def test_rows_of_many_columns_are_a_heat_map_on_one_scale(tmp_path: Path) -> Non
     assert np.allclose(seen[::block, ::block], 242 / 255 * (1 - level.numpy()), atol=0.004)
 
 
+@pytest.mark.parametrize("unit", [1.0, 1000.0])
+def test_the_nearest_row_does_not_depend_on_the_units_of_a_column(tmp_path: Path, unit: float) -> None:
+    """Of the rows (+-1, +-2 unit), with spreads 1 and 2 unit, (0.5, -1.2 unit) is (0.5, 0.4) spreads from (1, -2)."""
+    train = torch.cartesian_prod(torch.tensor([-1.0, 1.0]), torch.tensor([-2.0, 2.0])) * torch.tensor([1.0, unit])
+    x = torch.tensor([[0.5, -1.2 * unit], [-1.0, 2.0 * unit]])
+    held_out = train + torch.tensor([0.0, 0.6 * unit])
+    table = Data(train, train[:0], held_out, torch.Size([2]), constraints.real, {"name": "units"})
+    _, page = written(tmp_path, Entry("model", samples=x), data=table)
+    near = [row for row in page.rows if row[0] == "nearest"]
+    assert [float(v.replace(",", "").replace("−", "-")) for v in near[0][1:]] == [1.0, -2 * unit, 0.64]
+    assert float(near[1][3]) == 0
+    text = "".join(page.text)
+    assert "counted in standard deviations of the training rows" in text
+    assert "of held-out data 0.3." in text
+    assert "Exact copies: 1 of 2" in text
+
+
 def test_samples_of_another_width_are_refused(tmp_path: Path) -> None:
     with pytest.raises(dg.errors.ShapeError, match=r"samples of narrow must be \[n, 9\], got \[3, 4\]"):
         report(tmp_path / "x.html", [Entry("narrow", samples=torch.zeros(3, 4))], data(image_shape=None))
