@@ -157,7 +157,12 @@ class Tempering:
     def step(self, state: Replicas, *, generator: torch.Generator) -> tuple[Replicas, Swapped]:
         """A move of every replica, and swaps of every second pair of neighbours."""
         require_state(state, Replicas)
-        tables, (chains, rungs) = self._at(state), state.rung.shape
+        chains, rungs = state.rung.shape
+        if rungs != len(self.betas):
+            raise ShapeError(
+                f"the state has {rungs} rungs, the ladder {len(self.betas)}: go on with the trace's kernel"
+            )
+        tables = self._at(state)
         beta = tables.betas[state.rung]
         kernel = self._kernel(tables, beta, state.rung)
         streams: AbstractContextManager[Any] = nullcontext()

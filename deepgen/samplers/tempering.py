@@ -85,6 +85,8 @@ class AdaptiveTempering:
             raise ArgumentError(f"tuning a ladder takes at least {LEAST} steps, better some hundred; got {steps}")
         tempering = self.tempering
         state = tempering.init(position) if isinstance(position, Tensor) else position
+        if state.rung.shape[1] != len(tempering.betas):  # of a ladder tuned before
+            state = tempering.init(state.position)
         device = state.position.device
         tempering = replace(tempering, betas=tempering.betas.to(device))  # once: every copy would wait for the device
         log_steps, start = self._first(state), 0

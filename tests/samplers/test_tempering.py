@@ -319,6 +319,10 @@ def test_what_it_refuses():
     with pytest.raises(ArgumentError, match="Metropolis"):
         tempering(machine().gibbs(), [0.5, 1.0], step_sizes=torch.ones(2))
     made = tempering(mala(six_modes, 0.1), [0.5, 1.0])
+    with pytest.raises(ShapeError, match="2 rungs, the ladder 3"):
+        tempering(mala(six_modes, 0.1), [0.2, 0.5, 1.0]).step(
+            made.init(torch.zeros(5, 2)), generator=dg.random.streams(0)
+        )
     with pytest.raises(ArgumentError, match="2 chains"):
         log_partition(made, made.init(torch.zeros(5, 2)), log_base=0.0)
     with pytest.raises(MissingCapability, match="log_base="):
