@@ -87,9 +87,9 @@ def _check_differences(f: Target, x: Tensor, gradient: Tensor, beta: Beta, strea
     for _attempt in range(3):
         way = torch.randn(x.shape, generator=stream, dtype=x.dtype, device=x.device)
         ahead, behind = (_tempered(f, x + sign * step * way, beta) for sign in (1, -1))
-        expected, got = (ahead - behind) / (2 * step), (gradient * way).reshape(len(x), -1).sum(1)
+        expected, got = (ahead - behind) / (2 * step), (gradient * way).flatten(1).sum(1)
         noise = torch.finfo(x.dtype).eps * (ahead.abs() + behind.abs()) / step
-        size = gradient.reshape(len(x), -1).norm(dim=1) * way.reshape(len(x), -1).norm(dim=1)
+        size = gradient.flatten(1).norm(dim=1) * way.flatten(1).norm(dim=1)
         off = ~((got - expected).abs() <= relative * (size + 0.1) + 4 * noise)
         if off.any():
             i = int(off.int().argmax())
