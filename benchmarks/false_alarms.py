@@ -91,7 +91,7 @@ def cases() -> list[Case]:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tests", type=int, default=10_000, help="checks in all")
-    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so many seconds of CPU time")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so many seconds of CPU")
     parser.add_argument("--seed", type=int, default=None, help="of all seeds; fresh by default")
     parser.add_argument("--out", type=Path, help="write the printed lines to this file too")
     options = parser.parse_args(argv)
