@@ -9,6 +9,9 @@ left settles the step size. With C chains a window of W steps holds C W position
 tens of steps, where one chain needs thousands. Chains that move while the kernel changes have no stationary law yet;
 `Adaptive` says so, and what `tune` returns is an ordinary kernel again.
 
+A chain that is refused again and again (far out, where gradients are steep) takes shorter steps of its own until it
+moves; in the last window all steps are equal, as they will be.
+
 No step waits for the device. Andrieu & Thoms 2008, "A tutorial on adaptive MCMC".
 """
 
@@ -35,6 +38,7 @@ ENDS = (
     0.8,
     1.0,
 )  # of the windows, as shares of the warm-up; the first and last learn no covariance
+STUCK = 0.01  # an acceptance at which a chain seems to be where the common step is far too long
 LEAST = 20
 DENSE = 256  # dimensions up to which a whole covariance is learnt; beyond, variances
 
@@ -89,6 +93,7 @@ class Adaptive:
         state = self.init(position) if isinstance(position, Tensor) else position
         size = state.position[0].numel()
         kernel, start = self.kernel, 0
+        lag = torch.zeros(len(state.position), device=state.position.device)
         log_step = torch.as_tensor(proposal.step_size, dtype=torch.float64).to(state.position.device).log()
         log_step = log_step - math.log(size) / 3
         aim = proposal.acceptance if self.acceptance is None else self.acceptance
@@ -98,8 +103,10 @@ class Adaptive:
             moments = Moments(state.position, size <= DENSE if self.dense is None else self.dense) if learns else None
             settled = torch.zeros_like(log_step)
             for t in range(end - start):
-                kernel = _with(kernel, step_size=log_step.exp().to(state.position.dtype))
+                own = log_step if window == len(ENDS) - 1 else log_step + lag
+                kernel = _with(kernel, step_size=own.exp().to(state.position.dtype))
                 state, info = kernel.step(state, generator=generator)
+                lag = torch.where(info.acceptance < STUCK, lag - 0.5, lag + 0.25).clamp_max(0.0)
                 log_step = log_step + 4.0 / (1 + t) ** 0.6 * (info.acceptance.double().mean() - aim)
                 late = t - (end - start) // 2
                 if late >= 0:
@@ -127,7 +134,7 @@ class Moments:
     """
 
     def __init__(self, position: Tensor, dense: bool) -> None:
-        rows = position.flatten(1)
+        rows = position.reshape(len(position), -1)
         size = rows.shape[1]
         self.centre, self.count, self.dense = rows.mean(0), 0, dense
         self.first = torch.zeros(size, dtype=torch.float64, device=rows.device)
@@ -135,7 +142,7 @@ class Moments:
 
     def add(self, position: Tensor) -> None:
         """Count the positions ``[chains, *event]`` of one step."""
-        rows = position.flatten(1) - self.centre
+        rows = position.reshape(len(position), -1) - self.centre
         self.count += len(rows)
         self.first += rows.sum(0)
         self.second += rows.mT @ rows if self.dense else rows.square().sum(0)

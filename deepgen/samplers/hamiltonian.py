@@ -62,7 +62,7 @@ class Hamiltonian:
             step = step * (1 + self.jitter * (2 * wide - 1))
         start = normal(x.shape, generator=generator, dtype=x.dtype)
         new, end = self.leap(target, state, start, step, beta)
-        return new, (start.square() - end.square()).flatten(1).sum(1) / 2
+        return new, (start.square() - end.square()).reshape(len(x), -1).sum(1) / 2
 
     def leap(
         self, target: Target, state: Slope, velocity: Tensor, step: float | Tensor, beta: Beta

@@ -59,7 +59,7 @@ class Langevin:
         new = self.init(target, x + outwards(self.scale, root * torch.add(noise, root / 2 * uphill)))
         uphill = uphill + inwards(self.scale, target.tempered_gradient(new.position, new.gradient, beta))
         back = noise + root / 2 * uphill
-        return new, (noise.square() - back.square()).flatten(1).sum(1) / 2
+        return new, (noise.square() - back.square()).reshape(len(x), -1).sum(1) / 2
 
 
 def mala(

@@ -26,7 +26,7 @@ def outwards(scale: Scale, z: Tensor) -> Tensor:
         return z
     if scale.ndim == 1:
         return z * scale.reshape(z.shape[1:])
-    return (z.flatten(1) @ scale.mT).reshape(z.shape)
+    return (z.reshape(len(z), -1) @ scale.mT).reshape(z.shape)
 
 
 def inwards(scale: Scale, gradient: Tensor) -> Tensor:
@@ -40,7 +40,7 @@ def inwards(scale: Scale, gradient: Tensor) -> Tensor:
         return gradient
     if scale.ndim == 1:
         return gradient * scale.reshape(gradient.shape[1:])
-    return (gradient.flatten(1) @ scale).reshape(gradient.shape)
+    return (gradient.reshape(len(gradient), -1) @ scale).reshape(gradient.shape)
 
 
 def scale_of(covariance: Tensor | None) -> Scale:

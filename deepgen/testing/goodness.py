@@ -43,7 +43,7 @@ def same_cells(first: Tensor, second: Tensor, *, expected: float = 10.0) -> floa
     (True, True)
     """
     m, n = len(first), len(second)
-    _, cell = torch.unique(torch.cat([first, second]).flatten(1), dim=0, return_inverse=True)
+    _, cell = torch.unique(torch.cat([first, second]).reshape(m + n, -1), dim=0, return_inverse=True)
     pooled = torch.bincount(cell).double()
     cell = _merge(pooled * (min(m, n) / (m + n)), expected)[cell]
     a, b = torch.bincount(cell[:m]).double(), torch.bincount(cell[m:]).double()
@@ -137,7 +137,7 @@ def same_law(first: Tensor, second: Tensor, *, generator: torch.Generator) -> li
     """
     if first.shape[1:] != second.shape[1:] or min(len(first), len(second)) < 100:
         raise ArgumentError(f"need two sets of at least 100 like rows, got {list(first.shape)}, {list(second.shape)}")
-    first, second = first.flatten(1).double().cpu(), second.flatten(1).double().cpu()
+    first, second = (x.reshape(len(x), -1).double().cpu() for x in (first, second))
     both = torch.cat([first, second])
     if not bool(both.isfinite().all()):
         return [0.0]

@@ -200,7 +200,7 @@ def _check_step(kernel: Kernel, start: Tensor, source: torch.Generator) -> bool:
 def _check_moves(kernel: Kernel, start: Tensor, steps: int, source: torch.Generator) -> None:
     name, state = type(kernel).__name__, kernel.init(start)
     last = advance(kernel, state, steps, generator=streams(source, source.device)).position
-    varied = len(torch.unique(start.flatten(1), dim=0)) > 1
+    varied = len(torch.unique(start.reshape(len(start), -1), dim=0)) > 1
     message = f"{name} moved none of {len(start)} chains in {steps} steps"
     demand(not varied or not torch.equal(last, start.to(last)), message)
 
@@ -221,7 +221,7 @@ def _check_isolation(kernel: Kernel, start: Tensor, other: Tensor, source: torch
 
 def _reversed_law(first: Tensor, second: Tensor, generator: torch.Generator) -> list[float]:
     """p-values that (first, second) has the law of (second, first)."""
-    first, second = first.flatten(1), second.flatten(1)
+    first, second = (x.reshape(len(x), -1) for x in (first, second))
     _, cell = torch.unique(torch.cat([first, second]), dim=0, return_inverse=True)
     if int(cell.max()) < len(first) // 64:
         return [symmetric(cell[: len(first)], cell[len(first) :])]

@@ -70,9 +70,9 @@ def test_the_frozen_kernel_does_not_change_any_more(make, stream):
 
 @KERNELS
 def test_one_chain_is_enough(make, stream):
-    """Within half of the covariance's diagonal, and an acceptance within 0.2 of its aim, after 3,000 steps."""
+    """The variances within a factor of 3, and an acceptance within 0.2 of its aim, after 1,500 steps."""
     adaptive = make(normal)
-    trace = sample_chain(adaptive, torch.zeros(1, 3), draws=500, warmup=3000, generator=stream)
+    trace = sample_chain(adaptive, torch.zeros(1, 3), draws=500, warmup=1500, generator=stream)
     scale = trace.kernel.proposal.scale
     assert ((scale @ scale.mT).diagonal() / COVARIANCE.diagonal()).log2().abs().max() < 1.5
     assert abs(float(trace.info["acceptance"].mean()) - adaptive.kernel.proposal.acceptance) < 0.2
