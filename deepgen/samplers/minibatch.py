@@ -21,6 +21,7 @@ variates for stochastic gradient MCMC".
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,7 +43,8 @@ class Posterior(Target):
         prior: a torch Distribution over one event or over one coordinate of it, or a function ``[chains, *event] ->
             [chains]``.
         log_likelihood: ``(x, *rows) -> [chains, n]``, one number a row; x is ``[chains, *event]``, and every tensor of
-            rows ``[chains, n, ...]``, or ``[1, n, ...]`` where all chains see the same.
+            rows ``[chains, n, ...]``, or ``[1, n, ...]`` where all chains see the same. A NaN is passed on and
+            rejected, so Distributions in it are best made with ``validate_args=False``.
         data: a tensor ``[N, ...]`` or a tuple of them: what the rows are taken from.
 
     Raises:
@@ -209,9 +211,19 @@ def estimated(source: object) -> Estimated:
 
 def _prior(prior: Any) -> Callable[[Tensor], Tensor]:
     if isinstance(prior, Distribution):
-        return lambda x: prior.log_prob(x).reshape(len(x), -1).sum(1)
+        law = _unchecked(prior)
+        return lambda x: law.log_prob(x).reshape(len(x), -1).sum(1)
     if callable(prior):
         return prior
     raise MissingCapability(
         f"prior must be a torch Distribution or a function [chains, *event] -> [chains], got {type(prior).__name__}"
     )
+
+
+def _unchecked(law: Any) -> Any:
+    """A copy of a Distribution that takes what it is given: a NaN is a chain's to reject, and a check would wait."""
+    law = copy(law)
+    law._validate_args = False
+    if hasattr(law, "base_dist"):
+        law.base_dist = _unchecked(law.base_dist)
+    return law

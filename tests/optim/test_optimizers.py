@@ -43,10 +43,8 @@ def test_mean_loss_and_weight_decay_are_the_posterior_of_the_kernel(name, stream
         assert torch.allclose(net.weight.detach(), state.position, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("name", ["SGLD", "SGHMC"])
 def test_weight_decay_alone_is_the_prior(name, stream):
-    if name == "PSGLD":
-        return  # its law under a scale that moves is not the prior's, see deepgen.samplers.rmsprop_langevin
     optimizer_of, kernel_of, settings = PAIRS[name]
     settings = {**settings, "gradient_noise": 0.0} if name == "SGHMC" else settings
     w = torch.randn(100_000, generator=stream).requires_grad_()
@@ -55,7 +53,7 @@ def test_weight_decay_alone_is_the_prior(name, stream):
         w.grad = torch.zeros_like(w)
         optimizer.step()
     own = kernel_of(lambda x: -2 * x.square().sum(-1), 0.2, **settings).stationary(torch.tensor([[4.0]]))
-    assert abs(float(w.var() / own) - 1) < 5.5 * (2 / 100_000) ** 0.5
+    assert abs(float(w.detach().var() / own) - 1) < 5.5 * (2 / 100_000) ** 0.5
 
 
 def run(optimizer_of, settings, steps, saved=None):

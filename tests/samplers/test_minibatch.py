@@ -114,3 +114,16 @@ def test_what_is_refused():
         )
     with pytest.raises(MissingCapability, match="discrete"):
         dg.samplers.sgld(dg.explicit.MADE(4, hidden=[8]), 0.1)
+
+
+def test_a_chain_that_ran_away_is_nan_and_not_an_error(stream):
+    posterior, _precision, mode = linear()
+    lost = torch.stack([mode, torch.full((2,), torch.nan), mode])
+    assert posterior.value(lost).isnan().tolist() == [False, True, False]
+    _state, info = dg.samplers.sgld(posterior.minibatches(4), 0.01).step(
+        dg.samplers.sgld(posterior.minibatches(4), 0.01).init(lost), generator=stream
+    )
+    assert info.nan.tolist() == [False, True, False]
+    assert posterior.reference._validate_args is not False  # the caller's own Distribution is as it was
+    with pytest.raises(ValueError, match="within the support"):
+        posterior.reference.log_prob(lost)
