@@ -39,7 +39,7 @@ class PosteriorOptimizer(Optimizer):
         self.generator = resolve(generator, self.param_groups[0]["params"][0].device)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One move of all parameters that have a gradient. ``closure`` computes the loss anew, and is returned."""
         loss = None
         if closure is not None:
