@@ -156,6 +156,16 @@ def test_energy_digits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert imread(tmp_path / "energy_digits.png").ndim == 3
 
 
+def test_bayesian_network(tmp_path: Path) -> None:
+    numbers = example("bayesian_network")(chains=16, steps=1_000, leaps=60, hidden=10, out=tmp_path)
+    for kernel in ("SGLD, 30 rows", "HMC, all rows"):
+        assert numbers[f"{kernel}, data, sd"] < 0.15  # the noise of one row is 0.2, and there are 60
+        assert numbers[f"{kernel}, gap, sd"] > 1.2 * numbers[f"{kernel}, data, sd"]
+        for level in (0.95, 0.8, 0.5):
+            assert abs(numbers[f"{kernel}, data, {level}"] - level) < 0.2
+    assert imread(tmp_path / "bayesian_network.png").ndim == 3
+
+
 def test_no_example_is_left_out() -> None:
     tested = {name[len("test_") :] for name in globals() if name.startswith("test_")}
     assert {path.stem for path in EXAMPLES.glob("*.py")} <= tested

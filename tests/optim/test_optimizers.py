@@ -137,7 +137,7 @@ def test_a_closure_gives_the_loss_and_parameters_without_gradient_stay():
         loss.backward()
         return loss
 
-    assert float(optimizer.step(closure)) == 3
+    assert float(optimizer.step(closure).detach()) == 3
     assert torch.equal(still, torch.ones(2))
     assert not torch.equal(w, torch.ones(3))
 
