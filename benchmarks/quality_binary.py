@@ -71,6 +71,8 @@ CANDIDATES = [
     NADE,
     DEEP,
     PIXEL,
+    _other(PIXEL, {}, rate=1.5e-3),
+    _other(PIXEL, {}, batch=25, epochs=5, rate=2e-3),
 ]
 
 TABLES = [

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from deepgen.cli.options import Root
 from deepgen.errors import ArgumentError
 
 
@@ -30,6 +31,7 @@ def command(
     ] = "auto",
     split: Annotated[Split, typer.Option(help="Which rows of the data.")] = Split.test,
     data: Annotated[str | None, typer.Option(help="Other data than those it was trained on: a name or a path.")] = None,
+    root: Root = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the Monte-Carlo methods.")] = 0,
 ) -> None:
     """State a model's log-likelihood in nats per example, with its error, its side and its method."""
@@ -42,7 +44,7 @@ def command(
     from deepgen.typing import Bound, LogProb
 
     opened = open_run(run)
-    rows = opened.data(data)
+    rows = opened.data(data, root)
     x = getattr(rows, split.value)
     if len(x) == 0:
         raise ArgumentError(f"{rows.provenance['name']} has no {split.value} rows: try --split train, or other --data")

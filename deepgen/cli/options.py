@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from deepgen.errors import ArgumentError, unknown_name
+
+Root = Annotated[str | None, typer.Option(help="Folder with the files of a named data set; $DEEPGEN_DATA by default.")]
 
 # Adam at a rate that falls to zero, left at its best epoch on validation rows.
 _LEARNED = {"epochs": 100, "patience": 20, "batch": 50, "rate": 1e-3}

@@ -7,11 +7,14 @@ from typing import Annotated
 
 import typer
 
+from deepgen.cli.options import Root
+
 
 def command(
     run: Annotated[Path, typer.Argument(metavar="DIR", help="A directory that `deepgen train` wrote.")],
     out: Annotated[Path | None, typer.Option(help="Where to; DIR/report.html by default.")] = None,
     data: Annotated[str | None, typer.Option(help="Other data than those it was trained on: a name or a path.")] = None,
+    root: Root = None,
     steps: Annotated[int, typer.Option(min=1, help="Gibbs steps behind each sample and in each traced chain.")] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of samples, chains and likelihood.")] = 0,
 ) -> None:
@@ -25,7 +28,7 @@ def command(
     from deepgen.plot.rows import FEW
 
     opened = open_run(run)
-    rows = opened.data(data)
+    rows = opened.data(data, root)
     with fitting_threads(weights(opened.model)):
         shown = entry(
             opened.model,

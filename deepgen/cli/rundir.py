@@ -71,13 +71,13 @@ class Opened:
         done, planned = len(self.history), self.history.settings.get("epochs", 0)
         return None if done >= planned else f"{done} of {planned} epoch{'s' if planned != 1 else ''} done"
 
-    def data(self, other: str | None = None) -> Data:
-        """The data it was trained on, or ``other`` ones, read the same way."""
+    def data(self, other: str | None = None, root: str | None = None) -> Data:
+        """The data it was trained on, or ``other`` ones, read the same way (from the folder ``root``, if given)."""
         name = other or self.source.get("data")
         if name is None:
             raise ArgumentError(f"{self.directory} does not say what it was trained on: name the data with --data")
-        given = (self.source.get(option) for option in ("binarise", "root", "length"))
-        found = as_trained(datasets.load(name, **load_arguments(*given)), self.source)
+        given = load_arguments(self.source.get("binarise"), root or self.source.get("root"), self.source.get("length"))
+        found = as_trained(datasets.load(name, **given), self.source)
         own, width = _features(self.model), found.event_shape.numel()
         if other is not None and own not in (None, width):
             on = f"{own} of {Path(self.source['data']).name}" if "data" in self.source else str(own)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from deepgen.cli.frame import Stopped
-from deepgen.cli.options import EXTENDABLE, model_name, settle
+from deepgen.cli.options import EXTENDABLE, Root, model_name, settle
 from deepgen.errors import ArgumentError, DivergenceError
 
 FEW_UPDATES = 2000
@@ -47,9 +47,7 @@ def command(
     binarise: Annotated[
         str | None, typer.Option(help="none, threshold, fixed or dynamic; the data set's own way by default.")
     ] = None,
-    root: Annotated[
-        str | None, typer.Option(help="Folder with the files of a named data set; $DEEPGEN_DATA by default.")
-    ] = None,
+    root: Root = None,
     resume: Annotated[
         bool, typer.Option("--resume/--fresh", help="Go on from what is in --out, or discard it.")
     ] = True,

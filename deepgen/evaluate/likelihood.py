@@ -202,6 +202,10 @@ def log_likelihood(
             importance_bound(model, rows, _DRAWS_PER_ROW if chains is None else chains, generator=generator), about
         )
     model = require_machine(model)
+    if method == "bound":
+        raise ArgumentError(
+            f"{type(model).__name__} has no bound of its own; its methods: {', '.join((*PARTITION, 'raise', 'pseudo'))}"
+        )
     if method == "pseudo":
         return _with_settings(pseudo_likelihood(require_layers(model), rows), about)
     log_f = log_density(model, rows)

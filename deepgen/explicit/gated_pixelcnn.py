@@ -24,9 +24,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepgen.explicit import pixel_walk
-from deepgen.explicit.pixel_cache import Window
-from deepgen.explicit.pixel_model import PixelModel
-from deepgen.explicit.pixels import windows
+from deepgen.explicit.discrete import DiscreteAutoregressive
+from deepgen.explicit.pixel_cache import PixelSteps, Window
+from deepgen.explicit.pixels import Heads, image_of, windows
 from deepgen.layers.causal_conv import CausalConv
 from deepgen.layers.linear import linear
 from deepgen.random import resolve
@@ -75,7 +75,7 @@ def gate(x: Tensor, y: Tensor) -> Tensor:
     return x.tanh() * y.sigmoid()
 
 
-class GatedPixelCNN(PixelModel):
+class GatedPixelCNN(DiscreteAutoregressive):
     """Gated PixelCNN for binary or categorical images; `LogProb`, `Samples`, and conditional on a vector.
 
     Args are those of `PixelCNN`.
@@ -99,9 +99,13 @@ class GatedPixelCNN(PixelModel):
         context: int = 0,
         generator: torch.Generator | int | None = None,
     ) -> None:
-        sizes, stream = windows(layers, kernel, first_kernel, dilations), resolve(generator)
-        super().__init__(shape, channels, categories, context, stream)
-        images = [self.heads.image, *[None] * (layers - 1)]
+        image, sizes = image_of(shape), windows(layers, kernel, first_kernel, dilations)
+        super().__init__(shape, categories, context)
+        stream = resolve(generator)
+        self.heads = Heads(image, channels, categories, stream)
+        self.bias = nn.Parameter(torch.zeros(categories - 1, self.features))
+        self._keep(self.heads.order())
+        images = [image, *[None] * (layers - 1)]
         each = [GatedLayer(channels, *size, context, i, stream) for size, i in zip(sizes, images, strict=True)]
         self.layers: Sequence[GatedLayer] = nn.ModuleList(each)  # type: ignore[assignment]
         self._arguments = {"shape": list(shape), "channels": channels, "layers": layers, "kernel": kernel,
@@ -115,11 +119,21 @@ class GatedPixelCNN(PixelModel):
             v, h = layer(v, h, context)
         return h
 
-    def cached_walk(self, batch: int, context: Tensor | None) -> GatedWalk:
-        return GatedWalk(self, batch, context)
+    def conditionals(self, x: Tensor, context: Tensor | None, order: Sequence[int]) -> Tensor:
+        """Logits of all variables given those before: ``[features, batch] -> [categories - 1, features, batch]``."""
+        return self.heads.logits(x, lambda images: self.pixel_features(images, context), self.bias)
 
-    def compiled_walk(self, context: Tensor | None, uniform: Tensor, *clamped: Any) -> tuple[Tensor, Tensor]:
-        return pixel_walk.gated(self, context, uniform, *clamped)
+    def steps(self, batch: int, context: Tensor | None, order: Sequence[int]) -> PixelSteps:
+        """The start of a walk for ``batch`` images."""
+        return PixelSteps(self.heads, self.bias[:, order], batch, GatedWalk(self, batch, context))
+
+    def walk(
+        self, order: Sequence[int], context: Tensor | None, uniform: Tensor, *clamped: Any
+    ) -> tuple[Tensor, Tensor]:
+        """`completion.walk` through the pixels, compiled where that serves."""
+        if pixel_walk.serves(self, uniform):
+            return pixel_walk.gated(self, context, uniform, *clamped)
+        return super().walk(order, context, uniform, *clamped)
 
 
 class GatedWalk:

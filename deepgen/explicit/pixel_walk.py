@@ -20,14 +20,13 @@ from deepgen.layers.compiled import kernels, plain_memory
 
 if TYPE_CHECKING:
     from deepgen.explicit.gated_pixelcnn import GatedPixelCNN
-    from deepgen.explicit.pixel_model import PixelModel
     from deepgen.explicit.pixelcnn import PixelCNN
 
 SMALL = 64  # variables below which loading compiled kernels does not pay
 MANY = 2**23  # images squared times weights of a layer's convolutions
 
 
-def serves(model: PixelModel, uniform: Tensor) -> bool:
+def serves(model: PixelCNN | GatedPixelCNN, uniform: Tensor) -> bool:
     """Whether a kernel can walk through ``model`` for uniforms ``[features, batch]``, and pays."""
     convolutions = [part for part in model.modules() if isinstance(part, CausalConv)]
     weights = sum(p.numel() for conv in convolutions for p in conv.parameters()) / model.arguments()["layers"]
@@ -71,7 +70,7 @@ def gated(model: GatedPixelCNN, context: Tensor | None, uniform: Tensor, *clampe
 
 
 def _walk(
-    name: str, model: PixelModel, uniform: Tensor, clamped: Sequence[Any], network: tuple[Any, ...]
+    name: str, model: PixelCNN | GatedPixelCNN, uniform: Tensor, clamped: Sequence[Any], network: tuple[Any, ...]
 ) -> tuple[Tensor, Tensor]:
     known, mask, skip = clamped or (None, None, 0)
     order, x, log_p = model.orders[0], torch.empty_like(uniform), torch.empty_like(uniform)

@@ -24,9 +24,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepgen.explicit import pixel_walk
-from deepgen.explicit.pixel_cache import Window
-from deepgen.explicit.pixel_model import PixelModel
-from deepgen.explicit.pixels import windows
+from deepgen.explicit.discrete import DiscreteAutoregressive
+from deepgen.explicit.pixel_cache import PixelSteps, Window
+from deepgen.explicit.pixels import Heads, image_of, windows
 from deepgen.layers.causal_conv import CausalConv
 from deepgen.layers.linear import linear
 from deepgen.random import resolve
@@ -46,7 +46,7 @@ class Block(nn.Module):
         return x + self.after(F.relu(self.conv(F.relu(self.before(F.relu(x))))))
 
 
-class PixelCNN(PixelModel):
+class PixelCNN(DiscreteAutoregressive):
     """PixelCNN for binary or categorical images; `LogProb`, `Samples`, and conditional on a vector.
 
     Args:
@@ -78,10 +78,14 @@ class PixelCNN(PixelModel):
         context: int = 0,
         generator: torch.Generator | int | None = None,
     ) -> None:
-        sizes, stream = windows(layers, kernel, first_kernel, dilations), resolve(generator)
-        super().__init__(shape, channels, categories, context, stream)
-        self.first = CausalConv(self.heads.image[0], channels, first_kernel, here=False, generator=stream)
-        self.place = nn.Parameter(torch.zeros(*self.heads.image[1:], channels))
+        image, sizes = image_of(shape), windows(layers, kernel, first_kernel, dilations)
+        super().__init__(shape, categories, context)
+        stream = resolve(generator)
+        self.heads = Heads(image, channels, categories, stream)
+        self.bias = nn.Parameter(torch.zeros(categories - 1, self.features))
+        self._keep(self.heads.order())
+        self.first = CausalConv(image[0], channels, first_kernel, here=False, generator=stream)
+        self.place = nn.Parameter(torch.zeros(*image[1:], channels))
         self.shift = linear(context, channels, bias=False, generator=stream) if context else None
         blocks = [Block(channels, *size, stream) for size in sizes[1:]]
         self.blocks: Sequence[Block] = nn.ModuleList(blocks)  # type: ignore[assignment]
@@ -98,11 +102,21 @@ class PixelCNN(PixelModel):
             x = block(x)
         return x
 
-    def cached_walk(self, batch: int, context: Tensor | None) -> PlainWalk:
-        return PlainWalk(self, batch, context)
+    def conditionals(self, x: Tensor, context: Tensor | None, order: Sequence[int]) -> Tensor:
+        """Logits of all variables given those before: ``[features, batch] -> [categories - 1, features, batch]``."""
+        return self.heads.logits(x, lambda images: self.pixel_features(images, context), self.bias)
 
-    def compiled_walk(self, context: Tensor | None, uniform: Tensor, *clamped: Any) -> tuple[Tensor, Tensor]:
-        return pixel_walk.plain(self, context, uniform, *clamped)
+    def steps(self, batch: int, context: Tensor | None, order: Sequence[int]) -> PixelSteps:
+        """The start of a walk for ``batch`` images."""
+        return PixelSteps(self.heads, self.bias[:, order], batch, PlainWalk(self, batch, context))
+
+    def walk(
+        self, order: Sequence[int], context: Tensor | None, uniform: Tensor, *clamped: Any
+    ) -> tuple[Tensor, Tensor]:
+        """`completion.walk` through the pixels, compiled where that serves."""
+        if pixel_walk.serves(self, uniform):
+            return pixel_walk.plain(self, context, uniform, *clamped)
+        return super().walk(order, context, uniform, *clamped)
 
 
 class PlainWalk:

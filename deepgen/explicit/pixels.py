@@ -13,7 +13,7 @@ a bias of its own for each variable, which ``initialise`` sets to the base rates
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -70,6 +70,11 @@ class Heads(nn.ModuleList):
     def images(self, x: Tensor) -> Tensor:
         """``[C H W, batch] -> [batch, H, W, C]``, scaled."""
         return self.scaled(x.t().reshape(-1, *self.image)).permute(0, 2, 3, 1).contiguous()
+
+    def logits(self, x: Tensor, features: Callable[[Tensor], Tensor], bias: Tensor) -> Tensor:
+        """Logits ``[categories - 1, C H W, batch]`` of rows ``[C H W, batch]``, by the ``features`` of their images."""
+        images = self.images(x)
+        return self(features(images), images) + bias.unsqueeze(2)
 
     def forward(self, features: Tensor, images: Tensor) -> Tensor:
         """Logits but for a bias: ``[batch, H, W, channels], [batch, H, W, C] -> [categories - 1, C H W, batch]``."""

@@ -12,14 +12,14 @@ from torch import Tensor, nn
 
 from deepgen.testing.failure import demand
 
-STEP = 1e-6
+STEPS = (1e-6, 1e-7, 1e-8)
 RELATIVE = 1e-5
 
 
 def check_gradient(f: Callable[[], Tensor], at: Sequence[Tensor], *, what: str, generator: torch.Generator) -> None:
     """Check autograd's derivative of ``f()`` along random directions against central differences of its values.
 
-        sum_i g_i v_i = (f(p + h v) - f(p - h v)) / 2h + O(h^2),        v_i = -1 or 1, h = 1e-6
+        sum_i g_i v_i = (f(p + h v) - f(p - h v)) / 2h + O(h^2),        v_i = -1 or 1, h = 1e-6, 1e-7, 1e-8
 
     Args:
         f: a float64 value ``[]`` that depends on nothing but ``at``; draws in it use the same noise every time.
@@ -27,7 +27,8 @@ def check_gradient(f: Callable[[], Tensor], at: Sequence[Tensor], *, what: str, 
         what: names the gradient in the message.
         generator: source of the directions.
 
-    A kink within h of p (a ReLU at its corner) spoils one direction by chance, so only three failures in a row count.
+    Kinks within about h of p (ReLUs at their corners), of which a large network has many, spoil a difference by chance.
+    They are the fewer the smaller h is, so only failures at all three count, each along a direction of its own.
 
     Raises:
         CheckFailed: with both numbers.
@@ -42,9 +43,9 @@ def check_gradient(f: Callable[[], Tensor], at: Sequence[Tensor], *, what: str, 
     gradients = [torch.zeros_like(p) if g is None else g for p, g in zip(at, found, strict=True)]
     size = float(sum(g.square().sum() for g in gradients)) ** 0.5
     limit = RELATIVE * size + 1e-9 * (1 + abs(float(value)))
-    for _attempt in range(3):
+    for step in STEPS:
         signs = [torch.randint(2, p.shape, generator=generator).to(p) * 2 - 1 for p in at]
-        expected = (_moved(f, at, signs, STEP) - _moved(f, at, signs, -STEP)) / (2 * STEP)
+        expected = (_moved(f, at, signs, step) - _moved(f, at, signs, -step)) / (2 * step)
         got = float(sum((g * v).sum() for g, v in zip(gradients, signs, strict=True)))
         if abs(got - expected) <= limit:
             return

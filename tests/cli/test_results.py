@@ -8,6 +8,7 @@ import torch
 
 import deepgen as dg
 from deepgen.evaluate import Bracket, Estimate
+from tests.data.formats import write_packed
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".csv"])
@@ -127,3 +128,16 @@ def test_data_list_names_every_set(deepgen):
     assert done.status == 0
     listed = [line.split()[0] for line in done.out.splitlines()[1:]]
     assert listed == list(dg.data.names())
+
+
+def test_the_folder_of_the_data_can_be_named_when_a_run_does_not_know_it(deepgen, tmp_path, monkeypatch):
+    write_packed(tmp_path / "binary_density" / "nltcs.npz", 16, counts=True)
+    monkeypatch.setenv("DEEPGEN_DATA", str(tmp_path))
+    assert deepgen("train", "bernoulli", "--data", "nltcs", "--quiet", "--out", tmp_path / "a").status == 0
+    there = deepgen("evaluate", tmp_path / "a")
+    monkeypatch.delenv("DEEPGEN_DATA")
+    refused = deepgen("evaluate", tmp_path / "a")
+    assert (refused.status, refused.err.count("\n")) == (2, 1)
+    assert "--root" in refused.err
+    assert deepgen("evaluate", tmp_path / "a", "--root", tmp_path).out == there.out
+    assert deepgen("report", tmp_path / "a", "--root", tmp_path).status == 0

@@ -226,3 +226,8 @@ def test_rows_with_a_context_are_a_pair(stream):
         log_likelihood(flow, y)
     with pytest.raises(ShapeError, match=r"context must be \[12000, 3\]"):
         log_likelihood(flow, (y, c[1:]))
+
+
+def test_a_machine_has_no_bound_and_says_what_it_has():
+    with pytest.raises(ArgumentError, match=r"RBM has no bound of its own; its methods: auto, exact, .*raise, pseudo"):
+        log_likelihood(RBM(4, 3, generator=0), torch.zeros(5, 4), method="bound")

@@ -64,6 +64,15 @@ class Fast(torch.nn.Module):
         return self.last(h.relu()).sum()
 
 
+def test_many_kinks_near_by_do_not_count_and_hide_no_error(stream):
+    """A thousand ReLUs within 1e-6 of their corners: every direction at the largest step crosses many, at 1e-8 none."""
+    near = (0.1 + 0.9 * torch.rand(1000, generator=stream, dtype=torch.float64)) * 1e-6
+    p, lost = near.requires_grad_(), torch.randn(1000, generator=stream, dtype=torch.float64)
+    check_gradient(lambda: p.relu().sum() + p.sum(), [p], what="corners", generator=stream)
+    with pytest.raises(CheckFailed, match="corners: autograd says"):
+        check_gradient(lambda: p.relu().sum() + lost @ p.detach(), [p], what="corners", generator=stream)
+
+
 def test_gradients_of_two_codes(stream):
     def rows():
         return torch.randn(100, 3, generator=stream)

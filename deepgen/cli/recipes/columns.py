@@ -58,8 +58,7 @@ def dependent(x: Tensor) -> list[int]:
     if x.shape[1] < 2 or float(eigenvalues[0]) > rounding:
         return []
     share = vectors[:, 0].abs()
-    last = int((share > 0.99 * share.max()).nonzero().max())  # of equals the last: sums stand behind their terms
-    return [*(i for i in (share > 1e-3 * share.max()).nonzero().flatten().tolist() if i != last), last]
+    return (share > 1e-3 * share.max()).nonzero().flatten().tolist()  # in order: sums stand behind their terms
 
 
 def caution(data: Data) -> str | None:
