@@ -10,9 +10,10 @@ Compiled by numba on first use and cached on disk; import this module only where
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from deepgen.layers.jit import numba
 
 _compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
 _U32, _U64, _F32, _F64 = np.uint32, np.uint64, np.float32, np.float64

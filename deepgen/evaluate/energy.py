@@ -20,13 +20,14 @@ from deepgen.evaluate.annealed import Schedule, Temperatures, schedule
 from deepgen.evaluate.estimate import Estimate
 from deepgen.explicit.energy import EnergyModel
 from deepgen.random import resolve
-from deepgen.samplers.target_path import TargetPath
+from deepgen.samplers.compose import thin
+from deepgen.samplers.tempered_path import TemperedPath
 
 MAX_BITS = 20
 _LEAPS, _ROWS = 5, 2**14
 
 
-def energy_path(model: EnergyModel, *, generator: torch.Generator) -> TargetPath:
+def energy_path(model: EnergyModel, *, generator: torch.Generator) -> TemperedPath:
     """The annealing path of ``model``, its moves tuned.
 
     Raises:
@@ -35,25 +36,23 @@ def energy_path(model: EnergyModel, *, generator: torch.Generator) -> TargetPath
     >>> import deepgen as dg
     >>> base = dg.distributions.MultivariateNormal(2)
     >>> model = dg.explicit.EnergyModel(dg.layers.ScalarMLP(2, generator=0), base=base)
-    >>> energy_path(model, generator=dg.random.generator(0)).at(0.5).beta
-    0.5
+    >>> energy_path(model, generator=dg.random.generator(0)).log_base
+    0.0
     """
     if model.base is None:
         raise MissingCapability(
             "this EnergyModel has no base, so nothing to anneal from, and perhaps no finite log Z: make it with base=, "
             "such as EnergyModel(net, base=deepgen.distributions.MultivariateNormal(features))"
         )
-    local: Any
+    # without the jumps of a proposal, which are the model's at one temperature only
     if model.discrete:
-        local, moves = _local(model.kernel()), model.base().event_shape.numel()
-    else:
-        local, moves = _local(model.kernel("hmc", step_size=0.3, leaps=_LEAPS)), 1
-    return TargetPath(local, moves=moves).tuned(generator=generator)
+        return TemperedPath(thin(model.local_kernel(), model.base().event_shape.numel()))
+    return TemperedPath(model.local_kernel("hmc", step_size=0.3, leaps=_LEAPS)).tuned(generator=generator)
 
 
 def prepare(
     model: EnergyModel, base: Tensor | None, temperatures: Temperatures, generator: torch.Generator | int | None
-) -> tuple[TargetPath, Schedule, dict[str, Any], torch.Generator]:
+) -> tuple[TemperedPath, Schedule, dict[str, Any], torch.Generator]:
     """Path, temperatures, settings and generator of an annealed estimate.
 
     >>> import deepgen as dg
@@ -106,8 +105,3 @@ def enumerate_log_partition(model: EnergyModel) -> Estimate:
         x = (numbers.unsqueeze(1) & powers).bool().reshape(-1, *shape)
         total = torch.logaddexp(total, model.log_density(model.rows(x)).double().logsumexp(0).cpu())
     return Estimate(float(total), 0.0, "exact", f"enumeration of {width} binary variables")
-
-
-def _local(kernel: Any) -> Any:
-    """Without the jumps of a proposal, which are the model's at one temperature only."""
-    return getattr(kernel, "local", kernel)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from deepgen.layers.jit import numba
 
 _compiled = numba.njit(cache=True, nogil=True)
 BITS = 11

@@ -29,8 +29,8 @@ from deepgen.errors import ArgumentError, MissingCapability, ShapeError, check_c
 from deepgen.explicit.units import check_support, require_tensor
 from deepgen.random import draw, normal, resolve, streams, uniform
 from deepgen.samplers.adaptation import LEAST, Adaptive
-from deepgen.samplers.alternating import AdaptiveAlternating, Alternating
 from deepgen.samplers.chain import Tunable
+from deepgen.samplers.compose import cycle
 from deepgen.samplers.kernel import advance
 from deepgen.samplers.metropolis import Metropolis
 from deepgen.samplers.target import Target
@@ -176,7 +176,17 @@ class EnergyModel(nn.Module):
         return Target(value, support=SUPPORTS[self._support], reference=reference)
 
     def kernel(self, method: str | Callable[..., Any] = "auto", **options: Any) -> Any:
-        """A kernel over p: the local one of that name, by turns with the ``proposal`` where the model has one.
+        """`local_kernel`, by turns with the ``proposal`` where the model has one: a `cycle` of ``local`` and ``far``.
+
+        A network that misses part of p leaves the chain to the local kernel there, and the law stays right.
+        """
+        local = self.local_kernel(method, **options)
+        if self.proposal is None:
+            return local
+        return cycle(local=local, far=Metropolis(self.target(), _far(self.proposal)))
+
+    def local_kernel(self, method: str | Callable[..., Any] = "auto", **options: Any) -> Any:
+        """The kernel of that name over p, without the ``proposal``.
 
         Args:
             method: a constructor of `deepgen.samplers` or its name. ``auto`` is `usual_kernel`.
@@ -199,10 +209,7 @@ class EnergyModel(nn.Module):
         if "covariance" not in options and self.scaled:
             base: Any = self.base
             kernel = _scaled(kernel, base.factor)
-        if self.proposal is None:
-            return kernel
-        far = Metropolis(target, _far(self.proposal))
-        return AdaptiveAlternating(kernel, far) if isinstance(kernel, Adaptive) else Alternating(kernel, far)
+        return kernel
 
     @torch.no_grad()
     def start(self, n: int, *, generator: torch.Generator) -> Tensor:

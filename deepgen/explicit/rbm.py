@@ -176,7 +176,7 @@ class RBM(nn.Module):
             if len(start) != n:
                 raise ShapeError(f"start must have n={n} rows, got {len(start)}")
         kernel = self.gibbs()
-        return advance(kernel, kernel.init(start), steps, generator=stream).position
+        return advance(kernel, kernel.init(start), steps, generator=streams(stream, stream.device)).position
 
     @torch.no_grad()
     def conditional_sample(
@@ -211,7 +211,7 @@ class RBM(nn.Module):
         start = torch.where(mask, known.to(self.weight), self._unconnected(len(known), stream))
         self.check(start)
         kernel = self.gibbs(clamp=mask)
-        return advance(kernel, kernel.init(start), steps, generator=stream).position
+        return advance(kernel, kernel.init(start), steps, generator=streams(stream, stream.device)).position
 
     def _unconnected(self, n: int, generator: torch.Generator) -> Tensor:
         return self.visible.sample(self.visible_bias.detach().expand(n, -1).contiguous(), generator=generator)

@@ -32,10 +32,12 @@ from deepgen import samplers
 from deepgen.errors import ArgumentError, MissingCapability, check_count, check_real
 from deepgen.explicit.energy import EnergyModel
 from deepgen.random import uniform
+from deepgen.samplers.composed import Cycle
 from deepgen.samplers.kernel import Exactness
 from deepgen.typing import Update
 
 _GAIN = 0.2  # of the log step size, for each update
+_REPORTED = {"acceptance": "acceptance", "local_acceptance": "acceptance", "far_acceptance": "far"}  # of Info's fields
 
 
 class Chains(NamedTuple):
@@ -152,8 +154,11 @@ class PersistentChains:
             state, info = kernel.step(state, generator=generator)
             found.append(info)
         aim = _aim(kernel)
-        named = [name for name in ("acceptance", "far") if hasattr(found[0], name)]
-        metrics = {name: torch.stack([getattr(info, name) for info in found]).mean() for name in named}
+        metrics = {
+            name: torch.stack([getattr(info, field) for info in found]).mean()
+            for field, name in _REPORTED.items()
+            if hasattr(found[0], field)
+        }
         log_step = chains.log_step
         if self.step_size is None and aim is not None:
             log_step = log_step + _GAIN * (metrics["acceptance"].double() - aim)
@@ -231,7 +236,8 @@ class AdversarialChains(PersistentChains):
 
 def _aim(kernel: Any) -> float | None:
     """The acceptance that the local kernel's proposal is best at; None if it has none."""
-    return getattr(getattr(getattr(kernel, "local", kernel), "proposal", None), "acceptance", None)
+    local = kernel.kernels[0] if isinstance(kernel, Cycle) else kernel  # of EnergyModel.kernel
+    return getattr(getattr(local, "proposal", None), "acceptance", None)
 
 
 def _densities(model: EnergyModel, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,6 @@
 """Markov kernels as pure functions, and the chains that repeat them."""
 
 from deepgen.samplers.adaptation import Adaptive
-from deepgen.samplers.alternating import AdaptiveAlternating, Alternating
 from deepgen.samplers.annealing import KernelPath, Path, RBMPath, anneal, rbm_path
 from deepgen.samplers.block_gibbs import BlockGibbs
 from deepgen.samplers.chain import Trace, sample_chain
@@ -29,18 +28,15 @@ from deepgen.samplers.stochastic_gradient import Polynomial, StochasticLangevin,
 from deepgen.samplers.stochastic_hamiltonian import StochasticHamiltonian, sghmc
 from deepgen.samplers.swaps import Ladder, ladder, log_partition
 from deepgen.samplers.target import Target, as_target
-from deepgen.samplers.target_path import TargetPath
 from deepgen.samplers.temperature import Temperable
-from deepgen.samplers.tempered_path import kernel_path
+from deepgen.samplers.tempered_path import TemperedPath, kernel_path
 from deepgen.samplers.tempering import AdaptiveTempering, tempering
 from deepgen.samplers.train_proposal import BreakEven, TrainedProposal, train_proposal
 
 __all__ = [
     "EXACT",
     "Adaptive",
-    "AdaptiveAlternating",
     "AdaptiveTempering",
-    "Alternating",
     "Block",
     "BlockGibbs",
     "BreakEven",
@@ -75,8 +71,8 @@ __all__ = [
     "StochasticHamiltonian",
     "StochasticLangevin",
     "Target",
-    "TargetPath",
     "Temperable",
+    "TemperedPath",
     "Tempering",
     "Thinned",
     "Trace",

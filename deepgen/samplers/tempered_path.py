@@ -2,12 +2,14 @@
 
     f_beta = f^beta r^(1 - beta),      log Z_0 = 0,      exact draws of r at beta = 0
 
-The kernel's state goes along, so that a step costs what it costs in sampling; `deepgen.samplers.KernelPath` is for
-paths and kernels of other kinds.
+The kernel's state goes along and holds log f untempered, so that a step costs what it costs in sampling and the weight
+nothing; `deepgen.samplers.KernelPath` is for paths and kernels of other kinds. The best step is another at every
+temperature: `TemperedPath.tuned` finds it on chains of its own and fixes it, so that every move stays exact.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,7 +17,10 @@ from torch import Tensor
 
 from deepgen.errors import MissingCapability
 from deepgen.samplers.annealing import Path
+from deepgen.samplers.metropolis import Metropolis
 from deepgen.samplers.temperature import log_ratio, require_temperable, target_of
+
+_GRID, _SETTLE, _PILOTS = 17, 12, 100  # temperatures, steps at each and chains of the tuning
 
 
 class TemperedPath:
@@ -23,6 +28,7 @@ class TemperedPath:
 
     Args:
         kernel: exact, with ``at(beta)``, over a `Target` with a ``reference``.
+        log_steps: None, or the kernel's log step sizes ``[grid]`` at equally spaced temperatures from 0 to 1.
 
     >>> import deepgen as dg
     >>> target = dg.samplers.Target(lambda x: -x.square().sum(-1), reference=dg.data.mixture([[0.0, 0.0]], 1.0))
@@ -32,8 +38,9 @@ class TemperedPath:
 
     log_base = 0.0
 
-    def __init__(self, kernel: Any) -> None:
+    def __init__(self, kernel: Any, *, log_steps: Tensor | None = None) -> None:
         self.kernel, self.target = require_temperable(kernel, "annealed importance sampling"), target_of(kernel)
+        self.log_steps = None if log_steps is None else log_steps.double().tolist()
         if self.target is None or self.target.reference is None:
             raise MissingCapability(
                 "the path to this kernel's target has no beginning: give it a reference law, "
@@ -50,8 +57,47 @@ class TemperedPath:
     @torch.no_grad()
     def step(self, state: Any, old: float, new: float, *, generator: torch.Generator) -> tuple[Any, Tensor]:
         gain = log_ratio(self.kernel, state, old, new).double()
-        moved, _info = self.kernel.at(new).step(state, generator=generator)
+        moved, _info = self.at(new).step(state, generator=generator)
         return moved, gain
+
+    def at(self, beta: float) -> Any:
+        """The kernel that leaves f^beta r^(1 - beta) invariant."""
+        kernel = self.kernel.at(beta)
+        if self.log_steps is None:
+            return kernel
+        place = beta * (len(self.log_steps) - 1)
+        left = min(int(place), len(self.log_steps) - 2)
+        log_step = self.log_steps[left] + (place - left) * (self.log_steps[left + 1] - self.log_steps[left])
+        return _sized(kernel, torch.tensor(log_step).exp())
+
+    @torch.no_grad()
+    def tuned(self, *, generator: torch.Generator) -> TemperedPath:
+        """The same path with step sizes that meet the proposal's aim at every temperature, from a pilot of its own.
+
+        100 chains go up 17 temperatures with 12 steps at each. A kernel other than Metropolis with a proposal that has
+        a ``step_size`` and an ``acceptance`` to aim at is left as it is.
+        """
+        proposal: Any = getattr(self.kernel, "proposal", None)
+        if not (isinstance(self.kernel, Metropolis) and hasattr(proposal, "step_size")):
+            return self
+        state = self.init(self.start(_PILOTS, generator=generator))
+        found: list[Tensor] = []
+        log_step = torch.as_tensor(proposal.step_size, dtype=torch.float64).log()
+        for beta in torch.linspace(0, 1, _GRID).tolist():
+            kernel, sizes = self.kernel.at(beta), []
+            for t in range(_SETTLE if found else 4 * _SETTLE):
+                step = log_step.exp().to(state.position)
+                state, info = _sized(kernel, step).step(state, generator=generator)
+                log_step = log_step + 2.0 / (1 + t) ** 0.6 * (info.acceptance.double().mean() - proposal.acceptance)
+                sizes.append(log_step)
+            log_step = torch.stack(sizes[len(sizes) // 2 :]).mean()
+            found.append(log_step)
+        return TemperedPath(self.kernel, log_steps=torch.stack(found))
+
+
+def _sized(kernel: Metropolis, step_size: Tensor) -> Metropolis:
+    proposal: Any = kernel.proposal
+    return replace(kernel, proposal=replace(proposal, step_size=step_size))
 
 
 def kernel_path(kernel: Any) -> Path:

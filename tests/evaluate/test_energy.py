@@ -12,7 +12,7 @@ from deepgen.evaluate import log_likelihood, log_partition
 from deepgen.evaluate.energy import energy_path
 from deepgen.explicit import EnergyModel
 from deepgen.layers import ScalarMLP
-from deepgen.samplers import KernelPath, TargetPath, anneal
+from deepgen.samplers import KernelPath, TemperedPath, anneal
 from tests.energies import Quadratic, binary, grid_log_z, waves, wavy
 
 REACH = 5.5  # stderrs: 4e-8 of normal estimates lie further off
@@ -139,9 +139,9 @@ def test_what_is_refused():
     with pytest.raises(MissingCapability, match="pseudo"):
         log_likelihood(wavy(), x, "pseudo")
     with pytest.raises(MissingCapability, match="biased"):
-        TargetPath(wavy().kernel("ula", step_size=0.1))
+        TemperedPath(wavy().kernel("ula", step_size=0.1))
     with pytest.raises(MissingCapability, match="reference"):
-        TargetPath(bare.kernel("mala", step_size=0.1))
+        TemperedPath(bare.kernel("mala", step_size=0.1))
     broken = wavy()
     with torch.no_grad():
         broken.net.last.weight.fill_(math.nan)

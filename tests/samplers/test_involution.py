@@ -57,7 +57,7 @@ def test_stays_at_the_target(name, seed):
 
 
 def test_tempered_ones_stay_at_theirs(seed):
-    for proposal in (reversible(Scale, size=0.1), involution(1.0)):
+    for proposal in (reversible(Scale, size=0.1), involution(1.0, size=0.12)):
         kernel = metropolis(lambda x: -x.square().sum(-1), proposal).at(0.5)  # at beta = 1/2, N(0, 1)
         check_kernel(kernel, lambda n, generator: torch.randn(n, 2, generator=generator), steps=20, generator=seed)
 
