@@ -148,7 +148,8 @@ def as_target(source: object, support: Any = None) -> Target:
             f"log_prob or log_density; got {source if isinstance(source, type) else type(source).__name__}"
         )
     known = getattr(source, "support", None) if support is None else support
-    known = getattr(known, "base_constraint", known)
+    while hasattr(known, "base_constraint"):  # independent(...) of a mixture's of independent(...)
+        known = known.base_constraint
     if isinstance(source, Distribution) and not getattr(known, "is_discrete", False) and known is not constraints.real:
         raise MissingCapability(
             f"{type(source).__name__} lies on {known}, and kernels move over all real numbers: sample a function of it "

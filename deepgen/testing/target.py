@@ -87,9 +87,9 @@ def _check_differences(f: Target, x: Tensor, gradient: Tensor, beta: Beta, strea
     for _attempt in range(3):
         way = torch.randn(x.shape, generator=stream, dtype=x.dtype, device=x.device)
         ahead, behind = (_tempered(f, x + sign * step * way, beta) for sign in (1, -1))
-        expected, got = (ahead - behind) / (2 * step), (gradient * way).flatten(1).sum(1)
+        expected, got = (ahead - behind) / (2 * step), _dot(gradient, way)
         noise = torch.finfo(x.dtype).eps * (ahead.abs() + behind.abs()) / step
-        size = gradient.flatten(1).norm(dim=1) * way.flatten(1).norm(dim=1)
+        size = (_dot(gradient, gradient) * _dot(way, way)).sqrt()
         off = ~((got - expected).abs() <= relative * (size + 0.1) + 4 * noise)
         if off.any():
             i = int(off.int().argmax())
@@ -106,3 +106,7 @@ def _check_differences(f: Target, x: Tensor, gradient: Tensor, beta: Beta, strea
 def _near(got: Tensor, expected: Tensor, relative: float, what: str) -> None:
     error = (got - expected).abs().max()
     demand(error <= relative * (1 + expected.abs().max()), f"{what}: off by {float(error):.2e}")
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    return (a * b).reshape(len(a), -1).sum(1)  # rows of any shape, also of none

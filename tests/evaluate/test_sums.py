@@ -45,12 +45,22 @@ def test_mean_sd_and_rhats_are_those_of_the_trace(draws, shift, stream):
 
 @pytest.mark.parametrize("rho", [-0.4, 0.0, 0.5, 0.9])
 @pytest.mark.parametrize("shape", [(2000, 4, 60), (400, 256, 60)])
-def test_batch_means_agree_with_autocovariances(rho, shape, stream):
-    """Over 60 coordinates the mean of either is within some percent."""
+def test_batch_means_have_their_expectation(rho, shape, stream):
+    """b Var(mean of b draws) = (1 + rho) / (1 - rho) - 2 rho (1 - rho^b) / (b (1 - rho)^2) of a stationary AR(1)."""
     x = autoregression(rho, shape, stream)
-    columns = run(x).columns()
-    assert float(columns["ess"].log().mean() - ess(x, "mean").log().mean()) == pytest.approx(0, abs=0.2)
-    assert float(columns["mcse"].log().mean() - mcse(x).log().mean()) == pytest.approx(0, abs=0.1)
+    sums = run(x)
+
+    def spread(b):
+        return (1 + rho) / (1 - rho) - 2 * rho * (1 - rho**b) / b / (1 - rho) ** 2
+
+    square = sums.columns()["mcse"].square() * shape[0] * shape[1]
+    expected = 2 * spread(2 * sums.length) - spread(sums.length)
+    assert abs(float(square.mean()) - expected) < 5 * float(square.std()) / 60**0.5
+    assert expected == pytest.approx((1 + rho) / (1 - rho), rel=0.06)  # the long-run variance itself
+    # of 256 short chains the autocovariances of ArviZ's estimator are a sixth too long
+    columns = sums.columns()
+    assert float(columns["ess"].log().mean() - ess(x, "mean").log().mean()) == pytest.approx(0, abs=0.3)
+    assert float(columns["mcse"].log().mean() - mcse(x).log().mean()) == pytest.approx(0, abs=0.15)
 
 
 def test_halves_of_batches_take_out_most_of_the_bias(stream):
