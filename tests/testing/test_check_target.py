@@ -25,6 +25,7 @@ def test_right_targets_pass(dtype, stream):
     check_target(normal, x, generator=stream)
     check_target(Target(normal, lambda x: (normal(x), -x @ PRECISION.to(x))), x, generator=stream)
     check_target(image, rows(2, 2, 2, stream=stream, dtype=dtype), generator=stream)
+    check_target(Normal(0.3, 2.0), rows(stream=stream, dtype=dtype), generator=stream)  # a row is a number
     flow = dg.explicit.RealNVP(3, hidden=[8], generator=0).to(dtype)
     check_target(flow, x, generator=stream)
 
