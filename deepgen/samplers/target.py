@@ -147,7 +147,7 @@ def as_target(source: object, support: Any = None) -> Target:
             "a target is a function from [chains, *event] to log densities [chains], a Distribution, or a model with "
             f"log_prob or log_density; got {source if isinstance(source, type) else type(source).__name__}"
         )
-    known = getattr(source, "support", None) if support is None else support
+    known: Any = getattr(source, "support", None) if support is None else support
     while hasattr(known, "base_constraint"):  # independent(...) of a mixture's of independent(...)
         known = known.base_constraint
     if isinstance(source, Distribution) and not getattr(known, "is_discrete", False) and known is not constraints.real:
