@@ -70,6 +70,7 @@ CANDIDATES = [
     MADE,
     NADE,
     DEEP,
+    _other(DEEP, {}, products="bfloat16", epochs=300, **{"decay of matrices": 0.1}),
     PIXEL,
     _other(PIXEL, {}, rate=1.5e-3),
     _other(PIXEL, {}, batch=25, epochs=5, rate=2e-3),

@@ -66,28 +66,49 @@ def trained(
     monitor: Callable[[nn.Module, Any], float] | None = None,
     decay: float = 0.0,
 ) -> Results:
-    """Fit ``model`` by Adam and leave it at the epoch of the best ``valid``; return what the run cost."""
+    """Fit ``model`` by Adam and leave it at the epoch of the best ``valid``; return what the run cost.
+
+    ``decay`` is of all parameters, the setting "decay of matrices" of those with two axes. The setting "products" is
+    the precision of matrix products in training alone; ``monitor`` and all figures are in float32.
+    """
     s = row.setting
-    history = dg.fit(
-        model,
-        train,
-        objective,
-        epochs=s["epochs"],
-        batch_size=s["batch"],
-        optimizer=torch.optim.AdamW(model.parameters(), lr=s["rate"], weight_decay=decay),
-        schedule=cosine,
-        seed=task.seed,
-        valid=valid,
-        monitor=monitor,
-        callbacks=[EarlyStopping(patience=s.get("patience", s["epochs"]))],
-        out=task.folder,
-    )
+    low = s.get("products")
+
+    def judged(model: nn.Module, rows: Any) -> float:
+        assert monitor is not None
+        with torch.autocast(task.device, enabled=False):
+            return monitor(model, rows)
+
+    with torch.autocast(task.device, getattr(torch, low or "bfloat16"), enabled=low is not None):
+        history = dg.fit(
+            model,
+            train,
+            objective,
+            epochs=s["epochs"],
+            batch_size=s["batch"],
+            optimizer=_adam(model, s["rate"], decay, s.get("decay of matrices", 0.0)),
+            schedule=cosine,
+            seed=task.seed,
+            valid=valid,
+            monitor=None if monitor is None else judged,
+            callbacks=[EarlyStopping(patience=s.get("patience", s["epochs"]))],
+            out=task.folder,
+        )
     best = max(history, key=lambda record: -math.inf if record.monitor is None else record.monitor)
     return {
         "parameters": sum(p.numel() for p in model.parameters()),
         "epochs, best": [len(history), best.epoch],
         "train CPU s": round(history[-1].cpu_seconds),
     }
+
+
+def _adam(model: nn.Module, rate: float, decay: float, decay_of_matrices: float) -> torch.optim.AdamW:
+    every = list(model.parameters())
+    groups = [
+        {"params": [p for p in every if p.ndim > 1], "weight_decay": decay + decay_of_matrices},
+        {"params": [p for p in every if p.ndim < 2], "weight_decay": decay},
+    ]
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=rate, fused=True)
 
 
 def likelihood(model: Any, rows: Tensor, judge: str) -> Results:
