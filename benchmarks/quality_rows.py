@@ -79,7 +79,8 @@ def trained(
         with torch.autocast(task.device, enabled=False):
             return monitor(model, rows)
 
-    with torch.autocast(task.device, getattr(torch, low or "bfloat16"), enabled=low is not None):
+    # without its cache, which would keep the weights of the first step until the last
+    with torch.autocast(task.device, getattr(torch, low or "bfloat16"), enabled=low is not None, cache_enabled=False):
         history = dg.fit(
             model,
             train,
