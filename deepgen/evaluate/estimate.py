@@ -79,9 +79,12 @@ class Estimate:
         return replace(self, value=self.value + constant)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return values that strict JSON can hold: NaN becomes None, an infinity the string ``inf`` or ``-inf``."""
+        """Return values that strict JSON can hold: NaN becomes None, an infinity the string ``inf`` or ``-inf``.
+
+        ``n`` is None where nothing was drawn: there is no sample, not one of size 0.
+        """
         plain = {name: _strict(getattr(self, name)) for name in self.__dataclass_fields__ if name != "settings"}
-        return {**plain, "settings": {name: _strict(value) for name, value in self.settings.items()}}
+        return {**plain, "n": self.n or None, "settings": {name: _strict(value) for name, value in self.settings.items()}}
 
     def __str__(self) -> str:
         return f"{_number(self)} {self.unit} ({self.side}; {self.method})"
