@@ -83,8 +83,9 @@ class Estimate:
 
         ``n`` is None where nothing was drawn: there is no sample, not one of size 0.
         """
-        plain = {name: _strict(getattr(self, name)) for name in self.__dataclass_fields__ if name != "settings"}
-        return {**plain, "n": self.n or None, "settings": {name: _strict(value) for name, value in self.settings.items()}}
+        plain = {name: _strict(getattr(self, name)) for name in self.__dataclass_fields__}
+        settings = {name: _strict(value) for name, value in self.settings.items()}
+        return {**plain, "n": self.n or None, "settings": settings}
 
     def __str__(self) -> str:
         return f"{_number(self)} {self.unit} ({self.side}; {self.method})"
