@@ -3,9 +3,33 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from deepgen.progress import COMPILING, bar, on_compiling
+
+
+@contextmanager
+def told_of_compiling() -> Iterator[None]:
+    """Say so, once, if kernels are compiled inside the block: it takes seconds in which nothing else is shown."""
+    stop = _tell_once()
+    try:
+        yield
+    finally:
+        stop()
+
+
+def _tell_once() -> Callable[[], None]:
+    """Print a line when the first kernel is compiled, until what comes back is called."""
+    said: list[str] = []
+
+    def say() -> None:
+        if not said:
+            print(COMPILING, file=sys.stderr, flush=True)
+        said.append(COMPILING)
+
+    return on_compiling(say)
 
 
 class Bar:
@@ -47,12 +71,7 @@ class Lines:
 
     def __init__(self, epochs: int, every: float = 10.0) -> None:
         self.epochs, self.every, self.shown = epochs, every, 0.0
-        self._said, self._stop = False, on_compiling(self._say)
-
-    def _say(self) -> None:
-        if not self._said:
-            print(COMPILING, file=sys.stderr, flush=True)
-        self._said = True
+        self._stop = _tell_once()
 
     def close(self) -> None:
         """No more lines."""
