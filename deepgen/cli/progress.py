@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,25 +11,20 @@ from deepgen.progress import COMPILING, bar, on_compiling
 
 
 @contextmanager
-def told_of_compiling() -> Iterator[None]:
+def told_of_compiling(show: bool = True) -> Iterator[None]:
     """Say so, once, if kernels are compiled inside the block: it takes seconds in which nothing else is shown."""
-    stop = _tell_once()
+    said: list[str] = []
+
+    def say() -> None:
+        if show and not said:
+            print(COMPILING, file=sys.stderr, flush=True)
+        said.append(COMPILING)
+
+    stop = on_compiling(say)
     try:
         yield
     finally:
         stop()
-
-
-def _tell_once() -> Callable[[], None]:
-    """Print a line when the first kernel is compiled, until what comes back is called."""
-    said: list[str] = []
-
-    def say() -> None:
-        if not said:
-            print(COMPILING, file=sys.stderr, flush=True)
-        said.append(COMPILING)
-
-    return on_compiling(say)
 
 
 class Bar:
@@ -64,18 +59,10 @@ class Bar:
 
 
 class Lines:
-    """A callback for `deepgen.fit`: a line every ten seconds and at the end, what a log file can hold of a bar.
-
-    Besides, one line when kernels are compiled before the first epoch can be done.
-    """
+    """A callback for `deepgen.fit`: a line every ten seconds and at the end, what a log file can hold of a bar."""
 
     def __init__(self, epochs: int, every: float = 10.0) -> None:
         self.epochs, self.every, self.shown = epochs, every, 0.0
-        self._stop = _tell_once()
-
-    def close(self) -> None:
-        """No more lines."""
-        self._stop()
 
     def __call__(self, record: Any, model: Any) -> None:
         if record.seconds - self.shown < self.every and record.epoch != self.epochs:

@@ -116,7 +116,7 @@ def _train(
     """What the command does when its options are settled: ``source``, as later commands find them."""
     from deepgen import data as datasets
     from deepgen.cli.describe import describe
-    from deepgen.cli.progress import Lines
+    from deepgen.cli.progress import Lines, told_of_compiling
     from deepgen.cli.recipes import below_base_rates, build
     from deepgen.cli.rundir import DIVERGED, load_arguments, weights
     from deepgen.cli.threads import fitting_threads
@@ -135,12 +135,13 @@ def _train(
     stopping = EarlyStopping(source["patience"]) if source["patience"] and watched else None
     callbacks: list[Any] = [stopping] if stopping else []
     terminal = sys.stderr.isatty()
-    if not terminal and not quiet:
+    lines = not terminal and not quiet  # a terminal has a bar, which says all that these do
+    if lines:
         callbacks.append(Lines(recipe.epochs))
     if out.is_dir():
         (out / DIVERGED).unlink(missing_ok=True)
     try:
-        with fitting_threads(weights(recipe.model)):
+        with fitting_threads(weights(recipe.model)), told_of_compiling(lines):
             history = fit(
                 recipe.model,
                 rows.train,
