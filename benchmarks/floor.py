@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -41,6 +41,12 @@ def ratios(times: Mapping[str, list[float]], numerator: str, *denominator: str) 
 def ratio(times: Mapping[str, list[float]], numerator: str, *denominator: str) -> float:
     """Median of `ratios`."""
     return statistics.median(ratios(times, numerator, *denominator))
+
+
+def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
+    """Quarter, half and three quarters of the way through ``values``; a single one is all three."""
+    low, middle, high = statistics.quantiles(values, n=4) if len(values) > 1 else 3 * list(values)
+    return low, middle, high
 
 
 def median(times: Mapping[str, list[float]], *names: str) -> float:

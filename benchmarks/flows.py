@@ -19,11 +19,11 @@ import argparse
 import importlib.metadata
 import json
 import platform
-import statistics
 import time
 from collections.abc import Callable
 from typing import Any
 
+import floor
 import torch
 from flow_peers import BINS, BOX, Side, peers
 from torch import Tensor
@@ -107,7 +107,7 @@ def draws(side: Side, rows: int) -> Callable[[], None]:
 
 
 def quartiles(values: list[float]) -> dict[str, float]:
-    low, middle, high = statistics.quantiles(values, n=4)
+    low, middle, high = floor.quartiles(values)
     return {"median": middle, "low": low, "high": high}
 
 

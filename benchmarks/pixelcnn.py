@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import time
 from typing import Any
 
@@ -56,7 +55,7 @@ def measure(kind: Any, channels: int, batch: int, rounds: int) -> dict[str, Any]
         "cached": lambda: model.sample(batch, method="incremental", generator=0),
     }
     times = floor.alternate(sides, rounds, warmup=1)
-    low, middle, high = statistics.quantiles(floor.ratios(times, "pass", "cached"), n=4)
+    low, middle, high = floor.quartiles(floor.ratios(times, "pass", "cached"))
     naive = PIXELS * floor.median(times, "pass") / 1e3
     drawn, jacobi = once(lambda: model.draw(batch, method="jacobi", generator=0))
     row: dict[str, Any] = {

@@ -137,7 +137,7 @@ def fit_overhead(x: Tensor, epochs: int) -> dict[str, float]:
         progress=False,
     )
     ratios = [a / b for a, b in zip(turns.of_fit[1:-1], turns.of_bare[1:-1], strict=True)]  # set-up left out
-    low, middle, high = statistics.quantiles(ratios)
+    low, middle, high = floor.quartiles(ratios)
     return {
         "fit / bare steps": middle,
         "fit / bare steps, quarter of epochs below": low,

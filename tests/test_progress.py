@@ -1,12 +1,13 @@
 """One bar for all: it shows or it does not, and nothing else changes."""
 
+import contextlib
 import os
 import subprocess
 import sys
 
 import pytest
 
-from deepgen.cli.progress import Lines
+from deepgen.cli.progress import told_of_compiling
 from deepgen.progress import bar
 from deepgen.train import Progress
 
@@ -25,22 +26,21 @@ def test_a_hidden_bar_loads_nothing(monkeypatch):
     assert list(bar(range(2), what="nothing", unit="item", show=False)) == [0, 1]
 
 
-@pytest.mark.parametrize("shown", [Progress, Lines])
-def test_kernels_are_said_to_be_compiled_only_when_they_are(shown, capsys, tmp_path, monkeypatch):
+@pytest.mark.parametrize("listen", [lambda: contextlib.closing(Progress(5)), told_of_compiling], ids=["bar", "line"])
+def test_kernels_are_said_to_be_compiled_only_when_they_are(listen, capsys):
     """A function of numba's is compiled at its first call, said once, and after that comes from memory."""
     numba = pytest.importorskip("numba")
     import deepgen.layers.jit  # noqa: F401  (what the modules of kernels load)
 
     twice = numba.njit(lambda x: 2 * x)
-    listener = shown(5)
-    capsys.readouterr()
-    assert twice(3) == 6
-    assert "compiling kernels, once per machine" in capsys.readouterr().err
-    if shown is Progress:
-        listener.advance()
-        assert "compiling" not in listener.bar.desc
-    assert twice(4) == 8
-    listener.close()
+    with listen() as listener:
+        capsys.readouterr()
+        assert twice(3) == 6
+        assert "compiling kernels, once per machine" in capsys.readouterr().err
+        if listener:
+            listener.advance()
+            assert "compiling" not in listener.bar.desc
+        assert twice(4) == 8
     capsys.readouterr()
     assert twice(5.0) == 10.0  # compiled anew, and nobody listens
     assert capsys.readouterr().err == ""
@@ -50,8 +50,9 @@ def test_kernels_on_disk_are_not_said_to_be_compiled(tmp_path):
     """Two processes with one cache: the first compiles."""
     pytest.importorskip("numba")
     code = (
-        "import torch, deepgen as dg; torch.set_num_threads(1); from deepgen.cli.progress import Lines; "
-        "lines = Lines(1, every=99); flow = dg.explicit.MAF(2, transforms=1, hidden=[64], generator=0); "
+        "import torch, deepgen as dg; from deepgen.cli.progress import told_of_compiling as told; "
+        "torch.set_num_threads(1); context = told(); context.__enter__(); "
+        "flow = dg.explicit.MAF(2, transforms=1, hidden=[64], generator=0); "
         "flow.log_prob(torch.zeros(100, 2)).sum().backward()"
     )
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}

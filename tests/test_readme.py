@@ -25,8 +25,10 @@ def test_a_script_prints_what_the_comment_beside_it_says(code, tmp_path, monkeyp
     printed, promised = capsys.readouterr().out.splitlines(), re.findall(r"^print\(.*\)  # (.*)$", code, re.M)
     assert promised
     for got, said in zip(printed, promised, strict=True):
+        # other machines round differently, and chains part: what depends on that is "about", the rest to the digit
+        within = 0.005 if not said.startswith("about ") else 0.3 if "RBM" in code else 0.05
+        said = said.removeprefix("about ")
         assert got.split(" ", 1)[1] == said.split(" ", 1)[1]
-        within = 0.4 if "RBM" in code else 0.05  # other machines round differently, and chains part
         assert abs(float(got.split()[0]) - float(said.split()[0])) < within
     if "samples.png" in code:
         assert (tmp_path / "samples.png").stat().st_size > 0

@@ -1,5 +1,7 @@
 """Protocols are recognised by what is there, and the name carries the normalisation."""
 
+import inspect
+
 import pytest
 import torch
 
@@ -35,3 +37,21 @@ def test_units_and_kernels_are_recognised():
     assert isinstance(dg.explicit.Gaussian(2), dg.explicit.Units)
     assert not isinstance(torch.nn.Linear(1, 1), dg.explicit.Units)
     assert isinstance(dg.RBM(3, 2).gibbs(), dg.samplers.Kernel)
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        dg.explicit.discrete.DiscreteAutoregressive,
+        dg.explicit.tokens.TokenModel,
+        dg.explicit.lattice.Lattice,
+        dg.optim.posterior_optimizer.PosteriorOptimizer,
+    ],
+)
+def test_a_base_says_what_is_missing_when_a_member_is_built_and_members_have_it_all(base):
+    assert inspect.isabstract(base)
+    members = [cls for cls in base.__subclasses__() if cls.__module__.startswith("deepgen.")]
+    assert len(members) > 1
+    assert not any(map(inspect.isabstract, members))
+    with pytest.raises(TypeError, match=min(base.__abstractmethods__)):
+        type("Part", (base,), {})()

@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         from deepgen.cli.commands import app
         from deepgen.cli.frame import run
     except KeyboardInterrupt:
-        print("deepgen: interrupted", file=sys.stderr)
+        print("deepgen: interrupted before it began: nothing was done, so start again", file=sys.stderr)
         sys.exit(130)
     sys.exit(run(app, arguments))
 

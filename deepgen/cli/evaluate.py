@@ -36,6 +36,7 @@ def command(
 ) -> None:
     """State a model's log-likelihood in nats per example, with its error, its side and its method."""
     from deepgen.cli.baseline import baseline, law, worse
+    from deepgen.cli.progress import told_of_compiling
     from deepgen.cli.restated import in_words, restated
     from deepgen.cli.rundir import judge, open_run, weights
     from deepgen.cli.threads import fitting_threads
@@ -52,7 +53,7 @@ def command(
     if (exact or bound) and method in LIKELIHOOD and method not in ("auto", "exact" if exact else "bound"):
         has = "an exact likelihood" if exact else "a bound of its own"
         raise ArgumentError(f"{opened.title} has {has}, so it needs no --method {method}: leave --method out")
-    with fitting_threads(weights(opened.model)):
+    with fitting_threads(weights(opened.model)), told_of_compiling():
         answer = judge(opened.model, rows, x, method=method, seed=seed)
     plainest = None if method == "pseudo" else baseline(opened.model, rows, x)
     again, ceiling = restated(answer, rows), None if method == "pseudo" else law(rows, x)

@@ -3,9 +3,28 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from deepgen.progress import COMPILING, bar, on_compiling
+
+
+@contextmanager
+def told_of_compiling(show: bool = True) -> Iterator[None]:
+    """Say so, once, if kernels are compiled inside the block: it takes seconds in which nothing else is shown."""
+    said: list[str] = []
+
+    def say() -> None:
+        if show and not said:
+            print(COMPILING, file=sys.stderr, flush=True)
+        said.append(COMPILING)
+
+    stop = on_compiling(say)
+    try:
+        yield
+    finally:
+        stop()
 
 
 class Bar:
@@ -40,23 +59,10 @@ class Bar:
 
 
 class Lines:
-    """A callback for `deepgen.fit`: a line every ten seconds and at the end, what a log file can hold of a bar.
-
-    Besides, one line when kernels are compiled before the first epoch can be done.
-    """
+    """A callback for `deepgen.fit`: a line every ten seconds and at the end, what a log file can hold of a bar."""
 
     def __init__(self, epochs: int, every: float = 10.0) -> None:
         self.epochs, self.every, self.shown = epochs, every, 0.0
-        self._said, self._stop = False, on_compiling(self._say)
-
-    def _say(self) -> None:
-        if not self._said:
-            print(COMPILING, file=sys.stderr, flush=True)
-        self._said = True
-
-    def close(self) -> None:
-        """No more lines."""
-        self._stop()
 
     def __call__(self, record: Any, model: Any) -> None:
         if record.seconds - self.shown < self.every and record.epoch != self.epochs:

@@ -21,6 +21,7 @@ def command(
     """Write one self-contained HTML page: samples, filters, learning curves, chains, likelihood."""
     from deepgen.cli.baseline import baseline, law
     from deepgen.cli.pages import entry
+    from deepgen.cli.progress import told_of_compiling
     from deepgen.cli.restated import in_words, restated
     from deepgen.cli.rundir import judge, open_run, weights
     from deepgen.cli.threads import fitting_threads
@@ -29,7 +30,7 @@ def command(
 
     opened = open_run(run)
     rows = opened.data(data, root)
-    with fitting_threads(weights(opened.model)):
+    with fitting_threads(weights(opened.model)), told_of_compiling():
         shown = entry(
             opened.model,
             opened.title,

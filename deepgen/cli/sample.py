@@ -40,6 +40,7 @@ def command(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the samples.")] = 0,
 ) -> None:
     """Draw samples from a trained model."""
+    from deepgen.cli.progress import told_of_compiling
     from deepgen.cli.rundir import draw, open_run, weights
     from deepgen.cli.texts import LENGTH, write_texts
     from deepgen.cli.threads import fitting_threads
@@ -51,7 +52,7 @@ def command(
         raise ArgumentError(f"--steps is for the chains of an rbm, and this run is of {opened.title}, which has none")
     alphabet = opened.source.get("alphabet")
     if isinstance(opened.model, TokenModel) and alphabet is not None:
-        with fitting_threads(weights(opened.model)):
+        with fitting_threads(weights(opened.model)), told_of_compiling():
             write_texts(
                 opened.model,
                 alphabet,
@@ -70,7 +71,7 @@ def command(
     out = out or Path("samples.csv" if opened.image_shape is None else "samples.png")
     if out.suffix not in FORMATS:
         raise ArgumentError(f"--out must end in one of {', '.join(FORMATS)}, got {str(out)!r}")
-    with fitting_threads(weights(opened.model)):
+    with fitting_threads(weights(opened.model)), told_of_compiling():
         samples = draw(opened.model, n or 64, steps=STEPS if steps is None else steps, seed=seed)
     write(samples, out, opened.image_shape, opened.source.get("levels"), opened.source.get("columns"))
     print(f"{n or 64} samples from {run} in {out}")

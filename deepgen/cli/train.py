@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from deepgen.cli.frame import Stopped
+from deepgen.cli.interrupted import parting
 from deepgen.cli.options import EXTENDABLE, Root, model_name, settle
 from deepgen.errors import ArgumentError, DivergenceError
 
@@ -90,15 +89,6 @@ def command(
 
     Run again, the same command goes on where it was stopped, to the weights it would have had unstopped.
     """
-    from deepgen import data as datasets
-    from deepgen.cli.describe import describe
-    from deepgen.cli.progress import Lines
-    from deepgen.cli.recipes import below_base_rates, build
-    from deepgen.cli.rundir import DIVERGED, load_arguments, weights
-    from deepgen.cli.threads import fitting_threads
-    from deepgen.train import EarlyStopping, Interrupted, fit
-    from deepgen.train.state import KEPT
-
     model = model_name(model)
     given = {"epochs": epochs, "patience": patience, "visible": visible, "hidden": hidden, "rate": rate,
              "batch": batch, "k": k, "chains": chains, "weight_decay": weight_decay, "components": components,
@@ -108,23 +98,50 @@ def command(
     source = {"model": model, "data": _absolute(data), "root": root and str(Path(root).resolve()), **chosen}
     if out.exists() and not out.is_dir():
         raise ArgumentError(f"--out is the directory of the run, and {out} is a file: choose another name")
+    with parting(out, context.obj or [], fresh=not resume):
+        _train(model, data, root, out, source, patience, resume=resume, quiet=quiet)
+
+
+def _train(
+    model: str,
+    data: str,
+    root: str | None,
+    out: Path,
+    source: dict[str, Any],
+    patience: int | None,
+    *,
+    resume: bool,
+    quiet: bool,
+) -> None:
+    """What the command does when its options are settled: ``source``, as later commands find them."""
+    from deepgen import data as datasets
+    from deepgen.cli.describe import describe
+    from deepgen.cli.progress import Lines, told_of_compiling
+    from deepgen.cli.recipes import below_base_rates, build
+    from deepgen.cli.rundir import DIVERGED, load_arguments, weights
+    from deepgen.cli.threads import fitting_threads
+    from deepgen.train import EarlyStopping, fit
+    from deepgen.train.state import KEPT
+
     done_before = _begun(out, source) if resume else 0
-    recipe = build(model, datasets.load(data, **load_arguments(binarise, root, length)), chosen)
+    given = load_arguments(source["binarise"], root, source.get("length"))
+    recipe = build(model, datasets.load(data, **given), source)
     rows = recipe.data
     if recipe.caution:
         print(f"deepgen: warning: {recipe.caution}", file=sys.stderr)
     watched = recipe.monitor is not None and len(rows.valid) > 0
     if patience and not watched:
         raise ArgumentError(f"--patience needs validation rows, and {rows.provenance['name']} leaves none: drop it")
-    stopping = EarlyStopping(chosen["patience"]) if chosen["patience"] and watched else None
+    stopping = EarlyStopping(source["patience"]) if source["patience"] and watched else None
     callbacks: list[Any] = [stopping] if stopping else []
     terminal = sys.stderr.isatty()
-    if not terminal and not quiet:
+    lines = not terminal and not quiet  # a terminal has a bar, which says all that these do
+    if lines:
         callbacks.append(Lines(recipe.epochs))
     if out.is_dir():
         (out / DIVERGED).unlink(missing_ok=True)
     try:
-        with fitting_threads(weights(recipe.model)):
+        with fitting_threads(weights(recipe.model)), told_of_compiling(lines):
             history = fit(
                 recipe.model,
                 rows.train,
@@ -133,7 +150,7 @@ def command(
                 batch_size=recipe.batch,
                 optimizer=recipe.optimizer,
                 schedule=recipe.schedule,
-                seed=seed,
+                seed=source["seed"],
                 valid=rows.valid if watched else None,
                 monitor=recipe.monitor if watched else None,
                 callbacks=callbacks,
@@ -152,11 +169,6 @@ def command(
         if out.is_dir():
             (out / DIVERGED).write_text(f"{told}\n", encoding="utf-8")
         raise DivergenceError(told, step=error.step, state=error.state) from error
-    except KeyboardInterrupt as error:
-        # a Ctrl-C before the first step or after the last is no `Interrupted`, and costs at most what it interrupts
-        what = str(error).partition(":")[0] if isinstance(error, Interrupted) else "interrupted"
-        again = shlex.join(["deepgen", *(word for word in context.obj or [] if word != "--fresh")])
-        raise Stopped(f"{what}; to resume: {again}") from error
     last = history[-1]
     stopped = f" ({history.stopped})" if history.stopped else ""
     if stopping and stopping.best_epoch < last.epoch:

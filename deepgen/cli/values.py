@@ -60,6 +60,9 @@ def described(data: Data) -> str:
         "text": "characters",
     }
     stray = data.provenance.get("nearly_binary")
+    x = data.train
+    if kind(data) == "real" and isinstance(x, Tensor) and bool((x == x.round()).all()):
+        words["real"] = f"whole numbers from {x.min():g} to {x.max():g}, which count as real"
     return words[kind(data)] + (f" ({stray})" if stray else "")
 
 

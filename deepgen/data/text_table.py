@@ -18,6 +18,7 @@ from deepgen.errors import MISSING, ArgumentError, DataError
 
 Array = np.ndarray[Any, Any]
 _MISSING = ("", "nan", "na", "n/a", "null", "none", "?", "-", ".")  # how files say that there is no number
+_FIRST = ": a first line that names the columns has no number in it (header=True takes it for one all the same)"
 
 
 class Table(NamedTuple):
@@ -55,7 +56,7 @@ def read_table(path: PathLike, *, label: str | int | None = None, header: bool |
     Args:
         path: the file.
         label: name or number (from 0; negative from the end) of a column to set apart as class labels.
-        header: whether the first line names the columns; if None, it does when it is not all numbers.
+        header: whether the first line names the columns; if None, it does when there is text in it and no number.
 
     Raises:
         DataError: with the line, and the column where there is one: not text, no rows, lines of different width, a cell
@@ -108,7 +109,7 @@ def _parse(path: PathLike, text: str, label: str | int | None, header: bool | No
         except csv.Error as error:
             raise DataError(f"{path}, line {reader.line_num}: {error}") from None
     columns = None
-    if lines and (header or (header is None and not all(_is_number(cell) for cell in lines[0][1]))):
+    if lines and (header or (header is None and _names(lines[0][1]))):
         columns = [cell.strip() for cell in lines.pop(0)[1]]
     if not lines:
         raise DataError(f"{path}: no rows of numbers in it")
@@ -146,10 +147,19 @@ def _numbers(path: PathLike, lines: list[tuple[int, list[str]]], columns: list[s
         what = "the cell is empty" if not cell else f"{cell[:40]!r} is not a finite number"
         name = f" ({columns[column]})" if columns else ""
         more = f"; {len(faults)} such cells in all" if len(faults) > 1 else ""
-        advice = f": {MISSING}" if cell.lower() in _MISSING else ""
+        advice = f": {MISSING}" if _is_missing(cell) else _FIRST if row == 0 and columns is None else ""
         raise DataError(f"{path}, line {number}, column {column + 1}{name}: {what}{more}{advice}")
     check_single(values, path, columns)
     return single
+
+
+def _names(cells: list[str]) -> bool:
+    """Whether a line names columns: no cell is a number, and not all say that there is none."""
+    return not any(map(_is_number, cells)) and not all(map(_is_missing, cells))
+
+
+def _is_missing(cell: str) -> bool:
+    return cell.strip().lower() in _MISSING
 
 
 def _number(cell: str) -> float:

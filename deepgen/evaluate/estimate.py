@@ -12,6 +12,7 @@ from deepgen.evaluate.plus_minus import plus_minus
 from deepgen.evaluate.student import t_quantile
 
 Side = Literal["exact", "unbiased", "below", "above", "undetermined"]
+LEVEL = 0.95  # of every interval that is printed or drawn without another being asked for
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Estimate:
         if self.stderr < 0 or (self.side == "exact" and self.stderr != 0):
             raise ArgumentError(f"stderr {self.stderr} does not fit a value that is {self.side}")
 
-    def interval(self, level: float = 0.95) -> tuple[float, float]:
+    def interval(self, level: float = LEVEL) -> tuple[float, float]:
         """Return the central interval ``value -/+ t * stderr`` of the given level (Student's t).
 
         The degrees of freedom are n - 1, or ess - 1 for weighted draws. A `Bracket` has the same method.
@@ -79,9 +80,13 @@ class Estimate:
         return replace(self, value=self.value + constant)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return values that strict JSON can hold: NaN becomes None, an infinity the string ``inf`` or ``-inf``."""
-        plain = {name: _strict(getattr(self, name)) for name in self.__dataclass_fields__ if name != "settings"}
-        return {**plain, "settings": {name: _strict(value) for name, value in self.settings.items()}}
+        """Return values that strict JSON can hold: NaN becomes None, an infinity the string ``inf`` or ``-inf``.
+
+        ``n`` is None where nothing was drawn: there is no sample, not one of size 0.
+        """
+        plain = {name: _strict(getattr(self, name)) for name in self.__dataclass_fields__}
+        settings = {name: _strict(value) for name, value in self.settings.items()}
+        return {**plain, "n": self.n or None, "settings": settings}
 
     def __str__(self) -> str:
         return f"{_number(self)} {self.unit} ({self.side}; {self.method})"
@@ -131,13 +136,19 @@ class Bracket:
         """
         return self.crosses()
 
-    def crosses(self, level: float = 0.95) -> bool:
+    @property
+    def reversed(self) -> bool:
+        """Whether the two values stand the wrong way round, but within their errors: by chance, in a tight bracket."""
+        close = math.isclose(self.below.value, self.above.value, rel_tol=1e-9, abs_tol=1e-9)
+        return self.width < 0 and not close and not self.crossed
+
+    def crosses(self, level: float = LEVEL) -> bool:
         """`crossed`, for the interval of another level: ends that cross at 95 % need not at 99 %."""
         low, high = self.interval(level)
         # two exact values may differ by rounding
         return low > high and not math.isclose(low, high, rel_tol=1e-9, abs_tol=1e-9)
 
-    def interval(self, level: float = 0.95) -> tuple[float, float]:
+    def interval(self, level: float = LEVEL) -> tuple[float, float]:
         """Return (lower end of the one below, upper end of the one above), each at ``level``.
 
         The call is the same as of an `Estimate`, so ``answer.interval()`` serves whichever came back. Where the ends
@@ -172,7 +183,7 @@ class Bracket:
         note = ""
         if self.crossed:
             note = "; ends crossed: one bound or its error bar has failed"
-        elif self.width < 0 and not math.isclose(low.value, high.value, rel_tol=1e-9, abs_tol=1e-9):
+        elif self.reversed:
             note = "; in reverse order, within their errors"
         return f"[{_number(low)}, {_number(high)}] {low.unit} ({low.method} | {high.method}{note})"
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, check_count
+from deepgen.errors import ArgumentError
 from deepgen.evaluate import annealed
 from deepgen.evaluate.annealed import Temperatures
 from deepgen.evaluate.arguments import (
@@ -27,20 +27,17 @@ from deepgen.evaluate.arguments import (
     check_rows,
     require_layers,
     require_machine,
-    require_normalisable,
     split_context,
 )
 from deepgen.evaluate.bound import importance_bound
-from deepgen.evaluate.energy import enumerable, enumerate_log_partition, prepare
+from deepgen.evaluate.energy import enumerable, enumerate_log_partition
 from deepgen.evaluate.estimate import Bracket, Estimate
 from deepgen.evaluate.exact import MAX_BITS, closed_form, exact_log_partition, seconds, smaller_side
 from deepgen.evaluate.pseudo import pseudo_likelihood
+from deepgen.evaluate.start import start
 from deepgen.explicit.energy import EnergyModel
 from deepgen.explicit.rbm import RBM
-from deepgen.random import resolve
-from deepgen.samplers.annealing import Path, rbm_path
 from deepgen.samplers.temperature import Temperable
-from deepgen.samplers.tempered_path import kernel_path
 from deepgen.typing import Bound, LogProb
 
 if TYPE_CHECKING:
@@ -106,7 +103,7 @@ def log_partition(
             return enumerate_log_partition(machine)
         return exact_log_partition(require_layers(require_machine(model)), progress=progress)
     chains = _CHAINS if chains is None else chains
-    path, plan, settings, stream = _prepare(model, base, chains, temperatures, generator)
+    path, plan, settings, stream = start(model, base, chains, temperatures, generator)
     run = None
     if method != "reverse" or samples is None:
         if tolerance is None:
@@ -212,7 +209,7 @@ def log_likelihood(
     base = rows if base is None and isinstance(model, RBM) else base
     if method == "raise":
         runs = _CHAINS_PER_ROW if chains is None else chains
-        path, plan, settings, stream = _prepare(model, base, runs, temperatures, generator)
+        path, plan, settings, stream = start(model, base, runs, temperatures, generator)
         bounds, bound = annealed.raise_bound(
             path, plan, as_numbers(model, rows), log_f, chains=runs, generator=stream, progress=progress
         )
@@ -258,38 +255,6 @@ def _exact_mean(model: LogProb, x: Tensor, context: Tensor | None) -> Estimate:
         float(rows.mean()), 0.0, "exact", "mean log_prob", unit="nats/example", stderr_data=_standard_error(rows),
         settings=settings,
     )  # fmt: skip
-
-
-def _prepare(
-    model: RBM | EnergyModel | Temperable,
-    base: Tensor | None,
-    chains: int,
-    temperatures: Temperatures | None,
-    generator: torch.Generator | int | None,
-) -> tuple[Path, annealed.Schedule, dict[str, Any], torch.Generator]:
-    check_count(2, chains=chains)  # one would have no error bar
-    seed: dict[str, Any] = {"seed": generator} if isinstance(generator, int) else {}
-    temperatures = "adaptive" if temperatures is None else temperatures
-    if isinstance(model, EnergyModel):
-        own, plan, settings, stream = prepare(model, base, temperatures, generator)
-        return own, plan, {**settings, **seed}, stream
-    if not isinstance(model, RBM):
-        if base is not None:
-            raise ArgumentError("base= are rows for a Boltzmann machine: a kernel anneals from its target's reference")
-        stream = resolve(generator, generator.device if isinstance(generator, torch.Generator) else "cpu")
-        path = kernel_path(model)
-        plan = annealed.schedule(path, temperatures, generator=stream)
-        return path, plan, {"base": "the target's reference", **seed}, stream
-    require_normalisable(model)
-    stream = resolve(generator, model.weight.device)
-    rows, source = base, "base rates of the rows handed in"
-    if rows is None:
-        rows, source = model.sample(100, steps=100, generator=stream), "base rates of 100 short chains of the model"
-    model.check(rows)
-    field = model.visible.base_field(rows.to(model.weight).mean(0), len(rows))
-    path = rbm_path(model, field)
-    plan = annealed.schedule(path, temperatures, generator=stream)
-    return path, plan, {"base": source, **seed}, stream
 
 
 def _enumerable(model: RBM | EnergyModel) -> bool:

@@ -21,6 +21,7 @@ every method of sampling gives the same rows for the same generator:
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -38,7 +39,7 @@ from deepgen.transforms.base import METHODS
 from deepgen.transforms.fixed_point import fixed_point
 
 
-class DiscreteAutoregressive(nn.Module):
+class DiscreteAutoregressive(nn.Module, ABC):
     """Base of `MADE`, `NADE`, `DeepNADE` and the PixelCNNs, which add `conditionals` and `steps` for a given order.
 
     ``shape`` is the number of variables, or the shape of an image.
@@ -60,13 +61,13 @@ class DiscreteAutoregressive(nn.Module):
         self.event_shape = torch.Size([self.features] if isinstance(shape, int) else shape)
         self.register_load_state_dict_post_hook(_list_orders)
 
+    @abstractmethod
     def conditionals(self, x: Tensor, context: Tensor | None, order: Sequence[int]) -> Tensor:
         """Logits of all variables given those before: ``[features, batch] -> [categories - 1, features, batch]``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def steps(self, batch: int, context: Tensor | None, order: Sequence[int]) -> Steps:
         """The start of a walk for ``batch`` rows."""
-        raise NotImplementedError
 
     def walk(
         self,

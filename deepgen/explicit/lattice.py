@@ -16,6 +16,7 @@ from the transfer matrix where the shorter side is small (`deepgen.explicit.tran
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,7 +34,7 @@ from deepgen.samplers.checkerboard import Checkerboard
 from deepgen.samplers.target import Beta
 
 
-class Lattice(nn.Module):
+class Lattice(nn.Module, ABC):
     """What `Ising` and `Potts` share; ``features`` is all that differs."""
 
     trailing = 0  # axes of a site's features
@@ -59,17 +60,17 @@ class Lattice(nn.Module):
         """``coupling`` where there is a neighbour, else 0: ``[2, height, width]``."""
         return self.coupling * self.joined
 
+    @abstractmethod
     def check(self, x: Tensor) -> None:
         """Raise `ShapeError` or `SupportError` unless ``x`` holds values of the sites."""
-        raise NotImplementedError
 
+    @abstractmethod
     def features(self, x: Tensor) -> Tensor:
         """phi: ``[..., height, width]``, and one more axis ``[q]`` for Potts."""
-        raise NotImplementedError
 
+    @abstractmethod
     def values_given(self, field: Tensor, *, generator: torch.Generator) -> Tensor:
         """Every site drawn given its local field: ``[chains, height, width]``."""
-        raise NotImplementedError
 
     def local_field(self, x: Tensor) -> Tensor:
         """h_i + sum_j J_ij phi_j, shaped like `features`."""

@@ -16,6 +16,7 @@ gives the same sequences for the same generator:
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -34,7 +35,7 @@ from deepgen.transforms.base import METHODS
 from deepgen.transforms.fixed_point import fixed_point
 
 
-class TokenModel(nn.Module):
+class TokenModel(nn.Module, ABC):
     """Base of `CharRNN` and `Transformer`, which add their `features`, `logits` and `start`.
 
     Args:
@@ -55,6 +56,7 @@ class TokenModel(nn.Module):
         self.bias = nn.Parameter(torch.zeros(self.vocabulary))
         self._arguments: dict[str, Any] = {}
 
+    @abstractmethod
     def features(
         self, codes: Tensor, state: Any = None, generator: torch.Generator | None = None
     ) -> tuple[Tensor, Any]:
@@ -65,15 +67,14 @@ class TokenModel(nn.Module):
             state: of `start` or of the call before; None for whole sequences.
             generator: for dropout; None leaves it out.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def logits(self, features: Tensor) -> Tensor:
         """The readout: ``[..., width] -> [..., vocabulary]``, with ``bias`` added at the end."""
-        raise NotImplementedError
 
+    @abstractmethod
     def start(self, batch: int, capacity: int) -> Any:
         """The state before the first of up to ``capacity`` codes."""
-        raise NotImplementedError
 
     def arguments(self) -> dict[str, Any]:
         """The constructor's arguments, for `deepgen.save`."""

@@ -13,6 +13,7 @@ is weight_decay = 1 / (rows s^2). At 0 the prior is flat.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
@@ -26,7 +27,7 @@ from deepgen.random import normal, resolve
 from deepgen.streams import Streams
 
 
-class PosteriorOptimizer(Optimizer):
+class PosteriorOptimizer(Optimizer, ABC):
     """A `torch.optim.Optimizer` that draws from ``generator``, whose state is part of `state_dict`."""
 
     def __init__(self, params: Any, defaults: dict[str, Any], generator: torch.Generator | int | None) -> None:
@@ -52,9 +53,9 @@ class PosteriorOptimizer(Optimizer):
                     self.move(parameter, uphill, group, self.state[parameter])
         return loss
 
+    @abstractmethod
     def move(self, parameter: Tensor, uphill: Tensor, group: dict[str, Any], state: dict[str, Any]) -> None:
         """Move one parameter in place; ``uphill`` is the gradient of log f."""
-        raise NotImplementedError
 
     def noise(self, like: Tensor) -> Tensor:
         """Standard normal numbers of the shape of ``like``."""

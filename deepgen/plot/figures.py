@@ -52,10 +52,16 @@ def new_figure(width: float, height: float) -> Figure:
 
 def quiet(ax: Axes) -> None:
     """Take away what carries no data: the box, dark ticks, a heavy grid."""
+    from matplotlib.ticker import ScalarFormatter
+
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.spines["bottom"].set_color(PALETTE["rule"])
     ax.tick_params(length=0, labelsize=8, colors=PALETTE["muted"], labelcolor=PALETTE["muted"])
     ax.grid(axis="y", color=PALETTE["rule"], linewidth=0.6)
+    for axis in (ax.xaxis, ax.yaxis):  # numbers as they are: an offset or a factor in a corner is overlooked
+        if isinstance(written := axis.get_major_formatter(), ScalarFormatter):
+            written.set_useOffset(False)
+            written.set_powerlimits((-5, 7))
     ax.set_axisbelow(True)
     ax.set_facecolor("none")
 

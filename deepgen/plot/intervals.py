@@ -9,7 +9,8 @@ from typing import NamedTuple
 from deepgen.evaluate.estimate import Bracket, Estimate
 from deepgen.plot.page import number
 
-WIDTH, HEIGHT, MARGIN = 180, 24, 10
+WIDTH, HEIGHT, MARGIN = 184, 24, 20
+_DIGIT, _GAP = 6.2, 8.0  # pixels: of a character of a tick label, and between two labels
 
 
 class SideNote(NamedTuple):
@@ -37,6 +38,12 @@ SIDES = {
         "One estimate from each side, of which one is a bound only if the chain behind it has mixed: see Details.",
         "",
     ),
+    "reversed": SideNote(
+        "in reverse order",
+        "The two estimates stand the wrong way round by less than their errors, which close ones do by chance: the "
+        "interval is what to read.",
+        "",
+    ),
     "crossed": SideNote(
         "ends crossed",
         "The two bounds contradict one another beyond their errors: one of them, or its error bar, has failed. "
@@ -55,16 +62,19 @@ class Scale(NamedTuple):
 
     @classmethod
     def over(cls, estimates: Sequence[Estimate | Bracket]) -> Scale:
-        """The scale that has room for all intervals."""
+        """The scale that has room for all intervals, from tick to tick, with as many ticks as have room for labels."""
         ends = [end for e in estimates for end in (*e.interval(), *_values(e)) if math.isfinite(end)] or [0.0]
         low, high = min(ends), max(ends)
-        pad = 0.04 * (high - low) or 0.5
+        pad = 0.02 * (high - low) or max(0.5, 1e-6 * abs(high))
         low, high = low - pad, high + pad
-        raw = (high - low) / 4
-        unit = 10.0 ** math.floor(math.log10(raw))
-        step = next(unit * m for m in (1, 2, 5, 10) if unit * m >= raw)
-        first = math.ceil(low / step)
-        return cls(low, high, [i * step for i in range(first, math.floor(high / step) + 1)])
+        unit = 10.0 ** math.floor(math.log10((high - low) / 10))
+        for step in (unit * m for m in (1, 2, 5, 10, 20, 50, 100)):  # the last leaves one step or two
+            first, last = math.floor(low / step), math.ceil(high / step)
+            ticks = [i * step for i in range(first, last + 1)]
+            widest = max(len(_label(tick, step)) for tick in ticks)
+            if (WIDTH - 2 * MARGIN) / (last - first) >= widest * _DIGIT + _GAP:
+                break
+        return cls(ticks[0], ticks[-1], ticks)
 
     def x(self, value: float) -> float:
         """The pixel of ``value``, which is kept inside the drawing."""
@@ -78,18 +88,17 @@ class Scale(NamedTuple):
 
     def axis(self) -> str:
         """The tick labels, for the head of the column."""
-        step = self.ticks[1] - self.ticks[0] if len(self.ticks) > 1 else 1.0
-        decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+        step = self.ticks[1] - self.ticks[0]
         labels = "".join(
             f'<text x="{self.x(t):.1f}" y="13" text-anchor="middle" font-size="11" fill="var(--muted)">'
-            f"{number(t, decimals)}</text>"
+            f"{_label(t, step)}</text>"
             for t in self.ticks
         )
         return f'<svg width="{WIDTH}" height="18" viewBox="0 0 {WIDTH} 18" aria-hidden="true">{labels}</svg>'
 
 
 def bar(estimate: Estimate | Bracket, scale: Scale, colour: str) -> str:
-    """One row: the 95 % interval, and a marker at each value. The numbers stand in the row as text."""
+    """One row: the interval, and a marker at each value. The numbers stand in the row as text."""
     middle = HEIGHT / 2
     low, high = estimate.interval()
     span = ""
@@ -114,7 +123,7 @@ def marker(side: str, colour: str) -> str:
     """The marker of a side alone, for the legend."""
     if side == "crossed":
         inner = f'<path d="M5 3l12 12M17 3L5 15" stroke="{colour}" stroke-width="2" fill="none"/>'
-    elif side in ("both", "tentative"):
+    elif side in ("both", "tentative", "reversed"):
         inner = f'<path d="M3 3v12M3 9h16M19 3v12" stroke="{colour}" stroke-width="2" fill="none"/>'
     else:
         inner = f'<g transform="translate(0 {9 - HEIGHT / 2})">{_mark(side, 11, colour)}</g>'
@@ -139,6 +148,11 @@ def _mark(side: str, x: float, colour: str) -> str:
         f'<polygon transform="translate({x:.1f} {middle})" points="{shape}" fill="{fill}" stroke="{colour}" '
         'stroke-width="1.5"/>'
     )
+
+
+def _label(tick: float, step: float) -> str:
+    """In as many decimals as the step between ticks has."""
+    return number(tick, max(0, -math.floor(math.log10(step) + 1e-9)))
 
 
 def _values(estimate: Estimate | Bracket) -> tuple[float, ...]:

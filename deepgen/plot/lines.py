@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +13,13 @@ from torch import Tensor
 
 from deepgen.errors import ArgumentError, ShapeError, SupportError
 from deepgen.plot.figures import PALETTE, new_figure, quiet, save, series
+from deepgen.plot.quantities import columns, quantities, quantity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_CLOCKS = ("epoch", "step", "seconds", "cpu_seconds")
+_LETTERS = 42  # of a title that a panel has room for
 _STYLES = ("-", "--", ":")
 
 
@@ -47,6 +49,8 @@ def curves(
     >>> [line.get_ydata().tolist() for line in figure.axes[0].get_lines()]
     [[0.3, 0.2, 0.15], [0.4, nan]]
     """
+    from matplotlib.ticker import MaxNLocator
+
     tables = [columns(history) for history in histories]
     names = list(names) if names is not None else quantities(*histories)
     if not tables or not names:
@@ -63,36 +67,16 @@ def curves(
                 dots = "o" if sum(map(math.isfinite, y)) < 3 else None  # a line of one point would not be seen
                 label = None if labels is None else labels[index]
                 ax.plot(x, y, _STYLES[index // 6 % 3], color=colours[index], linewidth=1.6, marker=dots, label=label)
-        ax.set_title(heading(name, *histories), fontsize=9, color=PALETTE["ink"], loc="left")
+        told = quantity(name, *histories)
+        ax.set_title(textwrap.fill(told.title, _LETTERS), fontsize=9, color=PALETTE["ink"], loc="left")
         ax.set_xlabel("epoch", fontsize=8, color=PALETTE["muted"])
+        ax.set_ylabel(told.unit, fontsize=8, color=PALETTE["muted"])
+        ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))  # no half epochs
     if labels is not None:
         axes[0].legend(frameon=False, fontsize=8, labelcolor=PALETTE["ink"])
     if path is not None:
         save(figure, path)
     return figure
-
-
-def quantities(*histories: Any) -> list[str]:
-    """What there is to draw in ``histories``: the names of columns with a finite number in them, the monitor first."""
-    seen = [name for h in histories for name, y in columns(h).items() if any(map(math.isfinite, y))]
-    return sorted((n for n in dict.fromkeys(seen) if n not in _CLOCKS), key=lambda n: n != "monitor")
-
-
-def columns(history: Any) -> dict[str, list[float]]:
-    """A history as a table of floats: what is None or missing becomes NaN, so that lines break there."""
-    if isinstance(history, Mapping):
-        table: Mapping[str, Iterable[Any]] = history
-    elif hasattr(history, "records"):
-        records = history.records
-        metrics = dict.fromkeys(key for record in records for key in record.metrics)
-        table = {clock: [getattr(record, clock) for record in records] for clock in _CLOCKS}
-        table |= {"monitor": [record.monitor for record in records]}
-        table |= {key: [record.metrics.get(key) for record in records] for key in metrics}
-    else:
-        raise ArgumentError(
-            f"a history is what deepgen.fit returns, or a mapping from name to numbers; got {type(history).__name__}"
-        )
-    return {name: [_number(v) for v in values] for name, values in table.items()}
 
 
 def traces(
@@ -177,30 +161,6 @@ def edges(values: Tensor) -> Tensor:
         return torch.linspace(low - half, high + half, 25, dtype=values.dtype)
     width = step * math.ceil((high - low) / step / 24)
     return torch.arange(low - step / 2, high + width, width, dtype=values.dtype)
-
-
-def heading(name: str, *histories: Any) -> str:
-    """The words above a panel: of the monitor its method, where every history that has one tells the same."""
-    if name != "monitor":
-        return name.replace("_", " ")
-    having = [h for h in histories if name in columns(h) and any(map(math.isfinite, columns(h)[name]))]
-    methods = {monitored(h) for h in having}
-    method = methods.pop() if len(methods) == 1 else None
-    return f"{method or name} (validation)"
-
-
-def monitored(history: Any) -> str | None:
-    """What the monitor of a history was, such as ``pseudo-likelihood``; None where its records do not tell."""
-    for record in getattr(history, "records", ()):
-        estimate = record.estimate or {}
-        if method := estimate.get("below", estimate).get("method"):
-            return str(method)
-    return None
-
-
-def _number(value: Any) -> float:
-    number = math.nan if value is None else float(value)
-    return number if math.isfinite(number) else math.nan
 
 
 def panels(count: int, title: str | None) -> tuple[Figure, list[Axes]]:

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from deepgen.evaluate.estimate import Bracket, Estimate
+from deepgen.evaluate.estimate import LEVEL, Bracket, Estimate
 from deepgen.plot import page
 from deepgen.plot.intervals import SIDES, Scale, bar, marker, side_of
 
 if TYPE_CHECKING:
     from deepgen.plot.html_report import Entry
+
+_PERCENT = f"{100 * LEVEL:.0f} %"
 
 
 def results(entries: Sequence[Entry]) -> str:
@@ -34,15 +36,16 @@ def results(entries: Sequence[Entry]) -> str:
     for index, entry in enumerate(entries):
         for again, estimate in enumerate(entry.each_estimate()):
             rows.append(_row(entry, estimate, bool(again), scale, index, _has_data_error(estimates)))
-    sides = dict.fromkeys(side_of(e) for e in estimates)
+    sides = [*dict.fromkeys(side_of(e) for e in estimates), *(["reversed"] if any(map(_reversed, estimates)) else [])]
     key = "".join(
         f"<dt>{marker(side, 'var(--ink)')}{escape(SIDES[side].word)}</dt><dd>{escape(SIDES[side].meaning)}</dd>"
         for side in sides
     )
     lead = (
-        "<p>Higher is better. Bars are 95 % intervals of the Monte-Carlo error, which more computing narrows, and a "
-        "bound's arrow points to where the truth lies. The other standard error is how far another test set of this "
-        "size would move the value; that luck is shared by all models.</p>"
+        f"<p>Higher is better. Bars and the numbers under a value are {_PERCENT} intervals of the Monte-Carlo error, "
+        "which more computing narrows; of two estimates from both sides they go from the lower end of the one to the "
+        "upper end of the other. A bound's arrow points to where the truth lies. The other standard error is how far "
+        "another test set of this size would move the value; that luck is shared by all models.</p>"
     )
     return (
         lead + page.table(head, rows, "Test log-likelihood of each model", scale.grid()) + f'<dl class="key">{key}</dl>'
@@ -56,8 +59,9 @@ def _row(entry: Entry, estimate: Estimate | Bracket, again: bool, scale: Scale, 
     error, method = ", ".join(error for _, error in written), " | ".join(e.method for e in ends)
     low, high = estimate.interval()
     side = side_of(estimate)
-    span = f"95 %: {page.with_error(low, ends[0].stderr)[0]} to {page.with_error(high, ends[-1].stderr)[0]}"
+    span = f"{_PERCENT}: {page.with_error(low, ends[0].stderr)[0]} to {page.with_error(high, ends[-1].stderr)[0]}"
     span = "" if side == "exact" else span
+    note = f"<small>{SIDES['reversed'].word}</small>" if _reversed(estimate) else ""
     data_error = page.with_error(ends[0].value, ends[0].stderr_data)[1]
     chip = f'<i class="chip" style="background:{page.variable(index)}"></i>'
     cells = [
@@ -66,11 +70,15 @@ def _row(entry: Entry, estimate: Estimate | Bracket, again: bool, scale: Scale, 
         f'<td class="num" data-label="stderr, Monte Carlo">{error}</td>',
         f'<td class="num" data-label="stderr, choice of test rows">{data_error}</td>' if rows_too else "",
         f'<td class="plot">{bar(estimate, scale, page.variable(index))}</td>',
-        f'<td data-label="side" class="side">{escape(SIDES[side].word)}</td>',
+        f'<td data-label="side" class="side"><span>{escape(SIDES[side].word)}{note}</span></td>',
         f'<td data-label="method">{escape(method)}</td>',
         f'<td class="num" data-label="seconds">{_seconds(None if again else entry.seconds)}</td>',
     ]
     return f"<tr{' class=again' if again else ''}>{''.join(cells)}</tr>\n"
+
+
+def _reversed(estimate: Estimate | Bracket) -> bool:
+    return isinstance(estimate, Bracket) and estimate.reversed
 
 
 def _has_data_error(estimates: Sequence[Estimate | Bracket]) -> bool:

@@ -15,6 +15,7 @@ from deepgen.plot import lines, page
 from deepgen.plot.distances import Neighbours, neighbours
 from deepgen.plot.figures import inline_svg, series
 from deepgen.plot.images import filter_mosaic, is_binary, mosaic, strongest, value_limits, weight_matrix
+from deepgen.plot.quantities import monitored, quantities, quantity
 
 if TYPE_CHECKING:
     from deepgen.plot.html_report import Entry
@@ -124,16 +125,16 @@ def filters(entries: Sequence[Entry], shape: Sequence[int] | None) -> str:
 
 
 def curves(entries: Sequence[Entry]) -> str:
-    having = [(i, e) for i, e in enumerate(entries) if e.history is not None and lines.quantities(e.history)]
+    having = [(i, e) for i, e in enumerate(entries) if e.history is not None and quantities(e.history)]
     if not having:
         return ""
     histories = [e.history for _, e in having]
     panels = []
-    for number, name in enumerate(lines.quantities(*histories)):
+    for number, name in enumerate(quantities(*histories)):
         drawing = lines.curves(*histories, names=[name], colours=[series(i) for i, _ in having])
-        label = f"{lines.heading(name, *histories)} by epoch for {', '.join(e.name for _, e in having)}"
+        label = f"{quantity(name, *histories).title} by epoch for {', '.join(e.name for _, e in having)}"
         panels.append(f'<div class="panel">{inline_svg(drawing, label, f"curve{number}")}</div>')
-    watched = [(e.name, lines.monitored(e.history)) for _, e in having]
+    watched = [(e.name, monitored(e.history)) for _, e in having]
     told = "; ".join(f"{escape(method)} for {escape(name)}" for name, method in watched if method)
     lead = (
         f"<p>What training saw, one panel per quantity. The monitor{f' ({told})' if told else ''} is computed on "

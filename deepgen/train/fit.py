@@ -236,8 +236,9 @@ class _Watch:
         return float(value), None
 
 
-def _mean_log_prob(model: Any, x: Tensor) -> float:
-    return float(torch.cat([model.log_prob(rows).double() for rows in x.split(1000)]).mean())
+def _mean_log_prob(model: Any, x: Tensor) -> Estimate:
+    value = float(torch.cat([model.log_prob(rows).double() for rows in x.split(1000)]).mean())
+    return Estimate(value, 0.0, "exact", "mean log_prob", unit="nats/example")
 
 
 def _check_kinds(model: object, objective: object) -> None:

@@ -8,7 +8,7 @@ import torch
 
 import deepgen as dg
 from deepgen.cli.demo.fits import Fitted
-from deepgen.cli.demo.tables import HEAD, LEVEL, paired, position, table
+from deepgen.cli.demo.tables import HEAD, paired, position, table
 from deepgen.evaluate import Bracket, Estimate
 from deepgen.train import History, Record
 
@@ -48,9 +48,9 @@ def test_position_is_honest_whichever_way_it_falls():
         Estimate(-9.0, 0.05, "above", "AIS", n=500),
     )
     inside, outside = position(-9.1, Bracket(low, high)), position(-8.8, Bracket(low, high))
-    assert "-9.100 lies inside the 99 % AIS interval" in inside
+    assert "-9.100 lies inside the 95 % AIS interval" in inside
     assert inside.endswith("+1.0 and -2.0 standard errors from its two estimates")
-    assert "-8.800 lies OUTSIDE (as 1 in 100 may by chance) the 99 % AIS interval" in outside
+    assert "-8.800 lies OUTSIDE (as 1 in 20 may by chance) the 95 % AIS interval" in outside
     assert outside.endswith("+4.0 and +4.0 standard errors from its two estimates")
     assert "crossed" in position(-9.1, Bracket(low + 2.0, high))
 
@@ -65,7 +65,7 @@ def test_the_table_shows_small_errors_and_crossed_ends():
     shown = table([Fitted(name, torch.nn.Identity(), history, estimates, {}) for name, estimates in models])
     point, good, bad = shown.splitlines()[2:5]
     assert point.split()[1:3] == ["-9.2000", "0.0031"]
-    ends = Bracket(low, high).interval(LEVEL)
+    ends = Bracket(low, high).interval()
     assert re.split(" {2,}", good)[1:4] == [f"[{ends[0]:.4f}, {ends[1]:.2f}]", "0.0031, 0.10", "below, above"]
     assert "crossed: failed" in bad
 

@@ -191,6 +191,32 @@ def test_a_column_that_a_density_could_chase_is_told(deepgen, files):
     assert deepgen("train", "nice", "--data", "table.csv", *words.split(), "b").err == ""
 
 
+def test_columns_of_whole_numbers_are_told_and_noise_of_their_step_ends_it(deepgen, files, stream):
+    digits = torch.stack([torch.randperm(60, generator=stream) % 9 for _ in range(3)], 1)  # each of 9 at most 7 times
+    x = digits * torch.tensor([1, 10, 1]) + torch.tensor([-3, 5, 0])
+    words = "--transforms 1 --hidden 4 --epochs 1 --quiet --out"
+    np.savetxt("counts.csv", x.numpy(), delimiter=",", fmt="%d", header="a,b,c", comments="")
+    told = deepgen("train", "maf", "--data", "counts.csv", *words.split(), "a")
+    assert told.status == 0
+    (line,) = told.err.splitlines()
+    assert line.startswith("deepgen: warning: column 1 (a) has only ")
+    assert "in 36 training rows (3 of 3 columns are like that)" in line
+    assert "Dequantise" in line
+    noise = torch.rand(60, 3, generator=stream) * torch.tensor([1, 10, 1])
+    np.savetxt("noisy.csv", (x + noise).numpy(), delimiter=",")
+    assert deepgen("train", "maf", "--data", "noisy.csv", *words.split(), "b").err == ""
+    refused = deepgen("train", "made", "--data", "counts.csv", "--out", "c")
+    assert "counts.csv holds whole numbers from -3 to 85, which count as real" in refused.err
+
+
+@pytest.mark.parametrize("form", ["%d", "%.1f", "%.18e"])
+def test_zeros_and_ones_in_a_table_are_bits_however_they_are_written(deepgen, files, stream, form):
+    x = torch.randint(2, (60, 4), generator=stream)
+    np.savetxt("bits.csv", x.numpy(), delimiter=",", fmt=form, header="a,b,c,d", comments="")
+    model = trained(deepgen, "made --data bits.csv --hidden 8 --epochs 1")
+    assert model.categories == 2
+
+
 def test_columns_that_are_nearly_dependent_are_taken_and_too_few_rows_told(deepgen, files, stream):
     """A part in 1e4 of its own is a density; of 6 rows of 8 columns every column is a function of the others."""
     x = np.loadtxt("table.csv", delimiter=",")

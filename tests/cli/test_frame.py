@@ -99,7 +99,8 @@ def test_ctrl_c_while_the_library_is_loaded_is_one_line_too(monkeypatch, capsys)
     with pytest.raises(SystemExit) as stopped:
         main(["data", "list"])
     assert stopped.value.code == 130
-    assert capsys.readouterr().err == "deepgen: interrupted\n"
+    told = "deepgen: interrupted before it began: nothing was done, so start again\n"
+    assert capsys.readouterr().err == told
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,11 @@ import pytest
 import torch
 
 import deepgen as dg
+from deepgen.cli.commands import app
+from deepgen.cli.frame import run
+from deepgen.cli.rundir import draw, judge
 from deepgen.evaluate import Bracket, Estimate
+from deepgen.progress import compiles
 from tests.data.formats import write_packed
 
 
@@ -57,6 +61,23 @@ def test_evaluate_says_when_the_ends_crossed(deepgen, trained, monkeypatch):
     monkeypatch.setattr("deepgen.cli.rundir.judge", lambda *_, **__: Bracket(low, high))
     assert "ends crossed" in deepgen("evaluate", trained).out
     assert json.loads(deepgen("evaluate", trained, "--json").out)["crossed"] is True
+
+
+@pytest.mark.parametrize("words", ["evaluate RUN", "sample RUN -n 2 --steps 1 --out a.npy", "report RUN --steps 2"])
+def test_kernels_are_said_to_be_compiled_once(trained, tmp_path, monkeypatch, capsys, words):
+    """The line that `train` says. What stands in for a first run is told of, as kernels on disk are not compiled."""
+
+    def first(function):
+        return lambda *arguments, **options: compiles() or compiles() or function(*arguments, **options)
+
+    monkeypatch.setattr("deepgen.cli.rundir.draw", first(draw))
+    monkeypatch.setattr("deepgen.cli.rundir.judge", first(judge))
+    monkeypatch.chdir(tmp_path)
+    line = [str(trained) if word == "RUN" else word for word in words.split()]
+    assert run(app, line) == 0
+    assert capsys.readouterr().err == "compiling kernels, once per machine\n"
+    compiles()  # after the command nobody listens
+    assert capsys.readouterr().err == ""
 
 
 def test_a_model_saved_by_a_script_needs_its_data_named(deepgen, tmp_path):

@@ -160,6 +160,10 @@ BAD_TABLES = {
         "1,2\n,4\n,5\n",
         "line 2, column 1: the cell is empty; 2 such cells in all: no model is",
     ),
+    "empty cell in the first line": ("1,,2\n3,4,5\n", "line 1, column 2: the cell is empty: no model is fitted to"),
+    "missing in the first line": ("NA,2\n3,4\n", "line 1, column 1: 'NA' is not a finite number: no model is"),
+    "nothing but missing": ("?,\n3,4\n", r"line 1, column 1: '\?' is not a finite number; 2 such cells"),
+    "word in the first line": ("x,2\n3,4\n", "line 1, column 1: 'x' .*: a first line that names the columns has no"),
     "only a header": ("a,b\n", "no rows of numbers"),
     "blank": ("\n \n", "no rows of numbers"),
     "open quote": ('1,2\n"3,4\n', "line 2"),
@@ -212,6 +216,8 @@ def test_a_label_column_becomes_classes(tmp_path):
         assert (table.columns, table.classes) == (["a", "b"], ["ant", "cat"])
     path.write_text("10,1\n9,0\n")
     assert read_table(path, label=0).classes == ["9", "10"]  # numbers in order of size
+    path.write_text("10,cat\n9,ant\n")  # a number in the first line: no header, and no row is lost
+    assert read_table(path, label=1).values.tolist() == [[10], [9]]
     for label in ("none", 2, -3):
         with pytest.raises(ArgumentError, match="no column"):
             read_table(path, label=label)
@@ -222,6 +228,13 @@ def test_a_first_line_of_numbers_can_be_a_header(tmp_path):
     path.write_text("0,1\n0,1\n")
     assert len(read_table(path).values) == 2
     assert read_table(path, header=True).columns == ["0", "1"]
+    path.write_text("year,2024\n0,1\n")
+    assert read_table(path, header=True).columns == ["year", "2024"]
+
+
+def test_a_header_may_leave_a_column_without_a_name(tmp_path):
+    (tmp_path / "t.csv").write_text(",a\n0,1.5\n")
+    assert read_table(tmp_path / "t.csv").columns == ["", "a"]
 
 
 def test_columns_that_float32_cannot_hold_are_named(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -194,4 +195,6 @@ def test_every_estimate_is_strict_json():
     plain = json.loads(json.dumps(estimate.to_dict(), allow_nan=False))
     assert plain["value"] == "inf"
     assert plain["ess"] is None
+    assert plain["n"] is None  # nothing was drawn
+    assert replace(estimate, n=7).to_dict()["n"] == 7
     assert plain["settings"]["tolerance"] is None

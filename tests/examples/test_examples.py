@@ -60,11 +60,13 @@ def test_inpaint_digits(tmp_path: Path) -> None:
     assert orange.mean() == pytest.approx(0.1, abs=0.03)  # half of one strip in five
 
 
-def test_text_streaming(capsys: pytest.CaptureFixture[str]) -> None:
-    numbers = example("text_streaming")(characters=60_000, hidden=64, epochs=10)
+def test_text_streaming(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    numbers = example("text_streaming")(characters=60_000, hidden=64, epochs=10, out=tmp_path)
+    assert numbers["by character"] == pytest.approx(numbers["best"], rel=1e-9)  # a word's bits are those of its letters
     assert numbers["best"] == pytest.approx(numbers["rate"], rel=0.1)
     assert numbers["best"] - 0.005 < numbers["learned"] < numbers["rate"] + 0.1
     assert "many birds that" in capsys.readouterr().out
+    assert imread(tmp_path / "text_streaming.png").ndim == 3
 
 
 def test_densities_2d(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from deepgen.errors import ArgumentError, ShapeError, SupportError
+from deepgen.evaluate import Estimate
 from deepgen.plot import curves, traces
-from deepgen.plot.lines import columns, quantities
+from deepgen.plot.quantities import columns, quantities, quantity
 from deepgen.samplers import EXACT, Trace
 from deepgen.train import History, Record
 
@@ -25,12 +26,56 @@ def history() -> History:
 
 def test_a_history_is_drawn_panel_by_panel() -> None:
     figure = curves(history())
-    assert [ax.get_title(loc="left") for ax in figure.axes] == ["monitor (validation)", "error", "late"]
+    assert [ax.get_title(loc="left") for ax in figure.axes] == ["monitor on validation rows", "error", "late"]
     lines = [ax.get_lines()[0] for ax in figure.axes]
     assert all(line.get_xdata().tolist() == [1, 2, 3] for line in lines)
     assert lines[1].get_ydata().tolist() == [0.3, 0.2, 0.1]
     assert np.array_equal(lines[0].get_ydata(), [-20, np.nan, -18], equal_nan=True)
     assert lines[2].get_marker() == "o"  # a line through one point would be invisible
+
+
+def test_a_curve_says_what_it_is_and_in_which_unit() -> None:
+    exact = Estimate(-20.0, 0.0, "exact", "mean log_prob", unit="nats/example").to_dict()
+    told = History([Record(k, k, 1.0, 1.0, {"log_likelihood": -107.5 - 0.01 * k}, -20.0, exact) for k in (1, 2, 3)])
+    figure = curves(told)
+    assert [ax.get_title(loc="left") for ax in figure.axes] == [
+        "validation log-likelihood (mean log_prob)",
+        "training log-likelihood",
+    ]
+    assert [ax.get_ylabel() for ax in figure.axes] == ["nats per example"] * 2
+    figure.draw_without_rendering()
+    for ax in figure.axes:
+        assert all(float(tick).is_integer() for tick in ax.get_xticks())  # there is no half an epoch
+        assert ax.yaxis.get_offset_text().get_text() == ""
+    labels = [tick.get_text() for tick in figure.axes[1].get_yticklabels()]
+    assert all(label.startswith("−107.5") for label in labels[1:-1])  # the numbers themselves, no difference to another
+
+
+def test_a_long_method_stands_in_lines_that_the_panel_has_room_for() -> None:
+    method = "reverse AIS from a chain (a bound if it has mixed)"
+    found = Estimate(-20.0, 0.1, "undetermined", method, unit="nats/example").to_dict()
+    figure = curves(History([Record(k, k, 1.0, 1.0, {}, -20.0, found) for k in (1, 2)]))
+    figure.draw_without_rendering()
+    (ax,) = figure.axes
+    title = ax._left_title
+    assert title.get_text().replace("\n", " ") == f"validation log-likelihood ({method})"
+    assert title.get_window_extent().x1 <= figure.bbox.x1
+
+
+def test_monitors_of_several_kinds_share_a_title_only_where_they_are_one_quantity() -> None:
+    exact = Estimate(-20.0, 0.0, "exact", "mean log_prob", unit="nats/example").to_dict()
+    ais = Estimate(-20.0, 0.1, "above", "AIS", unit="nats/example").to_dict()
+    pseudo = Estimate(-20.0, 0.1, "undetermined", "pseudo-likelihood", unit="nats/example").to_dict()
+    kinds = {"mean log_prob": exact, "AIS": ais, "pseudo-likelihood": pseudo, "": None}
+    runs = {name: History([Record(1, 1, 1.0, 1.0, {}, -20.0, kind)]) for name, kind in kinds.items()}
+    for methods, title in (
+        (["AIS"], "validation log-likelihood (AIS)"),
+        (["mean log_prob", "AIS"], "validation log-likelihood"),
+        (["pseudo-likelihood"], "validation pseudo-likelihood"),
+        (["pseudo-likelihood", "AIS"], "monitor on validation rows"),
+        (["AIS", ""], "monitor on validation rows"),
+    ):
+        assert quantity("monitor", *[runs[method] for method in methods]).title == title
 
 
 def test_clocks_are_no_quantities_and_unknown_values_are_holes() -> None:

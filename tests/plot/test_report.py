@@ -21,7 +21,6 @@ from deepgen.data import Data
 from deepgen.errors import ArgumentError
 from deepgen.evaluate.estimate import Bracket, Estimate
 from deepgen.plot import Entry, mosaic, report
-from deepgen.plot.intervals import Scale
 from deepgen.train import History, Record
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -184,17 +183,6 @@ def test_numbers_keep_their_signs_sides_and_errors(tmp_path: Path) -> None:
     assert "the truth is at or below the value" in legend
 
 
-def test_intervals_are_drawn_to_scale() -> None:
-    estimates = [Estimate(-20.0, 0.5, "above", "AIS", n=100), Estimate(-10.0, 0.0, "exact", "sum")]
-    scale = Scale.over(estimates)
-    low, high = estimates[0].interval()
-    assert scale.low < low < high < -10 < scale.high
-    assert scale.x(-15.0) == pytest.approx((scale.x(-20.0) + scale.x(-10.0)) / 2)
-    assert scale.x(-12.0) - scale.x(-14.0) == pytest.approx(scale.x(-16.0) - scale.x(-18.0))
-    assert len(scale.ticks) >= 2
-    assert all(scale.low <= t <= scale.high for t in scale.ticks)
-
-
 @pytest.mark.parametrize("value", [0.0, -1e6, 1e-9, float("-inf")])
 def test_one_lonely_or_infinite_value_still_has_a_scale(value: float, tmp_path: Path) -> None:
     text, page = written(tmp_path, Entry("a", Estimate(value, 0.0, "exact", "sum")))
@@ -260,14 +248,14 @@ def test_the_monitor_is_named(tmp_path: Path) -> None:
     def history(estimate):
         return History([Record(k, k, 1.0, 1.0, {}, monitor=-float(k), estimate=estimate) for k in (1, 2)])
 
-    pseudo = Estimate(-1.0, 0.0, "undetermined", "pseudo-likelihood").to_dict()
+    pseudo = Estimate(-1.0, 0.0, "undetermined", "pseudo-likelihood", unit="nats/example").to_dict()
     bound = Bracket(Estimate(-1.0, 0.1, "below", "reverse AIS"), Estimate(-1.0, 0.1, "above", "AIS")).to_dict()
     text, _ = written(tmp_path, Entry("a", history=history(pseudo)))
     assert "The monitor (pseudo-likelihood for a)" in text
-    assert "pseudo-likelihood (validation) by epoch for a" in text
+    assert "validation pseudo-likelihood by epoch for a" in text
     text, _ = written(tmp_path, Entry("a", history=history(pseudo)), Entry("b", history=history(bound)))
     assert "The monitor (pseudo-likelihood for a; reverse AIS for b)" in text
-    assert "monitor (validation) by epoch for a, b" in text
+    assert "monitor on validation rows by epoch for a, b" in text
 
 
 def test_a_bare_name_is_enough_and_nothing_is_not(tmp_path: Path) -> None:

@@ -34,3 +34,18 @@ def test_small_errors_keep_two_digits_and_crossed_ends_are_told(tmp_path: Path) 
     _, page = written(tmp_path, Entry("bad", Bracket(low + 2.0, high)))
     assert page.row("bad")[4] == "ends crossed"
     assert "The two bounds contradict one another" in "".join(page.text)
+
+
+def test_values_in_reverse_order_are_told_and_explained(tmp_path: Path) -> None:
+    low, high = Estimate(-9.0, 0.1, "below", "reverse", n=30), Estimate(-9.1, 0.1, "above", "AIS", n=30)
+    _, page = written(tmp_path, Entry("close", Bracket(low, high)))
+    assert page.row("close")[4] == "two-sidedin reverse order"
+    assert "the wrong way round by less than their errors" in "".join(page.text)
+    _, page = written(tmp_path, Entry("far", Bracket(low + -1.0, high)))
+    assert "reverse order" not in "".join(page.text)
+
+
+def test_the_level_of_intervals_is_one_and_told(tmp_path: Path) -> None:
+    text, page = written(tmp_path, Entry("a", Estimate(0.0, 1.0, "unbiased", "mean", n=10**6)))
+    assert "are 95 % intervals" in text
+    assert page.row("mean")[1] == "0.0095 %: −1.96 to 1.96"

@@ -12,13 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from deepgen.evaluate import Bracket, Estimate, plus_minus
+from deepgen.evaluate.estimate import LEVEL
 
 if TYPE_CHECKING:
     from deepgen.cli.demo.fits import Fitted
 
 _CROSSED = "the interval's ends crossed: one of its bounds or error bars has failed"
-# Every newcomer sees the exact value held against the interval: by chance it should fail for one in a hundred of them.
-LEVEL = 0.99
 HEAD = ("model", "test log-likelihood", "stderr", "side", "method", "seconds")
 
 
@@ -43,9 +42,9 @@ def verdict(fitted: Sequence[Fitted], test: Tensor) -> str:
     bracket = next(e for e in small.estimates if isinstance(e, Bracket))
     lines = [f"{small.name}: {position(exact, bracket)}"]
     wide = next(e for e in large.estimates if isinstance(e, Bracket))
-    if wide.crosses(LEVEL):
+    if wide.crossed:
         lines.append(f"{large.name}: {_CROSSED}")
-    floor = wide.interval(LEVEL)[0]
+    floor = wide.interval()[0]
     for other in fitted[:2]:
         gain, error = paired(large.model, floor, other.model, test)
         lead = plus_minus(gain, error, signed=True)
@@ -60,11 +59,11 @@ def position(exact: float, bracket: Bracket) -> str:
 
     >>> low, high = Estimate(-9.2, 0.1, "below", "reverse", n=500), Estimate(-9.0, 0.1, "above", "AIS", n=500)
     >>> position(-9.1, Bracket(low, high))
-    'the exact -9.100 lies inside the 99 % AIS interval [-9.459, -8.741], +1.0 and -1.0 standard errors from its ...'
+    'the exact -9.100 lies inside the 95 % AIS interval [-9.396, -8.804], +1.0 and -1.0 standard errors from its ...'
     """
-    if bracket.crosses(LEVEL):
+    if bracket.crossed:
         return f"the exact {exact:.3f} has no interval to lie in, as {_CROSSED}"
-    low, high = bracket.interval(LEVEL)
+    low, high = bracket.interval()
     place = "inside" if low <= exact <= high else f"OUTSIDE (as 1 in {1 / (1 - LEVEL):.0f} may by chance)"
     lower, upper = ((exact - end.value) / (end.stderr or math.nan) for end in (bracket.below, bracket.above))
     return (
@@ -97,7 +96,7 @@ def _cells(estimate: Estimate | Bracket) -> tuple[str, str, str, str]:
         value, _, error = plus_minus(estimate.value, estimate.stderr).partition(" ± ")
         return value, error, estimate.side, estimate.method
     both = (estimate.below, estimate.above)
-    ends = [plus_minus(end, one.stderr).split(" ± ") for end, one in zip(estimate.interval(LEVEL), both, strict=True)]
-    sides = "crossed: failed" if estimate.crosses(LEVEL) else ", ".join(one.side for one in both)
+    ends = [plus_minus(end, one.stderr).split(" ± ") for end, one in zip(estimate.interval(), both, strict=True)]
+    sides = "crossed: failed" if estimate.crossed else ", ".join(one.side for one in both)
     methods = ", ".join(one.method.partition(" from ")[0] for one in both)  # the page has them in full
     return f"[{ends[0][0]}, {ends[1][0]}]", f"{ends[0][1]}, {ends[1][1]}", sides, methods

@@ -1,4 +1,4 @@
-"""Columns of real values in which a density has no bound: constant, determined by others, or one value repeated."""
+"""Columns of real values in which a density has no bound: constant, determined by others, or values repeated."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from deepgen.data import Data
 
 REPEATED = 0.2  # share of the rows with one value in a column, above which a density may chase it
+DISTINCT = 0.5  # different values in a column over rows, up to which it may chase them all: whole numbers, mostly
 NAMED = 5  # columns at most of a dependence that is written out
 
 
@@ -62,20 +63,38 @@ def dependent(x: Tensor) -> list[int]:
 
 
 def caution(data: Data) -> str | None:
-    """Say so if a density can rise as long as it is trained: fewer rows than columns, or one value fills a column."""
+    """Say so if a density can rise as long as it is trained: fewer rows than columns, or values that come again."""
     x = rows_of(data.train)
     if len(x) <= x.shape[1]:
         return (
             f"{len(x)} training rows of {x.shape[1]} columns lie in a plane, where a density can rise without bound "
             "and the likelihood with it: take more rows, or fewer columns"
         )
+    return None if len(x) < 2 / REPEATED else _repeated(data, x) or _stepped(data, x)
+
+
+def _repeated(data: Data, x: Tensor) -> str | None:
     value = x.mode(0).values
     share = (x == value).double().mean(0)
     most = int(share.argmax())
-    if len(x) < 2 / REPEATED or float(share[most]) <= REPEATED:
+    if float(share[most]) <= REPEATED:
         return None
     return (
         f"{column(data, most)} has the value {float(value[most]):g} in {float(share[most]):.0%} of the training "
         "rows, where a density can rise without bound and the likelihood with it: leave that column out, or add noise "
         "as wide as the step to the next value"
+    )
+
+
+def _stepped(data: Data, x: Tensor) -> str | None:
+    different = [len(values.unique()) for values in x.t()]
+    few = [index for index, count in enumerate(different) if count <= DISTINCT * len(x)]
+    if not few:
+        return None
+    others = f" ({len(few)} of {x.shape[1]} columns are like that)" if len(few) > 1 else ""
+    return (
+        f"{column(data, few[0])} has only {different[few[0]]} different values in {len(x)} training rows{others}: a "
+        "density can rise without bound at each, and the likelihood with it. Dequantise: add to each value a uniform "
+        "number below the step to the next, 1 for whole numbers (the mean log p then lies below their "
+        "log-probability), or store whole numbers 0 to 255 as a .npy of bytes, which flows dequantise by themselves"
     )
