@@ -56,7 +56,7 @@ class ProgramTarget(Target):
 
     def __init__(self, model: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         self.model, self.args, self.kwargs = model, args, dict(kwargs)
-        with ExitStack() as stack:  # what is drawn here only shows shapes, and is nobody's randomness
+        with ExitStack() as stack:  # what is drawn here shows shapes only, and is nobody's randomness
             stack.enter_context(lend(new_generator(0)))
             if torch.cuda.is_initialized():
                 stack.enter_context(lend(new_generator(0, "cuda")))
@@ -65,10 +65,9 @@ class ProgramTarget(Target):
                 raise MissingCapability("the program has no latent site to sample: every pyro.sample is observed")
             self.shapes = {name: part.shape for name, part in first.parts.items()}
             self.size = sum(math.prod(shape) for shape in self.shapes.values())
-            self._trial = self._drawn(2)
-        self.batched = False
-        super().__init__(self._whole, reference=_Prior(self) if first.proper else None)
-        self._try(self._trial)
+            self.batched, self._trial = False, self._drawn(2)
+            super().__init__(self._whole, reference=_Prior(self) if first.proper else None)
+            self._try(self._trial)
 
     def _try(self, x: Tensor) -> None:
         """Set ``batched``, after a comparison with chain after chain."""
