@@ -124,7 +124,7 @@ def main(
         },
         box=((-4, 1.5), (-4, 1.5)),
         names=("log of uptake, 1/h", "log of removal, 1/h"),
-        title=f"Draws of 8 chains over the exact regions of 50, 90 and 99 %; exact: {100 * numbers['exact']:.1f} %",
+        title=f"8 of 128 chains over the exact regions of 50, 90 and 99 %; exact share: {100 * numbers['exact']:.1f} %",
         path=picture,
     )
     print(f"chains in {picture}")

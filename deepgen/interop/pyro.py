@@ -49,7 +49,16 @@ from deepgen.interop.pyro_kernel import PyroKernel, as_pyro_kernel
 from deepgen.interop.pyro_program import ProgramTarget, program_target
 from deepgen.random import lend, resolve
 
-__all__ = ["Evidence", "ProgramTarget", "PyroFlow", "PyroKernel", "as_pyro", "as_pyro_kernel", "evidence", "program_target"]
+__all__ = [
+    "Evidence",
+    "ProgramTarget",
+    "PyroFlow",
+    "PyroKernel",
+    "as_pyro",
+    "as_pyro_kernel",
+    "evidence",
+    "program_target",
+]
 
 Program = Callable[..., Any]
 
