@@ -161,7 +161,7 @@ def test_moments_of_a_hierarchy_against_quadrature(stream):
     for y in Y.double():
         log_f = log_f + law.Normal(m, (s.square() + 0.25).sqrt()).log_prob(y)
     weight = log_f.flatten().softmax(0).reshape(log_f.shape)
-    sites = target.unflatten(run(target, stream, draws=400).draws)
+    sites = target.unflatten(run(target, stream, draws=300).draws)
     assert list(sites) == ["mean", "scale", "effect_decentered", "effect", "spread"]
     shrink = s.square() / (s.square() + 0.25)
     for name, x in {"mean": m, "scale": s, "effect": m + shrink * (Y[0] - m)}.items():
@@ -184,7 +184,7 @@ def test_a_kernel_leaves_the_posterior_invariant(stream):
 def test_tempering_finds_the_evidence(stream):
     target = program_target(normals)
     kernel = dg.samplers.tempering(dg.samplers.mala(target), 5)
-    trace = dg.samplers.sample_chain(kernel, target.begin(64, generator=stream), 200, warmup=300, generator=stream)
+    trace = dg.samplers.sample_chain(kernel, target.begin(64, generator=stream), 100, warmup=150, generator=stream)
     found = log_partition(trace)
     exact = law.MultivariateNormal(torch.ones(4), 4 * torch.ones(4, 4) + 0.25 * torch.eye(4)).log_prob(Y)
     assert abs(found.value - float(exact)) < 6 * found.stderr < 0.6
