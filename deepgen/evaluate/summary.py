@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -21,7 +21,7 @@ class Summary:
     """One row a coordinate: print it, or take a column: ``summary["r_hat"]``.
 
     Attributes:
-        name: of the variable; coordinates are ``x[0]``, ``x[0, 1]``.
+        name: of the variable, whose coordinates are ``x[0]``, ``x[0, 1]``; or a name for each row.
         columns: tensors ``[*event]`` in float64: ``mean``, ``sd``, ``mcse`` (of the mean), ``ess_bulk`` and
             ``ess_tail``, (``ess`` where only sums were kept), ``r_hat``, perhaps ``nested_r_hat``.
         facts: a sentence on what was run, and on acceptance, NaN, divergences and swaps.
@@ -39,7 +39,7 @@ class Summary:
     (tensor([True, True]), ())
     """
 
-    name: str
+    name: str | tuple[str, ...]
     columns: dict[str, Tensor]
     facts: str
     warnings: tuple[str, ...] = ()
@@ -53,8 +53,7 @@ class Summary:
     @property
     def index(self) -> list[str]:
         """The coordinates' names, in the order of the rows."""
-        places = itertools.product(*(range(size) for size in self.columns["mean"].shape))
-        return [self.name + (f"[{', '.join(map(str, place))}]" if place else "") for place in places]
+        return labels(self.name, self.columns["mean"].shape) if isinstance(self.name, str) else list(self.name)
 
     def __repr__(self) -> str:
         shown, names = self._shown(), self.index
@@ -80,8 +79,18 @@ class Summary:
         return worst[:ROWS].sort().values.tolist()
 
 
+def labels(name: str, shape: Sequence[int]) -> list[str]:
+    """What the coordinates of a variable of this shape are called, in order.
+
+    >>> labels("x", (1, 2)), labels("x", ())
+    (['x[0, 0]', 'x[0, 1]'], ['x'])
+    """
+    places = itertools.product(*map(range, shape))
+    return [name + (f"[{', '.join(map(str, place))}]" if place else "") for place in places]
+
+
 def summarise(
-    columns: Mapping[str, Tensor], info: Mapping[str, Tensor], *, name: str, run: str, chains: int
+    columns: Mapping[str, Tensor], info: Mapping[str, Tensor], *, name: str | tuple[str, ...], run: str, chains: int
 ) -> Summary:
     """The `Summary` of ``columns``, and of the ``info`` per step: means ``[chains]`` (``nan``, divergences: sums)."""
     columns = {key: value.cpu() for key, value in columns.items()}

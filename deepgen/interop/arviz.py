@@ -19,11 +19,11 @@ from torch import Tensor
 from deepgen.errors import ShapeError
 
 if TYPE_CHECKING:
-    from deepgen.samplers.chain import Trace
+    from deepgen.samplers.trace import Name, Trace
 
 
-def from_trace(trace: Trace, name: str = "x") -> Any:
-    """Return ``trace`` as ArviZ's container: group ``posterior`` with variable ``name``, group ``sample_stats``.
+def from_trace(trace: Trace, name: Name = "x") -> Any:
+    """Return ``trace`` as ArviZ's container: group ``posterior`` with its variables, group ``sample_stats``.
 
     Draws become ``[chain, draw, *event]``. Info recorded for all chains goes into ``sample_stats``, unless ``keep``
     dropped chains, when its rows no longer belong to the draws. Attributes of ``posterior`` name the kernel's
@@ -31,7 +31,7 @@ def from_trace(trace: Trace, name: str = "x") -> Any:
 
     Args:
         trace: what `deepgen.samplers.sample_chain` returned.
-        name: the name of the variable.
+        name: the name of the variable, or a function that makes several of the draws: see `Trace.named`.
 
     Raises:
         ShapeError: draws without a chain axis (``keep`` reduced it away).
@@ -41,9 +41,10 @@ def from_trace(trace: Trace, name: str = "x") -> Any:
     >>> from_trace(chain, "v")["posterior"]["v"].shape
     (2, 8, 4)
     """
-    draws = _chains_first(trace.draws)
+    _check(trace.draws)
+    variables = {key: _chains_first(part) for key, part in trace.named(name).items()}
     stats = {key: _chains_first(value) for key, value in trace.info.items() if value.shape == trace.draws.shape[:2]}
-    groups: dict[str, Any] = {"posterior": {name: draws}} | ({"sample_stats": stats} if stats else {})
+    groups: dict[str, Any] = {"posterior": variables} | ({"sample_stats": stats} if stats else {})
     with _quiet():
         import arviz
 
@@ -53,10 +54,13 @@ def from_trace(trace: Trace, name: str = "x") -> Any:
     return data
 
 
-def _chains_first(draws: Tensor) -> Any:
+def _check(draws: Tensor) -> None:
     if draws.ndim < 2 or 0 in draws.shape[:2]:
         why = " (a run with store=False keeps sums only)" if draws.ndim and len(draws) == 0 else ""
         raise ShapeError(f"draws must be [draws, chains, ...] with at least one of each, got {list(draws.shape)}{why}")
+
+
+def _chains_first(draws: Tensor) -> Any:
     draws = draws.detach().cpu()
     if draws.dtype in (torch.bfloat16, torch.float16):  # the first is unknown to numpy, the second sums badly
         draws = draws.float()

@@ -45,7 +45,20 @@ from deepgen.distributions.flow import FlowDistribution
 from deepgen.errors import ArgumentError, check_count
 from deepgen.evaluate.estimate import Estimate
 from deepgen.evaluate.importance import log_mean_exp
+from deepgen.interop.pyro_kernel import PyroKernel, as_pyro_kernel
+from deepgen.interop.pyro_program import ProgramTarget, program_target
 from deepgen.random import lend, resolve
+
+__all__ = [
+    "Evidence",
+    "ProgramTarget",
+    "PyroFlow",
+    "PyroKernel",
+    "as_pyro",
+    "as_pyro_kernel",
+    "evidence",
+    "program_target",
+]
 
 Program = Callable[..., Any]
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from deepgen.errors import ShapeError
+from deepgen.errors import ArgumentError, ShapeError
 from deepgen.samplers.kernel import Exactness
 
 if TYPE_CHECKING:
     from deepgen.evaluate.summary import Summary
     from deepgen.evaluate.sums import Sums
 
+Name = str | Callable[[Tensor], Mapping[str, Tensor]]  # of a variable, or what makes named ones of the draws
 SHORT = 1000  # draws a chain up to which many chains are many short ones
 MANY = 64
 
@@ -60,29 +62,61 @@ class Trace:
             kept = f"sums of {self.sums.done} draws {list(self.sums.part.shape)}, info [{', '.join(self.sums.info)}]"
         return f"Trace({kept}, {self.exactness}, warmup={self.warmup}, thin={self.thin})"
 
-    def to_arviz(self, name: str = "x") -> Any:
+    def named(self, name: Name = "x") -> dict[str, Tensor]:
+        """The draws by name, each ``[draws, chains, *event]``.
+
+        Args:
+            name: of the one variable that they are; or a function that makes of them several with names, such as
+                `NetworkPosterior.unflatten` or `deepgen.interop.pyro_program.ProgramTarget.unflatten`.
+
+        >>> import torch, deepgen as dg
+        >>> trace = Trace(torch.zeros(5, 2, 3), {}, None, dg.samplers.EXACT, 0, 1)
+        >>> {k: v.shape for k, v in trace.named(lambda x: {"mean": x[..., 0], "scale": x[..., 1:].exp()}).items()}
+        {'mean': torch.Size([5, 2]), 'scale': torch.Size([5, 2, 2])}
+        """
+        if isinstance(name, str):
+            return {name: self.draws}
+        if self.sums is not None:
+            raise ArgumentError("named variables are made of draws, and store=False kept only their sums")
+        parts = dict(name(self.draws))
+        for key, part in parts.items():
+            if part.shape[:2] != self.draws.shape[:2]:
+                raise ShapeError(
+                    f"{key} must be {list(self.draws.shape[:2])} and what it likes, got {list(part.shape)}"
+                )
+        return parts
+
+    def to_arviz(self, name: Name = "x") -> Any:
         """Return the draws as ArviZ's own container (InferenceData before ArviZ 1.0, DataTree from it on).
 
-        See `deepgen.interop.arviz.from_trace`.
+        Names are as in `named`. See `deepgen.interop.arviz.from_trace`.
         """
         from deepgen.interop.arviz import from_trace
 
         return from_trace(self, name)
 
     @torch.no_grad()
-    def summary(self, name: str = "x", *, superchains: int | None = None) -> Summary:
+    def summary(self, name: Name = "x", *, superchains: int | None = None) -> Summary:
         """Mean, sd, MCSE, ESS and R-hat of every coordinate, as a table to print; what is wrong is said below it.
 
         Args:
-            name: what the coordinates are called: ``x[0]``.
+            name: what the coordinates are called: ``x[0]``; or a function as in `named`, for the coordinates of all its
+                variables, one after another.
             superchains: in how many groups the chains were started, for nested R-hat. By default eight where there are
                 64 chains or more, with fewer than 1,000 draws each, and eight divides them; else it is not shown.
 
         See `deepgen.evaluate.summary.Summary`, and `deepgen.evaluate.chains` for the formulas.
         """
         from deepgen.evaluate.chains import diagnose, nested_rhat
-        from deepgen.evaluate.summary import COUNTED, summarise
+        from deepgen.evaluate.summary import COUNTED, labels, summarise
 
+        label: str | tuple[str, ...]
+        if isinstance(name, str):
+            kept, label = self.draws, name
+        else:
+            parts = self.named(name)
+            kept = torch.cat([part.reshape(*part.shape[:2], -1) for part in parts.values()], -1)
+            label = tuple(row for key, part in parts.items() for row in labels(key, part.shape[2:]))
         info = {key: value.double() for key, value in self.info.items()}
         if self.sums is not None:
             draws, chains = self.sums.done, len(self.sums.part)
@@ -98,9 +132,9 @@ class Trace:
         if self.sums is not None:
             columns = self.sums.columns(superchains)
         else:
-            columns = diagnose(self.draws)
+            columns = diagnose(kept)
             if superchains is not None:
-                columns["nested_r_hat"] = nested_rhat(self.draws, superchains)
+                columns["nested_r_hat"] = nested_rhat(kept, superchains)
         counted = f"{chains:,} chain{'s' * (chains != 1)} of {draws:,} draw{'s' * (draws != 1)}"
         run = f"{counted} (warmup {self.warmup:,}, thin {self.thin}), {self.exactness}"
-        return summarise(columns, info, name=name, run=run, chains=chains)
+        return summarise(columns, info, name=label, run=run, chains=chains)

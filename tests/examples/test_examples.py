@@ -103,6 +103,20 @@ def test_pyro_posterior(tmp_path: Path) -> None:
     assert imread(tmp_path / "pyro_posterior.png").ndim == 3
 
 
+def test_pyro_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stream = torch.get_rng_state()
+    numbers = example("pyro_program")(rounds=3, updates=60, draws=200, out=tmp_path)
+    assert torch.equal(torch.get_rng_state(), stream)  # though Pyro draws from it
+    assert numbers["exact"] == pytest.approx(0.6573, abs=5e-5)
+    assert abs(numbers["MALA and flow"] - numbers["exact"]) < 6 * numbers["MALA and flow, error"] < 0.2
+    assert numbers["MALA alone, R-hat"] > 1.5
+    assert numbers["MALA and flow, R-hat"] < 1.1
+    assert numbers["flow, accepted"] > 0.1
+    printed = capsys.readouterr().out
+    assert all(site in printed for site in ("uptake", "removal", "volume", "ess_bulk"))
+    assert imread(tmp_path / "pyro_program.png").ndim == 3
+
+
 def test_complete_images(tmp_path: Path) -> None:
     numbers = example("complete_images")(epochs=2, rows=60, copies=4, out=tmp_path)
     rates, model, own = (numbers[name] for name in ("base rates", "GatedPixelCNN", "its own completions"))

@@ -22,16 +22,6 @@ from deepgen.random import lend
 from tests.contracts.densities import trained
 
 
-@pytest.fixture(autouse=True)
-def clean():
-    """Pyro's store of parameters and torch's stream are global: leave both as they were."""
-    state = torch.get_rng_state()
-    pyro.clear_param_store()
-    yield
-    pyro.clear_param_store()
-    assert torch.equal(torch.get_rng_state(), state)
-
-
 @pytest.fixture
 def flow(stream):
     return trained(RealNVP(2, 2, [8], generator=stream), stream, 0.3)
