@@ -21,11 +21,12 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from deepgen.errors import ShapeError, check_count
 from deepgen.samplers.candidates import candidates, check_model
 from deepgen.samplers.kernel import EXACT, Exactness, accept, require_state
-from deepgen.samplers.target import Beta, Target, as_target, checked_start
+from deepgen.samplers.target import Beta, Target, as_target, checked_start, unchecked
 
 
 class Scored(NamedTuple):
@@ -57,7 +58,8 @@ class Independence:
 
     @torch.no_grad()
     def init(self, target: Target, position: Tensor) -> Scored:
-        return Scored(position, target.value(position), self.model.log_prob(position))
+        law = unchecked(self.model) if isinstance(self.model, Distribution) else self.model
+        return Scored(position, target.value(position), law.log_prob(position))
 
     def propose(
         self, target: Target, state: Scored, beta: Beta, *, generator: torch.Generator

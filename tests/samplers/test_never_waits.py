@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal, StudentT, constraints
+from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal, constraints
 
 import deepgen as dg
 from deepgen import samplers
@@ -22,9 +22,15 @@ def bowl(device):
     return lambda x: -(x / spread).square().flatten(1).sum(-1) / 2
 
 
+def checked(law):
+    """With torch's checks of values, which would wait; those of parameters, made once, meta has no numbers for."""
+    law._validate_args = True
+    return law
+
+
 def law(device):
     """As a reader writes it, with torch's checks of values on."""
-    return MultivariateNormal(torch.zeros(D).to(device), scale_tril=FACTOR.to(device), validate_args=device.type == "cpu")
+    return checked(MultivariateNormal(torch.zeros(D).to(device), scale_tril=FACTOR.to(device), validate_args=False))
 
 
 def flow(device, base=None):
@@ -35,13 +41,20 @@ def walk(device, step=1.0):
     return metropolis(bowl(device), samplers.RandomWalk(step))
 
 
+def lumps(device):
+    parts = checked(Normal(torch.zeros(2, D).to(device), torch.ones(2, D).to(device), validate_args=False))
+    which = checked(Categorical(logits=torch.zeros(2).to(device), validate_args=False))
+    return checked(MixtureSameFamily(which, checked(Independent(parts, 1)), validate_args=False))
+
+
 def wide(device):
-    return Target(bowl(device), reference=Independent(Normal(torch.zeros(D).to(device), 3.0, validate_args=device.type == "cpu"), 1))
+    parts = checked(Normal(torch.zeros(D).to(device), torch.ones(D).to(device), validate_args=False))
+    return Target(bowl(device), reference=checked(Independent(parts, 1)))
 
 
 def posterior(device, **options):
     rows = torch.linspace(-1, 1, 40).reshape(20, 2).to(device)
-    prior = Normal(torch.zeros((), device=device), 1.0, validate_args=device.type == "cpu")
+    prior = checked(Normal(torch.zeros(2).to(device)[0], torch.ones(2).to(device)[0], validate_args=False))
     return samplers.Posterior(prior, lambda x, y: -(y.sum(-1) - x.sum(-1, keepdim=True)).square(), rows).minibatches(4, **options)
 REALS = {
     "random walk": walk,
@@ -66,6 +79,7 @@ REALS = {
     "independence, logistic": lambda d: samplers.independence(
         bowl(d), flow(d, dg.distributions.StandardLogistic(D)), ahead=2
     ),
+    "independence, a mixture that is checked": lambda d: samplers.independence(bowl(d), lumps(d), ahead=2),
     "independence, a Distribution": lambda d: samplers.independence(bowl(d), law(d), ahead=2),
     "reversible": lambda d: metropolis(
         bowl(d), samplers.Reversible(samplers.velocity_couplings(D, dg.transforms.Scale, hidden=[8], generator=0).to(d))
@@ -83,12 +97,12 @@ REALS = {
     ),
     "thin": lambda d: samplers.thin(walk(d), 3),
     "gibbs": lambda d: samplers.gibbs([
-        Block(0, lambda x: Normal(x[:, 1], 1.0, validate_args=False)),
-        Block([1, 2], lambda x: Normal(x[:, :2], 1.0, validate_args=False)),
-        Block(torch.tensor([True, False, True]).to(d), lambda x: Normal(x[:, :2], 1.0, validate_args=False)),
+        Block(0, lambda x: Normal(x[:, 1], torch.ones_like(x[:, 1]), validate_args=False)),
+        Block([1, 2], lambda x: Normal(x[:, :2], torch.ones_like(x[:, :2]), validate_args=False)),
+        Block(torch.tensor([True, False, True]), lambda x: Normal(x[:, :2], torch.ones_like(x[:, :2]), validate_args=False)),
     ]),
     "gibbs, random scan": lambda d: samplers.gibbs(
-        [Block(slice(i, i + 1), lambda x: Normal(x[:, :1], 1.0, validate_args=False)) for i in range(D)], scan="random"
+        [Block(slice(i, i + 1), lambda x: Normal(x[:, :1], torch.ones_like(x[:, :1]), validate_args=False)) for i in range(D)], scan="random"
     ),
     "energy model": lambda d: EnergyModel(ScalarMLP(D, generator=0), D).to(d).kernel("mala", step_size=0.1),
     "energy model, base": lambda d: EnergyModel(
@@ -144,6 +158,9 @@ BITS = {
     "gibbs with gradients, binary": lambda d: samplers.gibbs_with_gradients(RBM(6, 4, generator=0).to(d)),
     "cycle, flips and gradients": lambda d: samplers.cycle(
         samplers.flips(RBM(6, 4, generator=0).to(d)), samplers.gibbs_with_gradients(RBM(6, 4, generator=0).to(d))
+    ),
+    "cycle, flips and dula": lambda d: samplers.cycle(
+        samplers.flips(RBM(6, 4, generator=0).to(d)), samplers.dula(RBM(6, 4, generator=0).to(d), 0.5)
     ),
     "RBM": lambda d: RBM(6, 4, generator=0).to(d).gibbs(),
     "RBM, clamped": lambda d: samplers.BlockGibbs(RBM(6, 4, generator=0).to(d), clamp=(torch.arange(6) < 2).to(d)),
