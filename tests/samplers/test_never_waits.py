@@ -10,8 +10,8 @@ from deepgen.distributions import OneHotGroups, spin
 from deepgen.explicit import RBM, EnergyModel, Gaussian, Ising, Potts, Product, RealNVP, Softmax
 from deepgen.layers import ScalarMLP
 from deepgen.samplers import Block, Langevin, Target, metropolis
-from deepgen.testing import CheckFailed
-from deepgen.testing.waiting import check_never_waits, never_waits
+
+from deepgen.testing import check_never_waits, never_waits
 
 D = 3
 FACTOR = torch.tensor([[1.0, 0.0, 0.0], [0.5, 1.0, 0.0], [0.0, 0.2, 2.0]])
