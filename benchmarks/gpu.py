@@ -1,4 +1,4 @@
-"""Models on an accelerator: `python benchmarks/gpu.py [--only rbm flows sequences samplers] [--device cuda] [--json FILE]`.
+"""Models on an accelerator: `python benchmarks/gpu.py [--only rbm samplers] [--device cuda] [--json FILE]`.
 
 Gibbs chains (`gpu_rbm.py`), flows (`gpu_flows.py`), pixel and token models (`gpu_sequences.py`), the shared samplers
 (`gpu_samplers.py`): first each is checked against the CPU, then timed beside the matrix products, or the gradient, it

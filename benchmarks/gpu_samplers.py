@@ -1,11 +1,12 @@
 """Kernels of `deepgen.samplers` on an accelerator, for `gpu.py`: the time of a step beside that of its gradients.
 
 Logistic regression 1000 x 25 for MALA, HMC of 4 leaps, tempering over MALA with 8 rungs, and independence from a
-RealNVP near the identity (16 candidates a pass, the regression in whitened coordinates); an energy model over 25 numbers (network 25-64-64-1 over a Gaussian)
-for MALA; an Ising model of 10 x 10 at coupling 0.1 for Gibbs with gradients, DMALA and the checkerboard. 10^3 to 10^6
-chains (tempering and independence, which hold 8 and 16 rows a chain, to 10^5), float32, eager; a run that does not fit
-says so. The gradient is that of one row a chain (a replica, in tempering), and the ratio is a step over the gradients
-it takes: 4 in HMC, 1 in all others; of the checkerboard, which takes a local field for each colour, over 1 as well.
+RealNVP near the identity (16 candidates a pass, the regression in whitened coordinates); an energy model over 25
+numbers (network 25-64-64-1 over a Gaussian) for MALA; an Ising model of 10 x 10 at coupling 0.1 for Gibbs with
+gradients, DMALA and the checkerboard. 10^3 to 10^6 chains (tempering and independence, which hold 8 and 16 rows a
+chain, to 10^5), float32, eager; a run that does not fit says so. The gradient is that of one row a chain (a replica, in
+tempering), and the ratio is a step over the gradients it takes: 4 in HMC, 1 in all others; of the checkerboard, which
+takes a local field for each colour, over 1 as well.
 
 Checked before: uniforms of the streams are the CPU's to the last bit, and normals to rounding; no step waits for the
 device (CUDA's own debug mode; on a CPU `check_never_waits`); mean log density of chains against that of the CPU's,

@@ -10,8 +10,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import deepgen as dg
 from deepgen import stream_kernels, streams
 from deepgen.errors import ArgumentError
-from deepgen.random import key, normal, uniform
 from deepgen.philox import MASK, philox, unit, words
+from deepgen.random import key, normal, uniform
 from deepgen.streams import Streams
 from deepgen.testing import ks, sequential
 from deepgen.testing.waiting import MetaStreams
@@ -128,7 +128,7 @@ def test_no_uniform_is_0_or_1():
 
 @pytest.mark.parametrize("ahead", [0, 200, 2000])
 def test_numbers_made_ahead_are_those_of_their_call(ahead, seed, tensors_only):
-    """As on an accelerator, which makes those of later calls with the first: whatever is asked for, and in any order."""
+    """As on an accelerator, which makes those of later calls with the first, whatever is asked for."""
 
     def draws(source, rows):
         found = []

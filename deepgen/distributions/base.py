@@ -76,7 +76,7 @@ class _StudentT(TorchStudentT):
         return _StudentT(self.df.expand(shape), self.loc.expand(shape), self.scale.expand(shape))
 
     @cached_property
-    def _chi2(self) -> Chi2:
+    def _chi2(self) -> Chi2:  # type: ignore[override]
         return Chi2(self.df, validate_args=False)
 
 

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from deepgen.errors import ShapeError, check_count
 from deepgen.explicit.conditional import UnitDistribution
 from deepgen.explicit.units import Units, as_units, check_values, require_tensor
-from deepgen.random import resolve
+from deepgen.random import resolve, streams
 from deepgen.samplers.block_gibbs import BlockGibbs
 from deepgen.samplers.kernel import advance
 

@@ -134,11 +134,10 @@ class IndependenceKernel:
         left = Scored(*(field[:, 1:] for field in waiting))
         ratio = self.target.tempered(new, self.beta) - self.target.tempered(here, self.beta) + here.log_q - new.log_q
         outcome = accept(ratio, new, here, generator=generator)
-        chance = ratio.exp().clamp_max(1.0).nan_to_num(0.0)
         weight = new.log_density - new.log_q
         kept = outcome.value
         after = Waiting(kept.position, kept.log_density, kept.log_q, left)
-        return after, Weighed(chance, outcome.accepted, outcome.nan, weight, kept.log_density - kept.log_q)
+        return after, Weighed(outcome.acceptance, outcome.accepted, outcome.nan, weight, kept.log_density - kept.log_q)
 
 
 def independence(log_density: object, model: object, *, ahead: int = 16) -> IndependenceKernel:

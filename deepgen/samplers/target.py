@@ -13,7 +13,7 @@ from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -245,7 +245,7 @@ def density_of(law: Distribution) -> Callable[[Tensor], Tensor]:
     >>> density_of(torch.distributions.Exponential(1.0))(torch.tensor([-1.0, 2.0]))
     tensor([-inf, -2.])
     """
-    plain, support = unchecked(law), law.support
+    plain, support = unchecked(law), cast(constraints.Constraint, law.support)
     if getattr(support, "base_constraint", support) in (constraints.real, constraints.real_vector):
         return plain.log_prob
     return lambda x: plain.log_prob(x).masked_fill(~support.check(x), -torch.inf)

@@ -37,7 +37,7 @@ class MetaStreams(Streams):
     device(type='meta')
     """
 
-    device = META  # type: ignore[assignment]  # of the Generator underneath, which only counts
+    device = META  # of the Generator underneath, which only counts
 
 
 @contextmanager
@@ -112,7 +112,7 @@ class _Copies(TorchDispatchMode):
         if packet is torch.ops.aten._to_copy:
             _demand_near(func, args[0].device, kwargs.get("device"), kwargs.get("non_blocking"))
         if packet is torch.ops.aten.copy_:
-            _demand_near(func, args[1].device, args[0].device, kwargs.get("non_blocking") or len(args) > 2 and args[2])
+            _demand_near(func, args[1].device, args[0].device, any(args[2:]) or kwargs.get("non_blocking"))
         return func(*args, **kwargs)
 
 

@@ -6,12 +6,10 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Mul
 
 import deepgen as dg
 from deepgen import samplers
-from deepgen.distributions import OneHotGroups, spin
-from deepgen.explicit import RBM, EnergyModel, Gaussian, Ising, Potts, Product, RealNVP, Softmax
-from deepgen.layers import ScalarMLP
+from deepgen.distributions import OneHotGroups
+from deepgen.explicit import RBM, Gaussian, Ising, Potts, Product, RealNVP, Softmax
 from deepgen.samplers import Block, Langevin, Target, metropolis
-
-from deepgen.testing import check_never_waits, never_waits
+from deepgen.testing import check_never_waits
 
 D = 3
 FACTOR = torch.tensor([[1.0, 0.0, 0.0], [0.5, 1.0, 0.0], [0.0, 0.2, 2.0]])
@@ -55,7 +53,19 @@ def wide(device):
 def posterior(device, **options):
     rows = torch.linspace(-1, 1, 40).reshape(20, 2).to(device)
     prior = checked(Normal(torch.zeros(2).to(device)[0], torch.ones(2).to(device)[0], validate_args=False))
-    return samplers.Posterior(prior, lambda x, y: -(y.sum(-1) - x.sum(-1, keepdim=True)).square(), rows).minibatches(4, **options)
+    whole = samplers.Posterior(prior, lambda x, y: -(y.sum(-1) - x.sum(-1, keepdim=True)).square(), rows)
+    return whole.minibatches(4, **options)
+
+
+def normal(mean):
+    """Of a scale that is a tensor: torch would copy a number to the device."""
+    return Normal(mean, torch.ones_like(mean), validate_args=False)
+
+
+def energy(device, **options):
+    return EnergyModel(ScalarMLP(D, generator=0), D, **options).to(device)
+
+
 REALS = {
     "random walk": walk,
     "random walk, a step a chain": lambda d: walk(d, torch.linspace(0.5, 1, 5).to(d)),
@@ -97,20 +107,16 @@ REALS = {
     ),
     "thin": lambda d: samplers.thin(walk(d), 3),
     "gibbs": lambda d: samplers.gibbs([
-        Block(0, lambda x: Normal(x[:, 1], torch.ones_like(x[:, 1]), validate_args=False)),
-        Block([1, 2], lambda x: Normal(x[:, :2], torch.ones_like(x[:, :2]), validate_args=False)),
-        Block(torch.tensor([True, False, True]), lambda x: Normal(x[:, :2], torch.ones_like(x[:, :2]), validate_args=False)),
+        Block(0, lambda x: normal(x[:, 1])),
+        Block([1, 2], lambda x: normal(x[:, :2])),
+        Block(torch.tensor([True, False, True]), lambda x: normal(x[:, :2])),
     ]),
     "gibbs, random scan": lambda d: samplers.gibbs(
-        [Block(slice(i, i + 1), lambda x: Normal(x[:, :1], torch.ones_like(x[:, :1]), validate_args=False)) for i in range(D)], scan="random"
+        [Block(slice(i, i + 1), lambda x: normal(x[:, :1])) for i in range(D)], scan="random"
     ),
-    "energy model": lambda d: EnergyModel(ScalarMLP(D, generator=0), D).to(d).kernel("mala", step_size=0.1),
-    "energy model, base": lambda d: EnergyModel(
-        ScalarMLP(D, generator=0), base=dg.distributions.MultivariateNormal(D)
-    ).to(d).kernel("hmc", step_size=0.1),
-    "energy model, a flow beside": lambda d: EnergyModel(ScalarMLP(D, generator=0), D, proposal=flow("cpu")).to(d).kernel(
-        "mala", step_size=0.1
-    ),
+    "energy model": lambda d: energy(d).kernel("mala", step_size=0.1),
+    "energy model, base": lambda d: energy(d, base=dg.distributions.MultivariateNormal(D)).kernel("hmc", step_size=0.1),
+    "energy model, a flow beside": lambda d: energy(d, proposal=flow("cpu")).kernel("mala", step_size=0.1),
     "sgld": lambda d: samplers.sgld(posterior(d), 1e-3),
     "sgld, a schedule": lambda d: samplers.sgld(posterior(d, common=True), samplers.Polynomial(0.1)),
     "sgld, whole gradient": lambda d: samplers.sgld(bowl(d), torch.full((5,), 0.1).to(d)),
@@ -151,7 +157,9 @@ STATES = {
     "checkerboard, Potts": lambda d: board(d).gibbs(),
     "gibbs with gradients, Potts": lambda d: samplers.gibbs_with_gradients(board(d)),
     "dmala, Potts": lambda d: samplers.dmala(board(d), 0.5),
-    "dmala, integers": lambda d: samplers.dmala(lambda x: -x.flatten(1).sum(1), 0.5, support=constraints.integer_interval(0, 2)),
+    "dmala, integers": lambda d: samplers.dmala(
+        lambda x: -x.flatten(1).sum(1), 0.5, support=constraints.integer_interval(0, 2)
+    ),
 }
 BITS = {
     "flips": lambda d: samplers.flips(RBM(6, 4, generator=0).to(d)),
