@@ -7,9 +7,10 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Mul
 import deepgen as dg
 from deepgen import samplers
 from deepgen.distributions import OneHotGroups
-from deepgen.explicit import RBM, Gaussian, Ising, Potts, Product, RealNVP, Softmax
+from deepgen.explicit import RBM, EnergyModel, Gaussian, Ising, Potts, Product, RealNVP, Softmax
+from deepgen.layers import ScalarMLP
 from deepgen.samplers import Block, Langevin, Target, metropolis
-from deepgen.testing import check_never_waits
+from deepgen.testing import CheckFailed, check_never_waits, never_waits
 
 D = 3
 FACTOR = torch.tensor([[1.0, 0.0, 0.0], [0.5, 1.0, 0.0], [0.0, 0.2, 2.0]])
@@ -189,3 +190,30 @@ STARTS = (
 ])  # fmt: skip
 def test_no_step_waits_for_the_device(build, start):
     check_never_waits(build, start)
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        lambda x: x.sum().item(),
+        lambda x: 1 if (x > 0).all() else 2,
+        lambda x: x[x > 0],
+        lambda x: x.tolist(),
+        lambda x: x[:, [0, 2]],
+        lambda x: x.index_put((torch.zeros(1, dtype=torch.int64).to(x.device),), torch.zeros(3).to(x.device)),
+        lambda x: x * torch.tensor([1.0, 2.0, 3.0], device=x.device),
+        lambda x: x.new_tensor([1.0]),
+        lambda x: x.cpu(),
+        lambda x: x.copy_(torch.zeros(5, 3)),
+        lambda x: torch.as_tensor(0.5, device=x.device),
+        lambda x: Normal(x, 1.0, validate_args=False),
+    ],
+)
+def test_what_waits_is_seen(step):
+    with pytest.raises(CheckFailed, match="waits for"), never_waits():
+        step(torch.zeros(5, 3, device="meta"))
+
+
+def test_errors_of_other_kinds_are_passed_on():
+    with pytest.raises(RuntimeError, match="size of tensor"), never_waits():
+        torch.zeros(2) + torch.zeros(3)
