@@ -26,7 +26,7 @@ from torch.distributions import constraints
 
 from deepgen.distributions.constraints import OneHotGroups, spin
 from deepgen.errors import MissingCapability
-from deepgen.samplers.target import Beta, Target, rowwise, slope_of
+from deepgen.samplers.target import Beta, Target, innermost, rowwise, slope_of
 
 
 class Alphabet(Protocol):
@@ -127,8 +127,7 @@ def alphabet_of(target: Target, x: Tensor) -> Alphabet:
     >>> alphabet_of(Target(lambda x: x.sum(-1), support=constraints.boolean), torch.zeros(2, 3)).size
     2
     """
-    support: Any = target.support
-    support = getattr(support, "base_constraint", support)
+    support: Any = innermost(target.support)
     if isinstance(support, type(constraints.boolean)):
         return Pair(0.0, 1.0)
     if isinstance(support, type(spin)):

@@ -157,7 +157,7 @@ def as_target(source: object, support: Any = None) -> Target:
             f"log_prob or log_density; got {source if isinstance(source, type) else type(source).__name__}"
         )
     known = getattr(source, "support", None) if support is None else support
-    known = getattr(known, "base_constraint", known)
+    known = innermost(known)
     if isinstance(source, Distribution) and not getattr(known, "is_discrete", False) and known is not constraints.real:
         raise MissingCapability(
             f"{type(source).__name__} lies on {known}, and kernels move over all real numbers: sample a function of it "
@@ -246,9 +246,20 @@ def density_of(law: Distribution) -> Callable[[Tensor], Tensor]:
     tensor([-inf, -2.])
     """
     plain, support = unchecked(law), cast(constraints.Constraint, law.support)
-    if getattr(support, "base_constraint", support) in (constraints.real, constraints.real_vector):
+    if innermost(support) in (constraints.real, constraints.real_vector):
         return plain.log_prob
     return lambda x: plain.log_prob(x).masked_fill(~support.check(x), -torch.inf)
+
+
+def innermost(support: Any) -> Any:
+    """The constraint on one number inside constraints on events and mixtures of them.
+
+    >>> innermost(constraints.independent(constraints.independent(constraints.boolean, 1), 1))
+    Boolean()
+    """
+    while hasattr(support, "base_constraint"):
+        support = support.base_constraint
+    return support
 
 
 def unchecked(law: Any) -> Any:
