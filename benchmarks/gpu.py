@@ -1,9 +1,10 @@
-"""Models on an accelerator: `python benchmarks/gpu.py [--only rbm flows sequences] [--device cuda] [--json FILE]`.
+"""Models on an accelerator: `python benchmarks/gpu.py [--only rbm samplers] [--device cuda] [--json FILE]`.
 
-Gibbs chains (`gpu_rbm.py`), flows (`gpu_flows.py`), pixel and token models (`gpu_sequences.py`): first each is checked
-against the CPU in float64, then timed beside the matrix products it cannot avoid. float32 throughout, and in IEEE
-precision: TF32, torch's default for convolutions and recurrent layers on newer GPUs, rounds to 10 bits. Needs torch,
-numpy and safetensors only, and minutes; on a CPU a small version runs. The exit status is 1 if a check fails.
+Gibbs chains (`gpu_rbm.py`), flows (`gpu_flows.py`), pixel and token models (`gpu_sequences.py`), the shared samplers
+(`gpu_samplers.py`): first each is checked against the CPU, then timed beside the matrix products, or the gradient, it
+cannot avoid. float32 throughout, and in IEEE precision: TF32, torch's default for convolutions and recurrent layers on
+newer GPUs, rounds to 10 bits. Needs torch, numpy and safetensors only, and minutes; on a CPU a small version runs. The
+exit status is 1 if a check fails.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from typing import Any
 
 import gpu_flows
 import gpu_rbm
+import gpu_samplers
 import gpu_sequences
 import torch
 
-PARTS = {"rbm": gpu_rbm, "flows": gpu_flows, "sequences": gpu_sequences}
+PARTS = {"rbm": gpu_rbm, "flows": gpu_flows, "sequences": gpu_sequences, "samplers": gpu_samplers}
 
 
 def show(row: dict[str, Any]) -> str:

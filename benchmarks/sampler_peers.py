@@ -57,14 +57,14 @@ def gaussian(size: int = 10, correlation: float = 0.9) -> Problem:
     )  # fmt: skip
 
 
-def logistic(rows: int, size: int, seed: int = 0) -> Problem:
+def logistic(rows: int, size: int, seed: int = 0, device: torch.device | str = "cpu") -> Problem:
     """Logistic regression on generated data: standard normal columns, the last one 1, weights ~ N(0, 1) a priori."""
     stream = np.random.default_rng(seed)
     x = stream.normal(size=(rows, size))
     x[:, -1] = 1.0
     y = (stream.uniform(size=rows) < 1 / (1 + np.exp(-x @ stream.normal(size=size) / 2))).astype(float)
     signed = (2 * y - 1)[:, None] * x  # log p(y | x, w) = log sigmoid(+- x.w)
-    z, single = torch.tensor(signed.T, dtype=torch.float32).contiguous(), signed.astype(np.float32)
+    z, single = torch.tensor(signed.T, dtype=torch.float32).contiguous().to(device), signed.astype(np.float32)
 
     def slope(w: Tensor) -> tuple[Tensor, Tensor]:
         margin = w @ z

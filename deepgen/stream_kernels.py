@@ -34,12 +34,13 @@ def _philox(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
 
 @numba.njit(inline="always")
 def _single(word):  # type: ignore[no-untyped-def]
-    return (_F32(word >> _U32(8)) + _F32(0.5)) * _F32(2.0**-24)
+    return min((_F32(word >> _U32(8)) + _F32(0.5)) * _F32(2.0**-24), _F32(1 - 2.0**-24))  # the last rounds up to 1
 
 
 @numba.njit(inline="always")
 def _double(high, low):  # type: ignore[no-untyped-def]
-    return (_F64(_U64(high >> _U32(5)) << _U64(26) | _U64(low >> _U32(6))) + 0.5) * 2.0**-53
+    whole = _U64(high >> _U32(5)) << _U64(26) | _U64(low >> _U32(6))
+    return min((_F64(whole) + 0.5) * 2.0**-53, 1 - 2.0**-53)
 
 
 @_compiled

@@ -17,17 +17,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from deepgen.errors import ArgumentError
 from deepgen.layers.compiled import kernels
+from deepgen.philox import MASK, philox, unit, words
 
-MASK = 0xFFFFFFFF
-MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
-WEYL = (0x9E3779B9, 0xBB67AE85)
+AHEAD = 2**20  # numbers that are made at once for calls to come, on devices where each operation is a launch
+PLACES = 8  # how many kinds of draws have numbers waiting
 
 
 class Streams(torch.Generator):
@@ -57,6 +56,8 @@ class Streams(torch.Generator):
             if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**bits:
                 raise ArgumentError(f"{name} must be an integer in [0, 2**{bits}), got {value!r}")
         self.seed_key, self.first, self.calls = seed, first, calls
+        self._ahead = 0 if self.device.type == "cpu" else AHEAD
+        self._waiting: dict[tuple[int, int, int, bool], tuple[int, Tensor]] = {}
         self.manual_seed(philox((0, first, calls >> 32 ^ calls & MASK, MASK), (seed & MASK, seed >> 32))[0])
 
     def part(self, start: int) -> Streams:
@@ -128,44 +129,29 @@ class Streams(torch.Generator):
             if first + chains > MASK:
                 raise ArgumentError(f"there are 2**32 - 1 streams, and chain {first + chains} is beyond them")
         double, call = dtype == torch.float64, self._next()
+        if not chains * width:
+            return torch.empty(chains, width, dtype=dtype, device=self.device)
         compiled = kernels("deepgen.stream_kernels") if self.device.type == "cpu" else None
-        if compiled is not None and width:
+        if compiled is not None:
             filled = torch.empty(chains, width, dtype=torch.float64 if double else torch.float32)
             fill = compiled.fill_double if double else compiled.fill_float
             fill(filled.numpy(), first, call & MASK, call >> 32, self.seed_key & MASK, self.seed_key >> 32)
             return filled if double else filled.to(dtype)
-        per = 2 if double else 4
-        blocks = -(-width // per)
-        words = words_of(self.seed_key, first, chains, blocks, call, self.device)
-        if double:  # 27 bits of one word above 26 of the next
-            whole = (words[0::2] >> 5 << 26 | words[1::2] >> 6).double().add_(0.5).mul_(2.0**-53)
-        else:
-            whole = (words >> 8).float().add_(0.5).mul_(2.0**-24)
-        return whole.permute(1, 2, 0).reshape(chains, per * blocks)[:, :width].to(dtype)
+        return self._by_tensors(first, chains, width, call, double)[:, :width].to(dtype, copy=True)
 
-
-def words_of(seed: int, first: int, chains: int, blocks: int, call: int, device: torch.device) -> Tensor:
-    """Philox4x32-10 in tensor operations: words ``[4, chains, blocks]`` as int64, the reference of the kernels.
-
-    >>> [hex(w) for w in words_of(0, 0, 1, 1, 0, torch.device("cpu")).flatten().tolist()]  # the first test vector
-    ['0x6627e8d5', '0xe169c58d', '0xbc57ac4c', '0x9b00dbd8']
-    """
-    block = torch.arange(blocks, device=device).expand(chains, blocks)
-    chain = torch.arange(first, first + chains, device=device).unsqueeze(1).expand(chains, blocks)
-    c0, c1 = block, chain
-    c2, c3 = torch.full_like(block, call & MASK), torch.full_like(block, call >> 32)
-    return torch.stack(philox((c0, c1, c2, c3), (seed & MASK, seed >> 32)))
-
-
-def philox(counter: tuple[Any, Any, Any, Any], key: tuple[int, int]) -> tuple[Any, Any, Any, Any]:
-    """Four words from four, each of 32 bits in an int or in a tensor of int64.
-
-    >>> [hex(w) for w in philox((MASK, MASK, MASK, MASK), (MASK, MASK))]  # the second test vector
-    ['0x408f276d', '0x41c83b0e', '0xa20bc7c6', '0x6d5451fd']
-    """
-    (c0, c1, c2, c3), (k0, k1) = counter, key
-    for _ in range(10):
-        p0, p1 = c0 * MULTIPLIERS[0], c2 * MULTIPLIERS[1]  # overflow keeps the lower 64 bits, which is all there are
-        c0, c1, c2, c3 = (p1 >> 32 & MASK) ^ c1 ^ k0, p1 & MASK, (p0 >> 32 & MASK) ^ c3 ^ k1, p0 & MASK
-        k0, k1 = k0 + WEYL[0] & MASK, k1 + WEYL[1] & MASK
-    return c0, c1, c2, c3
+    def _by_tensors(self, first: int, chains: int, width: int, call: int, double: bool) -> Tensor:
+        """``[chains, width or more]`` numbers; on accelerators those of the next calls with them, if they are few."""
+        place = (self.seed_key, first, chains, double)
+        start, waiting = self._waiting.get(place, (0, None))
+        if waiting is not None and start <= call < start + len(waiting) and width <= waiting.shape[2]:
+            return waiting[call - start]
+        blocks = -(-width // (2 if double else 4))
+        if waiting is not None:
+            blocks = max(blocks, waiting.shape[2] // (2 if double else 4))
+        calls = min(max(1, self._ahead // max(1, 4 * chains * blocks)), 2**32 - (call & MASK))
+        made = unit(words(self.seed_key, first, chains, blocks, call, calls, self.device), double)
+        if calls > 1:
+            if place not in self._waiting and len(self._waiting) == PLACES:
+                self._waiting.clear()
+            self._waiting[place] = call, made
+        return made[0]

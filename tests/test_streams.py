@@ -5,13 +5,16 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import deepgen as dg
 from deepgen import stream_kernels, streams
 from deepgen.errors import ArgumentError
+from deepgen.philox import MASK, philox, unit, words
 from deepgen.random import key, normal, uniform
-from deepgen.streams import MASK, Streams, philox, words_of
+from deepgen.streams import Streams
 from deepgen.testing import ks, sequential
+from deepgen.testing.waiting import MetaStreams
 
 VECTORS = {  # kat_vectors of Random123, philox 4x32 10: counter, key, words
     "zeros": ([0] * 4, [0] * 2, [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]),
@@ -24,6 +27,16 @@ VECTORS = {  # kat_vectors of Random123, philox 4x32 10: counter, key, words
 }
 DTYPES = [torch.float32, torch.float64]
 WIDTHS = [1, 2, 3, 4, 5, 7, 8, 9, 31, 64]
+
+
+class Count(TorchDispatchMode):
+    """How many operations torch dispatches."""
+
+    operations = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.operations += 1
+        return func(*args, **(kwargs or {}))
 
 
 @pytest.fixture
@@ -40,20 +53,24 @@ def tensors_only(monkeypatch):
 
 @pytest.mark.parametrize("name", VECTORS)
 def test_philox_has_the_words_of_random123(name):
-    counter, secret, words = VECTORS[name]
-    assert list(philox(tuple(counter), tuple(secret))) == words
-    assert [int(word) for word in philox(tuple(torch.tensor(c) for c in counter), tuple(secret))] == words
+    counter, secret, known = VECTORS[name]
+    assert list(philox(tuple(counter), tuple(secret))) == known
+    assert [int(word) for word in philox(tuple(torch.tensor(c) for c in counter), tuple(secret))] == known
     compiled = stream_kernels._philox(*(np.uint32(c) for c in (*counter, *secret)))
-    assert [int(word) for word in compiled] == words
+    assert [int(word) for word in compiled] == known
 
 
 def test_the_counter_is_block_chain_and_call():
     """The words of one chain, call and block are Philox of just these."""
     seed, call = 0x299F31D0A4093822, 0x0370734413198A2E
-    words = words_of(seed, 0x85A308D3, 2, 3, call, torch.device("cpu"))
-    assert words.shape == (4, 2, 3)
-    counter = (2, 0x85A308D4, 0x13198A2E, 0x03707344)
-    assert words[:, 1, 2].tolist() == list(philox(counter, (0xA4093822, 0x299F31D0)))
+    made = words(seed, 0x85A308D3, 2, 3, call, 5, torch.device("cpu")).long() & MASK
+    assert made.shape == (5, 2, 12)
+    for later in range(5):
+        for chain in range(2):
+            for block in range(3):
+                counter = (block, 0x85A308D3 + chain, 0x13198A2E + later, 0x03707344)
+                found = made[later, chain, 4 * block : 4 * block + 4].tolist()
+                assert found == list(philox(counter, (0xA4093822, 0x299F31D0)))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -94,12 +111,55 @@ def test_uniforms_are_the_middles_of_equal_intervals(dtype, seed):
     if bits == 24:
         near = scaled - 0.5
         assert float((near - near.round()).abs().max()) <= 0.5  # float32 rounds the middles above one half
-    words = words_of(seed, 0, 100, 250 if bits == 24 else 500, 0, torch.device("cpu"))
-    if bits == 24:
-        whole = (words >> 8).permute(1, 2, 0).reshape(100, 1000)
-    else:
-        whole = (words[0::2] >> 5 << 26 | words[1::2] >> 6).permute(1, 2, 0).reshape(100, 1000)
+    made = words(seed, 0, 100, 250 if bits == 24 else 500, 0, 1, torch.device("cpu"))[0].long() & MASK
+    whole = made >> 8 if bits == 24 else made[:, 0::2] >> 5 << 26 | made[:, 1::2] >> 6
     assert float((u.double() - (whole.double() + 0.5) * 2.0**-bits).abs().max()) <= 2.0 ** -(bits + 1)
+
+
+def test_no_uniform_is_0_or_1():
+    """Not even of the first and the last word, whose middles float32 and float64 round."""
+    ends = torch.tensor([[0, 0, -1, -1]], dtype=torch.int32)
+    single, double = unit(ends, False), unit(ends, True)
+    assert single.tolist() == [[2.0**-25, 2.0**-25, 1 - 2.0**-24, 1 - 2.0**-24]]
+    assert double.tolist() == [[2.0**-54, 1 - 2.0**-53]]
+    assert stream_kernels._single.py_func(np.uint32(MASK)) == np.float32(1 - 2.0**-24)
+    assert stream_kernels._double.py_func(np.uint32(MASK), np.uint32(MASK)) == 1 - 2.0**-53
+
+
+@pytest.mark.parametrize("ahead", [0, 200, 2000])
+def test_numbers_made_ahead_are_those_of_their_call(ahead, seed, tensors_only):
+    """As on an accelerator, which makes those of later calls with the first, whatever is asked for."""
+
+    def draws(source, rows):
+        found = []
+        for width in (3, 1, 10, 1, 3, 0, 7):
+            found += [source.uniform((4, width)), source.normal((4, width)), source.uniform((4, width), torch.float64)]
+            found.append(source.shared(2))
+            with rows(source):
+                found.append(source.uniform((12, width)))
+            found[-1].zero_()  # what was drawn is the reader's own
+            found[-1] = source.uniform((4, 2))
+        return [*found, *(source.part(2).uniform((2, 5)), source.copy().uniform((4, 5)))]
+
+    calls = 2**32 - 9  # the upper half of the counter changes on the way
+    here = draws(Streams(seed, first=3, calls=calls), lambda s: s.rows(3))
+    source = Streams(seed, first=3, calls=calls)
+    source._ahead = ahead
+    there = tensors_only(lambda: draws(source, lambda s: s.rows(3)))
+    for one, other in zip(here, there, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=3e-6)
+    assert (len(source._waiting) > 0) == (ahead > 0)
+
+
+def test_few_operations_make_many_draws_on_an_accelerator(seed):
+    """The first of 37 makes the words of all for 1000 chains, and the others cut theirs out."""
+    source, counts = MetaStreams(seed), []
+    for _ in range(37):
+        with Count() as count:
+            source.uniform((1000, 25))
+        counts.append(count.operations)
+    assert counts[0] < 300  # two in three are views
+    assert max(counts[1:]) <= 6
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

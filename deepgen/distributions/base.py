@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
+from torch.distributions import Categorical, Chi2, Distribution, Independent, MixtureSameFamily, Normal
 from torch.distributions import StudentT as TorchStudentT
 
 from deepgen.distributions.logistic import Logistic
@@ -63,6 +64,22 @@ class StandardLogistic(_Standard):
     law = Logistic
 
 
+class _StudentT(TorchStudentT):
+    """torch's own, with its Chi2 made when it is drawn from: making it checks numbers, and waits for the device."""
+
+    def __init__(self, df: Tensor, loc: Tensor, scale: Tensor) -> None:
+        self.df, self.loc, self.scale = df, loc, scale
+        Distribution.__init__(self, df.shape, validate_args=False)
+
+    def expand(self, batch_shape: Any, _instance: Any = None) -> _StudentT:
+        shape = torch.Size(batch_shape)
+        return _StudentT(self.df.expand(shape), self.loc.expand(shape), self.scale.expand(shape))
+
+    @cached_property
+    def _chi2(self) -> Chi2:  # type: ignore[override]
+        return Chi2(self.df, validate_args=False)
+
+
 class StudentT(nn.Module):
     """Student's t in each of ``features`` variables: tails heavier than a Gaussian's, which a flow cannot make of one.
 
@@ -91,8 +108,7 @@ class StudentT(nn.Module):
         return {"features": self.features, "df": self._df}
 
     def forward(self, context: Tensor | None = None) -> Distribution:
-        law = TorchStudentT(self.df, self.zeros, torch.ones_like(self.zeros), validate_args=False)
-        return Independent(law, 1, validate_args=False)
+        return Independent(_StudentT(self.df, self.zeros, torch.ones_like(self.zeros)), 1, validate_args=False)
 
 
 class NormalMixture(nn.Module):

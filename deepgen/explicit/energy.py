@@ -33,7 +33,7 @@ from deepgen.samplers.chain import Tunable
 from deepgen.samplers.compose import cycle
 from deepgen.samplers.kernel import advance
 from deepgen.samplers.metropolis import Metropolis
-from deepgen.samplers.target import Target
+from deepgen.samplers.target import Target, density_of
 from deepgen.typing import LogProb
 
 SUPPORTS = {"real": constraints.real, "binary": constraints.boolean}
@@ -172,7 +172,8 @@ class EnergyModel(nn.Module):
     def target(self) -> Target:
         """What samplers see; its reference is r. It follows the parameters."""
         reference = self.reference()  # once, as a base may prepare itself
-        value = self.log_density if reference is None else lambda x: self.tilt(x) + reference.log_prob(self.rows(x))
+        log_base = None if reference is None else density_of(reference)
+        value = self.log_density if log_base is None else lambda x: self.tilt(x) + log_base(self.rows(x))
         return Target(value, support=SUPPORTS[self._support], reference=reference)
 
     def kernel(self, method: str | Callable[..., Any] = "auto", **options: Any) -> Any:

@@ -25,8 +25,8 @@ from torch import Tensor
 from torch.distributions import constraints
 
 from deepgen.distributions.constraints import OneHotGroups, spin
-from deepgen.errors import MissingCapability, SupportError
-from deepgen.samplers.target import Beta, Target, rowwise, slope_of
+from deepgen.errors import MissingCapability
+from deepgen.samplers.target import Beta, Target, innermost, rowwise, slope_of
 
 
 class Alphabet(Protocol):
@@ -127,8 +127,7 @@ def alphabet_of(target: Target, x: Tensor) -> Alphabet:
     >>> alphabet_of(Target(lambda x: x.sum(-1), support=constraints.boolean), torch.zeros(2, 3)).size
     2
     """
-    support: Any = target.support
-    support = getattr(support, "base_constraint", support)
+    support: Any = innermost(target.support)
     if isinstance(support, type(constraints.boolean)):
         return Pair(0.0, 1.0)
     if isinstance(support, type(spin)):
@@ -146,15 +145,6 @@ def alphabet_of(target: Target, x: Tensor) -> Alphabet:
     )
 
 
-def check_inside(target: Target, x: Tensor) -> None:
-    """Raise `SupportError` unless all values of ``x`` lie in the target's support."""
-    alphabet_of(target, x)
-    inside = target.support.check(x)
-    if not bool(inside.all()):
-        chain = (~inside.reshape(len(x), -1).all(1)).nonzero()[0].item()
-        raise SupportError(f"position must have values in {target.support}; chain {chain} has others")
-
-
 def tempered_moves(alphabet: Alphabet, target: Target, state: Any, beta: Beta) -> tuple[Tensor, Tensor | float]:
     """``alphabet.moves`` of f^beta r^(1 - beta) from a state with ``position`` and the ``gradient`` of log f."""
     x = state.position
@@ -164,5 +154,5 @@ def tempered_moves(alphabet: Alphabet, target: Target, state: Any, beta: Beta) -
     power = rowwise(beta, gain)
     gain = power * gain
     if target.reference is not None:
-        gain = gain + (1 - power) * alphabet.moves(x, slope_of(target.reference.log_prob, x)[1])[0]
+        gain = gain + (1 - power) * alphabet.moves(x, slope_of(target.log_reference, x)[1])[0]
     return gain, distance

@@ -2,25 +2,34 @@
 
     z ~ base,  x = decode(z),  log q(x) = log base(z) - log |det dx/dz|          of a flow: one pass for both
 
-A base (or a torch Distribution by itself) that is a Gaussian, a Student's t of whole degrees of freedom, or a mixture
-of Gaussians is made of uniforms and normals, and these come from each chain's own stream. Of any other model the draws
-come from ``sample(n, generator=)`` and one common stream: they are exact all the same, and repeat with the seed, but
-a chain's numbers then depend on how many chains run beside it.
+A base (or a torch Distribution by itself) that is a Gaussian, a logistic, a Student's t, or a mixture of Gaussians is
+made of uniforms and normals, and these come from each chain's own stream. Of any other model the draws come from
+``sample(n, generator=)`` and one common stream: they are exact all the same, and repeat with the seed, but a chain's
+numbers then depend on how many chains run beside it.
+
+Student's t of any df by Bailey's polar method, the radius of the bivariate t and an angle:
+
+    sqrt(df (u^(-2/df) - 1)) cos 2 pi v,      u, v uniform
+
+Source: Bailey 1994, "Polar generation of random variates with the t-distribution".
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, MixtureSameFamily, MultivariateNormal, Normal, StudentT
 
+from deepgen.distributions.logistic import Logistic
 from deepgen.errors import MissingCapability
 from deepgen.explicit.flow import Flow
 from deepgen.random import common, normal, uniform
 from deepgen.random import draw as draw_common
 from deepgen.random import generator as fresh
+from deepgen.samplers.target import unchecked
 from deepgen.typing import LogProb, Samples
 
 
@@ -61,7 +70,7 @@ def candidates(model: Any, chains: int, ahead: int, *, generator: torch.Generato
     elif isinstance(model, Distribution):
         z = own_draws(model, shape, generator=generator)
         if z is not None:
-            return z, model.log_prob(z)
+            return z, unchecked(model).log_prob(z)
     # a generator of its own, so that the draws do not depend on what torch's own functions have drawn before
     stream = fresh(int(common(generator) * 2**32), generator.device)
     if isinstance(model, Distribution):
@@ -72,7 +81,7 @@ def candidates(model: Any, chains: int, ahead: int, *, generator: torch.Generato
 
 
 def own_draws(law: Distribution, shape: tuple[int, int], *, generator: torch.Generator) -> Tensor | None:
-    """Draws ``[chains, ahead, *event]`` from one stream a chain, or None where the law is not made of normals.
+    """Draws ``[chains, ahead, *event]`` from one stream a chain, or None where it is not known how.
 
     >>> from deepgen.random import streams
     >>> own_draws(Normal(torch.zeros(3), 1.0), (2, 4), generator=streams(0)) is None  # three events, not one
@@ -90,13 +99,12 @@ def own_draws(law: Distribution, shape: tuple[int, int], *, generator: torch.Gen
     if isinstance(plain, MultivariateNormal):
         noise = normal((*shape, *event), generator=generator, dtype=plain.loc.dtype)
         return plain.loc + noise @ plain.scale_tril.mT
-    if isinstance(plain, StudentT):  # of whole df: a normal over the root of a mean of df squared normals
-        freedom = plain.df.flatten()
-        df = int(freedom[0])
-        if not bool((freedom == df).all()):
-            return None
-        noise = normal((*shape, *event, df + 1), generator=generator, dtype=plain.loc.dtype)
-        return plain.loc + plain.scale * noise[..., 0] / noise[..., 1:].square().mean(-1).sqrt()
+    if isinstance(plain, Logistic):
+        return plain.icdf(uniform((*shape, *event), generator=generator, dtype=plain.loc.dtype))
+    if isinstance(plain, StudentT):
+        u = uniform((*shape, *event, 2), generator=generator, dtype=plain.loc.dtype)
+        radius = (plain.df * (-2 / plain.df * u[..., 0].log()).expm1()).sqrt()
+        return plain.loc + plain.scale * radius * (2 * math.pi * u[..., 1]).cos()
     if isinstance(plain, MixtureSameFamily) and isinstance(plain.component_distribution, Independent):
         parts: Any = plain.component_distribution.base_dist
         if isinstance(parts, Normal) and len(event) == 1:

@@ -9,7 +9,7 @@ is a sweep in the other order, so it is not reversible.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -75,6 +75,10 @@ class Checkerboard:
             )
         self.model.check(position)
         return Sites(position.to(self.model.field))
+
+    def enter(self, own: Sites, other: Any) -> Sites:
+        """The state after another kernel has moved the chains to ``other.position``."""
+        return Sites(other.position.to(self.model.field))
 
     @torch.no_grad()
     def step(self, state: Sites, *, generator: torch.Generator) -> tuple[Sites, Swept]:

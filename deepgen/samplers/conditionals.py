@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
@@ -67,6 +67,7 @@ class Gibbs:
     log_density: Callable[[Tensor], Tensor] | None = None
     beta: Beta = 1.0
     exactness: ClassVar[Exactness] = EXACT
+    _places: dict[torch.device, list[Any]] = field(default_factory=dict, repr=False, compare=False)
 
     def at(self, beta: Beta) -> Gibbs:
         """The kernel at inverse temperature ``beta``, of which every conditional must be told.
@@ -102,7 +103,7 @@ class Gibbs:
             raise ShapeError(f"position must be a tensor [chains, *event] with at least one chain, got {got}")
         for number, block in enumerate(self.blocks):
             try:
-                position[_index(block.where)]
+                position[(slice(None), *_parts(block.where))]
             except IndexError:
                 raise ShapeError(f"block {number} lies outside the event {list(position.shape[1:])}") from None
         return GibbsPoint(position)
@@ -117,11 +118,18 @@ class Gibbs:
         if self.scan == "random":
             numbers = range(first := int(common(generator) * len(self.blocks)), first + 1)
         for number in numbers:
-            index = _index(self.blocks[number].where)
+            index = self._places_on(x.device)[number]
             new = self._drawn(number, x, x[index].shape, generator).to(x)
             x[index] = new
             nan = nan | new.isnan().reshape(len(x), -1).any(1)
         return GibbsPoint(x), GibbsSeen(nan)
+
+    def _places_on(self, device: torch.device) -> list[Any]:
+        """The blocks as indices on the device, copied there once: every copy would wait for it, and so would a mask."""
+        if device not in self._places:
+            parts = ([_part(part, device) for part in _parts(block.where)] for block in self.blocks)
+            self._places[device] = [(slice(None), *(p for part in block for p in part)) for block in parts]
+        return self._places[device]
 
     def _drawn(self, number: int, x: Tensor, shape: torch.Size, generator: torch.Generator) -> Tensor:
         conditional = self.blocks[number].conditional
@@ -212,8 +220,17 @@ def gibbs(
     return Gibbs(tuple(made), scan, log_density)
 
 
-def _index(where: Any) -> tuple[Any, ...]:
-    return (slice(None), *where) if isinstance(where, tuple) else (slice(None), where)
+def _parts(where: Any) -> tuple[Any, ...]:
+    return where if isinstance(where, tuple) else (where,)
+
+
+def _part(part: Any, device: torch.device) -> tuple[Any, ...]:
+    """What stands in an index for one part of ``where``: of a mask the numbers of its entries, axis by axis."""
+    if isinstance(part, (int, slice)) or part is None or part is Ellipsis:
+        return (part,)
+    places = torch.as_tensor(part)
+    found = places.nonzero(as_tuple=True) if places.dtype == torch.bool else (places,)
+    return tuple(place.to(device) for place in found)
 
 
 def _takes(function: Callable[..., Any], name: str) -> bool:

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from deepgen.errors import ArgumentError, ShapeError, check_real
 from deepgen.random import categorical, uniform
-from deepgen.samplers.alphabet import alphabet_of, check_inside, tempered_moves
+from deepgen.samplers.alphabet import alphabet_of, tempered_moves
 from deepgen.samplers.gradient_gibbs import discrete_target
 from deepgen.samplers.kernel import Exactness, require_state
 from deepgen.samplers.metropolis import Metropolis, Slope
@@ -59,7 +59,6 @@ class DiscreteLangevin:
                 raise ArgumentError(f"step_size must be a positive number, got {self.step_size}")
 
     def init(self, target: Target, position: Tensor) -> Slope:
-        check_inside(target, position)
         return Slope(position, *target.slope(position))
 
     def propose(self, target: Target, state: Slope, beta: Beta, *, generator: torch.Generator) -> tuple[Slope, Tensor]:
@@ -153,6 +152,10 @@ class UnadjustedDiscreteLangevin:
 
     def init(self, position: Tensor) -> Slope:
         return self.proposal.init(self.target, checked_start(self.target, position))
+
+    def enter(self, own: Slope, other: Any) -> Slope:
+        """The state after another kernel has moved the chains to ``other.position``."""
+        return self.proposal.init(self.target, other.position)
 
     @torch.no_grad()
     def step(self, state: Slope, *, generator: torch.Generator) -> tuple[Slope, Jumped]:

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from deepgen.errors import check_count
 from deepgen.random import categorical
-from deepgen.samplers.alphabet import alphabet_of, check_inside, tempered_moves
+from deepgen.samplers.alphabet import alphabet_of, tempered_moves
 from deepgen.samplers.metropolis import Metropolis, Slope
 from deepgen.samplers.target import Beta, Target, as_target
 
@@ -47,7 +47,6 @@ class GibbsWithGradients:
         check_count(flips=self.flips)
 
     def init(self, target: Target, position: Tensor) -> Slope:
-        check_inside(target, position)
         return Slope(position, *target.slope(position))
 
     def propose(self, target: Target, state: Slope, beta: Beta, *, generator: torch.Generator) -> tuple[Slope, Tensor]:

@@ -20,7 +20,7 @@ from deepgen.errors import check_count, check_real
 from deepgen.random import normal, uniform
 from deepgen.samplers.adaptation import Adaptive
 from deepgen.samplers.metropolis import Metropolis, Slope
-from deepgen.samplers.scale import Scale, check_step_size, inwards, outwards, scale_of
+from deepgen.samplers.scale import Scale, check_step_size, inwards, moved, outwards, scale_of
 from deepgen.samplers.target import Beta, Target, over_reals, rowwise
 
 
@@ -69,11 +69,11 @@ class Hamiltonian:
     ) -> tuple[Slope, Tensor]:
         """``leaps`` leapfrog steps: the point and the velocity at their end."""
         point, v = state, velocity
-        v = v + step / 2 * inwards(self.scale, target.tempered_gradient(point.position, point.gradient, beta))
+        v = moved(v, step / 2, inwards(self.scale, target.tempered_gradient(point.position, point.gradient, beta)))
         for index in range(self.leaps):
-            point = self.init(target, point.position + outwards(self.scale, step * v))
+            point = self.init(target, moved(point.position, step, outwards(self.scale, v)))
             kick = step if index < self.leaps - 1 else step / 2
-            v = v + kick * inwards(self.scale, target.tempered_gradient(point.position, point.gradient, beta))
+            v = moved(v, kick, inwards(self.scale, target.tempered_gradient(point.position, point.gradient, beta)))
         return point, v
 
 

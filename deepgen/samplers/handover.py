@@ -3,7 +3,8 @@
 A kernel in a composition keeps its own State. When another has run, the values that both keep of the same target,
 ``log_density`` and ``gradient``, are taken over, and nothing is evaluated; what else there is, such as the log density
 of a proposal, is evaluated anew by `init`. A kernel whose State holds more than a function of the position (replicas at
-other temperatures, a stock of candidates) must not begin again, or the law of what it holds would be lost: it has
+other temperatures, a stock of candidates) must not begin again, or the law of what it holds would be lost, and one
+whose `init` looks at the numbers would wait for the device: these have
 
     enter(own, other) -> State:      its state ``own``, after the chains have moved to ``other.position``.
 """
@@ -65,11 +66,11 @@ def entered(kernel: Any, own: Any, mover: Any, other: Any) -> Any:
     """
     mover, other = _inside(mover, other)
     kernel, _ = _inside(kernel, None)
-    if hasattr(kernel, "enter"):
-        return kernel.enter(own, other)
     names = set(own._fields)
     if names <= SHARED & set(other._fields) and _same_target(kernel, mover):
         return type(own)(*(getattr(other, name) for name in own._fields))
+    if hasattr(kernel, "enter"):
+        return kernel.enter(own, other)
     if isinstance(kernel, Metropolis):  # without the check of a start: the chains have been there
         return kernel.proposal.init(kernel.target, other.position)
     return kernel.init(other.position)

@@ -21,11 +21,12 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from deepgen.errors import ShapeError, check_count
 from deepgen.samplers.candidates import candidates, check_model
 from deepgen.samplers.kernel import EXACT, Exactness, accept, require_state
-from deepgen.samplers.target import Beta, Target, as_target, checked_start
+from deepgen.samplers.target import Beta, Target, as_target, checked_start, unchecked
 
 
 class Scored(NamedTuple):
@@ -57,7 +58,8 @@ class Independence:
 
     @torch.no_grad()
     def init(self, target: Target, position: Tensor) -> Scored:
-        return Scored(position, target.value(position), self.model.log_prob(position))
+        law = unchecked(self.model) if isinstance(self.model, Distribution) else self.model
+        return Scored(position, target.value(position), law.log_prob(position))
 
     def propose(
         self, target: Target, state: Scored, beta: Beta, *, generator: torch.Generator
@@ -132,11 +134,10 @@ class IndependenceKernel:
         left = Scored(*(field[:, 1:] for field in waiting))
         ratio = self.target.tempered(new, self.beta) - self.target.tempered(here, self.beta) + here.log_q - new.log_q
         outcome = accept(ratio, new, here, generator=generator)
-        chance = ratio.exp().clamp_max(1.0).nan_to_num(0.0)
         weight = new.log_density - new.log_q
         kept = outcome.value
         after = Waiting(kept.position, kept.log_density, kept.log_q, left)
-        return after, Weighed(chance, outcome.accepted, outcome.nan, weight, kept.log_density - kept.log_q)
+        return after, Weighed(outcome.acceptance, outcome.accepted, outcome.nan, weight, kept.log_density - kept.log_q)
 
 
 def independence(log_density: object, model: object, *, ahead: int = 16) -> IndependenceKernel:

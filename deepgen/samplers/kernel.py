@@ -113,11 +113,12 @@ def require_state(state: object, kind: type) -> None:
 
 
 class Accepted(NamedTuple):
-    """The outcome of `accept`: the chosen rows, which were accepted, and which proposals had a NaN ratio."""
+    """The outcome of `accept`: the chosen rows; which were accepted; which had a NaN ratio; the chance of each."""
 
     value: Any
     accepted: Tensor
     nan: Tensor
+    acceptance: Tensor
 
 
 def accept(log_ratio: Tensor, new: Any, old: Any, *, generator: torch.Generator) -> Accepted:
@@ -134,9 +135,9 @@ def accept(log_ratio: Tensor, new: Any, old: Any, *, generator: torch.Generator)
     >>> outcome.value[:, 0], outcome.nan
     (tensor([1., 0., 0.]), tensor([False, False,  True]))
     """
-    log_u = uniform(log_ratio.shape, generator=generator, dtype=log_ratio.dtype).log()
-    accepted = log_u < log_ratio  # False where the ratio is NaN
-    return Accepted(_choose(accepted, new, old), accepted, log_ratio.isnan())
+    chance = log_ratio.exp().clamp_max(1.0).nan_to_num(0.0)
+    accepted = uniform(log_ratio.shape, generator=generator, dtype=log_ratio.dtype) < chance
+    return Accepted(_choose(accepted, new, old), accepted, log_ratio.isnan(), chance)
 
 
 def _choose(mask: Tensor, new: Any, old: Any) -> Any:

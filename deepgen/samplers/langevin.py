@@ -6,9 +6,10 @@
 the step). `mala` accepts or rejects, so that it is exact; `ula` does not, and has its own law, off by O(h): a normal
 target of variance s^2 becomes one of variance s^2 / (1 - h / (4 s^2)).
 
-With xi' = -(xi + sqrt(h)/2 L'(g + g')), what the noise of the way back would have to be, the ratio of the proposals is
-(|xi|^2 - |xi'|^2) / 2: no matrix is inverted. Sources: Roberts & Tweedie 1996, "Exponential convergence of Langevin
-distributions and their discrete approximations"; Roberts & Rosenthal 1998 (acceptance 0.574).
+With xi' = -(xi + d), d = sqrt(h)/2 L'(g + g'), what the noise of the way back would have to be, the ratio of the
+proposals is (|xi|^2 - |xi'|^2) / 2 = -d.(xi + d/2): no matrix is inverted, and nothing large cancels. Sources: Roberts
+& Tweedie 1996, "Exponential convergence of Langevin distributions and their discrete approximations"; Roberts &
+Rosenthal 1998 (acceptance 0.574).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from deepgen.random import normal
 from deepgen.samplers.adaptation import Adaptive
 from deepgen.samplers.kernel import Exactness, require_state
 from deepgen.samplers.metropolis import Metropolis, Slope
-from deepgen.samplers.scale import Scale, check_step_size, inwards, outwards, scale_of
+from deepgen.samplers.scale import Scale, check_step_size, inwards, moved, outwards, scale_of
 from deepgen.samplers.target import Beta, Target, checked_start, over_reals, rowwise
 
 
@@ -55,11 +56,11 @@ class Langevin:
     def propose(self, target: Target, state: Slope, beta: Beta, *, generator: torch.Generator) -> tuple[Slope, Tensor]:
         x, root = state.position, rowwise(self.step_size, state.position) ** 0.5
         noise = normal(x.shape, generator=generator, dtype=x.dtype)
-        uphill = inwards(self.scale, target.tempered_gradient(x, state.gradient, beta))
-        new = self.init(target, x + outwards(self.scale, root * torch.add(noise, root / 2 * uphill)))
-        uphill = uphill + inwards(self.scale, target.tempered_gradient(new.position, new.gradient, beta))
-        back = noise + root / 2 * uphill
-        return new, (noise.square() - back.square()).reshape(len(x), -1).sum(1) / 2
+        there = inwards(self.scale, target.tempered_gradient(x, state.gradient, beta))
+        new = self.init(target, moved(x, root, outwards(self.scale, moved(noise, root / 2, there))))
+        back = inwards(self.scale, target.tempered_gradient(new.position, new.gradient, beta))
+        drift = root / 2 * (there + back)
+        return new, -(drift * moved(noise, 0.5, drift)).reshape(len(x), -1).sum(1)
 
 
 def mala(
@@ -127,9 +128,9 @@ class UnadjustedLangevin:
         x, root = state.position, rowwise(self.step_size, state.position) ** 0.5
         noise = normal(x.shape, generator=generator, dtype=x.dtype)
         uphill = inwards(self.scale, self.target.tempered_gradient(x, state.gradient, self.beta))
-        moved = x + outwards(self.scale, root * (noise + root / 2 * uphill))
-        value, gradient = self.target.slope(moved)
-        return Slope(moved, value, gradient), Walked(value.isnan() | gradient.isnan().reshape(len(value), -1).any(1))
+        new = moved(x, root, outwards(self.scale, moved(noise, root / 2, uphill)))
+        value, gradient = self.target.slope(new)
+        return Slope(new, value, gradient), Walked(value.isnan() | gradient.isnan().reshape(len(value), -1).any(1))
 
 
 def ula(log_density: object, step_size: float | Tensor, *, covariance: Tensor | None = None) -> UnadjustedLangevin:

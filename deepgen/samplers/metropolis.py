@@ -94,8 +94,7 @@ class Metropolis:
         candidate, log_q = self.proposal.propose(self.target, state, self.beta, generator=generator)
         ratio = self.target.tempered(candidate, self.beta) - self.target.tempered(state, self.beta) + log_q
         outcome = accept(ratio, candidate, state, generator=generator)
-        chance = ratio.exp().clamp_max(1.0).nan_to_num(0.0)
-        return outcome.value, Moved(chance, outcome.accepted, outcome.nan)
+        return outcome.value, Moved(outcome.acceptance, outcome.accepted, outcome.nan)
 
 
 def metropolis(log_density: object, proposal: Proposal) -> Metropolis:

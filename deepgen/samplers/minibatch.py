@@ -21,7 +21,6 @@ variates for stochastic gradient MCMC".
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,7 +30,7 @@ from torch.distributions import Distribution
 
 from deepgen.errors import MissingCapability, ShapeError, check_count
 from deepgen.random import shared, uniform
-from deepgen.samplers.target import Estimated, Target, as_target, slope_of
+from deepgen.samplers.target import Estimated, Target, as_target, slope_of, unchecked
 
 Rows = tuple[Tensor, ...]
 
@@ -211,19 +210,10 @@ def estimated(source: object) -> Estimated:
 
 def _prior(prior: Any) -> Callable[[Tensor], Tensor]:
     if isinstance(prior, Distribution):
-        law = _unchecked(prior)
+        law = unchecked(prior)
         return lambda x: law.log_prob(x).reshape(len(x), -1).sum(1)
     if callable(prior):
         return prior
     raise MissingCapability(
         f"prior must be a torch Distribution or a function [chains, *event] -> [chains], got {type(prior).__name__}"
     )
-
-
-def _unchecked(law: Any) -> Any:
-    """A copy of a Distribution that takes what it is given: a NaN is a chain's to reject, and a check would wait."""
-    law = copy(law)
-    law._validate_args = False
-    if hasattr(law, "base_dist"):
-        law.base_dist = _unchecked(law.base_dist)
-    return law

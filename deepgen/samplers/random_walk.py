@@ -12,7 +12,7 @@ from torch import Tensor
 
 from deepgen.random import normal
 from deepgen.samplers.metropolis import Point
-from deepgen.samplers.scale import Scale, check_step_size, outwards
+from deepgen.samplers.scale import Scale, check_step_size, moved, outwards
 from deepgen.samplers.target import Beta, Target, rowwise
 
 
@@ -44,5 +44,5 @@ class RandomWalk:
     def propose(self, target: Target, state: Point, beta: Beta, *, generator: torch.Generator) -> tuple[Point, Tensor]:
         x = state.position
         noise = normal(x.shape, generator=generator, dtype=x.dtype)
-        moved = x + rowwise(self.step_size, x) * outwards(self.scale, noise)
-        return self.init(target, moved), torch.zeros_like(state.log_density)
+        new = moved(x, rowwise(self.step_size, x), outwards(self.scale, noise))
+        return self.init(target, new), torch.zeros_like(state.log_density)

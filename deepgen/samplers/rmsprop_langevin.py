@@ -59,10 +59,7 @@ def root_of_scale(mean_square: Tensor, t: Tensor | int, decay: float, floor: flo
     >>> root_of_scale(torch.tensor([0.09]), 0, 0.99, 1.0)  # m / (1 - 0.99) = 9, G = 1/4
     tensor([0.5000])
     """
-    corrected = mean_square / (
-        1 - torch.as_tensor(decay, dtype=mean_square.dtype, device=mean_square.device) ** (t + 1)
-    )
-    return (floor + corrected.sqrt()).rsqrt()
+    return (floor + (mean_square / (1 - decay ** (t + 1))).sqrt()).rsqrt()
 
 
 @dataclass(frozen=True)

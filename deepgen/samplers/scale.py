@@ -7,6 +7,8 @@ In coordinates z = L^-1 x the target is round, and one step size serves all dire
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -41,6 +43,17 @@ def inwards(scale: Scale, gradient: Tensor) -> Tensor:
     if scale.ndim == 1:
         return gradient * scale.reshape(gradient.shape[1:])
     return (gradient.reshape(len(gradient), -1) @ scale).reshape(gradient.shape)
+
+
+def moved(x: Tensor, step: float | Tensor, direction: Tensor) -> Tensor:
+    """x + step times direction, in one operation: ``step`` a number, or a tensor that broadcasts.
+
+    >>> moved(torch.ones(2), 0.5, torch.tensor([2.0, 4.0]))
+    tensor([2., 3.])
+    """
+    if isinstance(step, Tensor):
+        return torch.addcmul(x, step, direction)
+    return torch.add(x, direction, alpha=step)
 
 
 def scale_of(covariance: Tensor | None) -> Scale:
@@ -84,8 +97,9 @@ def _fitting(scale: Scale, z: Tensor) -> Scale:
     """``scale`` in the dtype of ``z``, or a `ShapeError` where it is of another size than an event."""
     if scale is None:
         return None
-    if scale.shape[-1] != z[0].numel():
+    size = math.prod(z.shape[1:])
+    if scale.shape[-1] != size:
         raise ShapeError(
-            f"the scale or covariance is of {scale.shape[-1]} numbers, an event {list(z.shape[1:])} has {z[0].numel()}"
+            f"the scale or covariance is of {scale.shape[-1]} numbers, an event {list(z.shape[1:])} has {size}"
         )
     return scale.to(z)

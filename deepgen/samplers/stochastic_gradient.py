@@ -98,7 +98,9 @@ StepSize = float | Tensor | Polynomial
 def step_sizes(step_size: StepSize, t: Tensor, like: Tensor) -> Tensor:
     """e_t of every chain, ``[chains]`` of the dtype of ``like``."""
     value = step_size(t.double()) if isinstance(step_size, Polynomial) else step_size
-    return torch.as_tensor(value, device=like.device).to(like.dtype).expand(t.shape)
+    if isinstance(value, Tensor):
+        return value.to(like).expand(t.shape)
+    return torch.full(t.shape, value, dtype=like.dtype, device=like.device)
 
 
 def constant(step_size: StepSize) -> float:

@@ -10,14 +10,16 @@ known log Z and exact draws at beta = 0.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from functools import cached_property
+from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, constraints
 
-from deepgen.errors import MissingCapability, ShapeError
+from deepgen.errors import MissingCapability, ShapeError, SupportError
 from deepgen.random import draw
 from deepgen.typing import LogDensity, LogProb
 
@@ -69,6 +71,13 @@ class Target:
     def discrete(self) -> bool:
         return bool(getattr(self.support, "is_discrete", False))
 
+    @cached_property
+    def log_reference(self) -> Callable[[Tensor], Tensor]:
+        """log r: ``[chains, *event] -> [chains]``."""
+        if self.reference is None:
+            raise MissingCapability("this Target has no reference: Target(..., reference=a Distribution)")
+        return density_of(self.reference)
+
     @torch.no_grad()
     def value(self, x: Tensor) -> Tensor:
         """log f ``[chains]`` of positions ``[chains, *event]``, without a graph."""
@@ -88,13 +97,13 @@ class Target:
         value = _power(beta, state.log_density)
         if self.reference is None:
             return value
-        return value + _power(1 - beta, _law(self.reference)(state.position))
+        return value + _power(1 - beta, self.log_reference(state.position))
 
     def log_ratio(self, state: Located, old: Beta, new: Beta) -> Tensor:
         """`tempered` at ``new`` less that at ``old``: ``[chains]``."""
         value = state.log_density
         if self.reference is not None:
-            value = value - self.reference.log_prob(state.position)
+            value = value - self.log_reference(state.position)
         return (new - old) * value
 
     def tempered_gradient(self, x: Tensor, gradient: Tensor, beta: Beta) -> Tensor:
@@ -104,7 +113,7 @@ class Target:
         value = _power(beta, gradient)
         if self.reference is None:
             return value
-        return value + _power(1 - beta, slope_of(_law(self.reference), x)[1])
+        return value + _power(1 - beta, slope_of(self.log_reference, x)[1])
 
     def start(self, n: int, *, generator: torch.Generator) -> Tensor:
         """``n`` exact draws from the reference: ``[n, *event]``."""
@@ -135,7 +144,7 @@ def as_target(source: object, support: Any = None) -> Target:
         )
     function: Any
     if isinstance(source, Distribution):
-        function = _law(source)
+        function = density_of(source)
     elif isinstance(source, LogProb) and not isinstance(source, type):
         function = source.log_prob
     elif isinstance(source, LogDensity) and not isinstance(source, type):
@@ -147,9 +156,7 @@ def as_target(source: object, support: Any = None) -> Target:
             "a target is a function from [chains, *event] to log densities [chains], a Distribution, or a model with "
             f"log_prob or log_density; got {source if isinstance(source, type) else type(source).__name__}"
         )
-    known: Any = getattr(source, "support", None) if support is None else support
-    while hasattr(known, "base_constraint"):  # independent(...) of a mixture's of independent(...)
-        known = known.base_constraint
+    known = innermost(getattr(source, "support", None) if support is None else support)
     if isinstance(source, Distribution) and not getattr(known, "is_discrete", False) and known is not constraints.real:
         raise MissingCapability(
             f"{type(source).__name__} lies on {known}, and kernels move over all real numbers: sample a function of it "
@@ -196,6 +203,7 @@ def checked_start(target: Target, position: object) -> Tensor:
 
     Raises:
         ShapeError: no tensor, no chains, or the target does not give one number a chain.
+        SupportError: the target is discrete and a chain has other values.
     """
     if not isinstance(position, Tensor) or position.ndim < 1 or len(position) == 0:
         got = list(position.shape) if isinstance(position, Tensor) else type(position).__name__
@@ -209,6 +217,11 @@ def checked_start(target: Target, position: object) -> Tensor:
             f"the log density of {len(position)} chains must be [{len(position)}], got {list(value.shape)}: "
             "sum over the event's axes and keep the first"
         )
+    if target.discrete:
+        inside = target.support.check(position)
+        if not bool(inside.all()):
+            chain = (~inside.reshape(len(position), -1).all(1)).nonzero()[0].item()
+            raise SupportError(f"position must have values in {target.support}; chain {chain} has others")
     return position
 
 
@@ -223,15 +236,43 @@ def rowwise(number: Beta, x: Tensor) -> Beta:
     return number
 
 
-def _law(distribution: Distribution) -> Callable[[Tensor], Tensor]:
-    """Its log_prob, and NaN where a diverging leap ended: torch would raise an error for all chains."""
+def density_of(law: Distribution) -> Callable[[Tensor], Tensor]:
+    """The log density of a Distribution, -inf outside its support, and without torch's checks.
 
-    def log_density(x: Tensor) -> Tensor:
-        fine = x.isfinite().reshape(len(x), -1).all(1)
-        value = distribution.log_prob(torch.where(fine.reshape(-1, *(1,) * (x.ndim - 1)), x, 0.0))
-        return torch.where(fine, value, torch.nan) if value.shape == fine.shape else value
+    They would wait for the device, and raise an error for all chains where one has left.
 
-    return log_density
+    >>> density_of(torch.distributions.Exponential(1.0))(torch.tensor([-1.0, 2.0]))
+    tensor([-inf, -2.])
+    """
+    plain, support = unchecked(law), cast(constraints.Constraint, law.support)
+    if innermost(support) in (constraints.real, constraints.real_vector):
+        return plain.log_prob
+    return lambda x: plain.log_prob(x).masked_fill(~support.check(x), -torch.inf)
+
+
+def innermost(support: Any) -> Any:
+    """The constraint on one number inside constraints on events and mixtures of them.
+
+    >>> innermost(constraints.independent(constraints.independent(constraints.boolean, 1), 1))
+    Boolean()
+    """
+    while hasattr(support, "base_constraint"):
+        support = support.base_constraint
+    return support
+
+
+def unchecked(law: Any) -> Any:
+    """A copy of a Distribution that takes what it is given.
+
+    >>> unchecked(torch.distributions.Normal(0.0, 1.0)).log_prob(torch.tensor(torch.nan))
+    tensor(nan)
+    """
+    law = copy(law)
+    law._validate_args = False
+    for part in ("base_dist", "_component_distribution", "_mixture_distribution"):
+        if hasattr(law, part):
+            setattr(law, part, unchecked(getattr(law, part)))
+    return law
 
 
 def _power(beta: Beta, value: Tensor) -> Tensor:

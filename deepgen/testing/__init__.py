@@ -5,7 +5,7 @@ returns when the promise holds and raises `CheckFailed`, an AssertionError, when
 false-alarm rate ``alpha`` and fresh seeds; see `sequential`.
 
     check_units, check_kernel, check_random, check_estimate, check_checkpoint, check_model,
-    check_density, check_transform, check_gradient, check_causal, check_target, check_involution
+    check_density, check_transform, check_gradient, check_causal, check_target, check_involution, check_never_waits
 """
 
 from deepgen.testing.checkpoints import check_checkpoint, demand_same_state
@@ -24,6 +24,7 @@ from deepgen.testing.sequential import Evidence, sequential
 from deepgen.testing.target import check_target
 from deepgen.testing.transforms import check_transform
 from deepgen.testing.units import check_units, field_law
+from deepgen.testing.waiting import check_never_waits, never_waits
 
 __all__ = [
     "CheckFailed",
@@ -41,6 +42,7 @@ __all__ = [
     "check_involution",
     "check_kernel",
     "check_model",
+    "check_never_waits",
     "check_random",
     "check_target",
     "check_transform",
@@ -54,6 +56,7 @@ __all__ = [
     "ks",
     "ks_same",
     "layout",
+    "never_waits",
     "numbers",
     "same_cells",
     "same_law",

@@ -7,7 +7,7 @@ import torch
 from torch.distributions import Independent, MultivariateNormal, Normal
 
 import deepgen as dg
-from deepgen.distributions import NormalMixture, StudentT
+from deepgen.distributions import NormalMixture, StandardLogistic, StudentT
 from deepgen.errors import ArgumentError, MissingCapability, ShapeError
 from deepgen.random import streams
 from deepgen.samplers import Independence, heaviest, independence, metropolis, sample_chain
@@ -117,6 +117,8 @@ def test_a_chain_goes_on_as_if_never_stopped():
         Independent(Normal(torch.tensor([1.0, -2.0]), torch.tensor([0.5, 3.0])), 1),
         WIDE,
         StudentT(2, df=5.0)(),
+        StudentT(2, df=1.5)(),
+        StandardLogistic(2)(),
         lumps()(),
     ],
 )

@@ -1,0 +1,116 @@
+"""What a kernel's step costs beyond its gradients: `python benchmarks/sampler_overhead.py`.
+
+256 chains on the posterior of a logistic regression 1000 x 25, float32, one thread on one core (the process is pinned).
+A step and the gradients it takes (one of each chain; 4 in HMC of 4 leaps; of every replica in tempering; for the random
+walk, which takes none, the log density) are timed in turn, in blocks of some ten milliseconds of CPU time; printed are
+the medians of the blocks, the median of their ratios, and half the distance of their quartiles.
+
+The gradient's temporaries are 1 MB each here, and glibc by default gives such memory back to the system and faults it
+in again at every call, which can take longer than the arithmetic. With MALLOC_TRIM_THRESHOLD_=1000000000 and
+MALLOC_MMAP_THRESHOLD_=1000000000 in the environment it does not: both sides are then faster, and the ratio is harder.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from sampler_peers import logistic
+
+from deepgen import samplers
+from deepgen.random import Streams
+
+CHAINS, SIZE, RUNGS, LEAPS, STEP = 256, 25, 4, 4, 0.003
+PAIRS, BLOCK = 40, 20
+
+
+def kernels(target: samplers.Target) -> dict[str, tuple[Any, int]]:
+    """Kernels, and how many gradients of how many rows a chain they take."""
+    factor = torch.eye(SIZE) * 0.07
+    dense = samplers.metropolis(target, samplers.Langevin(0.6, factor))
+    betas = torch.logspace(-1, 0, RUNGS).clamp_max(1.0)
+    return {
+        "random walk": (samplers.metropolis(target, samplers.RandomWalk(0.03)), 1),
+        "MALA": (samplers.mala(target, STEP), 1),
+        "MALA, dense": (dense, 1),
+        f"HMC, {LEAPS} leaps": (samplers.hmc(target, STEP**0.5, leaps=LEAPS), LEAPS),
+        f"HMC, dense, {LEAPS} leaps": (
+            samplers.metropolis(target, samplers.Hamiltonian(0.5, LEAPS, factor, 0.2)),
+            LEAPS,
+        ),
+        f"tempering, {RUNGS} rungs": (
+            samplers.tempering(samplers.mala(target, STEP), betas, step_sizes=STEP / betas),
+            RUNGS,
+        ),
+    }
+
+
+def block(call: Callable[[], object], times: int) -> float:
+    """CPU seconds of a call."""
+    began = time.process_time()
+    for _ in range(times):
+        call()
+    return (time.process_time() - began) / times
+
+
+def compare(name: str, kernel: Any, gradients: int, target: samplers.Target) -> tuple[float, float, float, float]:
+    """Seconds of a step and of its gradients, their ratio, and half the distance of its quartiles."""
+    problem_start = Streams(1).normal((CHAINS, SIZE)) * 0.3
+    stream = Streams(0)
+    state = kernel.init(problem_start)
+    for _ in range(100):
+        state, _ = kernel.step(state, generator=stream)
+    held = [state]
+
+    def step() -> None:
+        held[0], _ = kernel.step(held[0], generator=stream)
+
+    rows = RUNGS if name.startswith("tempering") else 1
+    x = held[0].position.repeat_interleave(rows, 0)
+    evaluate = target.value if name == "random walk" else target.slope
+
+    def floor() -> None:
+        for _ in range(gradients // rows):
+            evaluate(x)
+
+    times = max(1, BLOCK // gradients)
+    pairs = [(block(step, times), block(floor, times)) for _ in range(PAIRS)]
+    ratios = [a / b for a, b in pairs]
+    quartiles = statistics.quantiles(ratios, n=4)
+    middle = [statistics.median(column) for column in zip(*pairs, strict=True)]
+    return middle[0], middle[1], quartiles[1], (quartiles[2] - quartiles[0]) / 2
+
+
+def cpu() -> str:
+    """The processor's name, where Linux tells it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def main() -> None:
+    problem = logistic(1000, SIZE)
+    target = samplers.Target(problem.log_density, problem.slope)
+    kept = "kept" if "MALLOC_TRIM_THRESHOLD_" in os.environ else "given back"
+    print(f"{problem.name}, {CHAINS} chains, torch {torch.__version__}, {cpu()}, one thread, freed memory {kept}")
+    for name, (kernel, gradients) in kernels(target).items():
+        step, alone, ratio, spread = compare(name, kernel, gradients, target)
+        print(
+            f"{name:>20}  step {1e6 * step:7.0f} us  gradients {1e6 * alone:7.0f} us  "
+            f"ratio {ratio:.3f} +- {spread:.3f}  beyond {1e6 * (step - alone):6.0f} us",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    torch.set_num_threads(1)
+    main()
