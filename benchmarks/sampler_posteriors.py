@@ -5,7 +5,7 @@ rank-normalised split R-hat is at most 1.01, and a figure that does not is marke
 (and a peer's compilation with it), and not. Every side's means are compared with those of a long run of ours from
 another seed: the largest |z| over dimensions, which is to be below 4.
 
-Ratios count warm-up on both sides. Peers that are not installed (``pip install 'deepgen[peers]'``) are left out and
+Ratios count warm-up on both sides, those in brackets on none; targets are of the first. Peers that are not installed (``pip install 'deepgen[peers]'``) are left out and
 said.
 """
 
@@ -43,6 +43,7 @@ def race(problem: Problem, least: dict[str, int], seed: int) -> None:
     print(f"\n{problem.name}")
     reference = ours(problem, 1024, 2000, 500, seed + 1, "mala").draws
     rates: dict[str, float] = {}
+    alone: dict[str, float] = {}
     for name, side in sides(problem, seed).items():
         library = name.split()[0].lower()
         if library in ("pyro", "numpyro", "nutpie") and importlib.util.find_spec(library) is None:
@@ -51,7 +52,7 @@ def race(problem: Problem, least: dict[str, int], seed: int) -> None:
         result = side()
         ess, worst = effective(result.draws)
         both = ess / (result.warm + result.sampling)
-        rates[name] = both
+        rates[name], alone[name] = both, ess / result.sampling
         off = deviation(result.draws, reference)
         line = (
             f"{name:>36}  ESS {ess:9.0f}  R-hat {worst:.4f}{' ' if worst <= GATE else '!'}  warm-up "
@@ -64,7 +65,7 @@ def race(problem: Problem, least: dict[str, int], seed: int) -> None:
     mala = next(iter(rates))
     for name, rate in rates.items():
         if not name.startswith("deepgen"):
-            print(f"{mala + ' : ' + name:>60} = {rates[mala] / rate:8.1f}")
+            print(f"{mala + ' : ' + name:>60} = {rates[mala] / rate:8.1f} ({alone[mala] / alone[name]:.1f})")
     for library, times in least.items():
         peers = [name for name in rates if name.split()[0] == library and name != "Pyro NUTS, bare, dense"]
         if peers:
