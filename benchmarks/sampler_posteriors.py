@@ -5,8 +5,8 @@ rank-normalised split R-hat is at most 1.01, and a figure that does not is marke
 (and a peer's compilation with it), and not. Every side's means are compared with those of a long run of ours from
 another seed: the largest |z| over dimensions, which is to be below 4.
 
-Ratios count warm-up on both sides, those in brackets on none; targets are of the first. Peers that are not installed (``pip install 'deepgen[peers]'``) are left out and
-said.
+Ratios count warm-up on both sides, those in brackets on none; targets are of the first. Peers that are not installed
+(``pip install 'deepgen[peers]'``) are left out and said.
 """
 
 from __future__ import annotations

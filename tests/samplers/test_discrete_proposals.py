@@ -117,7 +117,7 @@ def test_dmala_is_exact(case, stream):
 def test_the_step_size_of_dmala_is_found_and_what_comes_out_is_exact(name, stream):
     case = CASES[name]()
     start = case.draw(256, generator=stream)
-    kernel, state = dmala(case.target, support=case.support).tune(start, 300, generator=dg.random.streams(stream))
+    kernel, _state = dmala(case.target, support=case.support).tune(start, 300, generator=dg.random.streams(stream))
     assert kernel.proposal.scale is None
     passed = [kernel.step(kernel.init(case.draw(4000, generator=stream)), generator=stream)[1] for _ in range(5)]
     assert abs(float(torch.stack([info.acceptance for info in passed]).mean()) - 0.574) < 0.06
