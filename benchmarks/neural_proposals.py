@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from sampler_modes import STEPS, learn, learn_flow, mass, measure, with_local
+from sampler_modes import STEPS, learn, learn_flow, mass, measure, rows, with_local
 
 import deepgen as dg
 from deepgen.samplers import BreakEven, Involution, Reversible, heaviest, independence, mala, metropolis
@@ -45,8 +45,8 @@ MODELS: dict[str, Callable[[int], Any]] = {
 
 def judge(target: Any, kernel: Any, trained: Any, seed: int) -> str:
     """One row: training, effective draws, cost, mass, and the break-even against MALA on its own."""
-    found = measure(target, kernel, trained.position, seed, warm=1)
-    alone = measure(target, mala(target, STEPS[target.name]), trained.position, seed + 2, warm=1)
+    found = measure(target, kernel, rows(trained.position), seed, warm=1)
+    alone = measure(target, mala(target, STEPS[target.name]), rows(trained.position), seed + 2, warm=1)
     gain = BreakEven(trained.seconds, found.each * 1000 / found.ess, alone.each * 1000 / alone.ess)
     held = f", heaviest {heaviest(found.info):.1f}" if "held" in found.info else ""
     return (

@@ -2,8 +2,8 @@
 
 ESS is of 1,000 steps of 32 chains, the lesser coordinate, by A-NICE-MC's estimator (`KnownTarget.effective`: known mean
 and variance, lags cut at 0.05, so 1,000 is the most). Seconds are CPU seconds of 1,024 chains of 977 steps, 10^6 draws,
-with tuning or training and 500 steps of warm-up (50 for flows, whose chains come from training). An effective draw
-costs 1,000 / ESS as much, once tuned or trained.
+with tuning or training and 500 steps of warm-up (2,000 for the unequal mixture, 50 for flows, whose chains come from
+training). An effective draw costs 1,000 / ESS as much, once tuned or trained.
 
 Tempering moves every rung by a random walk and then tries to swap: one density a rung and step, no gradient. Its ladder
 and step sizes are tuned by 32 chains in 500 steps, starts at 5 N(0, 1). The numbers of rungs and the hottest
@@ -36,11 +36,12 @@ STEPS = {"mog2": 0.25, "mog6": 0.25, "unequal mixture": 0.05}  # of MALA
 
 
 class Ladder(NamedTuple):
-    """How many rungs, where they begin, and the least ESS of 1,000 that is aimed at."""
+    """How many rungs, where they begin, the least ESS of 1,000 that is aimed at, and steps of warm-up."""
 
     rungs: int
     hottest: float
     least: float = 0.0
+    warm: int = 500
 
 
 LADDERS = {
@@ -48,7 +49,7 @@ LADDERS = {
     "mog2": Ladder(16, 0.02, 70),
     "mog6": Ladder(12, 0.035, 110),
     "ring5": Ladder(12, 0.1, 430),
-    "unequal mixture": Ladder(16, 0.02),
+    "unequal mixture": Ladder(16, 0.02, warm=2000),
 }
 PROPOSED = {"mog2": 320, "mog6": 320, "unequal mixture": 0}
 
@@ -69,18 +70,22 @@ class Measured(NamedTuple):
         return start + DRAWS * self.each, start + DRAWS * self.each * 1000 / self.ess
 
 
-def measure(target: KnownTarget, kernel: Any, position: Tensor, seed: int, warm: int) -> Measured:
-    """Run a frozen kernel from ``position``: 32 chains for the ESS, 1,024 for costs and the mass on the right."""
-    few = sample_chain(kernel, position[:32], draws=1000, warmup=warm, generator=seed)
-    many = position.repeat(CHAINS // len(position), 1)
+def measure(target: KnownTarget, kernel: Any, begin: Callable[[int], Any], seed: int, warm: int) -> Measured:
+    """Run a frozen kernel from ``begin(chains)``: 32 chains for the ESS, 1,024 for costs and the mass on the right."""
+    few = sample_chain(kernel, begin(32), draws=1000, warmup=warm, generator=seed)
     clock = time.process_time()
-    start = sample_chain(kernel, many, draws=1, warmup=warm, generator=seed + 1)
+    start = sample_chain(kernel, begin(CHAINS), draws=1, warmup=warm, generator=seed + 1)
     warmed = time.process_time()
     trace = sample_chain(kernel, start.state, draws=math.ceil(DRAWS / CHAINS), generator=start.generator)
     each = (time.process_time() - warmed) / trace.draws[..., 0].numel()
     right = (trace.draws[..., 0] > 0).double().mean(0)
     ess, stderr = float(target.effective(few.draws).min()), float(right.std() / CHAINS**0.5)
     return Measured(ess, each, warmed - clock, float(right.mean()), stderr, trace.info)
+
+
+def rows(position: Tensor) -> Callable[[int], Tensor]:
+    """So many rows of ``position``, which is repeated where they do not suffice."""
+    return lambda chains: position.repeat(math.ceil(chains / len(position)), *(1,) * (position.ndim - 1))[:chains]
 
 
 def mass(target: KnownTarget, found: Measured) -> str:
@@ -129,14 +134,16 @@ def with_local(target: KnownTarget, kernel: Any) -> Any:
 
 def tempered(target: KnownTarget, seed: int) -> tuple[Measured, float, str]:
     """(what tempering does, CPU seconds of its tuning, words about its ladder)."""
-    rungs, hottest, _ = LADDERS[target.name]
+    rungs, hottest, *_ = LADDERS[target.name]
     kernel = tempering(metropolis(target, RandomWalk(1.0)), rungs, hottest=hottest)
     clock = time.process_time()
     tuned, state = kernel.tune(starts(32, seed), 500, generator=dg.random.streams(seed))
     spent = time.process_time() - clock
     swaps = ladder(sample_chain(tuned, state, draws=200, generator=seed))
     words = f"{rungs} rungs from {hottest}, swaps {float(swaps.rates.mean()):.2f}, barrier {swaps.barrier:.2f}"
-    return measure(target, tuned, state.position, seed, warm=500), spent, words
+    replicas = rows(tuned.replicas(state))
+    found = measure(target, tuned, lambda chains: tuned.start(replicas(chains)), seed, warm=LADDERS[target.name].warm)
+    return found, spent, words
 
 
 def line(name: str, kind: str, found: Measured, before: float, least: float, words: str) -> None:
@@ -169,7 +176,7 @@ def compare(target: KnownTarget, seed: int) -> None:
     trained = learn_flow(target, small_flow(target, seed), seed, rounds=8, updates=60)
     training = time.process_time() - clock
     kernel = with_local(target, independence(target, trained.model, ahead=16))
-    ours = measure(target, kernel, trained.position, seed, warm=50)
+    ours = measure(target, kernel, rows(trained.position), seed, warm=50)
     accepted = float(ours.info["acceptance"].mean())
     line(target.name, "flow", ours, training, PROPOSED[target.name], f"acceptance {accepted:.2f}")
     for which, one, two in zip(("plain", "effective"), found.total(spent), ours.total(training), strict=True):
