@@ -67,6 +67,9 @@ def race(problem: Problem, least: dict[str, int], seed: int) -> None:
             line += f"  R-hat{verdict(GATE - worst, 0, ' <= 1.01')}, |z|{verdict(4 - off, 0, ' < 4')}"
         print(line, flush=True)
     own = [name for name in rates if name.startswith("deepgen") and rates[name] > 0]
+    if not own:
+        print("none of ours has passed the gate: no ratios")
+        return
     best = own[0] if "NumPyro" in least else max(own, key=rates.__getitem__)
     peers = [name for name in rates if not name.startswith("deepgen")]
     for name in peers:
