@@ -1,4 +1,4 @@
-"""Timing helpers shared by the benchmarks: one thread, CPU time, and the sides of a ratio in alternation.
+"""What benchmarks share: times of one thread, CPU time, the sides of a ratio in alternation; machine and verdicts.
 
 A ratio of two times taken minutes apart on a shared machine says little. Here every round times each side once, so
 that what slows the machine slows all of them; the figure of a side is its median over the rounds, and a ratio's is the
@@ -7,6 +7,8 @@ median of the rounds' ratios.
 
 from __future__ import annotations
 
+import importlib.metadata
+import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -52,6 +54,23 @@ def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
 def median(times: Mapping[str, list[float]], *names: str) -> float:
     """Median over rounds of the sum of ``names``."""
     return statistics.median(sum(parts) for parts in zip(*(times[name] for name in names), strict=True))
+
+
+def setting(*packages: str) -> dict[str, str]:
+    """What figures depend on: processor, and the versions of Python, torch and those of ``packages`` that are there."""
+    found = {"processor": torch.backends.cpu.get_cpu_capability(), "python": platform.python_version()}
+    for name in ("torch", "numba", *packages):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def verdict(value: float, least: float, words: str | None = None) -> str:
+    """``value`` beside its target, and whether it is met: "758 (target >= 320: met)"; or ``words`` in their place."""
+    outcome = "met" if value >= least else "MISSED"
+    return f"{words}: {outcome}" if words else f"{value:.4g} (target >= {least:g}: {outcome})"
 
 
 def step_pieces(

@@ -16,15 +16,14 @@ Options: ``--quick``, ``--json FILE``, ``--no-peers``.
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import json
-import platform
 import time
 from collections.abc import Callable
 from typing import Any
 
 import floor
 import torch
+from floor import setting
 from flow_peers import BINS, BOX, Side, peers
 from torch import Tensor
 
@@ -40,6 +39,7 @@ TARGETS = {
     f"spline coupling, sample of {BATCH}": 2.6,
 }
 ALONE = "MAF, sample of 1", 0.1
+PEERS = "zuko", "nflows", "normflows", "pyro-ppl"
 Shapes = list[list[tuple[int, int]]]
 
 
@@ -167,17 +167,6 @@ def show_verdicts(found: list[dict[str, Any]]) -> None:
         print(f"{one['case']:32s}{one['value']:7.3g} <= {one['target']:<5g}{verdict:8s}{one['figure']}")
 
 
-def setting() -> dict[str, str]:
-    """What the figures depend on: processor and versions."""
-    versions = {"python": platform.python_version()}
-    for name in ("torch", "numba", "zuko", "nflows", "normflows", "pyro-ppl"):
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return {"processor": torch.backends.cpu.get_cpu_capability(), **versions}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
@@ -186,7 +175,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)  # peers draw from the global stream
-    print(", ".join(f"{name} {value}" for name, value in setting().items()))
+    print(", ".join(f"{name} {value}" for name, value in setting(*PEERS).items()))
     libraries = {"deepgen": ours()} | ({} if arguments.no_peers else peers(FEATURES, TRANSFORMS, HIDDEN))
     x, table = torch.randn(BATCH, FEATURES), []
     print(f"{'':44s}{'ms':>8s} {'quartiles':>18s} {'x products':>10s} {'quartiles':>18s}")
@@ -204,7 +193,7 @@ def main() -> None:
             show(measured)
     found = verdicts(table)
     show_verdicts(found)
-    record = {**setting(), "table": table, "targets": found}
+    record = {**setting(*PEERS), "table": table, "targets": found}
     if arguments.json:
         with open(arguments.json, "w", encoding="utf-8") as file:
             json.dump(record, file, indent=1)

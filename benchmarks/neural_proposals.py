@@ -14,37 +14,16 @@ steps for the mass on the right and the cost. CPU seconds of one thread. Rows wi
 from __future__ import annotations
 
 import argparse
-import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
+from sampler_modes import STEPS, learn, learn_flow, mass, measure, rows, with_local
 
 import deepgen as dg
-from deepgen.samplers import BreakEven, Involution, Reversible, heaviest, independence, mala, metropolis, sample_chain
+from deepgen.samplers import BreakEven, Involution, Reversible, heaviest, independence, mala, metropolis
 from deepgen.testing import targets
-
-STEPS = {"mog2": 0.25, "mog6": 0.25, "unequal mixture": 0.05}  # of MALA
-
-
-@dataclass(frozen=True)
-class WithLocal:
-    """Mostly the neural kernel, one step in 16 the local one: a coin for all chains, so exact as both parts are."""
-
-    neural: Any
-    local: Any
-    exactness: Any = dg.samplers.EXACT
-
-    def init(self, position: torch.Tensor) -> Any:
-        return self.neural.init(position)
-
-    def step(self, state: Any, *, generator: torch.Generator) -> tuple[Any, Any]:
-        if dg.random.common(generator) < 1 / 16:
-            moved, _info = self.local.step(self.local.init(state.position), generator=generator)
-            state = self.neural.enter(state, moved)
-        return self.neural.step(state, generator=generator)
 
 
 def mixture_base(seed: int) -> dg.distributions.NormalMixture:
@@ -64,43 +43,17 @@ MODELS: dict[str, Callable[[int], Any]] = {
 }
 
 
-def on_the_right(target: Any) -> float:
-    """The exact mass of x_1 > 0."""
-    if target.name == "unequal mixture":
-        return 0.5 * (1 + math.erfc(5 / math.sqrt(6)) / 2 - math.erfc(5 / math.sqrt(0.1)) / 2)
-    return 0.5
-
-
 def judge(target: Any, kernel: Any, trained: Any, seed: int) -> str:
     """One row: training, effective draws, cost, mass, and the break-even against MALA on its own."""
-    few = sample_chain(kernel, trained.position[:32], draws=1000, generator=seed)
-    effective = float(target.effective(few.draws).min())
-    clock = time.process_time()
-    many = sample_chain(kernel, trained.position.repeat(4, 1), draws=1000, generator=seed + 1)
-    each = (time.process_time() - clock) / many.draws[..., 0].numel()
-    right = (many.draws[..., 0] > 0).double().mean(0)
-    error = float(right.std() / len(right) ** 0.5)
-    off = (float(right.mean()) - on_the_right(target)) / error
-    local = mala(target, STEPS[target.name])
-    clock = time.process_time()
-    alone = sample_chain(local, trained.position.repeat(4, 1), draws=200, generator=seed + 2)
-    local_each = (time.process_time() - clock) / alone.draws[..., 0].numel()
-    local_effective = float(
-        target.effective(sample_chain(local, trained.position[:32], 1000, generator=seed).draws).min()
-    )
-    gain = BreakEven(trained.seconds, each * 1000 / effective, local_each * 1000 / local_effective)
-    held = f", heaviest {heaviest(many.info):.1f}" if "held" in many.info else ""
+    found = measure(target, kernel, rows(trained.position), seed, warm=1)
+    alone = measure(target, mala(target, STEPS[target.name]), rows(trained.position), seed + 2, warm=1)
+    gain = BreakEven(trained.seconds, found.each * 1000 / found.ess, alone.each * 1000 / alone.ess)
+    held = f", heaviest {heaviest(found.info):.1f}" if "held" in found.info else ""
     return (
-        f"acceptance {float(few.info['accepted'].float().mean()):.2f}, ESS {effective:.0f} of 1000 "
-        f"(MALA {local_effective:.1f}), {1e6 * each:.2f} us a draw, mass {float(right.mean()):.4f} +- {error:.4f} "
-        f"({off:+.1f} stderr){held}, training {trained.seconds:.1f} s, ahead of MALA from {gain.draws:,.0f} on"
+        f"acceptance {float(found.info['acceptance'].mean()):.2f}, ESS {found.ess:.0f} of 1000 (MALA {alone.ess:.1f}), "
+        f"{1e6 * found.each:.2f} us a draw, {mass(target, found)}{held}, training {trained.seconds:.1f} s, "
+        f"ahead of MALA from {gain.draws:,.0f} on"
     )
-
-
-def learn(target: Any, model: Any, kernel: Callable[[Any], Any], seed: int, **options: Any) -> Any:
-    start = 5 * torch.randn(256, 2, generator=dg.random.generator(seed))
-    local = mala(target, STEPS[target.name])
-    return dg.samplers.train_proposal(model, kernel, local, start, generator=seed, **options)
 
 
 def flows(seeds: range) -> None:
@@ -109,15 +62,10 @@ def flows(seeds: range) -> None:
         for name, build in MODELS.items():
             for seed in seeds:
                 flow = build(seed)
-                optimizer = torch.optim.Adam(flow.parameters(), lr=3e-3)
-
-                def kernel(q: Any, target: Any = target) -> Any:
-                    return independence(target, q, ahead=1)
-
-                trained = learn(target, flow, kernel, seed, optimizer=optimizer, rounds=12, steps=40, updates=100)
+                trained = learn_flow(target, flow, seed, rounds=12, updates=100)
                 alone = independence(target, trained.model, ahead=16)
-                ready = WithLocal(alone, mala(target, STEPS[target.name]))
-                print(f"{target.name}, {name}, seed {seed}: {judge(target, ready, trained, seed)}", flush=True)
+                ready = judge(target, with_local(target, alone), trained, seed)
+                print(f"{target.name}, {name}, seed {seed}: {ready}", flush=True)
                 if name == "RealNVP 6 x [64, 64]":
                     print(f"{target.name}, the same without MALA: {judge(target, alone, trained, seed)}", flush=True)
                     turned = metropolis(target, Involution(trained.model, angle=1.0))

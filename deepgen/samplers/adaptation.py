@@ -51,6 +51,7 @@ class Adaptive:
         kernel: `Metropolis` with a proposal that has ``step_size``, ``scale`` and an aim, ``acceptance``.
         acceptance: the aim, the proposal's own by default.
         dense: learn a whole covariance; by default up to 256 dimensions, variances beyond.
+        covariance: learn one at all; without, the step size alone (a scale of discrete values is no such factor).
 
     >>> import deepgen as dg
     >>> adaptive = dg.samplers.mala(lambda x: -50 * x.square().sum(-1))
@@ -63,6 +64,7 @@ class Adaptive:
     kernel: Metropolis
     acceptance: float | None = None
     dense: bool | None = None
+    covariance: bool = True
     exactness: ClassVar[Exactness] = Exactness("adaptive")
 
     def init(self, position: Tensor) -> Any:
@@ -99,7 +101,7 @@ class Adaptive:
         aim = proposal.acceptance if self.acceptance is None else self.acceptance
         for window, share in enumerate(ENDS):
             end = round(share * steps)
-            learns = 0 < window < len(ENDS) - 1
+            learns = self.covariance and 0 < window < len(ENDS) - 1
             moments = Moments(state.position, size <= DENSE if self.dense is None else self.dense) if learns else None
             settled = torch.zeros_like(log_step)
             for t in range(end - start):
@@ -107,7 +109,8 @@ class Adaptive:
                 kernel = _with(kernel, step_size=own.exp().to(state.position.dtype))
                 state, info = kernel.step(state, generator=generator)
                 lag = torch.where(info.acceptance < STUCK, lag - 0.5, lag + 0.25).clamp_max(0.0)
-                log_step = log_step + 4.0 / (1 + t) ** 0.6 * (info.acceptance.double().mean() - aim)
+                change = 4.0 / (1 + t) ** 0.6 * (info.acceptance.double().mean() - aim)
+                log_step = (log_step + change).clamp(-30, 30)  # of free coins every step is accepted, however long
                 late = t - (end - start) // 2
                 if late >= 0:
                     settled = settled + (log_step - settled) / (late + 1)

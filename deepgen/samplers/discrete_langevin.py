@@ -27,6 +27,7 @@ from torch import Tensor
 
 from deepgen.errors import ArgumentError, ShapeError, check_real
 from deepgen.random import categorical, uniform
+from deepgen.samplers.adaptation import Adaptive
 from deepgen.samplers.alphabet import alphabet_of, tempered_moves
 from deepgen.samplers.gradient_gibbs import discrete_target
 from deepgen.samplers.kernel import Exactness, require_state
@@ -100,29 +101,35 @@ def _log_mass(logits: Tensor, by: Tensor) -> Tensor:
 
 
 def dmala(
-    log_density: object, step_size: float | Tensor, *, scale: Tensor | None = None, support: Any = None
-) -> Metropolis:
+    log_density: object, step_size: float | Tensor | None = None, *, scale: Tensor | None = None, support: Any = None
+) -> Metropolis | Adaptive:
     """The discrete Metropolis-adjusted Langevin algorithm: exact, one gradient a step.
 
     Args:
         log_density: a `Target`, a model, or a function ``[chains, *event] -> [chains]`` that autograd can differentiate
             with respect to x.
-        step_size: h; larger ones change more variables at once. An acceptance of about 0.57 is a good aim.
+        step_size: h; larger ones change more variables at once. None: found in the warm-up, for an acceptance of 0.57.
         scale: a factor of h for each variable, such as larger ones where the field is flat.
         support: ``constraints.boolean``, ``deepgen.distributions.spin``, ``constraints.integer_interval(0, q - 1)``,
             ``constraints.one_hot`` or ``deepgen.distributions.OneHotGroups(q)``; a model's or Target's own by default.
+
+    Returns:
+        A kernel; with ``step_size=None`` one that `sample_chain` adapts in its warm-up and then freezes.
 
     Raises:
         MissingCapability: the support is none of these.
         ArgumentError: ``step_size`` is not positive.
 
     >>> import deepgen as dg
-    >>> kernel = dmala(dg.explicit.Ising((10, 10), coupling=0.1), 1.0)
-    >>> trace = dg.samplers.sample_chain(kernel, torch.ones(20, 10, 10), draws=10, generator=0)
-    >>> bool(trace.info["accepted"].any()), trace.exactness.kind
+    >>> kernel = dmala(dg.explicit.Ising((10, 10), coupling=0.2))
+    >>> trace = dg.samplers.sample_chain(kernel, torch.ones(50, 10, 10), draws=100, warmup=200, generator=0)
+    >>> bool((trace.info["acceptance"].mean() - 0.574).abs() < 0.05), trace.exactness.kind
     (True, 'exact')
     """
-    return Metropolis(discrete_target(log_density, support), DiscreteLangevin(step_size, scale))
+    target = discrete_target(log_density, support)
+    if step_size is None:
+        return Adaptive(Metropolis(target, DiscreteLangevin(1.0, scale)), covariance=False)
+    return Metropolis(target, DiscreteLangevin(step_size, scale))
 
 
 class Jumped(NamedTuple):

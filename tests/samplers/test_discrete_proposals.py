@@ -113,6 +113,27 @@ def test_dmala_is_exact(case, stream):
     assert 0.25 < float(info.acceptance.mean()) < 0.85  # where bugs of rejection are seen
 
 
+@pytest.mark.parametrize("name", ["ising", "potts", "bent binary", "ordinal"])
+def test_the_step_size_of_dmala_is_found_and_what_comes_out_is_exact(name, stream):
+    case = CASES[name]()
+    start = case.draw(256, generator=stream)
+    kernel, _state = dmala(case.target, support=case.support).tune(start, 300, generator=dg.random.streams(stream))
+    assert kernel.proposal.scale is None
+    passed = [kernel.step(kernel.init(case.draw(4000, generator=stream)), generator=stream)[1] for _ in range(5)]
+    assert abs(float(torch.stack([info.acceptance for info in passed]).mean()) - 0.574) < 0.06
+    check_kernel(kernel, case.draw, p_values=case.fit, steps=20, reversible=True, generator=stream)
+
+
+def test_a_scale_of_dmala_is_kept_and_free_coins_end_its_search(stream):
+    scale = torch.tensor([1.0, 2.0, 3.0])
+    free = dmala(lambda x: 0 * x.sum(-1), scale=scale, support=constraints.boolean)
+    trace = dg.samplers.sample_chain(free, torch.zeros(200, 3), draws=50, warmup=400, generator=stream)
+    assert trace.kernel.proposal.scale is scale
+    assert float(trace.kernel.proposal.step_size) > 1e6  # accepted whatever it is
+    assert trace.info["acceptance"].min() > 0.999
+    assert abs(float(trace.draws.mean()) - 0.5) < 4.9 * 0.5 / (200 * 50 * 3) ** 0.5
+
+
 def test_gibbs_with_gradients_moves_as_many_sites_as_it_says(stream):
     kernel = gibbs_with_gradients(ising(), flips=3)
     start = draws_of(ising())(2000, generator=stream)
