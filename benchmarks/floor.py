@@ -7,6 +7,7 @@ median of the rounds' ratios.
 
 from __future__ import annotations
 
+import ctypes
 import importlib.metadata
 import platform
 import statistics
@@ -54,6 +55,21 @@ def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
 def median(times: Mapping[str, list[float]], *names: str) -> float:
     """Median over rounds of the sum of ``names``."""
     return statistics.median(sum(parts) for parts in zip(*(times[name] for name in names), strict=True))
+
+
+def keep_memory() -> None:
+    """Let glibc keep what is freed (elsewhere nothing is done): see docs/gotchas.md on page faults.
+
+    By default it gives blocks of some 100 kB and more back to the system and faults them in again at the next call, at
+    two to four times the cost of the arithmetic on them.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return
+    trim, mmap = -1, -3  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
+    mallopt(trim, 1 << 30)
+    mallopt(mmap, 1 << 30)
 
 
 def setting(*packages: str) -> dict[str, str]:

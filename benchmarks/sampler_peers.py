@@ -27,7 +27,7 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True)
 class Problem:
-    """A log density three times over: for torch ``[chains, D]`` with its gradient, for JAX, and for numpy ``[D]``."""
+    """A log density four times over: for torch ``[chains, D]`` and its gradient, for JAX, numpy ``[D]`` and Pyro."""
 
     name: str
     size: int
@@ -35,6 +35,7 @@ class Problem:
     slope: Callable[[Tensor], tuple[Tensor, Tensor]]
     jax: Callable[[Any], Any]
     numpy: Callable[[Any], tuple[float, Any]]
+    program: Callable[[], None]
 
 
 def gaussian(size: int = 10, correlation: float = 0.9) -> Problem:
@@ -51,9 +52,14 @@ def gaussian(size: int = 10, correlation: float = 0.9) -> Problem:
         gradient = -(precision @ x)
         return float(gradient @ x) / 2, gradient
 
+    def program() -> None:
+        import pyro
+
+        pyro.sample("x", pyro.distributions.MultivariateNormal(torch.zeros(size), precision_matrix=p))
+
     return Problem(
         f"{size}-D Gaussian, AR(1) {correlation}", size, lambda x: slope(x)[0], slope,
-        lambda x: -(x @ precision.astype(np.float32) @ x) / 2, numpy,
+        lambda x: -(x @ precision.astype(np.float32) @ x) / 2, numpy, program,
     )  # fmt: skip
 
 
@@ -66,10 +72,24 @@ def logistic(rows: int, size: int, seed: int = 0, device: torch.device | str = "
     signed = (2 * y - 1)[:, None] * x  # log p(y | x, w) = log sigmoid(+- x.w)
     z, single = torch.tensor(signed.T, dtype=torch.float32).contiguous().to(device), signed.astype(np.float32)
 
+    total = z.sum(1)
+    columns, answers = torch.tensor(x, dtype=torch.float32, device=device), torch.tensor(y, dtype=torch.float32)
+
+    def log_density(w: Tensor) -> Tensor:
+        return torch.nn.functional.logsigmoid(w @ z).sum(-1) - w.square().sum(-1) / 2
+
     def slope(w: Tensor) -> tuple[Tensor, Tensor]:
-        margin = w @ z
-        value = torch.nn.functional.logsigmoid(margin).sum(-1) - w.square().sum(-1) / 2
-        return value, (-margin).sigmoid() @ z.mT - w
+        chance = (w @ z).sigmoid_()
+        gradient = total - chance @ z.mT - w  # the sum of (1 - chance) z, without a tensor for it
+        value = chance.log_().sum(-1) - w.square().sum(-1) / 2  # -inf where a chance is below 1e-38: rejected
+        return value, gradient
+
+    def program() -> None:
+        import pyro
+
+        w = pyro.sample("x", pyro.distributions.Normal(torch.zeros(size), 1.0).to_event(1))
+        with pyro.plate("rows", rows):
+            pyro.sample("y", pyro.distributions.Bernoulli(logits=columns @ w), obs=answers)
 
     def jax(w: Any) -> Any:
         from jax.nn import log_sigmoid
@@ -81,7 +101,7 @@ def logistic(rows: int, size: int, seed: int = 0, device: torch.device | str = "
         value = -np.logaddexp(0, -margin).sum() - w @ w / 2
         return float(value), (1 / (1 + np.exp(margin))) @ signed - w
 
-    return Problem(f"logistic regression {rows} x {size}", size, lambda w: slope(w)[0], slope, jax, numpy)
+    return Problem(f"logistic regression {rows} x {size}", size, log_density, slope, jax, numpy, program)
 
 
 def pyro_nuts(problem: Problem, draws: int, seed: int, dense: bool, program: bool = False) -> Run:
@@ -92,14 +112,10 @@ def pyro_nuts(problem: Problem, draws: int, seed: int, dense: bool, program: boo
     pyro.set_rng_seed(seed)
     clock = [time.process_time()]
 
-    def model() -> None:
-        x = pyro.sample("x", pyro.distributions.Normal(torch.zeros(problem.size), 1.0).to_event(1))
-        pyro.factor("rest", problem.log_density(x.unsqueeze(0))[0] + x.square().sum() / 2)
-
     def potential(point: dict[str, Tensor]) -> Tensor:
         return -problem.log_density(point["x"].unsqueeze(0))[0]
 
-    kernel = NUTS(model, full_mass=dense) if program else NUTS(potential_fn=potential, full_mass=dense)
+    kernel = NUTS(problem.program, full_mass=dense) if program else NUTS(potential_fn=potential, full_mass=dense)
     chain = MCMC(
         kernel, num_samples=draws, warmup_steps=draws // 2, disable_progbar=True,
         initial_params=None if program else {"x": torch.zeros(problem.size)},

@@ -6,8 +6,9 @@
     unequal      two modes of variance 3 and 0.05 at distance 10: masses
     discrete     Ising 4 x 4 and 10 x 10, an RBM 784-500: Gibbs, Gibbs with gradients, discrete Langevin
 
-One thread on one core (the process is pinned), CPU seconds. What each line holds stands at the head of its part,
-`sampler_posteriors.py` and so on. A figure that we aim at has its target beside it, and whether it is met.
+One thread on one core (the process is pinned), CPU seconds; the allocator keeps what is freed, for all sides alike
+(`floor.keep_memory`). What each line holds stands at the head of its part, `sampler_posteriors.py` and so on. A figure
+that we aim at has its target beside it, and whether it is met.
 
     python benchmarks/samplers.py --only modes unequal
 """
@@ -23,7 +24,7 @@ import sampler_l2hmc
 import sampler_modes
 import sampler_posteriors
 import torch
-from floor import setting
+from floor import keep_memory, setting
 
 PARTS = {
     "posteriors": sampler_posteriors.run,
@@ -42,6 +43,7 @@ def main() -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     torch.set_num_threads(1)
+    keep_memory()
     versions = setting("pyro-ppl", "numpyro", "jax", "nutpie", "arviz")
     print(", ".join(f"{name} {value}" for name, value in versions.items()) + f", seed {given.seed}")
     for name in given.only or PARTS:
