@@ -208,6 +208,22 @@ def common(generator: torch.Generator) -> float:
     return float(torch.rand((), generator=generator, dtype=torch.float64, device=generator.device))
 
 
+def sequential(generator: torch.Generator) -> torch.Generator:
+    """A new generator for code that draws the numbers of all chains one after another, such as torch's distributions.
+
+    It is seeded from ``generator`` (whose host waits for a device), so what is drawn repeats with the seed and does not
+    depend on what torch's own functions have drawn before. Of `Streams` other chains, as of another block of a run,
+    get another generator: what they draw is independent.
+
+    >>> one, other = sequential(Streams(7)), sequential(Streams(7, first=4))
+    >>> torch.equal(torch.rand(4, generator=one), torch.rand(4, generator=other))
+    False
+    """
+    if isinstance(generator, Streams):
+        return generator.sequential()
+    return torch.Generator(generator.device).manual_seed(int(common(generator) * 2**32))
+
+
 def default_generator(device: torch.device) -> torch.Generator:
     """torch's own global stream on ``device``.
 

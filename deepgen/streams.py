@@ -110,13 +110,21 @@ class Streams(torch.Generator):
 
     def common(self) -> float:
         """A number in (0, 1) that all chains share, made on the host: a coin for what they do together."""
-        call = self._next()
-        word: int = philox((0, MASK, call & MASK, call >> 32), (self.seed_key & MASK, self.seed_key >> 32))[0]
-        return (word + 0.5) / 2**32
+        return (self._word(0) + 0.5) / 2**32
+
+    def sequential(self) -> torch.Generator:
+        """An ordinary generator for what the chains from the first on draw together, and another for other chains."""
+        return torch.Generator(self.device).manual_seed(self._word(self.first))
 
     def shared(self, count: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """``count`` numbers in (0, 1) that all chains share, on the device: `common` for those that go on there."""
         return self._unit(1, count, dtype, MASK)[0]
+
+    def _word(self, place: int) -> int:
+        """32 bits that chains share if they agree on ``place``, made on the host."""
+        call = self._next()
+        word: int = philox((place, MASK, call & MASK, call >> 32), (self.seed_key & MASK, self.seed_key >> 32))[0]
+        return word
 
     def _next(self) -> int:
         self.calls += 1
