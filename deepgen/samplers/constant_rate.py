@@ -31,9 +31,9 @@ from torch import Tensor
 from deepgen.errors import MissingCapability
 from deepgen.samplers.kernel import Exactness, require_state
 from deepgen.samplers.minibatch import Minibatches
-from deepgen.samplers.scale import Scale, inwards, outwards, scale_of
+from deepgen.samplers.scale import Scale, check_step_size, inwards, outwards, scale_of
 from deepgen.samplers.stationary import lyapunov, matrix, square, stationary_covariance
-from deepgen.samplers.stochastic_gradient import Counted, Descended, check_estimates, check_step_size
+from deepgen.samplers.stochastic_gradient import Counted, Descended, counted, descended
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,7 @@ class ConstantSGD:
 
     def init(self, position: Tensor) -> Counted:
         """The state at ``position`` ``[chains, *event]``."""
-        position = check_estimates(self.source, position)
-        return Counted(position, torch.zeros(len(position), dtype=torch.int64, device=position.device))
+        return counted(self.source, position)
 
     def step(self, state: Counted, *, generator: torch.Generator) -> tuple[Counted, Descended]:
         """One step up the estimated gradient, with no noise but that of its batch."""
@@ -57,7 +56,7 @@ class ConstantSGD:
         value, gradient = self.source.estimate(x, generator=generator)
         move = self.step_size / 2 * outwards(self.scale, inwards(self.scale, gradient))
         sizes = torch.full_like(value, self.step_size)
-        return Counted(x + move, state.step + 1), Descended(value, sizes, gradient.isnan().flatten(1).any(1))
+        return Counted(x + move, state.step + 1), descended(value, sizes, gradient)
 
     def stationary(self, precision: Tensor, gradient_noise: Tensor | float, *, limit: bool = False) -> Tensor:
         """C ``[D, D]``: exactly for a quadratic log f, or with ``limit`` as Mandt et al. predict it, for small steps.
