@@ -164,7 +164,7 @@ def uniform(shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dt
     """
     if isinstance(generator, Streams):
         return generator.uniform(shape, dtype)
-    return torch.rand(*shape, generator=generator, dtype=dtype, device=generator.device)
+    return torch.rand(tuple(shape), generator=generator, dtype=dtype, device=generator.device)
 
 
 def normal(shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -175,7 +175,7 @@ def normal(shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dty
     """
     if isinstance(generator, Streams):
         return generator.normal(shape, dtype)
-    return torch.randn(*shape, generator=generator, dtype=dtype, device=generator.device)
+    return torch.randn(tuple(shape), generator=generator, dtype=dtype, device=generator.device)
 
 
 def categorical(logits: Tensor, *, generator: torch.Generator, draws: int | None = None) -> Tensor:

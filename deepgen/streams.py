@@ -21,7 +21,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError
+from deepgen.errors import ArgumentError, ShapeError
 from deepgen.layers.compiled import kernels
 from deepgen.philox import MASK, philox, unit, words
 
@@ -88,12 +88,12 @@ class Streams(torch.Generator):
 
         They are the middles of 2**24 equal intervals in float32 (2**53 in float64): never 0 and never 1.
         """
-        chains, width = shape[0], math.prod(shape[1:])
+        chains, width = _chains(shape)
         return self._unit(chains, width, dtype).reshape(*shape)
 
     def normal(self, shape: Sequence[int], dtype: torch.dtype = torch.float32) -> Tensor:
         """Standard normal numbers by Box and Muller, one stream for each index of the first axis: ``[chains, ...]``."""
-        chains, width = shape[0], math.prod(shape[1:])
+        chains, width = _chains(shape)
         half = -(-width // 2)
         u = self._unit(chains, 2 * half, dtype)
         compiled = kernels("deepgen.stream_kernels") if u.dtype == torch.float32 and u.device.type == "cpu" else None
@@ -163,3 +163,10 @@ class Streams(torch.Generator):
                 self._waiting.clear()
             self._waiting[place] = call, made
         return made[0]
+
+
+def _chains(shape: Sequence[int]) -> tuple[int, int]:
+    """How many chains, and how many numbers for each."""
+    if not shape:
+        raise ShapeError("Streams draw numbers [chains, ...], one a chain on the first axis, got []")
+    return shape[0], math.prod(shape[1:])

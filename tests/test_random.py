@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import deepgen as dg
-from deepgen.errors import ArgumentError
+from deepgen.errors import ArgumentError, ShapeError
 from deepgen.random import draw, generator, key, lend, resolve, spawn
 from deepgen.streams import Streams
 from deepgen.testing import check_random, ks, sequential
@@ -201,3 +201,15 @@ def test_programs_leave_the_global_stream_alone(path):
         if isinstance(node, ast.Call) and ast.unparse(node.func) in {f"torch.{name}" for name in _DRAWS}:
             handed = {keyword.arg for keyword in node.keywords}
             assert "generator" in handed, f"line {node.lineno}: {ast.unparse(node)} draws from torch's global stream"
+
+
+@pytest.mark.parametrize("draw", [dg.random.uniform, dg.random.normal])
+def test_one_number_is_drawn_where_there_are_no_axes(draw, seed):
+    for dtype in (torch.float32, torch.float64):
+        x = draw((), generator=dg.random.generator(seed), dtype=dtype)
+        assert x.shape == ()
+        assert x.dtype == dtype
+        assert torch.equal(x, draw((1,), generator=dg.random.generator(seed), dtype=dtype)[0])
+    assert draw(torch.Size([2, 3]), generator=dg.random.generator(seed)).shape == (2, 3)
+    with pytest.raises(ShapeError, match=r"one a chain on the first axis, got \[\]"):
+        draw((), generator=dg.random.Streams(seed))

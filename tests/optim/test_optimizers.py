@@ -43,6 +43,19 @@ def test_mean_loss_and_weight_decay_are_the_posterior_of_the_kernel(name, stream
         assert torch.allclose(net.weight.detach(), state.position, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", PAIRS)
+def test_parameters_without_axes_move_as_vectors_of_one(name):
+    optimizer_of, _kernel_of, settings = PAIRS[name]
+    number, vector = torch.tensor(0.5, requires_grad=True), torch.tensor([0.5], requires_grad=True)
+    for w in (number, vector):
+        optimizer = optimizer_of([w], 0.1, weight_decay=1.0, generator=3, **settings)
+        for _ in range(3):
+            w.grad = torch.zeros_like(w)
+            optimizer.step()
+    assert torch.equal(number, vector[0])
+    assert number != 0.5
+
+
 @pytest.mark.parametrize("name", ["SGLD", "SGHMC"])
 def test_weight_decay_alone_is_the_prior(name, stream):
     optimizer_of, kernel_of, settings = PAIRS[name]
