@@ -10,7 +10,10 @@ with the covariance C of the Lyapunov equation
 The rate that brings it nearest to the posterior N(m, A^-1), in Kullback and Leibler's divergence KL(SGD || posterior),
 does not depend on A, and of all S one inverts the noise and makes C = A^-1:
 
-    e* = 4 D / Tr V  (S = 1),        e S* = 4 V^-1,    or    e S*_kk = 4 / V_kk if diagonal
+    e* = 4 D / Tr V  (S = 1),        e S* = 4 V^-1
+
+Mandt's diagonal rule is e S_kk = 4 / V_kk. It is the best diagonal S if V is diagonal (then C = A^-1) or in proportion
+to A (then C_kk = 1 / A_kk, and C is diagonal); else there are better ones.
 
 Convention (Welling & Teh's drift): the gradient is that of the *sum* over all rows. Mandt et al. write x' = x - r grad
 of the mean loss, whose noise has covariance BB'/n: r = N e / 2 and V = N^2 BB'/n, which turns their r* =
@@ -121,9 +124,9 @@ def optimal_rate(gradient_noise: Tensor) -> float:
 
 
 def optimal_preconditioner(gradient_noise: Tensor, *, diagonal: bool = False) -> Tensor:
-    """4 V^-1 ``[D, D]``, or 4 / V_kk ``[D]``: the ``covariance=`` for ``step_size=1``.
+    """4 V^-1 ``[D, D]``, or Mandt's diagonal rule 4 / V_kk ``[D]``: the ``covariance=`` for ``step_size=1``.
 
-    With the whole matrix C = A^-1 for small steps, whatever A is.
+    With the whole matrix C = A^-1 for small steps, whatever A is; with the diagonal one if V is diagonal.
 
     >>> optimal_preconditioner(torch.eye(3) * 8, diagonal=True)
     tensor([0.5000, 0.5000, 0.5000])

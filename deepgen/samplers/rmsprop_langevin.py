@@ -54,12 +54,19 @@ class Scaled(NamedTuple):
     mean_square: Tensor
 
 
+def check_scale(decay: float, floor: float) -> None:
+    """Raise `ArgumentError` unless a is in [0, 1) and the floor positive."""
+    check_real("decay", decay, 0, 1 - 1e-9)
+    check_real("floor", floor, 1e-30)
+
+
 def root_of_scale(mean_square: Tensor, t: Tensor | int, decay: float, floor: float) -> Tensor:
     """sqrt(G) from m after t + 1 steps.
 
     >>> root_of_scale(torch.tensor([0.09]), 0, 0.99, 1.0)  # m / (1 - 0.99) = 9, G = 1/4
     tensor([0.5000])
     """
+    t = t.to(mean_square) if isinstance(t, Tensor) else t  # an int64 power would be in float32
     return (floor + (mean_square / (1 - decay ** (t + 1))).sqrt()).rsqrt()
 
 
@@ -75,8 +82,7 @@ class RMSpropLangevin:
 
     def __post_init__(self) -> None:
         check_steps(self.step_size)
-        check_real("decay", self.decay, 0, 1 - 1e-9)
-        check_real("floor", self.floor, 1e-30)
+        check_scale(self.decay, self.floor)
 
     def init(self, position: Tensor) -> Scaled:
         """The state at ``position`` ``[chains, *event]``, which has seen no gradient yet."""

@@ -1,6 +1,7 @@
 """Stochastic-gradient kernels against their own laws, which are known where the target is Gaussian."""
 
 import dataclasses
+import itertools
 import math
 
 import pytest
@@ -325,6 +326,43 @@ def test_the_noise_of_a_number_s_gradient_is_one_by_one():
     y = torch.linspace(-2.0, 3.0, 30).double()
     noise = scalar_posterior().minibatches(4).gradient_noise(torch.tensor(0.5))
     assert torch.allclose(noise, (30**2 / 4 * y.var(correction=0)).reshape(1, 1), rtol=1e-6)
+
+
+def test_psgld_corrects_its_mean_in_the_precision_of_positions():
+    square, t = torch.full((2, 3), 0.1, dtype=torch.float64), torch.tensor([[0], [1]])
+    root = dg.samplers.rmsprop_langevin.root_of_scale(square, t, 0.9, 1.0)
+    expected = [(1 + (0.1 / (1 - 0.9 ** (k + 1))) ** 0.5) ** -0.5 for k in (0, 1)]
+    assert torch.allclose(root, torch.tensor(expected, dtype=torch.float64).unsqueeze(1).expand(2, 3), rtol=1e-14)
+
+
+def test_sizes_that_do_not_fit_are_refused():
+    for wrong in (torch.ones(2), torch.ones(1), torch.ones(3, 2), torch.ones(3, 3, 3)):
+        with pytest.raises(ShapeError, match=r"expected a matrix \[3, 3\], its diagonal \[3\] or a number, got"):
+            dg.samplers.stationary.matrix(wrong, 3)
+    with pytest.raises(ShapeError, match="its diagonal"):
+        sgld(dg.samplers.Target(lambda x: x.sum(-1)), 0.1).stationary(torch.eye(3), torch.ones(2))
+
+
+def test_mandts_diagonal_rule_is_best_where_noise_is_diagonal_or_like_the_curvature():
+    root = torch.tensor([[1.0, 0.0, 0.0], [0.8, 0.7, 0.0], [-0.3, 0.4, 1.5]], dtype=torch.float64)
+    batches, a = linear()[0].minibatches(5), root @ root.mT
+
+    def divergence(scale, noise):  # KL(N(m, C) || N(m, A^-1))
+        law = constant_sgd(batches, 1.0, covariance=scale).stationary(a, noise, limit=True)
+        return float((a @ law).trace() - (a @ law).logdet() - 3) / 2
+
+    def rule(noise):
+        return dg.samplers.optimal_preconditioner(noise, diagonal=True)
+
+    def nearby(noise):
+        factors = (torch.tensor(f, dtype=torch.float64) for f in itertools.product((0.9, 1.0, 1.1), repeat=3))
+        return min(divergence(rule(noise) * factor, noise) for factor in factors if not bool((factor == 1).all()))
+
+    separate = torch.tensor([1.0, 5.0, 0.2], dtype=torch.float64).diag()
+    assert abs(divergence(rule(separate), separate)) < 1e-9  # C = A^-1 although A is not diagonal
+    assert nearby(3 * a) > divergence(rule(3 * a), 3 * a) + 1e-4
+    other = torch.tensor([[2.0, -1.0, 0.5], [-1.0, 1.0, 0.1], [0.5, 0.1, 3.0]], dtype=torch.float64)
+    assert nearby(other) < divergence(rule(other), other) - 1e-4
 
 
 def test_nan_gradients_are_counted(stream):
