@@ -58,12 +58,16 @@ def resolve(source: torch.Generator | int | None, device: torch.device | str = "
     device = torch.device(device)
     if isinstance(source, torch.Generator):
         if source.device.type != device.type:
-            raise ArgumentError(
-                f"the generator lives on {source.device}, the tensors on {device}: "
-                f"make one with deepgen.random.generator(seed, device={str(device)!r})"
-            )
+            raise _elsewhere(source, "tensors", device)
         return source
     return generator(source, device)
+
+
+def _elsewhere(source: torch.Generator, what: str, device: torch.device) -> ArgumentError:
+    return ArgumentError(
+        f"the generator lives on {source.device}, the {what} on {device}: "
+        f"make one with deepgen.random.generator(seed, device={str(device)!r})"
+    )
 
 
 def streams(source: torch.Generator | int | None, device: torch.device | str = "cpu") -> Streams:
@@ -147,13 +151,28 @@ def draw(
         generator: the source of randomness; it advances.
         reparametrised: by ``rsample``, with gradients, instead of ``sample``.
 
+    Raises:
+        ArgumentError: the law's parameters are on devices of another type, whose own stream it would draw from.
+
     >>> draw(torch.distributions.Gamma(2.0, 1.0), (3,), generator=generator(0)).shape
     torch.Size([3])
     """
+    devices = {device.type: device for device in _devices(distribution)}
+    if devices and generator.device.type not in devices:
+        raise _elsewhere(generator, "law's parameters", next(iter(devices.values())))
     method = distribution.rsample if reparametrised else distribution.sample
     with lend(generator):
         sample: Tensor = method(torch.Size(shape))
     return sample
+
+
+def _devices(law: torch.distributions.Distribution) -> Iterator[torch.device]:
+    """Where the parameters of a law lie, and those of laws in it; of a law that keeps them elsewhere, none."""
+    for value in vars(law).values():
+        if isinstance(value, Tensor):
+            yield value.device
+        elif isinstance(value, torch.distributions.Distribution):
+            yield from _devices(value)
 
 
 def uniform(shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -97,6 +97,23 @@ def test_draw_makes_the_numbers_torch_would(seed):
     assert torch.equal(draw(torch.distributions.Gamma(2.0, 1.0), (7,), generator=generator(seed)), expected)
 
 
+@pytest.mark.parametrize("law", [
+    lambda d: torch.distributions.Normal(torch.zeros(2, device=d), 1.0, validate_args=False),
+    lambda d: torch.distributions.Independent(
+        torch.distributions.Gamma(torch.ones(2, device=d), 1.0, validate_args=False), 1, validate_args=False
+    ),
+    lambda d: torch.distributions.LogNormal(torch.zeros(2, device=d), 1.0, validate_args=False),
+])  # fmt: skip
+def test_draw_refuses_a_generator_of_another_device(law, seed):
+    """The law would draw from its own device's global stream, which no seed reaches."""
+    g = generator(seed)
+    before = g.get_state()
+    with pytest.raises(ArgumentError, match="the generator lives on cpu, the law's parameters on meta"):
+        draw(law("meta"), (3,), generator=g)
+    assert torch.equal(g.get_state(), before)
+    assert draw(law("cpu"), (3,), generator=g).shape == (3, 2)
+
+
 def test_draw_leaves_no_gradient(stream):
     mean = torch.zeros(2, requires_grad=True)
     assert not draw(torch.distributions.Normal(mean, 1.0), (3,), generator=stream).requires_grad
