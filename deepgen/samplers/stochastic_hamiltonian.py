@@ -63,7 +63,7 @@ def kicked(
     return (1 - friction) * velocity + step / 2 * gradient + variance.sqrt() * noise
 
 
-def check_friction(friction: float, step: Tensor | float, known: Tensor | float) -> None:
+def check_friction(friction: float, step: StepSize, known: Tensor | float) -> None:
     """Raise `ArgumentError` unless r is in (0, 1], V^ at least 0, and r at least e V^ / 4, which friction takes up.
 
     >>> check_friction(0.1, 1.0, 100.0)
@@ -74,7 +74,8 @@ def check_friction(friction: float, step: Tensor | float, known: Tensor | float)
     for value in (known.min(), known.max()) if isinstance(known, Tensor) else (known,):
         check_real("gradient_noise", float(value) if isinstance(value, Tensor) else value, 0)
     if isinstance(known, Tensor) or known > 0:  # else nothing is asked of steps, which may lie on a device
-        least = float(torch.as_tensor(step).max()) * float(torch.as_tensor(known).max()) / 4
+        longest = step(0) if isinstance(step, Polynomial) else step
+        least = float(torch.as_tensor(longest).max()) * float(torch.as_tensor(known).max()) / 4
         if least > friction * (1 + 1e-6):  # a tensor's numbers are rounded
             raise ArgumentError(
                 "the gradient's noise alone is more than this friction takes up: friction must be at least "
@@ -94,8 +95,8 @@ class StochasticHamiltonian:
 
     def __post_init__(self) -> None:
         check_steps(self.step_size)
-        longest = self.step_size(0) if isinstance(self.step_size, Polynomial) else self.step_size
-        check_friction(self.friction, longest, self.gradient_noise)
+        if not isinstance(self.gradient_noise, Tensor):  # whose numbers are waited for: `sghmc` does, once
+            check_friction(self.friction, self.step_size, self.gradient_noise)
 
     def init(self, position: Tensor) -> Moving:
         """The state at rest at ``position`` ``[chains, *event]``.
@@ -160,4 +161,6 @@ def sghmc(
     >>> bool((trace.draws.var() - kernel.stationary(torch.eye(1))).abs() < 0.1)  # 1 / (1 - 1/6)
     True
     """
-    return StochasticHamiltonian(estimated(source), step_size, friction, gradient_noise)
+    kernel = StochasticHamiltonian(estimated(source), step_size, friction, gradient_noise)
+    check_friction(friction, step_size, gradient_noise)
+    return kernel
