@@ -58,12 +58,16 @@ def resolve(source: torch.Generator | int | None, device: torch.device | str = "
     device = torch.device(device)
     if isinstance(source, torch.Generator):
         if source.device.type != device.type:
-            raise ArgumentError(
-                f"the generator lives on {source.device}, the tensors on {device}: "
-                f"make one with deepgen.random.generator(seed, device={str(device)!r})"
-            )
+            raise _elsewhere(source, "tensors", device)
         return source
     return generator(source, device)
+
+
+def _elsewhere(source: torch.Generator, what: str, device: torch.device) -> ArgumentError:
+    return ArgumentError(
+        f"the generator lives on {source.device}, the {what} on {device}: "
+        f"make one with deepgen.random.generator(seed, device={str(device)!r})"
+    )
 
 
 def streams(source: torch.Generator | int | None, device: torch.device | str = "cpu") -> Streams:
@@ -147,13 +151,28 @@ def draw(
         generator: the source of randomness; it advances.
         reparametrised: by ``rsample``, with gradients, instead of ``sample``.
 
+    Raises:
+        ArgumentError: the law's parameters are on devices of another type, whose own stream it would draw from.
+
     >>> draw(torch.distributions.Gamma(2.0, 1.0), (3,), generator=generator(0)).shape
     torch.Size([3])
     """
+    devices = {device.type: device for device in _devices(distribution)}
+    if devices and generator.device.type not in devices:
+        raise _elsewhere(generator, "law's parameters", next(iter(devices.values())))
     method = distribution.rsample if reparametrised else distribution.sample
     with lend(generator):
         sample: Tensor = method(torch.Size(shape))
     return sample
+
+
+def _devices(law: torch.distributions.Distribution) -> Iterator[torch.device]:
+    """Where the parameters of a law lie, and those of laws in it; of a law that keeps them elsewhere, none."""
+    for value in vars(law).values():
+        if isinstance(value, Tensor):
+            yield value.device
+        elif isinstance(value, torch.distributions.Distribution):
+            yield from _devices(value)
 
 
 def uniform(shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -164,7 +183,7 @@ def uniform(shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dt
     """
     if isinstance(generator, Streams):
         return generator.uniform(shape, dtype)
-    return torch.rand(*shape, generator=generator, dtype=dtype, device=generator.device)
+    return torch.rand(tuple(shape), generator=generator, dtype=dtype, device=generator.device)
 
 
 def normal(shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -175,7 +194,7 @@ def normal(shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dty
     """
     if isinstance(generator, Streams):
         return generator.normal(shape, dtype)
-    return torch.randn(*shape, generator=generator, dtype=dtype, device=generator.device)
+    return torch.randn(tuple(shape), generator=generator, dtype=dtype, device=generator.device)
 
 
 def categorical(logits: Tensor, *, generator: torch.Generator, draws: int | None = None) -> Tensor:
@@ -206,6 +225,22 @@ def common(generator: torch.Generator) -> float:
     if isinstance(generator, Streams):
         return generator.common()
     return float(torch.rand((), generator=generator, dtype=torch.float64, device=generator.device))
+
+
+def sequential(generator: torch.Generator) -> torch.Generator:
+    """A new generator for code that draws the numbers of all chains one after another, such as torch's distributions.
+
+    It is seeded from ``generator`` (whose host waits for a device), so what is drawn repeats with the seed and does not
+    depend on what torch's own functions have drawn before. Of `Streams` other chains, as of another block of a run,
+    get another generator: what they draw is independent.
+
+    >>> one, other = sequential(Streams(7)), sequential(Streams(7, first=4))
+    >>> torch.equal(torch.rand(4, generator=one), torch.rand(4, generator=other))
+    False
+    """
+    if isinstance(generator, Streams):
+        return generator.sequential()
+    return torch.Generator(generator.device).manual_seed(int(common(generator) * 2**32))
 
 
 def default_generator(device: torch.device) -> torch.Generator:

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError
+from deepgen.errors import ArgumentError, ShapeError
 from deepgen.layers.compiled import kernels
 from deepgen.philox import MASK, philox, unit, words
 
@@ -88,12 +88,12 @@ class Streams(torch.Generator):
 
         They are the middles of 2**24 equal intervals in float32 (2**53 in float64): never 0 and never 1.
         """
-        chains, width = shape[0], math.prod(shape[1:])
+        chains, width = _chains(shape)
         return self._unit(chains, width, dtype).reshape(*shape)
 
     def normal(self, shape: Sequence[int], dtype: torch.dtype = torch.float32) -> Tensor:
         """Standard normal numbers by Box and Muller, one stream for each index of the first axis: ``[chains, ...]``."""
-        chains, width = shape[0], math.prod(shape[1:])
+        chains, width = _chains(shape)
         half = -(-width // 2)
         u = self._unit(chains, 2 * half, dtype)
         compiled = kernels("deepgen.stream_kernels") if u.dtype == torch.float32 and u.device.type == "cpu" else None
@@ -110,13 +110,21 @@ class Streams(torch.Generator):
 
     def common(self) -> float:
         """A number in (0, 1) that all chains share, made on the host: a coin for what they do together."""
-        call = self._next()
-        word: int = philox((0, MASK, call & MASK, call >> 32), (self.seed_key & MASK, self.seed_key >> 32))[0]
-        return (word + 0.5) / 2**32
+        return (self._word(0) + 0.5) / 2**32
+
+    def sequential(self) -> torch.Generator:
+        """An ordinary generator for what the chains from the first on draw together, and another for other chains."""
+        return torch.Generator(self.device).manual_seed(self._word(self.first))
 
     def shared(self, count: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """``count`` numbers in (0, 1) that all chains share, on the device: `common` for those that go on there."""
         return self._unit(1, count, dtype, MASK)[0]
+
+    def _word(self, place: int) -> int:
+        """32 bits that chains share if they agree on ``place``, made on the host."""
+        call = self._next()
+        word: int = philox((place, MASK, call & MASK, call >> 32), (self.seed_key & MASK, self.seed_key >> 32))[0]
+        return word
 
     def _next(self) -> int:
         self.calls += 1
@@ -155,3 +163,10 @@ class Streams(torch.Generator):
                 self._waiting.clear()
             self._waiting[place] = call, made
         return made[0]
+
+
+def _chains(shape: Sequence[int]) -> tuple[int, int]:
+    """How many chains, and how many numbers for each."""
+    if not shape:
+        raise ShapeError("Streams draw numbers [chains, ...], one a chain on the first axis, got []")
+    return shape[0], math.prod(shape[1:])

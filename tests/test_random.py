@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import deepgen as dg
-from deepgen.errors import ArgumentError
+from deepgen.errors import ArgumentError, ShapeError
 from deepgen.random import draw, generator, key, lend, resolve, spawn
 from deepgen.streams import Streams
 from deepgen.testing import check_random, ks, sequential
@@ -95,6 +95,23 @@ def test_draw_makes_the_numbers_torch_would(seed):
     expected = torch.distributions.Gamma(2.0, 1.0).sample((7,))
     torch.set_rng_state(state)
     assert torch.equal(draw(torch.distributions.Gamma(2.0, 1.0), (7,), generator=generator(seed)), expected)
+
+
+@pytest.mark.parametrize("law", [
+    lambda d: torch.distributions.Normal(torch.zeros(2, device=d), 1.0, validate_args=False),
+    lambda d: torch.distributions.Independent(
+        torch.distributions.Gamma(torch.ones(2, device=d), 1.0, validate_args=False), 1, validate_args=False
+    ),
+    lambda d: torch.distributions.LogNormal(torch.zeros(2, device=d), 1.0, validate_args=False),
+])  # fmt: skip
+def test_draw_refuses_a_generator_of_another_device(law, seed):
+    """The law would draw from its own device's global stream, which no seed reaches."""
+    g = generator(seed)
+    before = g.get_state()
+    with pytest.raises(ArgumentError, match="the generator lives on cpu, the law's parameters on meta"):
+        draw(law("meta"), (3,), generator=g)
+    assert torch.equal(g.get_state(), before)
+    assert draw(law("cpu"), (3,), generator=g).shape == (3, 2)
 
 
 def test_draw_leaves_no_gradient(stream):
@@ -201,3 +218,15 @@ def test_programs_leave_the_global_stream_alone(path):
         if isinstance(node, ast.Call) and ast.unparse(node.func) in {f"torch.{name}" for name in _DRAWS}:
             handed = {keyword.arg for keyword in node.keywords}
             assert "generator" in handed, f"line {node.lineno}: {ast.unparse(node)} draws from torch's global stream"
+
+
+@pytest.mark.parametrize("draw", [dg.random.uniform, dg.random.normal])
+def test_one_number_is_drawn_where_there_are_no_axes(draw, seed):
+    for dtype in (torch.float32, torch.float64):
+        x = draw((), generator=dg.random.generator(seed), dtype=dtype)
+        assert x.shape == ()
+        assert x.dtype == dtype
+        assert torch.equal(x, draw((1,), generator=dg.random.generator(seed), dtype=dtype)[0])
+    assert draw(torch.Size([2, 3]), generator=dg.random.generator(seed)).shape == (2, 3)
+    with pytest.raises(ShapeError, match=r"one a chain on the first axis, got \[\]"):
+        draw((), generator=dg.random.Streams(seed))

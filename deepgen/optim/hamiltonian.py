@@ -16,7 +16,7 @@ from torch import Tensor
 
 from deepgen.errors import check_real
 from deepgen.optim.posterior_optimizer import PosteriorOptimizer
-from deepgen.samplers.stochastic_hamiltonian import kicked
+from deepgen.samplers.stochastic_hamiltonian import check_friction, kicked
 
 
 class SGHMC(PosteriorOptimizer):
@@ -26,6 +26,9 @@ class SGHMC(PosteriorOptimizer):
         params, lr, rows, weight_decay, generator: as for `SGLD`.
         friction: r, in (0, 1]; momentum is 1 - r.
         gradient_noise: V^, the variance of the gradient of log f as the minibatches estimate it, or less.
+
+    Raises:
+        ArgumentError: ``friction`` below ``lr * gradient_noise / 4`` of a group, or numbers out of range.
 
     >>> w = torch.zeros(20_000, requires_grad=True)
     >>> optimizer = SGHMC([w], lr=1.0, friction=0.5, weight_decay=1.0, generator=0)
@@ -47,10 +50,13 @@ class SGHMC(PosteriorOptimizer):
         gradient_noise: float = 0.0,
         generator: torch.Generator | int | None = None,
     ) -> None:
-        check_real("friction", friction, 1e-6, 1)
-        check_real("gradient_noise", gradient_noise, 0)
         settings = {"lr": lr, "rows": rows, "weight_decay": weight_decay, "friction": friction}
         super().__init__(params, {**settings, "gradient_noise": gradient_noise}, generator)
+
+    def check(self, settings: dict[str, Any]) -> None:
+        super().check(settings)
+        check_real("gradient_noise", settings["gradient_noise"], 0)
+        check_friction(settings["friction"], settings["lr"], settings["gradient_noise"])
 
     def move(self, parameter: Tensor, uphill: Tensor, group: dict[str, Any], state: dict[str, Any]) -> None:
         velocity = state.get("velocity", torch.zeros_like(parameter))

@@ -17,9 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deepgen.errors import check_real
 from deepgen.optim.posterior_optimizer import PosteriorOptimizer
-from deepgen.samplers.rmsprop_langevin import root_of_scale
+from deepgen.samplers.rmsprop_langevin import check_scale, root_of_scale
 from deepgen.samplers.stochastic_gradient import langevin_move
 
 
@@ -88,10 +87,12 @@ class PSGLD(PosteriorOptimizer):
         floor: float = 1.0,
         generator: torch.Generator | int | None = None,
     ) -> None:
-        check_real("decay", decay, 0, 1 - 1e-9)
-        check_real("floor", floor, 1e-30)
         settings = {"lr": lr, "rows": rows, "weight_decay": weight_decay, "decay": decay, "floor": floor}
         super().__init__(params, settings, generator)
+
+    def check(self, settings: dict[str, Any]) -> None:
+        super().check(settings)
+        check_scale(settings["decay"], settings["floor"])
 
     def move(self, parameter: Tensor, uphill: Tensor, group: dict[str, Any], state: dict[str, Any]) -> None:
         if not state:

@@ -33,10 +33,7 @@ class PosteriorOptimizer(Optimizer, ABC):
     def __init__(self, params: Any, defaults: dict[str, Any], generator: torch.Generator | int | None) -> None:
         if isinstance(generator, Streams):
             raise ArgumentError("an optimizer has one chain and no Streams: pass dg.random.generator(seed) or a seed")
-        check_settings(defaults)
         super().__init__(params, defaults)
-        for group in self.param_groups:
-            check_settings(group)
         self.generator = resolve(generator, self.param_groups[0]["params"][0].device)
 
     @torch.no_grad()
@@ -61,6 +58,20 @@ class PosteriorOptimizer(Optimizer, ABC):
         """Standard normal numbers of the shape of ``like``."""
         return normal(like.shape, generator=self.generator, dtype=like.dtype)
 
+    def check(self, settings: dict[str, Any]) -> None:
+        """Raise `ArgumentError` for a rate that is not positive, no rows, or a negative prior precision."""
+        for name, least in (("lr", 1e-300), ("rows", 1), ("weight_decay", 0)):
+            check_real(name, settings[name], least)
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """As torch's, which does so with every group from the first on; its settings are checked."""
+        self.check({**self.defaults, **param_group})
+        super().add_param_group(param_group)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and pickles keep: torch's part, and the random stream."""
+        return {**super().__getstate__(), "generator": self.generator}
+
     def state_dict(self) -> dict[str, Any]:
         """As torch's, and the random stream under ``generator``."""
         return {**super().state_dict(), "generator": self.generator.get_state()}
@@ -75,9 +86,3 @@ class PosteriorOptimizer(Optimizer, ABC):
             raise CheckpointError(f"this state has no random stream, so it is not one of {type(self).__name__}")
         super().load_state_dict(deepcopy({key: value for key, value in state_dict.items() if key != "generator"}))
         self.generator.set_state(state_dict["generator"].cpu())
-
-
-def check_settings(group: dict[str, Any]) -> None:
-    """Raise `ArgumentError` for a rate that is not positive, no rows, or a negative prior precision."""
-    for name, least in (("lr", 1e-300), ("rows", 1), ("weight_decay", 0)):
-        check_real(name, group[name], least)

@@ -26,9 +26,8 @@ from torch.distributions import Distribution, Independent, MixtureSameFamily, Mu
 from deepgen.distributions.logistic import Logistic
 from deepgen.errors import MissingCapability
 from deepgen.explicit.flow import Flow
-from deepgen.random import common, normal, uniform
 from deepgen.random import draw as draw_common
-from deepgen.random import generator as fresh
+from deepgen.random import normal, sequential, uniform
 from deepgen.samplers.target import unchecked
 from deepgen.typing import LogProb, Samples
 
@@ -71,8 +70,7 @@ def candidates(model: Any, chains: int, ahead: int, *, generator: torch.Generato
         z = own_draws(model, shape, generator=generator)
         if z is not None:
             return z, unchecked(model).log_prob(z)
-    # a generator of its own, so that the draws do not depend on what torch's own functions have drawn before
-    stream = fresh(int(common(generator) * 2**32), generator.device)
+    stream = sequential(generator)
     if isinstance(model, Distribution):
         x = draw_common(model, (chains * ahead,), generator=stream)
     else:

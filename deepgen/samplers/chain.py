@@ -51,8 +51,9 @@ def sample_chain(
         keep: what to keep of a state; its ``position`` by default. ``lambda s: s.position[:8]`` keeps eight chains.
         store: False keeps running sums only (`deepgen.evaluate.sums`): `Trace.summary` works, and memory does not grow.
         at_once: run so many chains at a time, to bound memory. Chains have the same numbers in any blocks (to rounding
-            where the target multiplies matrices), but a kernel that is tuned learns from the first block alone; the
-            other blocks warm up with what it learnt. A kernel with one number for each chain cannot be cut.
+            where the target multiplies matrices; others where a law draws by `deepgen.random.sequential`), but a kernel
+            that is tuned learns from the first block alone; the other blocks warm up with what it learnt. A kernel with
+            one number for each chain cannot be cut.
         generator: a generator, a seed, or None for fresh entropy: the source of one stream a chain
             (`deepgen.random.Streams`), so that the numbers of a chain do not depend on those beside it. To go on as if
             never stopped, hand back the ``generator`` of the trace.

@@ -20,8 +20,7 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Categorical, Distribution, Independent, Normal
 
 from deepgen.errors import ArgumentError, MissingCapability, ShapeError
-from deepgen.random import categorical, common, draw, normal, uniform
-from deepgen.random import generator as seeded
+from deepgen.random import categorical, common, draw, normal, sequential, uniform
 from deepgen.samplers.kernel import EXACT, Exactness, require_state
 from deepgen.samplers.target import Beta
 
@@ -158,10 +157,10 @@ class Gibbs:
 def drawn_by_chain(law: Distribution, generator: torch.Generator) -> Tensor:
     """A draw from ``law`` ``[chains, ...]``, each chain from its own stream where the law is a common one.
 
-    Normal, Bernoulli and Categorical are. Others draw from one stream that starts from the generator's common number,
-    so that a chain's numbers depend on how many chains there are.
+    Normal, Bernoulli and Categorical are. Others draw from one stream (`deepgen.random.sequential`), so that a chain's
+    numbers depend on which chains there are beside it.
 
-    >>> drawn_by_chain(Bernoulli(torch.ones(4, 2)), seeded(0)).sum()
+    >>> drawn_by_chain(Bernoulli(torch.ones(4, 2)), torch.Generator()).sum()
     tensor(8.)
     """
     base = law
@@ -174,8 +173,7 @@ def drawn_by_chain(law: Distribution, generator: torch.Generator) -> Tensor:
         return (uniform(probs.shape, generator=generator, dtype=probs.dtype) < probs).to(probs.dtype)
     if type(base) is Categorical:
         return categorical(base.logits, generator=generator)
-    device = generator.device
-    return draw(law, generator=seeded(int(common(generator) * 2**32), device))
+    return draw(law, generator=sequential(generator))
 
 
 def gibbs(

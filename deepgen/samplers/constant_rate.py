@@ -10,7 +10,10 @@ with the covariance C of the Lyapunov equation
 The rate that brings it nearest to the posterior N(m, A^-1), in Kullback and Leibler's divergence KL(SGD || posterior),
 does not depend on A, and of all S one inverts the noise and makes C = A^-1:
 
-    e* = 4 D / Tr V  (S = 1),        e S* = 4 V^-1,    or    e S*_kk = 4 / V_kk if diagonal
+    e* = 4 D / Tr V  (S = 1),        e S* = 4 V^-1
+
+Mandt's diagonal rule is e S_kk = 4 / V_kk. It is the best diagonal S if V is diagonal (then C = A^-1) or in proportion
+to A (then C_kk = 1 / A_kk, and C is diagonal); else there are better ones.
 
 Convention (Welling & Teh's drift): the gradient is that of the *sum* over all rows. Mandt et al. write x' = x - r grad
 of the mean loss, whose noise has covariance BB'/n: r = N e / 2 and V = N^2 BB'/n, which turns their r* =
@@ -31,9 +34,9 @@ from torch import Tensor
 from deepgen.errors import MissingCapability
 from deepgen.samplers.kernel import Exactness, require_state
 from deepgen.samplers.minibatch import Minibatches
-from deepgen.samplers.scale import Scale, inwards, outwards, scale_of
+from deepgen.samplers.scale import Scale, check_step_size, inwards, outwards, scale_of
 from deepgen.samplers.stationary import lyapunov, matrix, square, stationary_covariance
-from deepgen.samplers.stochastic_gradient import Counted, Descended, check_estimates, check_step_size
+from deepgen.samplers.stochastic_gradient import Counted, Descended, counted, descended
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,7 @@ class ConstantSGD:
 
     def init(self, position: Tensor) -> Counted:
         """The state at ``position`` ``[chains, *event]``."""
-        position = check_estimates(self.source, position)
-        return Counted(position, torch.zeros(len(position), dtype=torch.int64, device=position.device))
+        return counted(self.source, position)
 
     def step(self, state: Counted, *, generator: torch.Generator) -> tuple[Counted, Descended]:
         """One step up the estimated gradient, with no noise but that of its batch."""
@@ -57,7 +59,7 @@ class ConstantSGD:
         value, gradient = self.source.estimate(x, generator=generator)
         move = self.step_size / 2 * outwards(self.scale, inwards(self.scale, gradient))
         sizes = torch.full_like(value, self.step_size)
-        return Counted(x + move, state.step + 1), Descended(value, sizes, gradient.isnan().flatten(1).any(1))
+        return Counted(x + move, state.step + 1), descended(value, sizes, gradient)
 
     def stationary(self, precision: Tensor, gradient_noise: Tensor | float, *, limit: bool = False) -> Tensor:
         """C ``[D, D]``: exactly for a quadratic log f, or with ``limit`` as Mandt et al. predict it, for small steps.
@@ -122,9 +124,9 @@ def optimal_rate(gradient_noise: Tensor) -> float:
 
 
 def optimal_preconditioner(gradient_noise: Tensor, *, diagonal: bool = False) -> Tensor:
-    """4 V^-1 ``[D, D]``, or 4 / V_kk ``[D]``: the ``covariance=`` for ``step_size=1``.
+    """4 V^-1 ``[D, D]``, or Mandt's diagonal rule 4 / V_kk ``[D]``: the ``covariance=`` for ``step_size=1``.
 
-    With the whole matrix C = A^-1 for small steps, whatever A is.
+    With the whole matrix C = A^-1 for small steps, whatever A is; with the diagonal one if V is diagonal.
 
     >>> optimal_preconditioner(torch.eye(3) * 8, diagonal=True)
     tensor([0.5000, 0.5000, 0.5000])

@@ -25,13 +25,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, ShapeError, check_real
+from deepgen.errors import ShapeError
 from deepgen.random import categorical, uniform
 from deepgen.samplers.adaptation import Adaptive
 from deepgen.samplers.alphabet import alphabet_of, tempered_moves
 from deepgen.samplers.gradient_gibbs import discrete_target
 from deepgen.samplers.kernel import Exactness, require_state
 from deepgen.samplers.metropolis import Metropolis, Slope
+from deepgen.samplers.scale import check_step_size
 from deepgen.samplers.target import Beta, Target, checked_start, rowwise
 
 
@@ -54,10 +55,7 @@ class DiscreteLangevin:
     acceptance = 0.574
 
     def __post_init__(self) -> None:
-        if not isinstance(self.step_size, Tensor):
-            check_real("step_size", self.step_size)
-            if self.step_size <= 0:
-                raise ArgumentError(f"step_size must be a positive number, got {self.step_size}")
+        check_step_size(self.step_size)
 
     def init(self, target: Target, position: Tensor) -> Slope:
         return Slope(position, *target.slope(position))

@@ -33,12 +33,12 @@ import torch
 from torch import Tensor
 
 from deepgen.distributions.base import StandardNormal
-from deepgen.errors import ArgumentError, check_count, check_real
+from deepgen.errors import ArgumentError, MissingCapability, ShapeError, check_count, check_real
 from deepgen.explicit.flow import Flow
 from deepgen.random import normal, resolve, uniform
 from deepgen.samplers.metropolis import Point
 from deepgen.samplers.target import Beta, Target
-from deepgen.transforms import Chain, Coupling, Univariate
+from deepgen.transforms import Chain, Coupling, Transform, Univariate
 
 
 def velocity_couplings(
@@ -99,12 +99,25 @@ class Reversible:
     transform: Any
     velocity: int | None = None
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.transform, Transform):
+            raise MissingCapability(
+                "a Reversible takes a transform with encode and decode, such as velocity_couplings(...), got "
+                f"{type(self.transform).__name__}"
+            )
+        if self.velocity is not None:
+            check_count(velocity=self.velocity)
+
     def init(self, target: Target, position: Tensor) -> Point:
+        features, known = math.prod(position.shape[1:]), _width(self.transform)
+        width = features if self.velocity is None else self.velocity
+        if known is not None and known != features + width:
+            raise ShapeError(f"the transform is of width {known}, but x of {features} and v of {width} numbers")
         return Point(position, target.value(position))
 
     @torch.no_grad()
     def propose(self, target: Target, state: Point, beta: Beta, *, generator: torch.Generator) -> tuple[Point, Tensor]:
-        x = state.position.flatten(1)
+        x = state.position.reshape(len(state.position), -1)
         chains, features = x.shape
         width = features if self.velocity is None else self.velocity
         v = normal((chains, width), generator=generator, dtype=x.dtype)
@@ -165,5 +178,11 @@ class Involution:
         moved, noise = c * u + s * v, s * u - c * v
         x, log_det = self.flow.decode(moved)
         new = Coded(x, target.value(x), moved, -log_det)
-        kinetic = (v.square() - noise.square()).flatten(1).sum(1) / 2
+        kinetic = (v.square() - noise.square()).reshape(len(v), -1).sum(1) / 2
         return new, state.log_det - new.log_det + kinetic
+
+
+def _width(transform: Any) -> int | None:
+    """How wide the rows of a transform are, where it or a link of the chain that it is says so."""
+    links: Any = transform.transforms if isinstance(transform, Chain) else (transform,)
+    return next((link.features for link in links if hasattr(link, "features")), None)

@@ -152,7 +152,7 @@ class Minibatches:
         value, gradient = self.at_centre[0] - weight * value, self.at_centre[1] - weight * gradient
         away = x - self.centre
         near, slope = slope_of(lambda x: posterior.log_prior(x) + weight * posterior.on(x, rows).sum(1), x)
-        return near + value + (away * gradient).flatten(1).sum(1), slope + gradient
+        return near + value + (away * gradient).reshape(len(x), -1).sum(1), slope + gradient
 
     def probe(self, x: Tensor) -> Tensor:
         """The log density of the first row alone, to check shapes with."""
@@ -173,7 +173,7 @@ class Minibatches:
             gradient = self._fixed(x, rows)[1]
             if self.centre is not None:
                 gradient = gradient - self._fixed(self.centre.expand_as(x), rows)[1]
-            parts.append(gradient.flatten(1).double())
+            parts.append(gradient.reshape(len(x), -1).double())
         return torch.cat(parts).mT.cov(correction=0).reshape(position.numel(), -1) * len(posterior) ** 2 / self.size
 
     def _fixed(self, x: Tensor, rows: Rows) -> tuple[Tensor, Tensor]:

@@ -74,6 +74,7 @@ class NetworkPosterior(Posterior):
         if not self.size:
             raise MissingCapability(f"{type(module).__name__} has no parameters that require a gradient to sample")
         like = next(p for p in module.parameters() if p.requires_grad)
+        self.device = like.device
         if prior is None:
             prior = Normal(torch.zeros((), dtype=like.dtype, device=like.device), 1.0, validate_args=False)
         if isinstance(prior, Distribution) and not prior.event_shape:
@@ -127,11 +128,15 @@ class NetworkPosterior(Posterior):
     def begin(self, chains: int, *, generator: torch.Generator | int | None = None) -> Tensor:
         """Draws from the prior, ``[chains, P]``: starting points that are far apart.
 
+        Args:
+            generator: on the device of the module's weights; a seed makes one there.
+
         Raises:
+            ArgumentError: a generator of another device.
             MissingCapability: the prior is a function and cannot be drawn from.
         """
         check_count(chains=chains)
-        return self.start(chains, generator=resolve(generator))
+        return self.start(chains, generator=resolve(generator, self.device))
 
     @torch.no_grad()
     def predict(self, positions: Tensor, x: Tensor, *, chunk: int = 512) -> Any:

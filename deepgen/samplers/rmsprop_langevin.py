@@ -36,9 +36,10 @@ from deepgen.samplers.stochastic_gradient import (
     Descended,
     StepSize,
     StochasticLangevin,
-    check_estimates,
-    check_step_size,
+    check_steps,
     constant,
+    counted,
+    descended,
     langevin_move,
     step_sizes,
 )
@@ -53,12 +54,19 @@ class Scaled(NamedTuple):
     mean_square: Tensor
 
 
+def check_scale(decay: float, floor: float) -> None:
+    """Raise `ArgumentError` unless a is in [0, 1) and the floor positive."""
+    check_real("decay", decay, 0, 1 - 1e-9)
+    check_real("floor", floor, 1e-30)
+
+
 def root_of_scale(mean_square: Tensor, t: Tensor | int, decay: float, floor: float) -> Tensor:
     """sqrt(G) from m after t + 1 steps.
 
     >>> root_of_scale(torch.tensor([0.09]), 0, 0.99, 1.0)  # m / (1 - 0.99) = 9, G = 1/4
     tensor([0.5000])
     """
+    t = t.to(mean_square) if isinstance(t, Tensor) else t  # an int64 power would be in float32
     return (floor + (mean_square / (1 - decay ** (t + 1))).sqrt()).rsqrt()
 
 
@@ -73,15 +81,13 @@ class RMSpropLangevin:
     exactness: ClassVar[Exactness] = Exactness("biased", "O(step size), and O(1 - decay) from the neglected dG/dx")
 
     def __post_init__(self) -> None:
-        check_real("decay", self.decay, 0, 1 - 1e-9)
-        check_real("floor", self.floor, 1e-30)
+        check_steps(self.step_size)
+        check_scale(self.decay, self.floor)
 
     def init(self, position: Tensor) -> Scaled:
         """The state at ``position`` ``[chains, *event]``, which has seen no gradient yet."""
-        position = check_estimates(self.source, position)
-        return Scaled(
-            position, torch.zeros(len(position), dtype=torch.int64, device=position.device), torch.zeros_like(position)
-        )
+        begun = counted(self.source, position)
+        return Scaled(*begun, torch.zeros_like(begun.position))
 
     def step(self, state: Scaled, *, generator: torch.Generator) -> tuple[Scaled, Descended]:
         """One estimate of the gradient, which goes into the scale before it is used."""
@@ -92,8 +98,7 @@ class RMSpropLangevin:
         mean_square = self.decay * state.mean_square + (1 - self.decay) * gradient.square()
         root = root_of_scale(mean_square, rowwise(state.step, x), self.decay, self.floor)  # type: ignore[arg-type]
         moved = x + root * langevin_move(root * gradient, noise, rowwise(sizes, x))
-        nan = gradient.isnan().flatten(1).any(1)
-        return Scaled(moved, state.step + 1, mean_square), Descended(value, sizes, nan)
+        return Scaled(moved, state.step + 1, mean_square), descended(value, sizes, gradient)
 
     def scale(self, precision: Tensor, gradient_noise: Tensor | float = 0.0) -> Tensor:
         """G ``[D]`` in float64 where it has settled on a Gaussian target, for decay -> 1: a fixed point.
@@ -134,4 +139,4 @@ def psgld(source: object, step_size: StepSize, *, decay: float = 0.99, floor: fl
     >>> state.mean_square[0] / (1 - 0.99)  # the squared gradient
     tensor([1.0000e+00, 8.1000e+05])
     """
-    return RMSpropLangevin(estimated(source), check_step_size(step_size), decay, floor)
+    return RMSpropLangevin(estimated(source), step_size, decay, floor)

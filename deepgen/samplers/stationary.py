@@ -59,10 +59,11 @@ def matrix(value: Tensor | float, size: int) -> Tensor:
             [0., 2.]], dtype=torch.float64)
     """
     value = torch.as_tensor(value).detach().cpu().double()
-    full = value if value.ndim == 2 else value.expand(size).diag()
-    if full.shape != (size, size):
-        raise ShapeError(f"expected a matrix [{size}, {size}], its diagonal or a number, got {list(value.shape)}")
-    return full
+    if value.shape not in ((), (size,), (size, size)):
+        raise ShapeError(
+            f"expected a matrix [{size}, {size}], its diagonal [{size}] or a number, got {list(value.shape)}"
+        )
+    return value if value.ndim == 2 else value.expand(size).diag()
 
 
 def square(scale: Scale, size: int) -> Tensor:

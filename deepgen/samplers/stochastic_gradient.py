@@ -32,7 +32,7 @@ from deepgen.errors import ArgumentError, MissingCapability, check_real
 from deepgen.random import normal
 from deepgen.samplers.kernel import Exactness, require_state
 from deepgen.samplers.minibatch import estimated
-from deepgen.samplers.scale import Scale, inwards, outwards, scale_of
+from deepgen.samplers.scale import Scale, check_step_size, inwards, outwards, scale_of
 from deepgen.samplers.stationary import matrix, square, stationary_covariance
 from deepgen.samplers.target import Estimated, Target, checked_start, rowwise
 
@@ -110,18 +110,21 @@ def constant(step_size: StepSize) -> float:
     return float(step_size)
 
 
-def check_step_size(step_size: StepSize) -> StepSize:
-    """Raise `ArgumentError` for a number that is not positive."""
-    if isinstance(step_size, (int, float)):
-        check_real("step_size", step_size, 0)
-        if step_size == 0:
-            raise ArgumentError("step_size must be positive, got 0")
-    return step_size
+def check_steps(step_size: StepSize) -> None:
+    """Raise `ArgumentError` unless ``step_size`` is a schedule, or what `check_step_size` takes."""
+    if not isinstance(step_size, Polynomial):
+        check_step_size(step_size)
 
 
-def check_estimates(source: Estimated, position: Tensor) -> Tensor:
-    """``position`` as `checked_start` wants it."""
-    return checked_start(Target(source.probe), position)
+def counted(source: Estimated, position: Tensor) -> Counted:
+    """``position`` ``[chains, *event]``, checked as every start is, before the first step."""
+    position = checked_start(Target(source.probe), position)
+    return Counted(position, torch.zeros(len(position), dtype=torch.int64, device=position.device))
+
+
+def descended(value: Tensor, sizes: Tensor, gradient: Tensor) -> Descended:
+    """What a step saw, from the estimates of log f ``[chains]`` and its gradient ``[chains, *event]``."""
+    return Descended(value, sizes, gradient.isnan().reshape(len(gradient), -1).any(1))
 
 
 def langevin_move(gradient: Tensor, noise: Tensor, step: Tensor | float) -> Tensor:
@@ -142,10 +145,12 @@ class StochasticLangevin:
     scale: Scale = None
     exactness: ClassVar[Exactness] = Exactness("biased", "O(step size)")
 
+    def __post_init__(self) -> None:
+        check_steps(self.step_size)
+
     def init(self, position: Tensor) -> Counted:
         """The state at ``position`` ``[chains, *event]``, at step 0 of the schedule."""
-        position = check_estimates(self.source, position)
-        return Counted(position, torch.zeros(len(position), dtype=torch.int64, device=position.device))
+        return counted(self.source, position)
 
     def step(self, state: Counted, *, generator: torch.Generator) -> tuple[Counted, Descended]:
         """One estimate of the gradient, from a batch drawn from ``generator`` before the noise."""
@@ -155,7 +160,7 @@ class StochasticLangevin:
         noise = normal(x.shape, generator=generator, dtype=x.dtype)
         move = langevin_move(inwards(self.scale, gradient), noise, rowwise(sizes, x))
         new = Counted(x + outwards(self.scale, move), state.step + 1)
-        return new, Descended(value, sizes, gradient.isnan().flatten(1).any(1))
+        return new, descended(value, sizes, gradient)
 
     def stationary(self, precision: Tensor, gradient_noise: Tensor | float = 0.0) -> Tensor:
         """The kernel's own covariance ``[D, D]`` on a Gaussian target, at its constant step size.
@@ -183,6 +188,9 @@ def sgld(source: object, step_size: StepSize, *, covariance: Tensor | None = Non
         step_size: e: a number, a tensor ``[chains]``, or the schedule `Polynomial`.
         covariance: S, of the noise and the drift, ``[D, D]`` or ``[D]`` variances; the identity by default.
 
+    Raises:
+        ArgumentError: ``step_size`` is none of these, or not positive.
+
     >>> import deepgen as dg
     >>> from torch.distributions import Normal
     >>> rows = torch.randn(100, generator=dg.random.generator(0))
@@ -193,4 +201,4 @@ def sgld(source: object, step_size: StepSize, *, covariance: Tensor | None = Non
     >>> bool((trace.draws.var() / predicted - 1).abs() < 0.1), trace.exactness.kind
     (True, 'biased')
     """
-    return StochasticLangevin(estimated(source), check_step_size(step_size), scale_of(covariance))
+    return StochasticLangevin(estimated(source), step_size, scale_of(covariance))

@@ -25,17 +25,19 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, check_real
+from deepgen.errors import ArgumentError, ShapeError, check_real
 from deepgen.random import normal
 from deepgen.samplers.kernel import Exactness, require_state
 from deepgen.samplers.minibatch import estimated
 from deepgen.samplers.stationary import matrix, stationary_covariance
 from deepgen.samplers.stochastic_gradient import (
     Descended,
+    Polynomial,
     StepSize,
-    check_estimates,
-    check_step_size,
+    check_steps,
     constant,
+    counted,
+    descended,
     step_sizes,
 )
 from deepgen.samplers.target import Estimated, rowwise
@@ -61,6 +63,26 @@ def kicked(
     return (1 - friction) * velocity + step / 2 * gradient + variance.sqrt() * noise
 
 
+def check_friction(friction: float, step: StepSize, known: Tensor | float) -> None:
+    """Raise `ArgumentError` unless r is in (0, 1], V^ at least 0, and r at least e V^ / 4, which friction takes up.
+
+    >>> check_friction(0.1, 1.0, 100.0)
+    Traceback (most recent call last):
+    deepgen.errors.ArgumentError: ... friction must be at least step_size * gradient_noise / 4 = 25, got 0.1
+    """
+    check_real("friction", friction, 1e-6, 1)
+    for value in (known.min(), known.max()) if isinstance(known, Tensor) else (known,):
+        check_real("gradient_noise", float(value) if isinstance(value, Tensor) else value, 0)
+    if isinstance(known, Tensor) or known > 0:  # else nothing is asked of steps, which may lie on a device
+        longest = step(0) if isinstance(step, Polynomial) else step
+        least = float(torch.as_tensor(longest).max()) * float(torch.as_tensor(known).max()) / 4
+        if least > friction * (1 + 1e-6):  # a tensor's numbers are rounded
+            raise ArgumentError(
+                "the gradient's noise alone is more than this friction takes up: friction must be at least "
+                f"step_size * gradient_noise / 4 = {least:.3g}, got {friction}"
+            )
+
+
 @dataclass(frozen=True)
 class StochasticHamiltonian:
     """The kernel of `sghmc`."""
@@ -72,22 +94,23 @@ class StochasticHamiltonian:
     exactness: ClassVar[Exactness] = Exactness("biased", "O(step size / friction)")
 
     def __post_init__(self) -> None:
-        check_real("friction", self.friction, 1e-6, 1)
-        if isinstance(self.gradient_noise, (int, float)):
-            check_real("gradient_noise", self.gradient_noise, 0)
-            if isinstance(self.step_size, (int, float)) and self.step_size * self.gradient_noise / 4 > self.friction:
-                least = self.step_size * self.gradient_noise / 4
-                raise ArgumentError(
-                    f"the gradient's noise alone is more than this friction takes up: friction must be at least "
-                    f"step_size * gradient_noise / 4 = {least:.3g}, got {self.friction}"
-                )
+        check_steps(self.step_size)
+        if not isinstance(self.gradient_noise, Tensor):  # whose numbers are waited for: `sghmc` does, once
+            check_friction(self.friction, self.step_size, self.gradient_noise)
 
     def init(self, position: Tensor) -> Moving:
-        """The state at rest at ``position`` ``[chains, *event]``."""
-        position = check_estimates(self.source, position)
-        return Moving(
-            position, torch.zeros_like(position), torch.zeros(len(position), dtype=torch.int64, device=position.device)
-        )
+        """The state at rest at ``position`` ``[chains, *event]``.
+
+        Raises:
+            ShapeError: ``gradient_noise`` is neither a number nor ``[*event]``.
+        """
+        position, step = counted(self.source, position)
+        known, event = self.gradient_noise, position.shape[1:]
+        if isinstance(known, Tensor) and known.ndim and known.shape != event:
+            raise ShapeError(
+                f"gradient_noise must be a number or {list(event)}, like an event; got {list(known.shape)}"
+            )
+        return Moving(position, torch.zeros_like(position), step)
 
     def step(self, state: Moving, *, generator: torch.Generator) -> tuple[Moving, Descended]:
         """One estimate of the gradient, then the noise."""
@@ -96,7 +119,7 @@ class StochasticHamiltonian:
         value, gradient = self.source.estimate(x, generator=generator)
         noise = normal(x.shape, generator=generator, dtype=x.dtype)
         v = kicked(state.velocity, gradient, noise, rowwise(sizes, x), self.friction, self.gradient_noise)
-        return Moving(x + v, v, state.step + 1), Descended(value, sizes, gradient.isnan().flatten(1).any(1))
+        return Moving(x + v, v, state.step + 1), descended(value, sizes, gradient)
 
     def stationary(self, precision: Tensor, gradient_noise: Tensor | float = 0.0) -> Tensor:
         """The covariance ``[D, D]`` of the positions on a Gaussian target, at the constant step size.
@@ -107,7 +130,9 @@ class StochasticHamiltonian:
         """
         e, r, size = constant(self.step_size), self.friction, len(precision)
         pull, slide = -e / 2 * matrix(precision, size), (1 - r) * torch.eye(size, dtype=torch.float64)
-        added = ((r - e / 4 * matrix(self.gradient_noise, size).diagonal()) * e).clamp_min(0).diag()
+        known = self.gradient_noise
+        known = known.flatten() if isinstance(known, Tensor) and known.ndim else known
+        added = ((r - e / 4 * matrix(known, size).diagonal()) * e).clamp_min(0).diag()
         noise = added + e**2 / 4 * matrix(gradient_noise, size)
         one = torch.eye(size, dtype=torch.float64)
         transition = torch.cat([torch.cat([one + pull, slide], 1), torch.cat([pull, slide], 1)])  # of (x, v)
@@ -128,7 +153,7 @@ def sghmc(
             `Minibatches.gradient_noise`, or a lower value: 0 corrects nothing.
 
     Raises:
-        ArgumentError: ``friction`` below ``step_size * gradient_noise / 4``.
+        ArgumentError: ``friction`` below ``step_size * gradient_noise / 4`` for a coordinate, or numbers out of range.
 
     >>> import deepgen as dg
     >>> kernel = sghmc(lambda x: -x.square().sum(-1) / 2, 1.0, friction=0.5)
@@ -136,4 +161,6 @@ def sghmc(
     >>> bool((trace.draws.var() - kernel.stationary(torch.eye(1))).abs() < 0.1)  # 1 / (1 - 1/6)
     True
     """
-    return StochasticHamiltonian(estimated(source), check_step_size(step_size), friction, gradient_noise)
+    kernel = StochasticHamiltonian(estimated(source), step_size, friction, gradient_noise)
+    check_friction(friction, step_size, gradient_noise)
+    return kernel

@@ -1,6 +1,7 @@
 """Optimizers that sample: the same numbers as the kernels, and a state that holds the random stream."""
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -41,6 +42,19 @@ def test_mean_loss_and_weight_decay_are_the_posterior_of_the_kernel(name, stream
         mean_loss(net(x), y).mean().backward()
         optimizer.step()
         assert torch.allclose(net.weight.detach(), state.position, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_parameters_without_axes_move_as_vectors_of_one(name):
+    optimizer_of, _kernel_of, settings = PAIRS[name]
+    number, vector = torch.tensor(0.5, requires_grad=True), torch.tensor([0.5], requires_grad=True)
+    for w in (number, vector):
+        optimizer = optimizer_of([w], 0.1, weight_decay=1.0, generator=3, **settings)
+        for _ in range(3):
+            w.grad = torch.zeros_like(w)
+            optimizer.step()
+    assert torch.equal(number, vector[0])
+    assert number != 0.5
 
 
 @pytest.mark.parametrize("name", ["SGLD", "SGHMC"])
@@ -142,6 +156,46 @@ def test_a_closure_gives_the_loss_and_parameters_without_gradient_stay():
     assert not torch.equal(w, torch.ones(3))
 
 
+GROUPS = [
+    (PSGLD, {"decay": 2.0}, "decay"), (PSGLD, {"floor": 0.0}, "floor"), (SGHMC, {"friction": 0.0}, "friction"),
+    (SGHMC, {"gradient_noise": -1.0}, "gradient_noise"),
+    (SGHMC, {"gradient_noise": 100.0}, "friction must be at least"),
+    (SGLD, {"lr": 0.0}, "lr"), (SGLD, {"lr": "x"}, "lr"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("optimizer_of", "setting", "match"), GROUPS)
+def test_settings_of_each_group_are_checked(optimizer_of, setting, match):
+    w, other = torch.ones(3, requires_grad=True), torch.ones(2, requires_grad=True)
+    with pytest.raises(ArgumentError, match=match):
+        optimizer_of([{"params": [w], **setting}], 0.1, generator=0)
+    optimizer = optimizer_of([w], 0.1, generator=0)
+    with pytest.raises(ArgumentError, match=match):
+        optimizer.add_param_group({"params": [other], **setting})
+    assert len(optimizer.param_groups) == 1
+    optimizer.add_param_group({"params": [other]})
+
+
+@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda both: pickle.loads(pickle.dumps(both))])
+def test_a_copy_goes_on_by_itself(name, copied):
+    optimizer_of, _kernel_of, settings = PAIRS[name]
+
+    def on(w, optimizer):
+        for _ in range(3):
+            w.grad = torch.zeros_like(w)
+            optimizer.step()
+        return w.detach().clone()
+
+    w = torch.ones(3, requires_grad=True)
+    optimizer = optimizer_of([w], 0.1, weight_decay=1.0, generator=3, **settings)
+    on(w, optimizer)
+    other, twin = copied((w, optimizer))
+    ended = on(other, twin)
+    assert not torch.equal(ended, w)
+    assert torch.equal(ended, on(w, optimizer))
+
+
 def test_what_is_refused():
     w = [torch.ones(3, requires_grad=True)]
     for wrong in ({"lr": 0.0}, {"lr": 0.1, "rows": 0}, {"lr": 0.1, "weight_decay": -1.0}):
@@ -153,6 +207,8 @@ def test_what_is_refused():
         SGHMC(w, 0.1, friction=0.0, generator=0)
     with pytest.raises(ArgumentError, match="decay"):
         PSGLD(w, 0.1, decay=1.0, generator=0)
+    with pytest.raises(ArgumentError, match=r"friction must be at least .* = 25, got 0.1"):
+        SGHMC(w, 1.0, friction=0.1, gradient_noise=100.0, generator=0)
     with pytest.raises(ArgumentError, match="no Streams"):
         SGLD(w, 0.1, generator=Streams(0))
     with pytest.raises(CheckpointError, match="no random stream"):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.distributions import Gamma, Independent, Laplace
 
 import deepgen as dg
 from deepgen.errors import ArgumentError
@@ -58,6 +59,24 @@ def test_blocks_at_once_are_the_whole(name, at_once, seed):
     assert (whole.generator.calls, whole.generator.first) == (blocks.generator.calls, blocks.generator.first)
     on, other = (sample_chain(kernel, t.state, draws=3, generator=t.generator).draws for t in (whole, blocks))
     assert torch.equal(on, other)
+
+
+COMMON = {  # laws that no kernel draws from a stream of each chain: one stream for the chains of a block
+    "independence": dg.samplers.independence(
+        lambda x: -x.square().sum(-1) / 2, Independent(Laplace(torch.zeros(3), torch.ones(3)), 1), ahead=3
+    ),
+    "gibbs": dg.samplers.gibbs([(slice(None), lambda x: Gamma(torch.full((len(x), 3), 2.0), 1.0))]),
+}
+
+
+@pytest.mark.parametrize("name", COMMON)
+def test_blocks_that_draw_from_a_common_stream_have_each_their_own(name, seed):
+    start, options = torch.zeros(12, 3), {"draws": 20, "generator": seed}
+    draws = sample_chain(COMMON[name], start, at_once=4, **options).draws
+    assert torch.equal(draws, sample_chain(COMMON[name], start, at_once=4, **options).draws)
+    assert torch.equal(draws[:, :4], sample_chain(COMMON[name], start[:4], **options).draws)
+    last = draws[-1, :, 0]
+    assert len(last.unique()) == len(last)  # chains that began alike and drew alike would never part
 
 
 def test_sums_of_blocks_are_those_of_the_whole(seed):

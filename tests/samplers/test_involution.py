@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import deepgen as dg
-from deepgen.errors import ArgumentError
+from deepgen.errors import ArgumentError, MissingCapability, ShapeError
 from deepgen.samplers import Involution, Reversible, metropolis, sample_chain, velocity_couplings
 from deepgen.streams import Streams
 from deepgen.testing import CheckFailed, check_kernel
@@ -188,11 +188,33 @@ def test_a_chain_has_its_own_numbers(name):
     torch.testing.assert_close(apart, together[:, 6:])
 
 
+def test_events_that_are_numbers_move_as_vectors_of_one(seed):
+    f = randomised(velocity_couplings(1, Scale, hidden=[8], generator=0), 0.3)
+    start = torch.linspace(-2, 2, 9)
+    numbers = metropolis(lambda x: -x.square() / 2, Reversible(f))
+    vectors = metropolis(lambda x: -x.square().squeeze(1) / 2, Reversible(f))
+    drawn = sample_chain(numbers, start, draws=5, generator=seed).draws
+    assert drawn.shape == (5, 9)
+    assert torch.equal(sample_chain(vectors, start[:, None], draws=5, generator=seed).draws.squeeze(-1), drawn)
+
+
+@pytest.mark.parametrize(("velocity", "features"), [(None, 3), (None, 1), (3, 2), (1, 2), (2, 1)])
+def test_a_map_of_another_width_is_refused(velocity, features):
+    f = velocity_couplings(2, Scale, hidden=[8], generator=0)
+    kernel = metropolis(lambda x: -x.square().sum(-1) / 2, Reversible(f, velocity))
+    with pytest.raises(ShapeError, match="the transform is of width 4"):
+        kernel.init(torch.zeros(5, features))
+
+
 def test_odd_arguments_are_refused():
     flow = dg.explicit.RealNVP(2, hidden=[8], base=dg.distributions.StudentT(2), generator=0)
     with pytest.raises(ArgumentError, match="standard Gaussian base"):
         Involution(flow)
     with pytest.raises(ArgumentError, match="angle"):
         involution(2.0)
+    with pytest.raises(MissingCapability, match=r"encode and decode, .* got Linear"):
+        Reversible(torch.nn.Linear(4, 4))
+    with pytest.raises(ArgumentError, match="velocity"):
+        Reversible(flow.transform, velocity=0)
     with pytest.raises(ArgumentError, match="transforms"):
         velocity_couplings(2, Shift, transforms=1)

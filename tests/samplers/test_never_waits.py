@@ -124,6 +124,7 @@ REALS = {
     "sgld, control variate": lambda d: samplers.sgld(posterior(d, centre=torch.zeros(D).to(d)), 1e-3),
     "psgld": lambda d: samplers.psgld(posterior(d), 1e-3),
     "sghmc": lambda d: samplers.sghmc(posterior(d), 1e-3),
+    "sghmc, noise known": lambda d: samplers.StochasticHamiltonian(posterior(d), 1e-3, 0.5, torch.ones(D).to(d)),
     "constant_sgd": lambda d: samplers.constant_sgd(posterior(d), 1e-3),
     "a network's posterior": lambda d: samplers.mala(
         samplers.NetworkPosterior(

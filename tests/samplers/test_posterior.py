@@ -3,7 +3,7 @@
 import pytest
 import torch
 from torch import nn
-from torch.distributions import MultivariateNormal, Normal
+from torch.distributions import Independent, MultivariateNormal, Normal
 
 import deepgen as dg
 from deepgen.errors import MissingCapability, ShapeError
@@ -64,6 +64,19 @@ def test_a_linear_network_has_the_posterior_of_linear_regression(stream):
     draw = lambda n, generator: dg.random.draw(law, (n,), generator=generator)  # noqa: E731
     kernel = dg.samplers.mala(posterior, 2.0, covariance=law.covariance_matrix)  # as of N(0, I), whatever x is
     dg.testing.check_kernel(kernel, draw, n=1024, generator=stream)
+
+
+@pytest.mark.parametrize("prior", [None, "vector"])
+def test_starts_are_drawn_where_the_weights_are(prior, monkeypatch, seed):
+    seen = []
+    monkeypatch.setattr("deepgen.samplers.posterior.resolve", lambda source, device="cpu": seen.append(device))
+    monkeypatch.setattr(NetworkPosterior, "start", lambda self, chains, *, generator: None)
+    vector = Normal(torch.zeros(2, device="meta"), torch.ones(2, device="meta"), validate_args=False)
+    law = None if prior is None else Independent(vector, 1, validate_args=False)
+    net = nn.Linear(2, 1, bias=False, device="meta")
+    x = torch.zeros(5, 2, device="meta")
+    NetworkPosterior(net, normal_likelihood, x, x.sum(1), prior=law).begin(3, generator=seed)
+    assert seen == [torch.device("meta")]
 
 
 def test_positions_and_weights_by_name_are_one_another(stream):

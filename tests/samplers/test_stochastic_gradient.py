@@ -1,5 +1,7 @@
 """Stochastic-gradient kernels against their own laws, which are known where the target is Gaussian."""
 
+import dataclasses
+import itertools
 import math
 
 import pytest
@@ -240,17 +242,127 @@ def test_the_schedule_falls_as_stated():
 
 def test_what_is_refused():
     batches = linear()[0].minibatches(5)
+    for make in (sgld, psgld, sghmc, lambda source, e: constant_sgd(source, e, at=torch.zeros(2))):
+        for wrong in (0.0, -0.1, math.nan, "x", True):
+            with pytest.raises(ArgumentError, match="step_size must be"):
+                make(batches, wrong)
     for make in (sgld, psgld, sghmc):
-        with pytest.raises(ArgumentError, match="step_size"):
-            make(batches, 0.0)
-    with pytest.raises(ArgumentError, match="friction must be at least"):
-        sghmc(batches, 0.1, friction=0.1, gradient_noise=100.0)
+        with pytest.raises(ArgumentError, match="step_size must be"):
+            make(batches, None)
     with pytest.raises(ArgumentError, match="decay"):
         psgld(batches, 0.1, decay=1.0)
     with pytest.raises(MissingCapability, match="needs minibatches"):
         constant_sgd(linear()[0], 0.1)
     with pytest.raises(MissingCapability, match="at="):
         constant_sgd(batches)
+
+
+@pytest.mark.parametrize("step_size", [0.1, torch.tensor([0.05, 0.1]), Polynomial(0.1)])
+@pytest.mark.parametrize("noise", [100.0, torch.tensor(100.0), torch.tensor([1.0, 100.0])])
+def test_friction_takes_up_the_noise_that_is_known(step_size, noise):
+    with pytest.raises(ArgumentError, match=r"friction must be at least .* = 2.5, got 0.1"):
+        sghmc(lambda x: -x.square().sum(-1) / 2, step_size, friction=0.1, gradient_noise=noise)
+    sghmc(lambda x: -x.square().sum(-1) / 2, step_size, friction=0.1, gradient_noise=noise / 25)
+
+
+def test_the_noise_that_is_known_has_the_shape_of_an_event():
+    target = dg.samplers.Target(lambda x: -x.square().flatten(1).sum(-1) / 2)
+    for wrong in (torch.eye(3), torch.ones(3, 1), torch.ones(2), torch.ones(1)):  # three chains: all would broadcast
+        with pytest.raises(ShapeError, match=r"gradient_noise must be a number or \[3\]"):
+            sghmc(target, 0.1, gradient_noise=wrong).init(torch.zeros(3, 3))
+    for wrong in (-1.0, math.nan, "x", torch.tensor([1.0, -1.0, 1.0]), torch.tensor([1.0, torch.nan, 1.0])):
+        with pytest.raises(ArgumentError, match="gradient_noise must be"):
+            sghmc(target, 0.1, gradient_noise=wrong)
+
+
+def test_the_noise_that_is_known_of_events_with_axes_and_of_numbers(stream):
+    precision, noise = torch.tensor([2.0, 1.0, 0.5, 3.0]), torch.tensor([[1.0, 0.5], [0.2, 0.3]])
+    target = dg.samplers.Target(lambda x: -(precision * x.flatten(1).square()).sum(-1) / 2)
+    law = (
+        sghmc(target, 0.3, friction=0.5, gradient_noise=noise).stationary(precision.diag(), noise.flatten()).diagonal()
+    )
+    assert torch.allclose(law.float(), 1 / precision / (1 - 0.3 * precision / (4 * 1.5)))  # V - V^ = 0
+    kernel = sghmc(target, 0.3, friction=0.5, gradient_noise=noise)
+    end = dg.samplers.advance(kernel, kernel.init(torch.zeros(20_000, 2, 2)), 80, generator=dg.random.streams(stream))
+    own = kernel.stationary(precision.diag()).diagonal().float()  # of a whole gradient, which has no noise
+    assert bool(((end.position.flatten(1).var(0) / own - 1).abs() < 5.5 * (2 / 20_000) ** 0.5).all())
+    one = sghmc(target, 0.3, gradient_noise=0.1).stationary(precision.diag())
+    assert torch.equal(sghmc(target, 0.3, gradient_noise=torch.tensor(0.1)).stationary(precision.diag()), one)
+
+
+def scalar_posterior():
+    """Rows y ~ N(x, 1) and x ~ N(0, 1): an event is a number, and a position of chains ``[chains]``."""
+    y = torch.linspace(-2.0, 3.0, 30)
+    return dg.samplers.Posterior(lambda x: -x.square() / 2, lambda x, y: -(y - x.unsqueeze(1)).square() / 2, y)
+
+
+@pytest.mark.parametrize("make", [
+    lambda source: sgld(source, 0.01),
+    lambda source: sgld(source, torch.full((5,), 0.01), covariance=torch.tensor([2.0])),
+    lambda source: psgld(source, 0.01),
+    lambda source: sghmc(source, 0.01, gradient_noise=torch.tensor(3.0)),
+    lambda source: constant_sgd(source, at=torch.zeros(())),
+])  # fmt: skip
+@pytest.mark.parametrize("centre", [None, torch.tensor(0.5)])
+def test_events_that_are_numbers_are_vectors_of_one(make, centre, seed):
+    posterior = scalar_posterior()
+    batches = posterior.minibatches(4, centre=centre)
+    kernel = dataclasses.replace(make(posterior.minibatches(4)), source=batches)  # a rate that is measured: without c
+    start = torch.linspace(-1, 1, 5)
+    numbers = sample_chain(kernel, start, draws=6, generator=seed)
+    assert numbers.draws.shape == (6, 5)
+    of_vectors = dg.samplers.Posterior(
+        lambda x: posterior.log_prior(x.squeeze(1)), lambda x, y: posterior.log_likelihood(x.squeeze(1), y),
+        posterior.rows,
+    )  # fmt: skip
+    vectors = dataclasses.replace(
+        kernel, source=of_vectors.minibatches(4, centre=None if centre is None else centre[None])
+    )
+    assert torch.equal(sample_chain(vectors, start[:, None], draws=6, generator=seed).draws[..., 0], numbers.draws)
+    assert numbers.info["nan"].shape == (6, 5)
+
+
+def test_the_noise_of_a_number_s_gradient_is_one_by_one():
+    y = torch.linspace(-2.0, 3.0, 30).double()
+    noise = scalar_posterior().minibatches(4).gradient_noise(torch.tensor(0.5))
+    assert torch.allclose(noise, (30**2 / 4 * y.var(correction=0)).reshape(1, 1), rtol=1e-6)
+
+
+def test_psgld_corrects_its_mean_in_the_precision_of_positions():
+    square, t = torch.full((2, 3), 0.1, dtype=torch.float64), torch.tensor([[0], [1]])
+    root = dg.samplers.rmsprop_langevin.root_of_scale(square, t, 0.9, 1.0)
+    expected = [(1 + (0.1 / (1 - 0.9 ** (k + 1))) ** 0.5) ** -0.5 for k in (0, 1)]
+    assert torch.allclose(root, torch.tensor(expected, dtype=torch.float64).unsqueeze(1).expand(2, 3), rtol=1e-14)
+
+
+def test_sizes_that_do_not_fit_are_refused():
+    for wrong in (torch.ones(2), torch.ones(1), torch.ones(3, 2), torch.ones(3, 3, 3)):
+        with pytest.raises(ShapeError, match=r"expected a matrix \[3, 3\], its diagonal \[3\] or a number, got"):
+            dg.samplers.stationary.matrix(wrong, 3)
+    with pytest.raises(ShapeError, match="its diagonal"):
+        sgld(dg.samplers.Target(lambda x: x.sum(-1)), 0.1).stationary(torch.eye(3), torch.ones(2))
+
+
+def test_mandts_diagonal_rule_is_best_where_noise_is_diagonal_or_like_the_curvature():
+    root = torch.tensor([[1.0, 0.0, 0.0], [0.8, 0.7, 0.0], [-0.3, 0.4, 1.5]], dtype=torch.float64)
+    batches, a = linear()[0].minibatches(5), root @ root.mT
+
+    def divergence(scale, noise):  # KL(N(m, C) || N(m, A^-1))
+        law = constant_sgd(batches, 1.0, covariance=scale).stationary(a, noise, limit=True)
+        return float((a @ law).trace() - (a @ law).logdet() - 3) / 2
+
+    def rule(noise):
+        return dg.samplers.optimal_preconditioner(noise, diagonal=True)
+
+    def nearby(noise):
+        factors = (torch.tensor(f, dtype=torch.float64) for f in itertools.product((0.9, 1.0, 1.1), repeat=3))
+        return min(divergence(rule(noise) * factor, noise) for factor in factors if not bool((factor == 1).all()))
+
+    separate = torch.tensor([1.0, 5.0, 0.2], dtype=torch.float64).diag()
+    assert abs(divergence(rule(separate), separate)) < 1e-9  # C = A^-1 although A is not diagonal
+    assert nearby(3 * a) > divergence(rule(3 * a), 3 * a) + 1e-4
+    other = torch.tensor([[2.0, -1.0, 0.5], [-1.0, 1.0, 0.1], [0.5, 0.1, 3.0]], dtype=torch.float64)
+    assert nearby(other) < divergence(rule(other), other) - 1e-4
 
 
 def test_nan_gradients_are_counted(stream):
