@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from deepgen.samplers.kernel import after_warmup
 from deepgen.samplers.metropolis import Metropolis
 
 SHARED = frozenset({"position", "log_density", "gradient"})  # of the target alone, whichever kernel keeps them
@@ -50,6 +51,11 @@ def put(kernels: Sequence[Any], own: Composed, other: Any) -> Composed:
     now = own.current
     state = entered(kernels[now], own.states[now], None, other)
     return Composed(other.position, (*own.states[:now], state, *own.states[now + 1 :]), now)
+
+
+def counted_anew(kernels: Sequence[Any], state: Composed) -> Composed:
+    """The state of a composition after the warm-up: see `deepgen.samplers.kernel.after_warmup`."""
+    return state._replace(states=tuple(map(after_warmup, kernels, state.states)))
 
 
 def entered(kernel: Any, own: Any, mover: Any, other: Any) -> Any:

@@ -17,7 +17,7 @@ Sources: Swendsen & Wang 1986; Geyer 1991; Okabe et al. 2001 (even and odd in tu
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple
@@ -34,7 +34,7 @@ from deepgen.streams import Streams
 
 
 class Ledger(NamedTuple):
-    """Sums over the steps so far, each ``[chains, rungs - 1]`` in float64, one for every pair of neighbours.
+    """Sums over the steps since the warm-up, each ``[chains, rungs - 1]`` in float64, one for every pair of neighbours.
 
     swapped: of the probability to swap; up, down: log of the sums of sqrt(f_r+1 / f_r) at x_r and of
     sqrt(f_r / f_r+1) at x_r+1, whose ratio estimates Z_r+1 / Z_r.
@@ -128,17 +128,21 @@ class Tempering:
         chains, rungs = positions.shape[:2]
         moving = unfold(self.kernel.init(positions.flatten(0, 1)), chains)
         device = moving.position.device
-        zero = torch.zeros(chains, rungs - 1, dtype=torch.float64, device=device)
-        none, long = torch.full_like(zero, -torch.inf), {"dtype": torch.int64, "device": device}
+        zero = torch.zeros(chains, dtype=torch.int64, device=device)
         return Replicas(
             moving.position[:, -1].clone(),
             moving,
             torch.arange(rungs, device=device).expand(chains, -1).contiguous(),
-            torch.zeros(chains, **long),
+            zero,
             torch.zeros(chains, rungs, dtype=torch.int8, device=device),
-            torch.zeros(chains, **long),
-            Ledger(zero, none, none.clone()),
+            zero.clone(),
+            _opened((chains, rungs), device),
         )
+
+    def after_warmup(self, state: Replicas) -> Replicas:
+        """The state with a new ledger, and no steps and trips counted; replicas stay, on their rungs and under way."""
+        clock, trips = torch.zeros_like(state.clock), torch.zeros_like(state.trips)
+        return state._replace(clock=clock, trips=trips, ledger=_opened(state.rung.shape, state.rung.device))
 
     def replicas(self, state: Replicas) -> Tensor:
         """Positions by rung, the hottest first: ``[chains, rungs, *event]``."""
@@ -232,6 +236,13 @@ class Tempering:
             active = (rungs[:-1] - odd) % 2 == 0
             self._tables[key] = Tables(self.betas.to(x), active, partner, steps)
         return self._tables[key]
+
+
+def _opened(shape: Sequence[int], device: torch.device) -> Ledger:
+    chains, rungs = shape
+    zero = torch.zeros(chains, rungs - 1, dtype=torch.float64, device=device)
+    none = torch.full_like(zero, -torch.inf)
+    return Ledger(zero, none, none.clone())
 
 
 def by_rung(values: Tensor, rung: Tensor) -> Tensor:

@@ -148,3 +148,11 @@ def test_the_store_of_parameters_is_read_as_it_is(stream):
 
     x = mcmc(as_pyro_kernel(dg.samplers.mala, model, chains=256), stream).get_samples()["x"]
     check_moments(x, torch.tensor(5.0), torch.tensor(26.0))
+
+
+def test_what_a_kernel_counts_begins_after_the_warm_up(stream):
+    tempered = as_pyro_kernel(
+        lambda t: dg.samplers.tempering(dg.samplers.mala(t, 0.1), [0.0, 0.3, 1.0]), coin, chains=4
+    )
+    mcmc(tempered, stream, draws=20, warmup=30)
+    assert tempered._state.clock.tolist() == [20] * 4

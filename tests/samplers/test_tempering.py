@@ -327,3 +327,88 @@ def test_what_it_refuses():
         log_partition(made, made.init(torch.zeros(5, 2)), log_base=0.0)
     with pytest.raises(MissingCapability, match="log_base="):
         log_partition(made, made.init(torch.zeros(5, 2)))
+
+
+class Own(NamedTuple):
+    position: torch.Tensor
+    log_density: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A reader's own kernel, with a Target and no log_ratio."""
+
+    target: Target
+    beta: Any = 1.0
+    exactness = EXACT
+
+    def at(self, beta):
+        return Walk(self.target, beta)
+
+    def init(self, position):
+        return Own(position, self.target.value(position))
+
+    def step(self, state, *, generator):
+        there = self.init(state.position + 1.5 * dg.random.normal(state.position.shape, generator=generator))
+        ratio = self.target.tempered(there, self.beta) - self.target.tempered(state, self.beta)
+        outcome = dg.samplers.accept(ratio, there, state, generator=generator)
+        return outcome.value, ()
+
+
+@dataclass(frozen=True)
+class Around:
+    """A reader's kernel around another, and no log_ratio."""
+
+    kernel: Any
+    exactness = EXACT
+
+    def at(self, beta):
+        return Around(self.kernel.at(beta))
+
+    def init(self, position):
+        return self.kernel.init(position)
+
+    def step(self, state, *, generator):
+        return self.kernel.step(state, generator=generator)
+
+
+BROAD = torch.distributions.Independent(torch.distributions.Normal(torch.full((1,), 1.5), 2.5), 1)
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [dg.samplers.independence(NORMAL, BROAD), Walk(NORMAL), Around(mala(NORMAL, 1.6))],
+    ids=["independence", "own", "around"],
+)
+def test_a_kernel_without_log_ratio_keeps_the_reference_law(kernel, stream):
+    law, p_values = normals_law()
+    tempered, truth = tempering(kernel, BETAS), math.log(SD * math.sqrt(2 * math.pi))
+    check_kernel(Joint(tempered), law, p_values=p_values, steps=20, acceptance=(0.2, 0.8), generator=stream)
+    trace = dg.samplers.sample_chain(tempered, torch.zeros(200, 1), draws=100, warmup=50, generator=stream)
+    found = log_partition(trace)
+    assert abs(found.value - truth) < 6 * found.stderr < 0.3, found
+    annealed = dg.evaluate.log_partition(kernel, "ais", chains=400, temperatures=200, generator=stream)
+    assert abs(annealed.value - truth) < 6 * annealed.stderr < 0.6, annealed
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda t: t,
+        lambda t: dg.samplers.cycle(t, mala(NORMAL, 1.0)),
+        lambda t: dg.samplers.mixture(t, mala(NORMAL, 1.0)),
+        lambda t: dg.samplers.thin(t, 2),
+    ],
+    ids=["alone", "cycle", "mixture", "thinned"],
+)
+def test_the_warm_up_is_not_counted(make, stream):
+    """A start 60 standard deviations out: the first swaps alone would move log Z by hundreds of nats."""
+    tempered = tempering(mala(NORMAL, 1.0), BETAS, step_sizes=STEPS)
+    kernel, truth = make(tempered), math.log(SD * math.sqrt(2 * math.pi))
+    trace = dg.samplers.sample_chain(kernel, torch.full((100, 1), 45.0), draws=100, warmup=100, generator=stream)
+    state = trace.state.states[0] if hasattr(trace.state, "states") else trace.state
+    found = log_partition(tempered, state)
+    assert abs(found.value - truth) < 6 * found.stderr < 0.5, found
+    steps = {"Mixture": (trace.info.get("which", state.rung) == 0).sum() / 100, "Thinned": 200}
+    assert ladder(tempered, state).steps == steps.get(type(kernel).__name__, 100)
+    assert ladder(tempered, state).trips > 1
