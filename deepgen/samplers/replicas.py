@@ -29,7 +29,7 @@ from deepgen.errors import ArgumentError, ShapeError
 from deepgen.random import uniform
 from deepgen.samplers.kernel import EXACT, Exactness, require_state
 from deepgen.samplers.metropolis import Metropolis
-from deepgen.samplers.temperature import log_ratio
+from deepgen.samplers.temperature import log_ratio, require_temperable
 from deepgen.streams import Streams
 
 
@@ -97,6 +97,9 @@ class Tempering:
         betas: ``[rungs]``, rising to 1.
         step_sizes: None (the kernel's own on all rungs), or one a rung ``[rungs]`` for a Metropolis kernel.
 
+    Raises:
+        MissingCapability: ``kernel`` is biased, or has no ``at``.
+
     >>> import deepgen as dg
     >>> kernel = Tempering(dg.samplers.mala(lambda x: -x.square().sum(-1), 0.5), torch.tensor([0.1, 0.5, 1.0]))
     >>> state, info = kernel.step(kernel.init(torch.zeros(8, 2)), generator=dg.random.streams(0))
@@ -111,6 +114,7 @@ class Tempering:
     _tables: dict[Any, Tables] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        require_temperable(self.kernel, "tempering")
         if self.step_sizes is not None and self.step_sizes.shape != self.betas.shape:
             raise ShapeError(f"step_sizes are one a rung, [{len(self.betas)}], got {list(self.step_sizes.shape)}")
         if self.step_sizes is not None and not isinstance(self.kernel, Metropolis):

@@ -305,6 +305,10 @@ def test_a_single_pair_is_tried_at_every_step(stream):
 def test_what_it_refuses():
     with pytest.raises(MissingCapability, match=r"UnadjustedLangevin is biased .* tempering"):
         tempering(dg.samplers.ula(six_modes, 0.1), [0.5, 1.0])
+    with pytest.raises(MissingCapability, match=r"UnadjustedLangevin is biased .* tempering"):
+        Tempering(dg.samplers.ula(six_modes, 0.1), torch.tensor([0.5, 1.0]))
+    with pytest.raises(MissingCapability, match=r"no at\(beta\)"):
+        Tempering(Joint(tempering(machine().gibbs(), [0.5, 1.0])), torch.tensor([0.5, 1.0]))
     with pytest.raises(ArgumentError, match="hottest="):
         tempering(mala(six_modes))
     with pytest.raises(ArgumentError, match="no law"):
