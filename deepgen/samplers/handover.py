@@ -84,14 +84,15 @@ def entered(kernel: Any, own: Any, mover: Any, other: Any) -> Any:
 
 def _inside(kernel: Any, state: Any) -> tuple[Any, Any]:
     """The kernel that ran last inside a composition, and its state; of a repeated one the one repeated."""
-    while kernel is not None:
-        if isinstance(state, Composed) and hasattr(kernel, "kernels"):
-            kernel, state = kernel.kernels[state.current], state.states[state.current]
-        elif hasattr(kernel, "steps") and hasattr(kernel, "kernel"):
+    from deepgen.samplers.composed import Cycle, Mixture, Thinned  # which import this
+
+    while True:
+        if isinstance(kernel, Thinned):
             kernel = kernel.kernel
+        elif isinstance(kernel, (Cycle, Mixture)) and state is not None:
+            kernel, state = kernel.kernels[state.current], state.states[state.current]
         else:
-            break
-    return kernel, state
+            return kernel, state
 
 
 def _same_target(kernel: Any, other: Any) -> bool:

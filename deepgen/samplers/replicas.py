@@ -27,6 +27,7 @@ from torch import Tensor
 
 from deepgen.errors import ArgumentError, ShapeError
 from deepgen.random import uniform
+from deepgen.samplers.handover import entered
 from deepgen.samplers.kernel import EXACT, Exactness, require_state
 from deepgen.samplers.metropolis import Metropolis
 from deepgen.samplers.temperature import log_ratio, require_temperable
@@ -159,7 +160,8 @@ class Tempering:
         def put(there: Tensor, new: Tensor) -> Tensor:
             return there.index_put((rows, cold), new)
 
-        return own._replace(position=other.position, moving=_map(put, own.moving, self.kernel.init(other.position)))
+        moved = entered(self.kernel, _map(lambda x: x[rows, cold], own.moving), None, other)
+        return own._replace(position=other.position, moving=_map(put, own.moving, moved))
 
     @torch.no_grad()
     def step(self, state: Replicas, *, generator: torch.Generator) -> tuple[Replicas, Swapped]:
