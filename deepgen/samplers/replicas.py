@@ -7,9 +7,11 @@ r + 1, for even r and odd r in turn, and does so with probability
 
     min(1, [p_r(x_r+1) p_r+1(x_r)] / [p_r(x_r) p_r+1(x_r+1)]).
 
-Turns instead of a coin make the walk through the ladder persistent: crossing it takes a time that stays finite as
-rungs are added, where a coin's grows like their number. Each half leaves p invariant, so the composition does. Chains
-times rungs are the rows of one batched call. States stay where they are and keep what they have cached.
+Turns instead of a coin make the walk through the ladder persistent. As rungs are added, and if moves forget between
+swaps, the rate of round trips of all replicas together stays above zero, where with a coin it falls like one over the
+number of rungs. A single replica needs a step for every rung that it crosses, at least. Each half leaves p invariant,
+so the composition does. Chains times rungs are the rows of one batched call. States stay where they are and keep what
+they have cached.
 
 Sources: Swendsen & Wang 1986; Geyer 1991; Okabe et al. 2001 (even and odd in turn); Syed, Bouchard-Côté, Deligiannidis
 & Doucet 2022, "Non-reversible parallel tempering".
