@@ -130,7 +130,7 @@ def main(
             dg.evaluate.plus_minus(float(a[r]), float(b[r])) for a, b in ((energy, energy_error), (order, order_error))
         )
         print(f"{k:8.4f}{rate:>7}   {found:18}{float(exact[r]):9.5f}   {own:16}{float(yang(couplings[r])):7.4f}")
-    log_z = dg.samplers.log_partition(trace, log_base=size**2 * math.log(2))
+    log_z = seen.log_partition(log_base=size**2 * math.log(2))
     truth = float(kaufman(torch.tensor(coupling, dtype=torch.float64), size))
     print(f"log Z {log_z}; Kaufman {truth:.4f}")
     share, share_error = mean_and_error((spin[..., -1] > 0).double())

@@ -30,7 +30,7 @@ from torch import Tensor
 from deepgen.errors import ArgumentError, ShapeError, check_count
 from deepgen.interop.pyro_program import ProgramTarget
 from deepgen.random import key
-from deepgen.samplers.kernel import require_kernel
+from deepgen.samplers.kernel import after_warmup, require_kernel
 from deepgen.samplers.run import Tunable, per_chain
 from deepgen.streams import Streams
 
@@ -53,6 +53,8 @@ class PyroKernel(MCMCKernel):
         self.make, self.model, self.chains, self.init = make, model, chains, init
         self.target: Any = None
         self.kernel: Any = None
+        self._state: Any = None
+        self._last: dict[str, Tensor] = {}
         self.transforms: dict[str, Any] | None = None
         self._start: dict[str, Tensor] | None = None
         super().__init__()
@@ -80,6 +82,7 @@ class PyroKernel(MCMCKernel):
         warming = self._step < self._warmup
         if self._step == self._warmup:
             self._reset()
+            self._state = after_warmup(self.kernel, self._state)
         self._step += 1
         if not self._tunes or not warming:
             if isinstance(self.kernel, Tunable):

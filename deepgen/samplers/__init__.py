@@ -26,7 +26,7 @@ from deepgen.samplers.rmsprop_langevin import RMSpropLangevin, psgld
 from deepgen.samplers.stationary import lyapunov, stationary_covariance
 from deepgen.samplers.stochastic_gradient import Polynomial, StochasticLangevin, sgld
 from deepgen.samplers.stochastic_hamiltonian import StochasticHamiltonian, sghmc
-from deepgen.samplers.swaps import Ladder, ladder, log_partition
+from deepgen.samplers.swaps import Ladder, ladder
 from deepgen.samplers.target import Target, as_target
 from deepgen.samplers.temperature import Temperable
 from deepgen.samplers.tempered_path import TemperedPath, kernel_path
@@ -95,7 +95,6 @@ __all__ = [
     "independence",
     "kernel_path",
     "ladder",
-    "log_partition",
     "lyapunov",
     "mala",
     "metropolis",

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from deepgen.random import common
 from deepgen.samplers.chain import Tunable
-from deepgen.samplers.handover import Composed, entered, put, run, start
-from deepgen.samplers.kernel import Exactness, Kernel, require_state
+from deepgen.samplers.handover import Composed, counted_anew, entered, put, run, start
+from deepgen.samplers.kernel import Exactness, Kernel, after_warmup, require_state
 from deepgen.samplers.target import Beta
 from deepgen.samplers.temperature import log_ratio, require_temperable
 
@@ -71,6 +71,10 @@ class Cycle:
         """The state after another kernel has moved the chains to ``other.position``."""
         return put(self.kernels, own, other)
 
+    def after_warmup(self, state: Composed) -> Composed:
+        """The state with all that its kernels count begun anew."""
+        return counted_anew(self.kernels, state)
+
     def at(self, beta: Beta) -> Cycle:
         """The cycle of the same kernels at inverse temperature ``beta``."""
         return replace(self, kernels=_tempered(self.kernels, beta))
@@ -123,6 +127,10 @@ class Mixture:
         """The state after another kernel has moved the chains to ``other.position``."""
         return put(self.kernels, own, other)
 
+    def after_warmup(self, state: Composed) -> Composed:
+        """The state with all that its kernels count begun anew."""
+        return counted_anew(self.kernels, state)
+
     def at(self, beta: Beta) -> Mixture:
         """The mixture of the same kernels at inverse temperature ``beta``."""
         return replace(self, kernels=_tempered(self.kernels, beta))
@@ -160,6 +168,10 @@ class Thinned:
             state, info = self.kernel.step(state, generator=generator)
             infos.append(info)
         return state, type(infos[-1])(*map(_joined, zip(*infos, strict=True)))
+
+    def after_warmup(self, state: Any) -> Any:
+        """The state with all that the kernel counts begun anew."""
+        return after_warmup(self.kernel, state)
 
     def at(self, beta: Beta) -> Thinned:
         """The same at inverse temperature ``beta``."""

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from deepgen.samplers.kernel import after_warmup
 from deepgen.samplers.metropolis import Metropolis
 
 SHARED = frozenset({"position", "log_density", "gradient"})  # of the target alone, whichever kernel keeps them
@@ -52,6 +53,11 @@ def put(kernels: Sequence[Any], own: Composed, other: Any) -> Composed:
     return Composed(other.position, (*own.states[:now], state, *own.states[now + 1 :]), now)
 
 
+def counted_anew(kernels: Sequence[Any], state: Composed) -> Composed:
+    """The state of a composition after the warm-up: see `deepgen.samplers.kernel.after_warmup`."""
+    return state._replace(states=tuple(map(after_warmup, kernels, state.states)))
+
+
 def entered(kernel: Any, own: Any, mover: Any, other: Any) -> Any:
     """The state of ``kernel``, which was ``own``, at the position of ``other``, the state of kernel ``mover``.
 
@@ -78,14 +84,15 @@ def entered(kernel: Any, own: Any, mover: Any, other: Any) -> Any:
 
 def _inside(kernel: Any, state: Any) -> tuple[Any, Any]:
     """The kernel that ran last inside a composition, and its state; of a repeated one the one repeated."""
-    while kernel is not None:
-        if isinstance(state, Composed) and hasattr(kernel, "kernels"):
-            kernel, state = kernel.kernels[state.current], state.states[state.current]
-        elif hasattr(kernel, "steps") and hasattr(kernel, "kernel"):
+    from deepgen.samplers.composed import Cycle, Mixture, Thinned  # which import this
+
+    while True:
+        if isinstance(kernel, Thinned):
             kernel = kernel.kernel
+        elif isinstance(kernel, (Cycle, Mixture)) and state is not None:
+            kernel, state = kernel.kernels[state.current], state.states[state.current]
         else:
-            break
-    return kernel, state
+            return kernel, state
 
 
 def _same_target(kernel: Any, other: Any) -> bool:

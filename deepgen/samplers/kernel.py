@@ -69,6 +69,21 @@ class Kernel(Protocol):
     def step(self, state: Any, *, generator: torch.Generator) -> tuple[Any, Any]: ...
 
 
+def after_warmup(kernel: Any, state: Any) -> Any:
+    """``state`` as the first step after the warm-up finds it: a kernel that keeps counts in its State begins them anew.
+
+    Such a kernel has ``after_warmup(state) -> State``; the state of any other stays as it is.
+
+    >>> import deepgen as dg
+    >>> kernel = dg.samplers.tempering(dg.RBM(visible=4, hidden=3).gibbs(), [0.5, 1.0])
+    >>> state = advance(kernel, kernel.init(torch.zeros(2, 4)), 5, generator=dg.random.generator(0))
+    >>> state.clock, after_warmup(kernel, state).clock
+    (tensor([5, 5]), tensor([0, 0]))
+    """
+    own = getattr(kernel, "after_warmup", None)
+    return state if own is None else own(state)
+
+
 def require_kernel(kernel: object) -> Kernel:
     """Return ``kernel`` if it is one, or raise `MissingCapability` with what to write instead.
 

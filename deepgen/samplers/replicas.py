@@ -7,9 +7,11 @@ r + 1, for even r and odd r in turn, and does so with probability
 
     min(1, [p_r(x_r+1) p_r+1(x_r)] / [p_r(x_r) p_r+1(x_r+1)]).
 
-Turns instead of a coin make the walk through the ladder persistent: crossing it takes a time that stays finite as
-rungs are added, where a coin's grows like their number. Each half leaves p invariant, so the composition does. Chains
-times rungs are the rows of one batched call. States stay where they are and keep what they have cached.
+Turns instead of a coin make the walk through the ladder persistent. As rungs are added, and if moves forget between
+swaps, the rate of round trips of all replicas together stays above zero, where with a coin it falls like one over the
+number of rungs. A single replica needs a step for every rung that it crosses, at least. Each half leaves p invariant,
+so the composition does. Chains times rungs are the rows of one batched call. States stay where they are and keep what
+they have cached.
 
 Sources: Swendsen & Wang 1986; Geyer 1991; Okabe et al. 2001 (even and odd in turn); Syed, Bouchard-Côté, Deligiannidis
 & Doucet 2022, "Non-reversible parallel tempering".
@@ -17,7 +19,7 @@ Sources: Swendsen & Wang 1986; Geyer 1991; Okabe et al. 2001 (even and odd in tu
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple
@@ -27,14 +29,15 @@ from torch import Tensor
 
 from deepgen.errors import ArgumentError, ShapeError
 from deepgen.random import uniform
+from deepgen.samplers.handover import entered
 from deepgen.samplers.kernel import EXACT, Exactness, require_state
 from deepgen.samplers.metropolis import Metropolis
-from deepgen.samplers.temperature import log_ratio
+from deepgen.samplers.temperature import log_ratio, require_temperable
 from deepgen.streams import Streams
 
 
 class Ledger(NamedTuple):
-    """Sums over the steps so far, each ``[chains, rungs - 1]`` in float64, one for every pair of neighbours.
+    """Sums over the steps since the warm-up, each ``[chains, rungs - 1]`` in float64, one for every pair of neighbours.
 
     swapped: of the probability to swap; up, down: log of the sums of sqrt(f_r+1 / f_r) at x_r and of
     sqrt(f_r / f_r+1) at x_r+1, whose ratio estimates Z_r+1 / Z_r.
@@ -97,6 +100,9 @@ class Tempering:
         betas: ``[rungs]``, rising to 1.
         step_sizes: None (the kernel's own on all rungs), or one a rung ``[rungs]`` for a Metropolis kernel.
 
+    Raises:
+        MissingCapability: ``kernel`` is biased, or has no ``at``.
+
     >>> import deepgen as dg
     >>> kernel = Tempering(dg.samplers.mala(lambda x: -x.square().sum(-1), 0.5), torch.tensor([0.1, 0.5, 1.0]))
     >>> state, info = kernel.step(kernel.init(torch.zeros(8, 2)), generator=dg.random.streams(0))
@@ -111,6 +117,7 @@ class Tempering:
     _tables: dict[Any, Tables] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        require_temperable(self.kernel, "tempering")
         if self.step_sizes is not None and self.step_sizes.shape != self.betas.shape:
             raise ShapeError(f"step_sizes are one a rung, [{len(self.betas)}], got {list(self.step_sizes.shape)}")
         if self.step_sizes is not None and not isinstance(self.kernel, Metropolis):
@@ -128,17 +135,21 @@ class Tempering:
         chains, rungs = positions.shape[:2]
         moving = unfold(self.kernel.init(positions.flatten(0, 1)), chains)
         device = moving.position.device
-        zero = torch.zeros(chains, rungs - 1, dtype=torch.float64, device=device)
-        none, long = torch.full_like(zero, -torch.inf), {"dtype": torch.int64, "device": device}
+        zero = torch.zeros(chains, dtype=torch.int64, device=device)
         return Replicas(
             moving.position[:, -1].clone(),
             moving,
             torch.arange(rungs, device=device).expand(chains, -1).contiguous(),
-            torch.zeros(chains, **long),
+            zero,
             torch.zeros(chains, rungs, dtype=torch.int8, device=device),
-            torch.zeros(chains, **long),
-            Ledger(zero, none, none.clone()),
+            zero.clone(),
+            _opened((chains, rungs), device),
         )
+
+    def after_warmup(self, state: Replicas) -> Replicas:
+        """The state with a new ledger, and no steps and trips counted; replicas stay, on their rungs and under way."""
+        clock, trips = torch.zeros_like(state.clock), torch.zeros_like(state.trips)
+        return state._replace(clock=clock, trips=trips, ledger=_opened(state.rung.shape, state.rung.device))
 
     def replicas(self, state: Replicas) -> Tensor:
         """Positions by rung, the hottest first: ``[chains, rungs, *event]``."""
@@ -151,7 +162,8 @@ class Tempering:
         def put(there: Tensor, new: Tensor) -> Tensor:
             return there.index_put((rows, cold), new)
 
-        return own._replace(position=other.position, moving=_map(put, own.moving, self.kernel.init(other.position)))
+        moved = entered(self.kernel, _map(lambda x: x[rows, cold], own.moving), None, other)
+        return own._replace(position=other.position, moving=_map(put, own.moving, moved))
 
     @torch.no_grad()
     def step(self, state: Replicas, *, generator: torch.Generator) -> tuple[Replicas, Swapped]:
@@ -232,6 +244,13 @@ class Tempering:
             active = (rungs[:-1] - odd) % 2 == 0
             self._tables[key] = Tables(self.betas.to(x), active, partner, steps)
         return self._tables[key]
+
+
+def _opened(shape: Sequence[int], device: torch.device) -> Ledger:
+    chains, rungs = shape
+    zero = torch.zeros(chains, rungs - 1, dtype=torch.float64, device=device)
+    none = torch.full_like(zero, -torch.inf)
+    return Ledger(zero, none, none.clone())
 
 
 def by_rung(values: Tensor, rung: Tensor) -> Tensor:

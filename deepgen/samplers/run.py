@@ -12,7 +12,7 @@ from torch import Tensor
 
 from deepgen.errors import ArgumentError, ShapeError
 from deepgen.progress import bar
-from deepgen.samplers.kernel import Kernel
+from deepgen.samplers.kernel import Kernel, after_warmup
 from deepgen.streams import Streams
 
 if TYPE_CHECKING:
@@ -71,6 +71,8 @@ class Run:
         self.state, info = self.kernel.step(self.state, generator=self.stream)
         self.step += 1
         past = self.step - self.plan.warmup
+        if past == 0:
+            self.state = after_warmup(self.kernel, self.state)
         if past > 0 and past % self.plan.thin == 0:
             self._keep(info)
 

@@ -3,18 +3,24 @@
     barrier    sum over pairs of the rejection rate, about the integral of the local barrier, so it hardly depends on K
     log Z      log Z_0 + sum_r [log E_r sqrt(f_r+1 / f_r) - log E_r+1 sqrt(f_r / f_r+1)]
 
-With barrier B the best ladder rejects half of its swaps and has some 2 B + 1 rungs; a replica then needs about
-2 + 2 B swaps for each of its round trips, with perfect moves in between.
+If a rung's moves forget where it was between two swaps, the replicas of a chain together complete a round trip in every
 
-The second line is the geometric bridge (Bennett 1976; Meng & Wong 1996) between neighbours, from the same numbers that
-decide swaps. Its error is the jackknife's over chains: it is right as far as chains are independent and have mixed.
+    2 + 2 sum_r r_r / (1 - r_r) steps,      r_r the rejection rate of pair r.
+
+With barrier B the ladder that has most of them for its work rejects half of its swaps, and has some 2 B + 1 rungs: a
+trip in 2 + 4 B steps, and one of each replica in 2 B + 1 times that. With ever more rungs of the same B the first falls
+to 2 + 2 B and no further. Moves that remember make trips rarer.
+
+log Z is by the geometric bridge (Bennett 1976; Meng & Wong 1996) between neighbours, from the same numbers that decide
+swaps. Its error is the jackknife's over chains: it is right as far as chains are independent and have mixed.
 Sources: Syed, Bouchard-Côté, Deligiannidis & Doucet 2022, sections 4 and 5.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -23,7 +29,7 @@ from torch import Tensor
 from deepgen.errors import ArgumentError, MissingCapability
 from deepgen.samplers.block_gibbs import BlockGibbs
 from deepgen.samplers.kernel import require_state
-from deepgen.samplers.replicas import Replicas, Tempering
+from deepgen.samplers.replicas import Ledger, Replicas, Tempering
 from deepgen.samplers.temperature import target_of
 
 if TYPE_CHECKING:
@@ -37,7 +43,10 @@ class Ladder:
     Attributes:
         betas: ``[rungs]``; rates: of swaps by pair ``[rungs - 1]``, in probability; step_sizes: ``[rungs]`` or None.
         steps: steps counted, in each chain; chains: their number.
-        trips: round trips from beta = 1 to the hottest rung and back, a chain.
+        trips: round trips from beta = 1 to the hottest rung and back, of all its replicas, a chain.
+        ledger: the sums by chain and pair that log Z is made of.
+        log_base: log Z at the hottest rung. Known where the ladder begins at 0 and there is a reference law (0.0), or
+            for a Boltzmann machine (all fields zero); None elsewhere.
     """
 
     betas: Tensor
@@ -46,11 +55,76 @@ class Ladder:
     steps: int
     chains: int
     trips: float
+    ledger: Ledger = field(repr=False)
+    log_base: float | None = None
 
     @property
     def barrier(self) -> float:
         """Sum of the rejection rates."""
         return float((1 - self.rates).sum())
+
+    def log_partition(self, *, log_base: float | None = None) -> Estimate:
+        """log Z of the target by the bridges between rungs.
+
+        Args:
+            log_base: log Z at the hottest rung, where it is not known without.
+
+        Returns:
+            An `Estimate` whose side is ``undetermined``: chains that have not mixed can err either way. Its stderr is
+            that of independent chains (jackknife), so a hundred short ones are better than two long ones. Chains that
+            were at a point without a density (NaN, or zero at their own rung) are left out, with a warning.
+
+        Raises:
+            MissingCapability: log Z is not known at the hottest rung.
+            ArgumentError: fewer than 2 chains with a density, or a pair of rungs that was never tried.
+
+        >>> import deepgen as dg
+        >>> law = torch.distributions.Independent(torch.distributions.Normal(torch.zeros(2), 3.0), 1)
+        >>> target = dg.samplers.Target(lambda x: -x.square().sum(-1) / 2, reference=law)  # Z is 2 pi
+        >>> kernel = dg.samplers.tempering(dg.samplers.mala(target, 1.0), [0.0, 0.1, 0.4, 1.0])
+        >>> trace = dg.samplers.sample_chain(kernel, torch.zeros(100, 2), draws=200, warmup=50, generator=0)
+        >>> estimate = dg.samplers.ladder(trace).log_partition()
+        >>> abs(estimate.value - math.log(2 * math.pi)) < 5 * estimate.stderr, estimate.side
+        (True, 'undetermined')
+        """
+        from deepgen.evaluate.estimate import Estimate  # which imports samplers
+
+        base, hottest = self.log_base if log_base is None else log_base, float(self.betas[0])
+        if base is None:
+            raise MissingCapability(
+                f"log Z is not known at beta = {hottest:.3g}, the hottest rung: give the target a reference law and "
+                "the ladder betas[0] = 0, or say log_base="
+            )
+        up, down = self._bridges()  # the same number of tries in both, which cancels
+        chains = len(up)
+        if chains < 2 or self.steps < 2:
+            raise ArgumentError(
+                "the error of log Z is taken over chains with a density, and every pair of rungs: at least 2 chains of "
+                f"2 steps, got {chains} of {self.steps}"
+            )
+        value = float((up.logsumexp(0) - down.logsumexp(0)).sum())
+        without = (_leave_one_out(up) - _leave_one_out(down)).sum(1)
+        stderr = math.sqrt((chains - 1) / chains * float((without - without.mean()).square().sum()))
+        settings = {"rungs": len(self.betas), "steps": self.steps, "chains": chains, "hottest": hottest}
+        method = "geometric bridges along the rungs of tempering"
+        return Estimate(base + value, stderr, "undetermined", method, chains, settings=settings)
+
+    def _bridges(self) -> tuple[Tensor, Tensor]:
+        """up and down of the `Ledger`, of the chains that have them; a warning names the others."""
+        up, down = self.ledger.up, self.ledger.down
+        # -inf is a weight of zero, which counts; inf is a point that its own rung cannot be at
+        bridges = torch.cat([up, down], 1)
+        lost = (bridges.isnan() | (bridges == torch.inf)).any(1)
+        if bool(lost.any()):
+            which = lost.nonzero().flatten().tolist()
+            warnings.warn(
+                f"log Z leaves out {len(which)} of {self.chains} chains, which were where the target has no density "
+                f"(NaN, or zero): {which[:8]}{' and more' if len(which) > 8 else ''}; "
+                "start them elsewhere, or give a longer warm-up",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+        return up[~lost], down[~lost]
 
     def __str__(self) -> str:
         rows = ["   beta  swaps up  step size" if self.step_sizes is not None else "   beta  swaps up"]
@@ -75,7 +149,7 @@ def wanted_rungs(barrier: float) -> int:
 
 
 def ladder(kernel: Any, state: Any = None) -> Ladder:
-    """How the swaps went since the warm-up: rates, barrier, round trips.
+    """How the swaps went since the warm-up: rates, barrier, round trips, and log Z.
 
     Args:
         kernel: a Trace of `tempering`; or its tuned kernel, with ``state``.
@@ -93,53 +167,8 @@ def ladder(kernel: Any, state: Any = None) -> Ladder:
     kernel, state = _both(kernel, state)
     rates = (state.ledger.swapped / tries(state)).mean(0).cpu()
     steps, trips = int(state.clock[0]), float(state.trips.double().mean())
-    return Ladder(kernel.betas, rates, kernel.step_sizes, steps, len(state.clock), trips)
-
-
-def log_partition(kernel: Any, state: Any = None, *, log_base: float | None = None) -> Estimate:
-    """log Z of the target by the bridges between rungs, from the steps since the warm-up.
-
-    Args:
-        kernel: a Trace of `tempering`; or its tuned kernel, with ``state``.
-        state: of that kernel.
-        log_base: log Z at the hottest rung. Known without it where the ladder begins at 0 and there is a reference
-            law (0.0), or for a Boltzmann machine (all fields zero).
-
-    Returns:
-        An `Estimate` whose side is ``undetermined``: chains that have not mixed can err either way. Its stderr is
-        that of independent chains (jackknife), so a hundred short ones are better than two long ones.
-
-    Raises:
-        MissingCapability: log Z is not known at the hottest rung.
-        ArgumentError: fewer than 2 chains, or a pair of rungs that was never tried.
-
-    >>> import deepgen as dg
-    >>> law = torch.distributions.Independent(torch.distributions.Normal(torch.zeros(2), 3.0), 1)
-    >>> target = dg.samplers.Target(lambda x: -x.square().sum(-1) / 2, reference=law)  # Z is 2 pi
-    >>> kernel = dg.samplers.tempering(dg.samplers.mala(target, 1.0), [0.0, 0.1, 0.4, 1.0])
-    >>> trace = dg.samplers.sample_chain(kernel, torch.zeros(100, 2), draws=200, warmup=50, generator=0)
-    >>> estimate = dg.samplers.log_partition(trace)
-    >>> abs(estimate.value - math.log(2 * math.pi)) < 5 * estimate.stderr, estimate.side
-    (True, 'undetermined')
-    """
-    from deepgen.evaluate.estimate import Estimate  # which imports samplers
-
-    kernel, state = _both(kernel, state)
-    base = _log_base(kernel) if log_base is None else log_base
-    chains = len(state.clock)
-    if chains < 2 or int(state.clock.min()) < 2:
-        raise ArgumentError(
-            f"the error of log Z is taken over chains and every pair of rungs: at least 2 chains of 2 steps, got "
-            f"{chains} of {int(state.clock.min())}"
-        )
-    up, down = state.ledger.up, state.ledger.down  # the same number of tries in both, which cancels
-    value = float((up.logsumexp(0) - down.logsumexp(0)).sum())
-    without = (_leave_one_out(up) - _leave_one_out(down)).sum(1)
-    stderr = math.sqrt((chains - 1) / chains * float((without - without.mean()).square().sum()))
-    rungs, steps = len(kernel.betas), int(state.clock.min())
-    settings = {"rungs": rungs, "steps": steps, "chains": chains, "hottest": float(kernel.betas[0])}
-    method = "geometric bridges along the rungs of tempering"
-    return Estimate(base + value, stderr, "undetermined", method, chains, settings=settings)
+    base = _log_base(kernel)
+    return Ladder(kernel.betas, rates, kernel.step_sizes, steps, len(state.clock), trips, state.ledger, base)
 
 
 def tries(state: Replicas) -> Tensor:
@@ -168,7 +197,7 @@ def _both(kernel: Any, state: Any) -> tuple[Tempering, Replicas]:
     return kernel, state
 
 
-def _log_base(tempering: Tempering) -> float:
+def _log_base(tempering: Tempering) -> float | None:
     kernel, hottest = tempering.kernel, float(tempering.betas[0])
     target = target_of(kernel)
     if hottest == 0 and target is not None and target.reference is not None:
@@ -177,7 +206,4 @@ def _log_base(tempering: Tempering) -> float:
         layers = kernel.model.visible, kernel.model.hidden
         with torch.no_grad():
             return sum(float(layer.cumulant(torch.zeros(layer.width, dtype=torch.float64))) for layer in layers)
-    raise MissingCapability(
-        f"log Z is not known at beta = {hottest:.3g}, the hottest rung: give the target a reference law and the ladder "
-        "betas[0] = 0, or say log_base="
-    )
+    return None

@@ -3,8 +3,9 @@
     kernel.at(beta)                     leaves p_beta invariant; beta is a number, or one a chain [chains]
     kernel.log_ratio(state, old, new)   log f_new(x) - log f_old(x), [chains]
 
-A kernel whose State has the ``log_density`` of the target, log f, and whose law at beta is f^beta needs no
-``log_ratio``: it is (new - old) log f(x).
+A kernel whose State has the ``log_density`` of the target, log f, needs no ``log_ratio``. With a `Target` as its
+``target`` (or a part that has one) it is that target's own, reference law and all: f^beta r^(1 - beta). Without one the
+law at beta is taken to be f^beta, and the ratio is (new - old) log f(x).
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def require_temperable(kernel: Any, purpose: str) -> Temperable:
 
 
 def log_ratio(kernel: Any, state: Any, old: Beta, new: Beta) -> Tensor:
-    """log f_new - log f_old where the chains are ``[chains]``: the kernel's own, or of f^beta from the state.
+    """log f_new - log f_old where the chains are ``[chains]``: the kernel's own, its `Target`'s, or that of f^beta.
 
     >>> import deepgen as dg
     >>> kernel = dg.samplers.mala(lambda x: -x.square().sum(-1), 0.1)
@@ -68,6 +69,9 @@ def log_ratio(kernel: Any, state: Any, old: Beta, new: Beta) -> Tensor:
         value: Tensor = own(state, old, new)
         return value
     if hasattr(state, "log_density"):
+        target = target_of(kernel)  # the one that says where the path begins, so that log Z is of the same path
+        if target is not None:
+            return target.log_ratio(state, old, new)
         scaled: Tensor = (new - old) * state.log_density
         return scaled
     raise MissingCapability(

@@ -47,7 +47,7 @@ def test_moments_of_many_chains_and_the_kernel_is_tuned_and_frozen(model, site, 
 
 def test_moments_of_one_chain(stream, capsys):
     runner = mcmc(
-        as_pyro_kernel(lambda target: dg.samplers.mala(target, 0.08), normals), stream, draws=4000, warmup=100
+        as_pyro_kernel(lambda target: dg.samplers.mala(target, 0.08), normals), stream, draws=1500, warmup=100
     )
     m = runner.get_samples()["m"]
     assert m.shape == (1500,)
@@ -148,3 +148,11 @@ def test_the_store_of_parameters_is_read_as_it_is(stream):
 
     x = mcmc(as_pyro_kernel(dg.samplers.mala, model, chains=256), stream).get_samples()["x"]
     check_moments(x, torch.tensor(5.0), torch.tensor(26.0))
+
+
+def test_what_a_kernel_counts_begins_after_the_warm_up(stream):
+    tempered = as_pyro_kernel(
+        lambda t: dg.samplers.tempering(dg.samplers.mala(t, 0.1), [0.0, 0.3, 1.0]), coin, chains=4
+    )
+    mcmc(tempered, stream, draws=20, warmup=30)
+    assert tempered._state.clock.tolist() == [20] * 4

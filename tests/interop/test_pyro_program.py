@@ -16,7 +16,6 @@ import deepgen as dg
 from deepgen.errors import ArgumentError, MissingCapability, ShapeError
 from deepgen.interop.pyro import as_pyro
 from deepgen.interop.pyro_program import program_target
-from deepgen.samplers.swaps import log_partition
 from tests.contracts.densities import trained
 from tests.interop import programs
 from tests.interop.programs import HEADS, TOSSES, Y, coin, hierarchy, logged, normal_posterior, normals, scales, simplex
@@ -185,7 +184,7 @@ def test_tempering_finds_the_evidence(stream):
     target = program_target(normals)
     kernel = dg.samplers.tempering(dg.samplers.mala(target), 5)
     trace = dg.samplers.sample_chain(kernel, target.begin(64, generator=stream), 100, warmup=150, generator=stream)
-    found = log_partition(trace)
+    found = dg.samplers.ladder(trace).log_partition()
     exact = law.MultivariateNormal(torch.ones(4), 4 * torch.ones(4, 4) + 0.25 * torch.eye(4)).log_prob(Y)
     assert abs(found.value - float(exact)) < 6 * found.stderr < 0.6
 

@@ -14,6 +14,7 @@ from deepgen.samplers import (
     Target,
     cycle,
     hmc,
+    independence,
     kernel_path,
     ladder,
     mala,
@@ -132,6 +133,67 @@ def test_tempering_in_a_cycle_keeps_its_replicas(stream):
 
     law, p_values = normals_law()
     check_kernel(Both(tempered), law, p_values=p_values, steps=20, generator=stream)
+
+
+@pytest.mark.parametrize("ahead", [1, 3])
+@pytest.mark.parametrize("wrap", [lambda k: k, lambda k: cycle(k, mala(NORMAL, 1.6)), lambda k: thin(k, 2)],
+                         ids=["alone", "cycle", "thinned"])  # fmt: skip
+def test_tempering_in_a_cycle_keeps_what_its_kernel_has_in_stock(wrap, ahead, stream):
+    """Replicas other than the cold one, and the candidates that wait for all of them, are as they were."""
+    broad = torch.distributions.Independent(torch.distributions.Normal(torch.full((1,), 1.5), 2.5), 1)
+    tempered = tempering(wrap(independence(NORMAL, broad, ahead=ahead)), BETAS)
+    state = tempered.start(normals_law()[0](50, generator=stream))
+    for _ in range(5):
+        state, _ = tempered.step(state, generator=stream)
+        moved = metropolis(NORMAL, RandomWalk(1.0)).init(torch.randn(50, 1, generator=stream))
+        after = tempered.enter(state, moved)
+        assert torch.equal(after.position, moved.position)
+        replicas = tempered.replicas(after)
+        assert torch.equal(replicas[:, -1], moved.position)
+        assert torch.equal(replicas[:, :-1], tempered.replicas(state)[:, :-1])
+        stock, before = (s.moving.states[0] if hasattr(s.moving, "states") else s.moving for s in (after, state))
+        assert all(torch.equal(x, y) for x, y in zip(stock.waiting, before.waiting, strict=True))
+        if stock is after.moving:
+            torch.testing.assert_close(stock.log_density, NORMAL.value(stock.position.flatten(0, 1)).view(50, 3))
+        state = after
+    both = cycle(tempered, mala(NORMAL, 1.6))
+
+    def law(n, *, generator):
+        return MEAN + SD * torch.randn(n, 1, generator=generator)
+
+    trace = dg.samplers.sample_chain(both, law(400, generator=stream), draws=50, warmup=20, generator=stream)
+    by_chain = trace.draws.squeeze(2).double().mean(0)
+    assert abs(float(by_chain.mean()) - MEAN) < 6 * float(by_chain.std()) / 20
+
+
+class Tagged(NamedTuple):
+    position: torch.Tensor
+    log_density: torch.Tensor
+    tag: torch.Tensor
+
+
+class Stepper:
+    """A reader's kernel that has a kernel and steps, and is no `thin`."""
+
+    exactness = dg.samplers.EXACT
+
+    def __init__(self, kernel, steps):
+        self.kernel, self.steps = kernel, steps
+
+    def init(self, position):
+        return Tagged(*self.kernel.init(position), torch.zeros(len(position)))
+
+    def enter(self, own, other):
+        return Tagged(*self.kernel.init(other.position), own.tag)
+
+    def step(self, state, *, generator):
+        return state._replace(tag=state.tag + 1), ()
+
+
+def test_a_kernel_that_looks_like_a_repeat_has_its_own_enter(stream):
+    kernel = cycle(Stepper(WALK, 3), WALK)
+    state = dg.samplers.advance(kernel, kernel.init(torch.zeros(4, 1)), 5, generator=stream)
+    assert state.states[0].tag.tolist() == [5.0] * 4
 
 
 @pytest.mark.parametrize("make", [cycle, mixture])

@@ -13,7 +13,6 @@ from deepgen.errors import ArgumentError, MissingCapability, ShapeError
 from deepgen.samplers import EXACT, Metropolis, RandomWalk, Target, Tempering, ladder, mala, metropolis, tempering
 from deepgen.samplers.langevin import Langevin
 from deepgen.samplers.replicas import _map
-from deepgen.samplers.swaps import log_partition
 from deepgen.testing import CheckFailed, Exact, check_kernel, chi_square, ks
 from tests.machines import machine
 
@@ -224,7 +223,7 @@ def test_masses_of_six_modes(kernel, stream, alpha):
 def test_log_partition_of_a_machine(stream):
     rbm = machine(6, 4, scale=2.0)
     trace = dg.samplers.sample_chain(tempering(rbm.gibbs(), 4), torch.zeros(100, 6), 300, warmup=100, generator=stream)
-    found, exact = log_partition(trace), dg.evaluate.log_partition(rbm, "exact").value
+    found, exact = ladder(trace).log_partition(), dg.evaluate.log_partition(rbm, "exact").value
     assert abs(found.value - exact) < 6 * found.stderr
     assert 1e-4 < found.stderr < 0.05
     assert found.side == "undetermined"
@@ -238,7 +237,7 @@ def test_the_error_of_log_partition_is_the_error(stream):
     state = dg.samplers.advance(kernel, state, 60, generator=stream)
     truth, z = math.log(SD * math.sqrt(2 * math.pi)), []
     for g in range(groups):
-        found = log_partition(kernel, _map(lambda x, g=g: x[50 * g : 50 * g + 50], state))
+        found = ladder(kernel, _map(lambda x, g=g: x[50 * g : 50 * g + 50], state)).log_partition()
         z.append((found.value - truth) / found.stderr)
     square = float(torch.tensor(z).square().sum())
     assert 16 < square < 115  # five standard errors of chi^2 with 48 (and t's longer tails above)
@@ -274,7 +273,7 @@ def test_it_goes_on_bit_for_bit(seed):
     half = dg.samplers.sample_chain(made, torch.zeros(8, 2), draws=10, warmup=60, generator=seed)
     more = dg.samplers.sample_chain(half.kernel, half.state, draws=10, generator=half.generator)
     assert torch.equal(whole.draws, torch.cat([half.draws, more.draws]))
-    assert log_partition(whole, log_base=0.0) == log_partition(more, log_base=0.0)
+    assert ladder(whole).log_partition(log_base=0.0) == ladder(more).log_partition(log_base=0.0)
 
 
 @pytest.mark.parametrize("inner", ["mala", "gibbs"])
@@ -305,6 +304,10 @@ def test_a_single_pair_is_tried_at_every_step(stream):
 def test_what_it_refuses():
     with pytest.raises(MissingCapability, match=r"UnadjustedLangevin is biased .* tempering"):
         tempering(dg.samplers.ula(six_modes, 0.1), [0.5, 1.0])
+    with pytest.raises(MissingCapability, match=r"UnadjustedLangevin is biased .* tempering"):
+        Tempering(dg.samplers.ula(six_modes, 0.1), torch.tensor([0.5, 1.0]))
+    with pytest.raises(MissingCapability, match=r"no at\(beta\)"):
+        Tempering(Joint(tempering(machine().gibbs(), [0.5, 1.0])), torch.tensor([0.5, 1.0]))
     with pytest.raises(ArgumentError, match="hottest="):
         tempering(mala(six_modes))
     with pytest.raises(ArgumentError, match="no law"):
@@ -324,6 +327,141 @@ def test_what_it_refuses():
             made.init(torch.zeros(5, 2)), generator=dg.random.streams(0)
         )
     with pytest.raises(ArgumentError, match="2 chains"):
-        log_partition(made, made.init(torch.zeros(5, 2)), log_base=0.0)
+        ladder(made, made.init(torch.zeros(5, 2))).log_partition(log_base=0.0)
     with pytest.raises(MissingCapability, match="log_base="):
-        log_partition(made, made.init(torch.zeros(5, 2)))
+        ladder(made, made.init(torch.zeros(5, 2))).log_partition()
+
+
+class Own(NamedTuple):
+    position: torch.Tensor
+    log_density: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Walk:
+    """A reader's own kernel, with a Target and no log_ratio."""
+
+    target: Target
+    beta: Any = 1.0
+    exactness = EXACT
+
+    def at(self, beta):
+        return Walk(self.target, beta)
+
+    def init(self, position):
+        return Own(position, self.target.value(position))
+
+    def step(self, state, *, generator):
+        there = self.init(state.position + 1.5 * dg.random.normal(state.position.shape, generator=generator))
+        ratio = self.target.tempered(there, self.beta) - self.target.tempered(state, self.beta)
+        outcome = dg.samplers.accept(ratio, there, state, generator=generator)
+        return outcome.value, ()
+
+
+@dataclass(frozen=True)
+class Around:
+    """A reader's kernel around another, and no log_ratio."""
+
+    kernel: Any
+    exactness = EXACT
+
+    def at(self, beta):
+        return Around(self.kernel.at(beta))
+
+    def init(self, position):
+        return self.kernel.init(position)
+
+    def step(self, state, *, generator):
+        return self.kernel.step(state, generator=generator)
+
+
+BROAD = torch.distributions.Independent(torch.distributions.Normal(torch.full((1,), 1.5), 2.5), 1)
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [dg.samplers.independence(NORMAL, BROAD), Walk(NORMAL), Around(mala(NORMAL, 1.6))],
+    ids=["independence", "own", "around"],
+)
+def test_a_kernel_without_log_ratio_keeps_the_reference_law(kernel, stream):
+    law, p_values = normals_law()
+    tempered, truth = tempering(kernel, BETAS), math.log(SD * math.sqrt(2 * math.pi))
+    check_kernel(Joint(tempered), law, p_values=p_values, steps=20, acceptance=(0.2, 0.8), generator=stream)
+    trace = dg.samplers.sample_chain(tempered, torch.zeros(200, 1), draws=100, warmup=50, generator=stream)
+    found = ladder(trace).log_partition()
+    assert abs(found.value - truth) < 6 * found.stderr < 0.3, found
+    annealed = dg.evaluate.log_partition(kernel, "ais", chains=400, temperatures=200, generator=stream)
+    assert abs(annealed.value - truth) < 6 * annealed.stderr < 0.6, annealed
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda t: t,
+        lambda t: dg.samplers.cycle(t, mala(NORMAL, 1.0)),
+        lambda t: dg.samplers.mixture(t, mala(NORMAL, 1.0)),
+        lambda t: dg.samplers.thin(t, 2),
+    ],
+    ids=["alone", "cycle", "mixture", "thinned"],
+)
+def test_the_warm_up_is_not_counted(make, stream):
+    """A start 60 standard deviations out: the first swaps alone would move log Z by hundreds of nats."""
+    tempered = tempering(mala(NORMAL, 1.0), BETAS, step_sizes=STEPS)
+    kernel, truth = make(tempered), math.log(SD * math.sqrt(2 * math.pi))
+    trace = dg.samplers.sample_chain(kernel, torch.full((100, 1), 45.0), draws=100, warmup=100, generator=stream)
+    state = trace.state.states[0] if hasattr(trace.state, "states") else trace.state
+    found = ladder(tempered, state).log_partition()
+    assert abs(found.value - truth) < 6 * found.stderr < 0.5, found
+    steps = {"Mixture": (trace.info.get("which", state.rung) == 0).sum() / 100, "Thinned": 200}
+    assert ladder(tempered, state).steps == steps.get(type(kernel).__name__, 100)
+    assert ladder(tempered, state).trips > 1
+
+
+@pytest.mark.parametrize("where", [-60.0, 60.0])
+def test_chains_without_a_density_are_left_out_of_log_z_by_name(where, stream):
+    """The second begins where log f is NaN, or -inf, too far out to leave."""
+
+    def log_density(x):
+        value = -((x[:, 0] - MEAN) / SD).square() / 2
+        return value.masked_fill(x[:, 0] < -50, math.nan).masked_fill(x[:, 0] > 50, -math.inf)
+
+    kernel = tempering(metropolis(Target(log_density, reference=NORMAL.reference), RandomWalk(1.5)), BETAS)
+    start = normals_law()[0](100, generator=stream)
+    start[1] = where
+    state = dg.samplers.advance(kernel, kernel.start(start), 60, generator=stream)
+    with pytest.warns(RuntimeWarning, match=r"leaves out 1 of 100 chains.*\[1\]"):
+        found = ladder(kernel, state).log_partition()
+    rest = torch.arange(100) != 1
+    assert found == ladder(kernel, _map(lambda x: x[rest], state)).log_partition()
+    assert found.n == 99
+    truth = math.log(SD * math.sqrt(2 * math.pi))
+    assert abs(found.value - truth) < 6 * found.stderr < 1, found
+
+
+@dataclass(frozen=True)
+class Fresh:
+    """Draws of exp(-beta x), x > 0, that owe nothing to the last."""
+
+    beta: Any = 1.0
+    exactness = EXACT
+
+    def at(self, beta):
+        return Fresh(beta)
+
+    def init(self, position):
+        return Own(position, -position[:, 0])
+
+    def step(self, state, *, generator):
+        u = dg.random.uniform(state.position.shape, generator=generator).clamp_min(1e-30)
+        return self.init(-u.log() / self.beta.unsqueeze(1)), ()
+
+
+def test_how_often_replicas_go_round(stream):
+    """One round trip of any replica in 2 + 2 sum r / (1 - r) steps, r the rejection rate, if moves forget."""
+    kernel = tempering(Fresh(), [0.05, 0.2, 0.5, 1.0])
+    trace = dg.samplers.sample_chain(kernel, torch.ones(200, 1), draws=600, warmup=100, generator=stream)
+    rejected = 1 - ladder(trace).rates.double()
+    expected = 600 / (2 + 2 * (rejected / (1 - rejected)).sum())
+    trips = trace.state.trips.double()
+    assert abs(float(trips.mean() - expected)) < 6 * float(trips.std()) / math.sqrt(200)
+    assert 0.2 < float(rejected.mean()) < 0.6
