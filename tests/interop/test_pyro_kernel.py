@@ -47,7 +47,7 @@ def test_moments_of_many_chains_and_the_kernel_is_tuned_and_frozen(model, site, 
 
 def test_moments_of_one_chain(stream, capsys):
     runner = mcmc(
-        as_pyro_kernel(lambda target: dg.samplers.mala(target, 0.08), normals), stream, draws=4000, warmup=100
+        as_pyro_kernel(lambda target: dg.samplers.mala(target, 0.08), normals), stream, draws=1500, warmup=100
     )
     m = runner.get_samples()["m"]
     assert m.shape == (1500,)
