@@ -201,7 +201,7 @@ def test_sites_have_their_names_and_shapes_everywhere(stream):
     torch.testing.assert_close(target.join(target.parts(trace.draws)), trace.draws)
     table = trace.summary(target.unflatten)
     assert table.index == ["mean", "scale", *(f"effect[{i}]" for i in range(4)), "spread"]
-    assert torch.equal(table["r_hat"][1], dg.evaluate.rhat(sites["scale"]))
+    torch.testing.assert_close(table["r_hat"][1], dg.evaluate.rhat(sites["scale"]))
     assert "effect[2]" in str(table)
     posterior = trace.to_arviz(target.unflatten)["posterior"]
     assert posterior["effect"].shape == (8, 20, 4)
