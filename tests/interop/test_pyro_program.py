@@ -166,7 +166,7 @@ def test_moments_of_a_hierarchy_against_quadrature(stream):
     for name, x in {"mean": m, "scale": s, "effect": m + shrink * (Y[0] - m)}.items():
         found = sites[name][..., 0] if name == "effect" else sites[name]
         error = dg.evaluate.mcse(found)
-        assert float(error) < 0.02 * float(found.std())
+        assert float(error) < 0.04 * float(found.std())
         assert abs(float(found.double().mean()) - float((weight * x).sum())) < 6 * float(error), name
 
 
@@ -200,7 +200,7 @@ def test_sites_have_their_names_and_shapes_everywhere(stream):
     torch.testing.assert_close(target.join(target.parts(trace.draws)), trace.draws)
     table = trace.summary(target.unflatten)
     assert table.index == ["mean", "scale", *(f"effect[{i}]" for i in range(4)), "spread"]
-    assert torch.equal(table["r_hat"][1], dg.evaluate.rhat(sites["scale"]))
+    torch.testing.assert_close(table["r_hat"][1], dg.evaluate.rhat(sites["scale"]))
     assert "effect[2]" in str(table)
     posterior = trace.to_arviz(target.unflatten)["posterior"]
     assert posterior["effect"].shape == (8, 20, 4)
