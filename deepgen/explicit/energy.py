@@ -220,8 +220,9 @@ class EnergyModel(nn.Module):
         reference = self.reference()
         if reference is not None:
             return draw(reference, (n,), generator=generator)
-        if isinstance(self.proposal, Samples):
-            return self.proposal.sample(n, generator=generator)
+        proposal: Any = self.proposal
+        if isinstance(proposal, Samples):
+            return proposal.sample(n, generator=generator)
         like = self.rows(torch.empty(0))
         kind, shape = (uniform if self.discrete else normal), (n, *self._shape())
         x = kind(shape, generator=generator, dtype=like.dtype)

@@ -214,8 +214,8 @@ class AdversarialChains(PersistentChains):
             raise MissingCapability("there is no generator to train: EnergyModel(net, ..., proposal=a flow)")
         if not isinstance(proposal, LogProb):
             raise MissingCapability(
-                f"a proposal is trained here by its log_prob, and {type(proposal).__name__} has none: give a flow, or train "
-                "a reversible map by deepgen.objectives.AdversarialMixing in deepgen.samplers.train_proposal"
+                f"a proposal is trained here by its log_prob, and {type(proposal).__name__} has none: give a flow, or "
+                "train a reversible map by deepgen.objectives.AdversarialMixing in deepgen.samplers.train_proposal"
             )
         if self.learn == "reverse" and not hasattr(proposal, "draw"):
             raise MissingCapability(

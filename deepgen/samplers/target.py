@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol, cast, runtime_checkable
 
@@ -125,8 +125,8 @@ class Target:
 def as_target(source: object, support: Any = None) -> Target:
     """A `Target` from one, from a function ``[chains, *event] -> [chains]``, from a Distribution or from a model.
 
-    A model has `LogProb` or `LogDensity`; its ``support`` is taken over, and ``value_and_gradient`` if it has one. Its
-    parameters are constants here.
+    A model has `LogProb` or `LogDensity`; its ``support`` is taken over unless another is given, and
+    ``value_and_gradient`` if it has one. Its parameters are constants here.
 
     Raises:
         MissingCapability: ``source`` is none of these.
@@ -136,7 +136,7 @@ def as_target(source: object, support: Any = None) -> Target:
     (True, False)
     """
     if isinstance(source, Target):
-        return source
+        return source if support is None else replace(source, support=support)
     if isinstance(source, Estimated):
         raise MissingCapability(
             "minibatches only estimate a log density, and this kernel needs the density itself: give it the posterior, "

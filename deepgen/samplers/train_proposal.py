@@ -39,7 +39,8 @@ class TrainedProposal:
         model: the network, frozen; make the kernel of it.
         position: where the chains ended ``[chains, *event]``.
         seconds: CPU seconds of chains and updates together.
-        history: the objective's metrics, one tensor ``[rounds]`` each, means over the round's updates.
+        history: the objective's metrics, one tensor ``[rounds]`` each, means over the round's updates; and
+            ``acceptance``, the mean of the neural kernel, over its parts where it is a cycle; NaN in the first round.
     """
 
     model: Any
@@ -135,12 +136,22 @@ def _run(
         if neural is not None and t % 2:
             state, info = neural.step(neural.init(position), generator=generator)
             position = state.position
-            chances.append(info.accepted.float().mean())
+            chances.append(_chance(info, position))
         else:
             position = advance(local, local.init(position), 1, generator=generator).position
         if t >= steps // 2:
             passed.append(position)
-    return position, torch.cat(passed), torch.stack(chances).mean() if chances else position.new_tensor(math.nan)
+    return position, torch.cat(passed), torch.stack(chances).nanmean() if chances else position.new_tensor(math.nan)
+
+
+def _chance(info: Any, like: Tensor) -> Tensor:
+    """The mean acceptance of a move, over the parts of a cycle; NaN of one that reports none."""
+    named = dict(zip(getattr(info, "_fields", ()), info or (), strict=True))
+    for end in ("acceptance", "accepted"):
+        found = [value.to(like).mean() for name, value in named.items() if name.endswith(end) and value is not None]
+        if found:
+            return torch.stack(found).nanmean()
+    return like.new_tensor(math.nan)
 
 
 @dataclass(frozen=True)
