@@ -92,7 +92,8 @@ def hmc(
         step_size: e, of one leapfrog step. None: found in the warm-up, and the covariance with it.
         leaps: leapfrog steps, each with one gradient, for one draw.
         jitter: relative spread of the step size.
-        covariance: of the target, as well as it is known: ``[D, D]`` or ``[D]`` variances.
+        covariance: of the target, as well as it is known: ``[D, D]`` or ``[D]`` variances. With ``step_size=None`` a
+            first guess.
 
     >>> import deepgen as dg
     >>> kernel = hmc(lambda x: -x.square().flatten(1).sum(1) / 2, 0.7, leaps=4)

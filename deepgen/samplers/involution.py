@@ -30,10 +30,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from deepgen.distributions.base import StandardNormal
-from deepgen.errors import ArgumentError, check_count, check_real
+from deepgen.errors import ArgumentError, MissingCapability, ShapeError, check_count, check_real
 from deepgen.explicit.flow import Flow
 from deepgen.random import normal, resolve, uniform
 from deepgen.samplers.metropolis import Point
@@ -99,7 +99,24 @@ class Reversible:
     transform: Any
     velocity: int | None = None
 
+    def __post_init__(self) -> None:
+        if isinstance(self.transform, type) or not all(hasattr(self.transform, way) for way in ("encode", "decode")):
+            raise MissingCapability(
+                "a Reversible proposal takes a map with encode and decode, such as velocity_couplings(...); got "
+                f"{getattr(self.transform, '__name__', type(self.transform).__name__)}"
+            )
+        if self.velocity is not None:
+            check_count(0, velocity=self.velocity)
+
     def init(self, target: Target, position: Tensor) -> Point:
+        features = position[0].numel()
+        width = features + (features if self.velocity is None else self.velocity)
+        parts = self.transform.modules() if isinstance(self.transform, nn.Module) else ()
+        known = next((part.features for part in parts if isinstance(part, Coupling)), width)
+        if known != width:  # an index out of range, in a coupling
+            raise ShapeError(
+                f"the map must be of x and v together, {width} numbers for x {list(position.shape[1:])}; it has {known}"
+            )
         return Point(position, target.value(position))
 
     @torch.no_grad()
@@ -112,6 +129,11 @@ class Reversible:
         z = torch.cat([x, v], 1)
         there, log_det = self.transform.encode(z)
         back, back_det = self.transform.decode(z)
+        if (there.shape, log_det.shape) != (z.shape, z.shape[:1]):
+            raise ShapeError(
+                f"the map must give x and v {list(z.shape)} and log |det| [{chains}], got {list(there.shape)} and "
+                f"{list(log_det.shape)}"
+            )
         moved, new_v = torch.where(forward, there, back).split([features, width], 1)
         ratio = torch.where(forward.squeeze(1), log_det, back_det) + (v.square() - new_v.square()).sum(1) / 2
         return self.init(target, moved.reshape(state.position.shape)), ratio

@@ -13,11 +13,12 @@ Sources: Metropolis et al. 1953; Hastings 1970.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from deepgen.errors import MissingCapability
 from deepgen.samplers.kernel import EXACT, Exactness, accept, require_state
 from deepgen.samplers.target import Beta, Target, as_target, checked_start
 
@@ -45,6 +46,7 @@ class Moved(NamedTuple):
     nan: Tensor
 
 
+@runtime_checkable
 class Proposal(Protocol):
     """How candidates are made. Frozen dataclasses: what is learned goes into a new one.
 
@@ -104,10 +106,19 @@ def metropolis(log_density: object, proposal: Proposal) -> Metropolis:
         log_density: a `Target`, a function ``[chains, *event] -> [chains]``, a Distribution or a model.
         proposal: such as `RandomWalk`, `Langevin`, `Independence`.
 
+    Raises:
+        MissingCapability: ``log_density`` is no target, or ``proposal`` no proposal.
+
     >>> import deepgen as dg
     >>> kernel = metropolis(lambda x: -x.square().sum(-1) / 2, dg.samplers.RandomWalk(step_size=2.0))
     >>> trace = dg.samplers.sample_chain(kernel, torch.zeros(100, 1), draws=200, warmup=50, generator=0)
     >>> bool((trace.draws.var() - 1).abs() < 0.1)
     True
     """
+    if not isinstance(proposal, Proposal) or isinstance(proposal, type):
+        kernel, name = hasattr(proposal, "step"), getattr(proposal, "__name__", type(proposal).__name__)
+        raise MissingCapability(
+            "a proposal has init(target, position) and propose(target, state, beta, *, generator), as RandomWalk(1.0) "
+            f"and Independence(a model) have; got {name}{', which is a kernel by itself' if kernel else ''}"
+        )
     return Metropolis(as_target(log_density), proposal)

@@ -3,9 +3,22 @@
 import pytest
 import torch
 
+import deepgen as dg
 from deepgen.errors import ArgumentError, MissingCapability
 from deepgen.random import streams
-from deepgen.samplers import Adaptive, RandomWalk, hmc, mala, metropolis, require_exact, sample_chain
+from deepgen.samplers import (
+    Adaptive,
+    Flip,
+    Independence,
+    RandomWalk,
+    dmala,
+    hmc,
+    independence,
+    mala,
+    metropolis,
+    require_exact,
+    sample_chain,
+)
 from deepgen.samplers.adaptation import Moments
 from deepgen.testing import CheckFailed, check_kernel
 from tests.samplers.targets import COVARIANCE, draw_normal, image, normal, normal_law
@@ -114,6 +127,20 @@ def test_a_warm_up_that_is_too_short_is_refused(stream):
     with pytest.raises(ArgumentError, match="warmup"):
         sample_chain(mala(normal), torch.zeros(8, 3), draws=5, generator=stream)
     assert sample_chain(mala(normal), torch.zeros(8, 3), draws=5, warmup=20, generator=stream).draws.isfinite().all()
+
+
+def test_what_has_nothing_to_tune_is_refused():
+    q = torch.distributions.MultivariateNormal(torch.zeros(3), torch.eye(3))
+    with pytest.raises(MissingCapability, match="Independence has no step_size"):
+        Adaptive(metropolis(normal, Independence(q)))
+    with pytest.raises(MissingCapability, match="Flip has no step_size"):
+        Adaptive(metropolis(lambda x: x.sum(-1), Flip()), covariance=False)
+    with pytest.raises(MissingCapability, match="Independence has no step_size"):
+        Adaptive(independence(normal, q))
+    with pytest.raises(ArgumentError, match="covariance=False"):
+        Adaptive(dmala(dg.explicit.Ising((3, 3)), 1.0))
+    with pytest.raises(ArgumentError, match="acceptance"):
+        Adaptive(mala(normal, 1.0), acceptance=60)
 
 
 def test_images_learn_variances_or_a_covariance(stream):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import deepgen as dg
-from deepgen.errors import ArgumentError
+from deepgen.errors import ArgumentError, MissingCapability, ShapeError
 from deepgen.samplers import Involution, Reversible, metropolis, sample_chain, velocity_couplings
 from deepgen.streams import Streams
 from deepgen.testing import CheckFailed, check_kernel
@@ -196,3 +196,19 @@ def test_odd_arguments_are_refused():
         involution(2.0)
     with pytest.raises(ArgumentError, match="transforms"):
         velocity_couplings(2, Shift, transforms=1)
+
+
+def test_maps_that_do_not_fit_are_refused(stream):
+    with pytest.raises(MissingCapability, match="encode"):
+        Reversible(torch.nn.Linear(4, 4))
+    for features, velocity in ((1, 1), (4, 4), (2, 3)):
+        f = velocity_couplings(features, Shift, velocity=velocity, hidden=[4], generator=0)
+        with pytest.raises(ShapeError, match=f"4 numbers for x .2.; it has {features + velocity}"):
+            metropolis(banana(), Reversible(f)).init(torch.zeros(5, 2))
+
+    class Narrow:
+        encode = decode = staticmethod(lambda z: (z[:, 1:], torch.zeros(len(z))))
+
+    kernel = metropolis(banana(), Reversible(Narrow()))
+    with pytest.raises(ShapeError, match=r"got \[5, 3\] and \[5\]"):
+        kernel.step(kernel.init(torch.zeros(5, 2)), generator=stream)

@@ -6,6 +6,7 @@ from torch.distributions import Beta, Gamma, Independent, LogNormal, Uniform, co
 
 import deepgen as dg
 from deepgen.distributions import spin
+from deepgen.errors import SupportError
 from deepgen.samplers import (
     Hamiltonian,
     Langevin,
@@ -77,3 +78,9 @@ def test_candidates_outside_are_refused_and_are_no_nan(name, law, seed):
     assert not trace.info["nan"].any()
     assert bool(reference.support.check(trace.draws).all())
     assert bool((trace.info["acceptance"] == 0).any())
+
+
+def test_variables_of_one_value_are_refused():
+    for make in (gibbs_with_gradients, lambda f, support: dmala(f, 1.0, support=support)):
+        with pytest.raises(SupportError, match="two values or more"):
+            make(lambda x: x.sum(1), support=constraints.integer_interval(0, 0))
