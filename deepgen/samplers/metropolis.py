@@ -46,6 +46,15 @@ class Moved(NamedTuple):
     nan: Tensor
 
 
+class Leapt(NamedTuple):
+    """`Moved`, and divergent: whether the energy was off by more than the proposal's ``divergence``; ``[chains]``."""
+
+    acceptance: Tensor
+    accepted: Tensor
+    nan: Tensor
+    divergent: Tensor
+
+
 @runtime_checkable
 class Proposal(Protocol):
     """How candidates are made. Frozen dataclasses: what is learned goes into a new one.
@@ -89,14 +98,16 @@ class Metropolis:
         return self.proposal.init(self.target, checked_start(self.target, position))
 
     @torch.no_grad()
-    def step(self, state: Any, *, generator: torch.Generator) -> tuple[Any, Moved]:
+    def step(self, state: Any, *, generator: torch.Generator) -> tuple[Any, Moved | Leapt]:
         """One proposal for every chain, and whether it is taken."""
         if not hasattr(state, "log_density"):
             require_state(state, Point)
         candidate, log_q = self.proposal.propose(self.target, state, self.beta, generator=generator)
         ratio = self.target.tempered(candidate, self.beta) - self.target.tempered(state, self.beta) + log_q
         outcome = accept(ratio, candidate, state, generator=generator)
-        return outcome.value, Moved(outcome.acceptance, outcome.accepted, outcome.nan)
+        moved = Moved(outcome.acceptance, outcome.accepted, outcome.nan)
+        limit = getattr(self.proposal, "divergence", None)
+        return outcome.value, moved if limit is None else Leapt(*moved, ~(ratio.isfinite() & (ratio >= -limit)))
 
 
 def metropolis(log_density: object, proposal: Proposal) -> Metropolis:
