@@ -27,8 +27,8 @@ def from_trace(trace: Trace, name: Name = "x") -> Any:
     """Return ``trace`` as ArviZ's container: group ``posterior`` with its variables, group ``sample_stats``.
 
     Draws become ``[chain, draw, *event]``. Info recorded for all chains goes into ``sample_stats`` (``divergent`` under
-    ArviZ's name, ``diverging``), unless ``keep`` dropped chains, when its rows no longer belong to the draws. Attributes
-    of ``posterior`` name the kernel's exactness, the warm-up and the thinning.
+    ArviZ's name, ``diverging``), unless ``keep`` dropped chains, when its rows no longer belong to the draws.
+    Attributes of ``posterior`` name the kernel's exactness, the warm-up and the thinning.
 
     Args:
         trace: what `deepgen.samplers.sample_chain` returned.

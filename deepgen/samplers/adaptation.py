@@ -52,7 +52,7 @@ class Adaptive:
 
     Attributes:
         kernel: `Metropolis` with a proposal that has ``step_size``, ``scale`` and an aim, ``acceptance``.
-        acceptance: the aim, the proposal's own by default.
+        acceptance: the aim, the proposal's own by default (``acceptance_in_one`` of single numbers, if it has that).
         dense: learn a whole covariance; by default up to 256 dimensions, variances beyond.
         covariance: learn one at all; without, the step size alone (a scale of discrete values is no such factor).
 
@@ -122,6 +122,8 @@ class Adaptive:
         log_step = torch.as_tensor(proposal.step_size, dtype=torch.float64).to(state.position.device).log()
         log_step = log_step - math.log(size) / 3
         aim = proposal.acceptance if self.acceptance is None else self.acceptance
+        if size == 1 and self.acceptance is None:
+            aim = getattr(proposal, "acceptance_in_one", aim)
         for window, share in enumerate(ENDS):
             end = round(share * steps)
             learns = self.covariance and 0 < window < len(ENDS) - 1
