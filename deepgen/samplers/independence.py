@@ -45,10 +45,11 @@ class Independence:
         model: with `LogProb` and `Samples`, such as a flow, or a torch Distribution over one event.
 
     >>> import deepgen as dg
-    >>> q = dg.explicit.RealNVP(2, hidden=[8], generator=0)
+    >>> q = torch.distributions.MultivariateNormal(torch.zeros(2), 4 * torch.eye(2))
     >>> kernel = dg.samplers.metropolis(lambda x: -x.square().sum(-1) / 2, Independence(q))
-    >>> kernel.step(kernel.init(torch.zeros(5, 2)), generator=dg.random.generator(0))[0].position.shape
-    torch.Size([5, 2])
+    >>> trace = dg.samplers.sample_chain(kernel, torch.zeros(500, 2), draws=100, warmup=50, generator=0)
+    >>> bool((trace.draws.var() - 1).abs() < 0.05)  # the target's, where q has 4
+    True
     """
 
     model: Any

@@ -91,9 +91,15 @@ class Reversible:
 
     >>> import deepgen as dg
     >>> f = velocity_couplings(2, dg.transforms.Scale, hidden=[8], generator=0)
+    >>> for weight in f.parameters():  # a map that nobody trained
+    ...     _ = weight.data.normal_(0, 0.3, generator=dg.random.generator(1))
     >>> kernel = dg.samplers.metropolis(lambda x: -x.square().sum(-1) / 2, Reversible(f))
-    >>> kernel.step(kernel.init(torch.zeros(5, 2)), generator=dg.random.generator(0))[0].position.shape
-    torch.Size([5, 2])
+    >>> start = torch.randn(4000, 2, generator=dg.random.generator(0))  # draws of the target, and they stay that
+    >>> x = dg.samplers.sample_chain(kernel, start, draws=20, generator=0).draws[-1]
+    >>> bool(x.mean(0).abs().max() < 0.1), bool((x.var(0) - 1).abs().max() < 0.15)
+    (True, True)
+    >>> bool((x != start).any(1).float().mean() > 0.9)
+    True
     """
 
     transform: Any

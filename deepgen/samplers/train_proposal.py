@@ -99,6 +99,11 @@ def train_proposal(
     >>> trained = train_proposal(flow, neural, local, start, rounds=2, updates=20, generator=0)
     >>> sorted(trained.history), any(p.requires_grad for p in trained.model.parameters())
     (['acceptance', 'log_likelihood'], False)
+    >>> x = dg.random.draw(target, (2000,), generator=dg.random.generator(1))
+    >>> x = dg.samplers.sample_chain(neural(trained.model), x, draws=100, generator=0).draws[-1]
+    >>> # draws of the target stay that, whatever the network has learnt
+    >>> bool((x.square().sum(1).mean() - (4**2 + 2 * 0.5**2)).abs() < 0.4)
+    True
     """
     from deepgen.objectives.likelihood import MaximumLikelihood  # the objectives' package loads this one
 
