@@ -16,6 +16,15 @@ DIVERGED = ("divergent", "diverging", "diverged", "divergence")
 COUNTED = ("nan", *DIVERGED)  # of Info: told as numbers of steps, where all else is told as a rate
 
 
+def ends(key: str, names: Sequence[str]) -> bool:
+    """Whether a field of Info is one of ``names``, perhaps of a part of a cycle: ``local_divergent``.
+
+    >>> ends("divergent", DIVERGED), ends("local_divergent", DIVERGED), ends("acceptance", DIVERGED)
+    (True, True, False)
+    """
+    return key.rsplit("_", 1)[-1] in names
+
+
 @dataclass(frozen=True, repr=False)
 class Summary:
     """One row a coordinate: print it, or take a column: ``summary["r_hat"]``.
@@ -32,7 +41,7 @@ class Summary:
     >>> trace = dg.samplers.sample_chain(kernel, torch.zeros(64, 2), draws=500, warmup=200, generator=0)
     >>> table = trace.summary()
     >>> print(table.facts)
-    64 chains of 500 draws (warmup 200, thin 1), exact; acceptance 0...; no NaN
+    64 chains of 500 draws (warmup 200, thin 1), exact; acceptance 0...; no NaN; no divergences
     >>> print(str(table).splitlines()[0])
              mean      sd     mcse   ess_bulk   ess_tail   r_hat   nested_r_hat
     >>> table["ess_bulk"] > 5000, table.warnings
@@ -110,9 +119,10 @@ def _facts(info: Mapping[str, Tensor]) -> list[str]:
             known = value[~value.isnan()]
             low, high = known.min().item(), known.max().item()
             facts.append(f"{key.replace('_', ' ')} {known.mean().item():.2f} (lowest {low:.2f}, highest {high:.2f})")
-    if "nan" in info:
-        facts.append(_count(info["nan"], "NaN"))
-    facts += [_count(value, "divergences") for key, value in info.items() if key in DIVERGED]
+    for names, what in ((("nan",), "NaN"), (DIVERGED, "divergences")):
+        counts = [value for key, value in info.items() if ends(key, names)]
+        if counts:
+            facts.append(_count(sum(counts[1:], counts[0]), what))
     return facts
 
 
@@ -150,10 +160,10 @@ def _warnings(table: Summary, info: Mapping[str, Tensor], chains: int) -> list[s
     still = int((columns["sd"] == 0).sum())
     if still:
         warnings.append(f"{still:,} of {len(table):,} coordinates never moved, which says nothing about mixing")
-    if "nan" in info and bool(info["nan"].sum() > 0):
+    if any(ends(key, ("nan",)) and bool(value.sum() > 0) for key, value in info.items()):
         warnings.append("some steps met a NaN and were rejected: look at the log density there")
-    if any(key in DIVERGED and bool(value.sum() > 0) for key, value in info.items()):
-        warnings.append("some steps diverged: take a smaller step size")
+    if any(ends(key, DIVERGED) and bool(value.sum() > 0) for key, value in info.items()):
+        warnings.append("some steps diverged: take a smaller step size, or parameters in which the target is rounder")
     return warnings
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import torch
@@ -34,7 +34,7 @@ from deepgen.samplers.compose import cycle
 from deepgen.samplers.kernel import advance
 from deepgen.samplers.metropolis import Metropolis
 from deepgen.samplers.target import Target, density_of
-from deepgen.typing import LogProb
+from deepgen.typing import LogProb, Samples
 
 SUPPORTS = {"real": constraints.real, "binary": constraints.boolean}
 
@@ -119,9 +119,8 @@ class EnergyModel(nn.Module):
 
     @property
     def usual_kernel(self) -> str:
-        """``mala``; for binary rows ``gibbs_with_gradients`` where there is one, otherwise ``flips``."""
-        informed = "gibbs_with_gradients"
-        return "mala" if not self.discrete else informed if informed in samplers.__all__ else "flips"
+        """``mala``; for binary rows ``gibbs_with_gradients``."""
+        return "gibbs_with_gradients" if self.discrete else "mala"
 
     def check(self, x: Tensor) -> None:
         """Raise `ShapeError` or `SupportError` unless ``x`` are rows ``[n, *event]`` of finite values (or 0 and 1)."""
@@ -214,12 +213,16 @@ class EnergyModel(nn.Module):
 
     @torch.no_grad()
     def start(self, n: int, *, generator: torch.Generator) -> Tensor:
-        """Where chains begin without a better place: draws of the base, of the proposal, or normal numbers or coins."""
+        """Where chains begin without a better place: draws of the base, of the proposal, or normal numbers or coins.
+
+        A reversible proposal, which only moves what is there, has no draws.
+        """
         reference = self.reference()
         if reference is not None:
             return draw(reference, (n,), generator=generator)
-        if self.proposal is not None:
-            return self.proposal.sample(n, generator=generator)  # type: ignore[operator]
+        proposal: Any = self.proposal
+        if isinstance(proposal, Samples):
+            return proposal.sample(n, generator=generator)
         like = self.rows(torch.empty(0))
         kind, shape = (uniform if self.discrete else normal), (n, *self._shape())
         x = kind(shape, generator=generator, dtype=like.dtype)
@@ -280,17 +283,16 @@ class EnergyModel(nn.Module):
 
 def _far(proposal: nn.Module) -> Any:
     """The proposal of a generator: with its density, or reversible."""
-    reversible = getattr(samplers, "Reversible", None)
-    if reversible is not None and hasattr(proposal, "encode") and not isinstance(proposal, LogProb):
-        return reversible(proposal)
+    if hasattr(proposal, "encode") and not isinstance(proposal, LogProb):
+        return samplers.Reversible(proposal)
     return samplers.Independence(proposal)
 
 
 def _scaled(kernel: Any, scale: Tensor) -> Any:
-    """``kernel`` with moves in ``scale``, if it has such a thing."""
+    """``kernel`` with moves in ``scale``, if that is one of its numbers (psgld finds a scale by itself)."""
     if isinstance(kernel, Adaptive):
         return replace(kernel, kernel=_scaled(kernel.kernel, scale))
     if isinstance(kernel, Metropolis):
-        proposal: Any = kernel.proposal
-        return replace(kernel, proposal=replace(proposal, scale=scale)) if hasattr(proposal, "scale") else kernel
-    return replace(kernel, scale=scale) if hasattr(kernel, "scale") else kernel
+        return replace(kernel, proposal=_scaled(kernel.proposal, scale))
+    known = is_dataclass(kernel) and any(field.name == "scale" for field in fields(kernel))
+    return replace(kernel, scale=scale) if known else kernel

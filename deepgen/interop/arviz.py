@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import ShapeError
+from deepgen.evaluate.summary import DIVERGED
 
 if TYPE_CHECKING:
     from deepgen.samplers.trace import Name, Trace
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
 def from_trace(trace: Trace, name: Name = "x") -> Any:
     """Return ``trace`` as ArviZ's container: group ``posterior`` with its variables, group ``sample_stats``.
 
-    Draws become ``[chain, draw, *event]``. Info recorded for all chains goes into ``sample_stats``, unless ``keep``
-    dropped chains, when its rows no longer belong to the draws. Attributes of ``posterior`` name the kernel's
-    exactness, the warm-up and the thinning.
+    Draws become ``[chain, draw, *event]``. Info recorded for all chains goes into ``sample_stats`` (``divergent`` under
+    ArviZ's name, ``diverging``), unless ``keep`` dropped chains, when its rows no longer belong to the draws.
+    Attributes of ``posterior`` name the kernel's exactness, the warm-up and the thinning.
 
     Args:
         trace: what `deepgen.samplers.sample_chain` returned.
@@ -43,7 +44,11 @@ def from_trace(trace: Trace, name: Name = "x") -> Any:
     """
     _check(trace.draws)
     variables = {key: _chains_first(part) for key, part in trace.named(name).items()}
-    stats = {key: _chains_first(value) for key, value in trace.info.items() if value.shape == trace.draws.shape[:2]}
+    stats = {
+        "diverging" if key in DIVERGED else key: _chains_first(value)
+        for key, value in trace.info.items()
+        if value.shape == trace.draws.shape[:2]
+    }
     groups: dict[str, Any] = {"posterior": variables} | ({"sample_stats": stats} if stats else {})
     with _quiet():
         import arviz

@@ -34,7 +34,7 @@ from deepgen.explicit.energy import EnergyModel
 from deepgen.random import uniform
 from deepgen.samplers.composed import Cycle
 from deepgen.samplers.kernel import Exactness
-from deepgen.typing import Update
+from deepgen.typing import LogProb, Update
 
 _GAIN = 0.2  # of the log step size, for each update
 _REPORTED = {"acceptance": "acceptance", "local_acceptance": "acceptance", "far_acceptance": "far"}  # of Info's fields
@@ -212,6 +212,11 @@ class AdversarialChains(PersistentChains):
         proposal = _as_energy(model).proposal
         if proposal is None:
             raise MissingCapability("there is no generator to train: EnergyModel(net, ..., proposal=a flow)")
+        if not isinstance(proposal, LogProb):
+            raise MissingCapability(
+                f"a proposal is trained here by its log_prob, and {type(proposal).__name__} has none: give a flow, or "
+                "train a reversible map by deepgen.objectives.AdversarialMixing in deepgen.samplers.train_proposal"
+            )
         if self.learn == "reverse" and not hasattr(proposal, "draw"):
             raise MissingCapability(
                 f"learn='reverse' needs draws with a gradient, as a Flow's draw() gives; {type(proposal).__name__} has "

@@ -25,7 +25,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from deepgen.errors import check_count
+from deepgen.errors import ShapeError, check_count
 from deepgen.layers.linear import linear
 from deepgen.objectives.likelihood import Nothing
 from deepgen.random import normal, resolve
@@ -102,6 +102,11 @@ class AdversarialMixing:
             return torch.cat([torch.cat([x_end, x], 1), torch.cat([y_end, y], 1)]), torch.cat([v1, v2, v3])
 
         def step(state: Any, batch: Tensor, *, generator: torch.Generator) -> tuple[Any, dict[str, Tensor]]:
+            if batch.ndim != 2 or len(batch) < 2 or batch.shape[1] != self.features:
+                raise ShapeError(
+                    f"a batch must be [rows, {self.features}] with two rows or more, for pairs of them, got "
+                    f"{list(batch.shape)}: choose a batch_size that leaves no single row at the end"
+                )
             rows = len(batch) // 2
             start = batch[:rows]
             for _ in range(self.critic_steps):

@@ -20,7 +20,7 @@ from deepgen.samplers.langevin import Langevin, UnadjustedLangevin, mala, ula
 from deepgen.samplers.metropolis import Metropolis, Proposal, metropolis
 from deepgen.samplers.minibatch import Minibatches, Posterior
 from deepgen.samplers.posterior import NetworkPosterior
-from deepgen.samplers.random_walk import RandomWalk
+from deepgen.samplers.random_walk import RandomWalk, random_walk
 from deepgen.samplers.replicas import Tempering
 from deepgen.samplers.rmsprop_langevin import RMSpropLangevin, psgld
 from deepgen.samplers.stationary import lyapunov, stationary_covariance
@@ -102,6 +102,7 @@ __all__ = [
     "optimal_preconditioner",
     "optimal_rate",
     "psgld",
+    "random_walk",
     "rbm_path",
     "require_exact",
     "sample_chain",

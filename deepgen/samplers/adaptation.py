@@ -19,13 +19,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, check_count
+from deepgen.errors import ArgumentError, MissingCapability, check_count, check_real
 from deepgen.samplers.kernel import Exactness
 from deepgen.samplers.metropolis import Metropolis
 from deepgen.samplers.scale import Scale
@@ -47,9 +47,12 @@ DENSE = 256  # dimensions up to which a whole covariance is learnt; beyond, vari
 class Adaptive:
     """A kernel that is yet to be tuned: what `sample_chain` does in its warm-up.
 
+    Raises:
+        MissingCapability: ``kernel`` has nothing to tune.
+
     Attributes:
         kernel: `Metropolis` with a proposal that has ``step_size``, ``scale`` and an aim, ``acceptance``.
-        acceptance: the aim, the proposal's own by default.
+        acceptance: the aim, the proposal's own by default (``acceptance_in_one`` of single numbers, if it has that).
         dense: learn a whole covariance; by default up to 256 dimensions, variances beyond.
         covariance: learn one at all; without, the step size alone (a scale of discrete values is no such factor).
 
@@ -66,6 +69,26 @@ class Adaptive:
     dense: bool | None = None
     covariance: bool = True
     exactness: ClassVar[Exactness] = Exactness("adaptive")
+
+    def __post_init__(self) -> None:
+        proposal: Any = getattr(self.kernel, "proposal", None)
+        known = {field.name for field in fields(proposal)} if is_dataclass(proposal) else set()
+        known |= {"acceptance"} if self.acceptance is not None or hasattr(proposal, "acceptance") else set()
+        missing = [name for name in ("step_size", "scale", "acceptance") if name not in known]
+        if not self.covariance:
+            missing = [name for name in missing if name != "scale"]
+        if missing or not isinstance(self.kernel, Metropolis):
+            found = type(self.kernel if proposal is None else proposal).__name__
+            raise MissingCapability(
+                "tuning takes a Metropolis kernel whose proposal has step_size, scale (unless covariance=False) and an "
+                f"aim, acceptance; {found} has no {' and no '.join(missing) or 'such kernel'}"
+            )
+        if self.covariance and self.kernel.target.discrete:
+            raise ArgumentError(
+                "a covariance of discrete values is no scale of their moves: Adaptive(covariance=False)"
+            )
+        if self.acceptance is not None:
+            check_real("acceptance", self.acceptance, 0, 1)
 
     def init(self, position: Tensor) -> Any:
         """The state at ``position`` ``[chains, *event]``."""
@@ -99,6 +122,8 @@ class Adaptive:
         log_step = torch.as_tensor(proposal.step_size, dtype=torch.float64).to(state.position.device).log()
         log_step = log_step - math.log(size) / 3
         aim = proposal.acceptance if self.acceptance is None else self.acceptance
+        if size == 1 and self.acceptance is None:
+            aim = getattr(proposal, "acceptance_in_one", aim)
         for window, share in enumerate(ENDS):
             end = round(share * steps)
             learns = self.covariance and 0 < window < len(ENDS) - 1

@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.distributions import constraints
 
 from deepgen.distributions.constraints import OneHotGroups, spin
-from deepgen.errors import MissingCapability
+from deepgen.errors import MissingCapability, SupportError
 from deepgen.samplers.target import Beta, Target, innermost, rowwise, slope_of
 
 
@@ -72,6 +72,10 @@ class Integers:
 
     low: int
     size: int
+
+    def __post_init__(self) -> None:
+        if self.size < 2:
+            raise SupportError(f"a variable must have two values or more for a chain to move, got {self.size}")
 
     def moves(self, x: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor | float]:
         index = (x - self.low).long().reshape(len(x), -1)

@@ -6,7 +6,12 @@ v is the momentum in whitened coordinates (mass matrix (L L')^-1). The leapfrog 
 the ratio of Metropolis and Hastings is exp(H - H'). Every chain leaps at once. ``jitter`` j draws the step size of each
 chain and step from (1 - j, 1 + j) times e, so that no orbit's period can be met by accident.
 
-Source: Neal 2011, "MCMC using Hamiltonian dynamics".
+A step is ``divergent`` where the energy rises by more than 1000 nats or is not finite (or falls without end): the
+leapfrog is no longer near the orbit, and the place where it went wrong is one that chains may hardly reach. A few mean
+a step size too long for some part of the target (a funnel's neck), or an edge beyond which the density is 0.
+
+Sources: Neal 2011, "MCMC using Hamiltonian dynamics"; Betancourt 2017, "A conceptual introduction to Hamiltonian Monte
+Carlo", for divergences.
 """
 
 from __future__ import annotations
@@ -46,6 +51,7 @@ class Hamiltonian:
     scale: Scale = None
     jitter: float = 0.0
     acceptance = 0.75
+    divergence = 1000.0  # nats of energy
 
     def __post_init__(self) -> None:
         check_step_size(self.step_size)
@@ -92,7 +98,8 @@ def hmc(
         step_size: e, of one leapfrog step. None: found in the warm-up, and the covariance with it.
         leaps: leapfrog steps, each with one gradient, for one draw.
         jitter: relative spread of the step size.
-        covariance: of the target, as well as it is known: ``[D, D]`` or ``[D]`` variances.
+        covariance: of the target, as well as it is known: ``[D, D]`` or ``[D]`` variances. With ``step_size=None`` a
+            first guess.
 
     >>> import deepgen as dg
     >>> kernel = hmc(lambda x: -x.square().flatten(1).sum(1) / 2, 0.7, leaps=4)

@@ -45,10 +45,11 @@ class Independence:
         model: with `LogProb` and `Samples`, such as a flow, or a torch Distribution over one event.
 
     >>> import deepgen as dg
-    >>> q = dg.explicit.RealNVP(2, hidden=[8], generator=0)
+    >>> q = torch.distributions.MultivariateNormal(torch.zeros(2), 4 * torch.eye(2))
     >>> kernel = dg.samplers.metropolis(lambda x: -x.square().sum(-1) / 2, Independence(q))
-    >>> kernel.step(kernel.init(torch.zeros(5, 2)), generator=dg.random.generator(0))[0].position.shape
-    torch.Size([5, 2])
+    >>> trace = dg.samplers.sample_chain(kernel, torch.zeros(500, 2), draws=100, warmup=50, generator=0)
+    >>> bool((trace.draws.var() - 1).abs() < 0.05)  # the target's, where q has 4
+    True
     """
 
     model: Any
@@ -58,8 +59,20 @@ class Independence:
 
     @torch.no_grad()
     def init(self, target: Target, position: Tensor) -> Scored:
-        law = unchecked(self.model) if isinstance(self.model, Distribution) else self.model
-        return Scored(position, target.value(position), law.log_prob(position))
+        law = self.model
+        if isinstance(law, Distribution):
+            if law.event_shape not in (position.shape[1:], torch.Size()):  # () is told of below
+                raise ShapeError(
+                    f"the law is over events {list(law.event_shape)}, the chains are at {list(position.shape[1:])}"
+                )
+            law = unchecked(law)
+        log_q = law.log_prob(position)
+        if log_q.shape != position.shape[:1]:
+            raise ShapeError(
+                f"log_prob of {len(position)} chains must be [{len(position)}], got {list(log_q.shape)}: "
+                "torch.distributions.Independent(law, 1) sums it over the last axis"
+            )
+        return Scored(position, target.value(position), log_q)
 
     def propose(
         self, target: Target, state: Scored, beta: Beta, *, generator: torch.Generator
@@ -111,11 +124,6 @@ class IndependenceKernel:
     def init(self, position: Tensor) -> Waiting:
         """The state at ``position`` ``[chains, *event]``, nothing waiting yet."""
         here = self.proposal.init(self.target, checked_start(self.target, position))
-        if here.log_q.shape != here.log_density.shape:
-            raise ShapeError(
-                f"log_prob of {len(position)} chains must be [{len(position)}], got {list(here.log_q.shape)}: "
-                "torch.distributions.Independent(law, 1) sums it over the last axis"
-            )
         return Waiting(*here, Scored(*(field.unsqueeze(1)[:, :0] for field in here)))
 
     def enter(self, own: Waiting, other: Any) -> Waiting:

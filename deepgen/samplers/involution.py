@@ -38,7 +38,7 @@ from deepgen.explicit.flow import Flow
 from deepgen.random import normal, resolve, uniform
 from deepgen.samplers.metropolis import Point
 from deepgen.samplers.target import Beta, Target
-from deepgen.transforms import Chain, Coupling, Transform, Univariate
+from deepgen.transforms import Chain, Coupling, Univariate
 
 
 def velocity_couplings(
@@ -91,28 +91,36 @@ class Reversible:
 
     >>> import deepgen as dg
     >>> f = velocity_couplings(2, dg.transforms.Scale, hidden=[8], generator=0)
+    >>> for weight in f.parameters():  # a map that nobody trained
+    ...     _ = weight.data.normal_(0, 0.3, generator=dg.random.generator(1))
     >>> kernel = dg.samplers.metropolis(lambda x: -x.square().sum(-1) / 2, Reversible(f))
-    >>> kernel.step(kernel.init(torch.zeros(5, 2)), generator=dg.random.generator(0))[0].position.shape
-    torch.Size([5, 2])
+    >>> start = torch.randn(4000, 2, generator=dg.random.generator(0))  # draws of the target, and they stay that
+    >>> x = dg.samplers.sample_chain(kernel, start, draws=20, generator=0).draws[-1]
+    >>> bool(x.mean(0).abs().max() < 0.1), bool((x.var(0) - 1).abs().max() < 0.15)
+    (True, True)
+    >>> bool((x != start).any(1).float().mean() > 0.9)
+    True
     """
 
     transform: Any
     velocity: int | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.transform, Transform):
+        if isinstance(self.transform, type) or not all(hasattr(self.transform, way) for way in ("encode", "decode")):
             raise MissingCapability(
-                "a Reversible takes a transform with encode and decode, such as velocity_couplings(...), got "
-                f"{type(self.transform).__name__}"
+                "a Reversible proposal takes a map with encode and decode, such as velocity_couplings(...); got "
+                f"{getattr(self.transform, '__name__', type(self.transform).__name__)}"
             )
         if self.velocity is not None:
             check_count(velocity=self.velocity)
 
     def init(self, target: Target, position: Tensor) -> Point:
         features, known = math.prod(position.shape[1:]), _width(self.transform)
-        width = features if self.velocity is None else self.velocity
-        if known is not None and known != features + width:
-            raise ShapeError(f"the transform is of width {known}, but x of {features} and v of {width} numbers")
+        width = features + (features if self.velocity is None else self.velocity)
+        if known is not None and known != width:  # an index out of range, in a coupling
+            raise ShapeError(
+                f"the map must be of x and v together, {width} numbers for x {list(position.shape[1:])}; it has {known}"
+            )
         return Point(position, target.value(position))
 
     @torch.no_grad()
@@ -125,6 +133,11 @@ class Reversible:
         z = torch.cat([x, v], 1)
         there, log_det = self.transform.encode(z)
         back, back_det = self.transform.decode(z)
+        if (there.shape, log_det.shape) != (z.shape, z.shape[:1]):
+            raise ShapeError(
+                f"the map must give x and v {list(z.shape)} and log |det| [{chains}], got {list(there.shape)} and "
+                f"{list(log_det.shape)}"
+            )
         moved, new_v = torch.where(forward, there, back).split([features, width], 1)
         ratio = torch.where(forward.squeeze(1), log_det, back_det) + (v.square() - new_v.square()).sum(1) / 2
         return self.init(target, moved.reshape(state.position.shape)), ratio

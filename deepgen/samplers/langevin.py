@@ -71,7 +71,8 @@ def mala(
     Args:
         log_density: a `Target`, a function ``[chains, *event] -> [chains]``, a Distribution or a model.
         step_size: h, the variance of the noise. None: found in the warm-up, and the covariance with it.
-        covariance: of the noise and the drift, ``[D, D]`` or ``[D]`` variances; the identity by default.
+        covariance: of the noise and the drift, ``[D, D]`` or ``[D]`` variances; the identity by default. With
+            ``step_size=None`` a first guess.
 
     Returns:
         A kernel; with ``step_size=None`` one that `sample_chain` adapts in its warm-up and then freezes.

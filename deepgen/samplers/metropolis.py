@@ -13,11 +13,12 @@ Sources: Metropolis et al. 1953; Hastings 1970.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from deepgen.errors import MissingCapability
 from deepgen.samplers.kernel import EXACT, Exactness, accept, require_state
 from deepgen.samplers.target import Beta, Target, as_target, checked_start
 
@@ -45,6 +46,16 @@ class Moved(NamedTuple):
     nan: Tensor
 
 
+class Leapt(NamedTuple):
+    """`Moved`, and divergent: whether the energy was off by more than the proposal's ``divergence``; ``[chains]``."""
+
+    acceptance: Tensor
+    accepted: Tensor
+    nan: Tensor
+    divergent: Tensor
+
+
+@runtime_checkable
 class Proposal(Protocol):
     """How candidates are made. Frozen dataclasses: what is learned goes into a new one.
 
@@ -87,14 +98,16 @@ class Metropolis:
         return self.proposal.init(self.target, checked_start(self.target, position))
 
     @torch.no_grad()
-    def step(self, state: Any, *, generator: torch.Generator) -> tuple[Any, Moved]:
+    def step(self, state: Any, *, generator: torch.Generator) -> tuple[Any, Moved | Leapt]:
         """One proposal for every chain, and whether it is taken."""
         if not hasattr(state, "log_density"):
             require_state(state, Point)
         candidate, log_q = self.proposal.propose(self.target, state, self.beta, generator=generator)
         ratio = self.target.tempered(candidate, self.beta) - self.target.tempered(state, self.beta) + log_q
         outcome = accept(ratio, candidate, state, generator=generator)
-        return outcome.value, Moved(outcome.acceptance, outcome.accepted, outcome.nan)
+        moved = Moved(outcome.acceptance, outcome.accepted, outcome.nan)
+        limit = getattr(self.proposal, "divergence", None)
+        return outcome.value, moved if limit is None else Leapt(*moved, ~(ratio.isfinite() & (ratio >= -limit)))
 
 
 def metropolis(log_density: object, proposal: Proposal) -> Metropolis:
@@ -104,10 +117,19 @@ def metropolis(log_density: object, proposal: Proposal) -> Metropolis:
         log_density: a `Target`, a function ``[chains, *event] -> [chains]``, a Distribution or a model.
         proposal: such as `RandomWalk`, `Langevin`, `Independence`.
 
+    Raises:
+        MissingCapability: ``log_density`` is no target, or ``proposal`` no proposal.
+
     >>> import deepgen as dg
     >>> kernel = metropolis(lambda x: -x.square().sum(-1) / 2, dg.samplers.RandomWalk(step_size=2.0))
     >>> trace = dg.samplers.sample_chain(kernel, torch.zeros(100, 1), draws=200, warmup=50, generator=0)
     >>> bool((trace.draws.var() - 1).abs() < 0.1)
     True
     """
+    if not isinstance(proposal, Proposal) or isinstance(proposal, type):
+        kernel, name = hasattr(proposal, "step"), getattr(proposal, "__name__", type(proposal).__name__)
+        raise MissingCapability(
+            "a proposal has init(target, position) and propose(target, state, beta, *, generator), as RandomWalk(1.0) "
+            f"and Independence(a model) have; got {name}{', which is a kernel by itself' if kernel else ''}"
+        )
     return Metropolis(as_target(log_density), proposal)

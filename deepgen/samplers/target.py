@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, constraints
+from torch.distributions import Distribution, Independent, Uniform, constraints
 
 from deepgen.errors import MissingCapability, ShapeError, SupportError
 from deepgen.random import draw
@@ -113,7 +113,18 @@ class Target:
         value = _power(beta, gradient)
         if self.reference is None:
             return value
-        return value + _power(1 - beta, slope_of(self.log_reference, x)[1])
+        return value + _power(1 - beta, self._reference_gradient(x))
+
+    def _reference_gradient(self, x: Tensor) -> Tensor:
+        """d log r / dx; 0 where r is 0, and of a uniform r, in which autograd finds no path."""
+        law: Any = self.reference
+        while isinstance(law, Independent):
+            law = law.base_dist
+        if isinstance(law, Uniform):
+            return torch.zeros_like(x)
+        value, gradient = slope_of(self.log_reference, x)
+        outside = value.reshape(-1, *(1,) * (x.ndim - 1)) == -torch.inf
+        return torch.where(outside, 0.0, gradient)
 
     def start(self, n: int, *, generator: torch.Generator) -> Tensor:
         """``n`` exact draws from the reference: ``[n, *event]``."""
@@ -125,8 +136,8 @@ class Target:
 def as_target(source: object, support: Any = None) -> Target:
     """A `Target` from one, from a function ``[chains, *event] -> [chains]``, from a Distribution or from a model.
 
-    A model has `LogProb` or `LogDensity`; its ``support`` is taken over, and ``value_and_gradient`` if it has one. Its
-    parameters are constants here.
+    A model has `LogProb` or `LogDensity`; its ``support`` is taken over unless another is given, and
+    ``value_and_gradient`` if it has one. Its parameters are constants here.
 
     Raises:
         MissingCapability: ``source`` is none of these.
@@ -136,7 +147,7 @@ def as_target(source: object, support: Any = None) -> Target:
     (True, False)
     """
     if isinstance(source, Target):
-        return source
+        return source if support is None else replace(source, support=support)
     if isinstance(source, Estimated):
         raise MissingCapability(
             "minibatches only estimate a log density, and this kernel needs the density itself: give it the posterior, "
@@ -269,9 +280,9 @@ def unchecked(law: Any) -> Any:
     """
     law = copy(law)
     law._validate_args = False
-    for part in ("base_dist", "_component_distribution", "_mixture_distribution"):
-        if hasattr(law, part):
-            setattr(law, part, unchecked(getattr(law, part)))
+    for name, part in vars(law).items():  # base_dist, a mixture's parts, the Dirichlet within a Beta
+        if isinstance(part, Distribution):
+            setattr(law, name, unchecked(part))
     return law
 
 

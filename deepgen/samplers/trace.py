@@ -108,7 +108,7 @@ class Trace:
         See `deepgen.evaluate.summary.Summary`, and `deepgen.evaluate.chains` for the formulas.
         """
         from deepgen.evaluate.chains import diagnose, nested_rhat
-        from deepgen.evaluate.summary import COUNTED, labels, summarise
+        from deepgen.evaluate.summary import COUNTED, ends, labels, summarise
 
         label: str | tuple[str, ...]
         if isinstance(name, str):
@@ -120,13 +120,13 @@ class Trace:
         info = {key: value.double() for key, value in self.info.items()}
         if self.sums is not None:
             draws, chains = self.sums.done, len(self.sums.part)
-            counts = {key: value for key, value in self.sums.info.items() if key in COUNTED}
+            counts = {key: value for key, value in self.sums.info.items() if ends(key, COUNTED)}
             info = {**self.sums.rates(), **counts}
         else:
             if self.draws.ndim < 2:
                 raise ShapeError(f"draws must be [draws, chains, *event] for a summary, got {list(self.draws.shape)}")
             draws, chains = self.draws.shape[:2]
-            info = {k: v.sum(0) if k in COUNTED else v.mean(0) for k, v in info.items()}
+            info = {k: v.sum(0) if ends(k, COUNTED) else v.mean(0) for k, v in info.items()}
         if superchains is None and chains >= MANY and draws < SHORT and chains % 8 == 0:
             superchains = 8
         if self.sums is not None:

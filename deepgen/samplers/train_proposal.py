@@ -39,7 +39,8 @@ class TrainedProposal:
         model: the network, frozen; make the kernel of it.
         position: where the chains ended ``[chains, *event]``.
         seconds: CPU seconds of chains and updates together.
-        history: the objective's metrics, one tensor ``[rounds]`` each, means over the round's updates.
+        history: the objective's metrics, one tensor ``[rounds]`` each, means over the round's updates; and
+            ``acceptance``, the mean of the neural kernel, over its parts where it is a cycle; NaN in the first round.
     """
 
     model: Any
@@ -98,6 +99,11 @@ def train_proposal(
     >>> trained = train_proposal(flow, neural, local, start, rounds=2, updates=20, generator=0)
     >>> sorted(trained.history), any(p.requires_grad for p in trained.model.parameters())
     (['acceptance', 'log_likelihood'], False)
+    >>> x = dg.random.draw(target, (2000,), generator=dg.random.generator(1))
+    >>> x = dg.samplers.sample_chain(neural(trained.model), x, draws=100, generator=0).draws[-1]
+    >>> # draws of the target stay that, whatever the network has learnt
+    >>> bool((x.square().sum(1).mean() - (4**2 + 2 * 0.5**2)).abs() < 0.4)
+    True
     """
     from deepgen.objectives.likelihood import MaximumLikelihood  # the objectives' package loads this one
 
@@ -135,12 +141,22 @@ def _run(
         if neural is not None and t % 2:
             state, info = neural.step(neural.init(position), generator=generator)
             position = state.position
-            chances.append(info.accepted.float().mean())
+            chances.append(_chance(info, position))
         else:
             position = advance(local, local.init(position), 1, generator=generator).position
         if t >= steps // 2:
             passed.append(position)
-    return position, torch.cat(passed), torch.stack(chances).mean() if chances else position.new_tensor(math.nan)
+    return position, torch.cat(passed), torch.stack(chances).nanmean() if chances else position.new_tensor(math.nan)
+
+
+def _chance(info: Any, like: Tensor) -> Tensor:
+    """The mean acceptance of a move, over the parts of a cycle; NaN of one that reports none."""
+    named = dict(zip(getattr(info, "_fields", ()), info or (), strict=True))
+    for end in ("acceptance", "accepted"):
+        found = [value.to(like).mean() for name, value in named.items() if name.endswith(end) and value is not None]
+        if found:
+            return torch.stack(found).nanmean()
+    return like.new_tensor(math.nan)
 
 
 @dataclass(frozen=True)

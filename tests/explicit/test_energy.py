@@ -108,6 +108,29 @@ def test_samples_reach_the_law_from_the_base(stream, alpha):
     assert chi_square(torch.bincount(cells, minlength=side), mass) > alpha
 
 
+def test_kernels_that_find_a_scale_by_themselves_keep_it(stream):
+    """`RMSpropLangevin.scale` is a method; the base's factor has no place there, and has one in ula and sgld."""
+    base = MultivariateNormal(2)
+    base.factor.copy_(torch.tensor([[2.0, 0.0], [0.5, 0.3]]))
+    model = EnergyModel(Quadratic(2, 0.5), base=base)
+    kernel = model.kernel("psgld", step_size=0.1)
+    assert torch.equal(kernel.step(kernel.init(torch.zeros(3, 2)), generator=stream)[0].step, torch.ones(3).long())
+    for method in ("ula", "sgld"):
+        assert torch.equal(model.kernel(method, step_size=0.1).scale, base.factor)
+    assert torch.equal(model.kernel("hmc", step_size=0.1).proposal.scale, base.factor)
+    assert torch.equal(model.kernel("mala").kernel.proposal.scale, base.factor)
+
+
+def test_a_reversible_proposal_without_a_base_starts_from_normal_numbers(stream):
+    """Such a map cannot be drawn from; chains reach N(0, 1/2) from N(0, 1)."""
+    f = dg.samplers.velocity_couplings(2, dg.transforms.Scale, hidden=[8], generator=0)
+    model = EnergyModel(Quadratic(2, 1.0), 2, proposal=f)
+    start = model.start(4000, generator=stream)
+    assert abs(float(start.var()) - 1) < 5.5 * (2 / start.numel()) ** 0.5
+    x = model.sample(4000, steps=20, step_size=0.7, generator=stream)
+    assert abs(float(x.var()) - 0.5) < 5.5 * 0.5 * (2 / x.numel()) ** 0.5
+
+
 def test_ula_is_named_biased_and_refused_where_exactness_is_needed():
     model = wavy()
     kernel = model.kernel("ula", step_size=0.1)

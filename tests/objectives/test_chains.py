@@ -215,6 +215,11 @@ def test_what_is_refused():
         PersistentChains().start(dg.RBM(2, 2), x, generator=g)
     with pytest.raises(MissingCapability, match="no generator to train"):
         AdversarialChains().start(model, x, generator=g)
+    f = dg.samplers.velocity_couplings(2, dg.transforms.Shift, hidden=[4], generator=0)
+    reversible = EnergyModel(ScalarMLP(2, [4], generator=0), 2, proposal=f)
+    for learn in ("forward", "reverse"):
+        with pytest.raises(MissingCapability, match="AdversarialMixing"):
+            AdversarialChains(learn=learn).start(reversible, x, generator=g)
     with pytest.raises(ArgumentError, match="forward"):
         AdversarialChains(learn="sideways")
     with pytest.raises(ArgumentError, match="step_size"):

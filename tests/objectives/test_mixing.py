@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import deepgen as dg
-from deepgen.errors import ArgumentError
+from deepgen.errors import ArgumentError, ShapeError
 from deepgen.objectives import AdversarialMixing
 from deepgen.objectives.mixing import _slope
 from deepgen.transforms import Shift
@@ -59,3 +59,12 @@ def test_same_seed_same_map_and_the_global_stream_rests():
 def test_odd_arguments_are_refused():
     with pytest.raises(ArgumentError, match="features"):
         AdversarialMixing(0)
+
+
+@pytest.mark.parametrize("shape", [(1, 2), (0, 2), (4, 3), (4,)])
+def test_batches_without_a_pair_or_of_another_width_are_refused(shape):
+    f = dg.samplers.velocity_couplings(2, Shift, hidden=[4], generator=0)
+    objective = AdversarialMixing(2, critic=(4,), generator=0)
+    update = objective.update(f, objective.optimizer(f))
+    with pytest.raises(ShapeError, match="two rows or more"):
+        update(objective.start(f, torch.zeros(shape), generator=None), torch.zeros(shape), generator=None)

@@ -3,19 +3,27 @@
 import pytest
 import torch
 
+import deepgen as dg
 from deepgen.errors import ArgumentError, MissingCapability
 from deepgen.random import streams
-from deepgen.samplers import Adaptive, RandomWalk, hmc, mala, metropolis, require_exact, sample_chain
+from deepgen.samplers import (
+    Adaptive,
+    Flip,
+    Independence,
+    dmala,
+    hmc,
+    independence,
+    mala,
+    metropolis,
+    random_walk,
+    require_exact,
+    sample_chain,
+)
 from deepgen.samplers.adaptation import Moments
 from deepgen.testing import CheckFailed, check_kernel
 from tests.samplers.targets import COVARIANCE, draw_normal, image, normal, normal_law
 
-
-def walk(log_density):
-    return Adaptive(metropolis(log_density, RandomWalk(1.0)))
-
-
-KERNELS = pytest.mark.parametrize("make", [mala, hmc, walk], ids=["mala", "hmc", "walk"])
+KERNELS = pytest.mark.parametrize("make", [mala, hmc, random_walk], ids=["mala", "hmc", "walk"])
 
 
 @KERNELS
@@ -24,6 +32,25 @@ def test_the_acceptance_reaches_its_aim(make, stream):
     aim = adaptive.kernel.proposal.acceptance
     trace = sample_chain(adaptive, torch.zeros(256, 3), draws=50, warmup=300, generator=stream)
     assert abs(float(trace.info["acceptance"].mean()) - aim) < 0.04
+
+
+@pytest.mark.parametrize(("size", "aim"), [(1, 0.44), (2, 0.234), (20, 0.234)])
+def test_a_walk_has_another_aim_in_one_dimension(size, aim, stream):
+    kernel = random_walk(lambda x: -x.square().sum(1) / 2)
+    start = torch.randn(256, size, generator=stream)
+    trace = sample_chain(kernel, start, draws=50, warmup=300, generator=stream)
+    assert abs(float(trace.info["acceptance"].mean()) - aim) < 0.03
+    own = Adaptive(kernel.kernel, acceptance=0.3)
+    trace = sample_chain(own, start, draws=50, warmup=300, generator=stream)
+    assert abs(float(trace.info["acceptance"].mean()) - 0.3) < 0.03
+
+
+def test_a_walk_with_a_step_size_is_the_kernel_itself():
+    kernel = random_walk(normal, 0.7, covariance=COVARIANCE)
+    assert kernel.proposal.step_size == 0.7
+    assert torch.allclose(kernel.proposal.scale @ kernel.proposal.scale.mT, COVARIANCE)
+    with pytest.raises(MissingCapability, match="random_walk moves over real numbers"):
+        random_walk(dg.explicit.Ising((3, 3)))
 
 
 @KERNELS
@@ -114,6 +141,20 @@ def test_a_warm_up_that_is_too_short_is_refused(stream):
     with pytest.raises(ArgumentError, match="warmup"):
         sample_chain(mala(normal), torch.zeros(8, 3), draws=5, generator=stream)
     assert sample_chain(mala(normal), torch.zeros(8, 3), draws=5, warmup=20, generator=stream).draws.isfinite().all()
+
+
+def test_what_has_nothing_to_tune_is_refused():
+    q = torch.distributions.MultivariateNormal(torch.zeros(3), torch.eye(3))
+    with pytest.raises(MissingCapability, match="Independence has no step_size"):
+        Adaptive(metropolis(normal, Independence(q)))
+    with pytest.raises(MissingCapability, match="Flip has no step_size"):
+        Adaptive(metropolis(lambda x: x.sum(-1), Flip()), covariance=False)
+    with pytest.raises(MissingCapability, match="Independence has no step_size"):
+        Adaptive(independence(normal, q))
+    with pytest.raises(ArgumentError, match="covariance=False"):
+        Adaptive(dmala(dg.explicit.Ising((3, 3)), 1.0))
+    with pytest.raises(ArgumentError, match="acceptance"):
+        Adaptive(mala(normal, 1.0), acceptance=60)
 
 
 def test_images_learn_variances_or_a_covariance(stream):

@@ -4,10 +4,12 @@ import pytest
 import torch
 
 from deepgen.errors import ArgumentError
-from deepgen.samplers import Hamiltonian, Target, hmc
+from deepgen.random import normal as normal_numbers
+from deepgen.samplers import Hamiltonian, RandomWalk, Target, cycle, hmc, metropolis, sample_chain
 from deepgen.samplers.metropolis import Slope
+from deepgen.streams import Streams
 from deepgen.testing import check_involution, check_kernel
-from tests.samplers.targets import COVARIANCE, FACTOR
+from tests.samplers.targets import COVARIANCE, FACTOR, normal
 from tests.testing.mutants import banana, banana_law, draw_banana
 
 SCALES = [None, torch.tensor([1.5, 0.6]), torch.tensor([[1.2, 0.0], [0.5, 0.8]])]
@@ -99,3 +101,62 @@ def test_odd_arguments_are_refused(wrong):
 
 def test_the_covariance_is_that_of_the_target():
     assert torch.allclose(hmc(banana, 0.1, covariance=COVARIANCE.double()).proposal.scale, FACTOR)
+
+
+def divergent(trace):
+    return trace.info["divergent"].double()
+
+
+def test_a_step_diverges_where_the_energy_rises_by_more_than_a_thousand():
+    """The orbit of a standard normal beyond its stability, e = 2.05, followed here by hand in float64."""
+    x = torch.linspace(0, 40, 200, dtype=torch.float64).unsqueeze(1)
+    kernel = metropolis(lambda x: -x.square().sum(1) / 2, Hamiltonian(2.05, leaps=4))
+    _, info = kernel.step(kernel.init(x), generator=Streams(3))
+    v = normal_numbers(x.shape, generator=Streams(3), dtype=x.dtype)
+    energy, end = (x.square() + v.square()).sum(1) / 2, x
+    for _ in range(4):
+        half = v - 2.05 / 2 * end
+        end = end + 2.05 * half
+        v = half - 2.05 / 2 * end
+    rise = (end.square() + v.square()).sum(1) / 2 - energy
+    assert 20 < int((rise > 1000).sum()) < 180
+    assert torch.equal(info.divergent, rise > 1000)
+
+
+def test_energies_that_are_not_finite_diverge(stream):
+    """Of one target a part is forbidden, of another NaN: chains that go there diverge, and those of NaN are NaN too."""
+    for value in (-torch.inf, torch.nan, torch.inf):
+        kernel = metropolis(lambda x, v=value: torch.where(x[:, 0] > 1, v, -x.square().sum(1) / 2), Hamiltonian(0.5))
+        _, info = kernel.step(kernel.init(torch.zeros(200, 2)), generator=stream)
+        assert 0 < int(info.divergent.sum()) < 200
+        assert torch.equal(info.nan, info.divergent if value != value else torch.zeros(200, dtype=torch.bool))
+    _, info = hmc(normal, 0.1).step(hmc(normal, 0.1).init(torch.zeros(200, 3)), generator=stream)
+    assert not info.divergent.any()
+
+
+def funnel(x):
+    """Neal's: v ~ N(0, 9), and nine numbers of variance e^v."""
+    return -x[:, 0].square() / 18 - 9 * x[:, 0] / 2 - x[:, 1:].square().sum(1) * (-x[:, 0]).exp() / 2
+
+
+def test_the_divergences_of_a_funnel_are_told(seed):
+    trace = sample_chain(hmc(funnel, 0.4), torch.zeros(32, 10), draws=200, generator=seed)
+    count, chains = int(divergent(trace).sum()), int((divergent(trace).sum(0) > 0).sum())
+    assert count > 0
+    table = trace.summary()
+    assert f"{count:,} divergences in {chains} chains" in table.facts
+    assert any(line.startswith("some steps diverged") for line in table.warnings)
+    summed = sample_chain(hmc(funnel, 0.4), torch.zeros(32, 10), draws=200, generator=seed, store=False)
+    assert f"{count:,} divergences in {chains} chains" in summed.summary().facts
+    sample_stats = trace.to_arviz()["sample_stats"]
+    assert int(sample_stats["diverging"].values.sum()) == count
+    assert "divergent" not in sample_stats
+
+
+def test_divergences_within_a_cycle_are_told(seed):
+    both = cycle(hmc(funnel, 0.4), wide=metropolis(funnel, RandomWalk(1.0)))
+    table = sample_chain(both, torch.zeros(32, 10), draws=100, generator=seed).summary()
+    assert "no NaN" in table.facts or "NaN in" in table.facts
+    assert " divergences in " in table.facts
+    calm = sample_chain(hmc(lambda x: -x.square().sum(1), 0.3), torch.zeros(8, 2), draws=20, generator=seed).summary()
+    assert calm.facts.endswith("no NaN; no divergences")

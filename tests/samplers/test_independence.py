@@ -192,3 +192,16 @@ def test_what_cannot_propose_is_refused():
         independence(banana(), WIDE, ahead=0)
     with pytest.raises(ShapeError, match="Independent"):
         independence(banana(), Normal(0.0, 1.0)).init(torch.zeros(3, 2))
+
+
+@pytest.mark.parametrize("make", [independence, lambda f, q: metropolis(f, Independence(q))])
+def test_laws_over_other_events_are_refused(make):
+    def f(x):
+        return -x.square().sum(-1)
+
+    for law in (Normal(0.0, 1.0), Normal(torch.zeros(2), 1.0)):
+        with pytest.raises(ShapeError, match=r"must be \[5\], got \[5, 2\]"):
+            make(f, law).init(torch.zeros(5, 2))
+    for size in (1, 3):  # one number would be taken for all coordinates
+        with pytest.raises(ShapeError, match=rf"over events \[{size}\]"):
+            make(f, Independent(Normal(torch.zeros(size), 1.0), 1)).init(torch.zeros(5, 2))

@@ -202,7 +202,7 @@ def test_events_that_are_numbers_move_as_vectors_of_one(seed):
 def test_a_map_of_another_width_is_refused(velocity, features):
     f = velocity_couplings(2, Scale, hidden=[8], generator=0)
     kernel = metropolis(lambda x: -x.square().sum(-1) / 2, Reversible(f, velocity))
-    with pytest.raises(ShapeError, match="the transform is of width 4"):
+    with pytest.raises(ShapeError, match="it has 4"):
         kernel.init(torch.zeros(5, features))
 
 
@@ -218,3 +218,19 @@ def test_odd_arguments_are_refused():
         Reversible(flow.transform, velocity=0)
     with pytest.raises(ArgumentError, match="transforms"):
         velocity_couplings(2, Shift, transforms=1)
+
+
+def test_maps_that_do_not_fit_are_refused(stream):
+    with pytest.raises(MissingCapability, match="encode"):
+        Reversible(torch.nn.Linear(4, 4))
+    for features, velocity in ((1, 1), (4, 4), (2, 3)):
+        f = velocity_couplings(features, Shift, velocity=velocity, hidden=[4], generator=0)
+        with pytest.raises(ShapeError, match=f"4 numbers for x .2.; it has {features + velocity}"):
+            metropolis(banana(), Reversible(f)).init(torch.zeros(5, 2))
+
+    class Narrow:
+        encode = decode = staticmethod(lambda z: (z[:, 1:], torch.zeros(len(z))))
+
+    kernel = metropolis(banana(), Reversible(Narrow()))
+    with pytest.raises(ShapeError, match=r"got \[5, 3\] and \[5\]"):
+        kernel.step(kernel.init(torch.zeros(5, 2)), generator=stream)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.distributions import Independent, Normal
 
-from deepgen.errors import ArgumentError, ShapeError
+from deepgen.errors import ArgumentError, MissingCapability, ShapeError
 from deepgen.samplers import Hamiltonian, Langevin, Metropolis, RandomWalk, Target, hmc, mala, metropolis, sample_chain
 from deepgen.streams import Streams
 from deepgen.testing import check_kernel, check_random, ks
@@ -196,3 +196,17 @@ def test_a_state_of_another_kernel_is_refused(stream):
 
     with pytest.raises(ShapeError, match="a step takes the Point"):
         metropolis(banana, RandomWalk(1.0)).step(Other(), generator=stream)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "match"),
+    [
+        (3, "got int"),
+        (RandomWalk, "got RandomWalk"),
+        (mala(normal, 1.0), "kernel by itself"),
+        (torch.nn.ReLU(), "ReLU"),
+    ],
+)
+def test_what_is_no_proposal_is_refused(wrong, match):
+    with pytest.raises(MissingCapability, match=match):
+        metropolis(normal, wrong)

@@ -10,20 +10,37 @@ import deepgen as dg
 from deepgen.errors import MissingCapability
 from deepgen.objectives import AdversarialMixing
 from deepgen.samplers import (
+    EXACT,
     BreakEven,
     Involution,
+    RandomWalk,
     Reversible,
+    cycle,
     independence,
     mala,
     metropolis,
+    mixture,
     sample_chain,
     train_proposal,
     ula,
     velocity_couplings,
 )
+from deepgen.samplers.metropolis import Point
 from deepgen.testing import check_kernel
 from deepgen.testing.targets import banana, mog2, unequal_mixture
 from deepgen.transforms import Shift
+
+
+class Still:
+    """A kernel that stays, and reports nothing."""
+
+    exactness = EXACT
+
+    def init(self, position):
+        return Point(position, position[:, 0])
+
+    def step(self, state, *, generator):
+        return state, None
 
 
 def train(target, model, kernel, seed, spread=5.0, rate=3e-3, step=0.1, **options):
@@ -112,6 +129,29 @@ def test_what_comes_back_is_a_frozen_copy():
     assert trained.seconds > 0
     assert trained.history["log_likelihood"].shape == (2,)
     assert "CPU s" in repr(trained)
+
+
+@pytest.mark.parametrize("kind", ["cycle", "mixture", "mixture with a kernel that reports nothing", "thin"])
+def test_neural_kernels_may_be_compositions(kind, seed):
+    """Steps of no length are accepted, steps of a million never: half of the moves, whichever of the two run."""
+    target, flow = mog2(), dg.explicit.RealNVP(2, transforms=2, hidden=[8], generator=seed)
+    short, long = (metropolis(target, RandomWalk(size)) for size in (1e-6, 1e6))
+    kernel = {
+        "cycle": cycle(short, long),
+        "mixture": mixture(short, long),
+        "mixture with a kernel that reports nothing": mixture({short: 1, long: 1, Still(): 2}),
+        "thin": dg.samplers.thin(cycle(short, long), 2),
+    }[kind]
+    trained = train(target, flow, lambda q: kernel, seed, rounds=2, steps=800, updates=1)
+    first, second = trained.history["acceptance"].tolist()
+    assert math.isnan(first)
+    assert abs(second - 0.5) < (5.5 * 0.5 / 200**0.5 if "mixture" in kind else 0.01)  # of 400 neural steps
+
+
+def test_kernels_without_an_acceptance_have_none_in_the_history(seed):
+    flow = dg.explicit.RealNVP(2, transforms=2, hidden=[8], generator=seed)
+    trained = train(mog2(), flow, lambda q: Still(), seed, rounds=2, updates=1)
+    assert trained.history["acceptance"].isnan().all()
 
 
 def test_break_even():
