@@ -136,13 +136,43 @@ def alphabet_of(target: Target, x: Tensor) -> Alphabet:
         return OneHot(support.categories)
     if isinstance(support, type(constraints.one_hot)):
         return OneHot(x.shape[-1])
-    if isinstance(support, constraints.integer_interval):
+    if isinstance(support, constraints.integer_interval) and support.upper_bound > support.lower_bound:
         low = int(support.lower_bound)
         return Integers(low, int(support.upper_bound) - low + 1)
     raise MissingCapability(
         f"this kernel flips the values of a discrete target, and the support is {support}: hand over support="
         "constraints.boolean, deepgen.distributions.spin, constraints.integer_interval(0, q - 1) or constraints.one_hot"
     )
+
+
+def count_sites(alphabet: Alphabet, x: Tensor) -> int:
+    """How many variables an event of ``x`` ``[chains, *event]`` has.
+
+    >>> count_sites(OneHot(3), torch.eye(3).repeat(1, 2))
+    2
+    """
+    return x[0].numel() // (alphabet.size if isinstance(alphabet, OneHot) else 1)
+
+
+def move_of(number: Tensor, alphabet: Alphabet, moves: int) -> tuple[Tensor, Tensor]:
+    """(the variable, its shift) of moves that are numbered as gains are, flattened; number ``moves`` is to stay.
+
+    >>> move_of(torch.tensor([0, 1, 2, 4]), Integers(0, 3), 4)
+    (tensor([0, 0, 1, 0]), tensor([1, 2, 1, 0]))
+    """
+    stay = number == moves
+    others = alphabet.size - 1
+    return torch.where(stay, 0, number // others), torch.where(stay, 0, number % others + 1)
+
+
+def shifted(alphabet: Alphabet, x: Tensor, site: Tensor, by: Tensor) -> Tensor:
+    """``x`` with variable ``site`` shifted by ``by``, both ``[chains, times]``, one after another.
+
+    >>> shifted(Pair(0.0, 1.0), torch.zeros(1, 3), torch.tensor([[0, 2, 2]]), torch.tensor([[1, 1, 1]]))
+    tensor([[1., 0., 0.]])
+    """
+    total = torch.zeros(len(x), count_sites(alphabet, x), dtype=torch.int64, device=x.device)
+    return alphabet.shift(x, total.scatter_add_(1, site, by) % alphabet.size)
 
 
 def tempered_moves(alphabet: Alphabet, target: Target, state: Any, beta: Beta) -> tuple[Tensor, Tensor | float]:

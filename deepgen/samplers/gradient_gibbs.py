@@ -26,7 +26,7 @@ from torch import Tensor
 
 from deepgen.errors import check_count
 from deepgen.random import categorical
-from deepgen.samplers.alphabet import alphabet_of, tempered_moves
+from deepgen.samplers.alphabet import alphabet_of, move_of, shifted, tempered_moves
 from deepgen.samplers.metropolis import Metropolis, Slope
 from deepgen.samplers.target import Beta, Target, as_target
 
@@ -58,14 +58,12 @@ class GibbsWithGradients:
         alphabet = alphabet_of(target, x)
         there = self._logits(alphabet, target, state, beta)
         drawn = categorical(there, generator=generator, draws=self.flips)
-        shifts, last = alphabet.size - 1, there.shape[1] - 1
-        stay = drawn == last
-        site, by = torch.where(stay, 0, drawn // shifts), torch.where(stay, 0, drawn % shifts + 1)
-        total = torch.zeros(len(x), last // shifts, dtype=torch.int64, device=x.device)
-        moved = alphabet.shift(x, total.scatter_add_(1, site, by) % alphabet.size)
+        last = there.shape[1] - 1
+        site, by = move_of(drawn, alphabet, last)
+        moved = shifted(alphabet, x, site, by)
         new = Slope(moved, *target.slope(moved))
         back = self._logits(alphabet, target, new, beta)
-        undone = torch.where(stay, last, site * shifts + (alphabet.size - by) - 1)
+        undone = torch.where(by == 0, last, site * (alphabet.size - 1) + (alphabet.size - by) - 1)
         return new, (_log_softmax_at(back, undone) - _log_softmax_at(there, drawn)).sum(1)
 
     @staticmethod

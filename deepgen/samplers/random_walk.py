@@ -13,7 +13,7 @@ from torch import Tensor
 from deepgen.random import normal
 from deepgen.samplers.metropolis import Point
 from deepgen.samplers.scale import Scale, check_step_size, moved, outwards
-from deepgen.samplers.target import Beta, Target, rowwise
+from deepgen.samplers.target import Beta, Target, over_reals, rowwise
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class RandomWalk:
         check_step_size(self.step_size)
 
     def init(self, target: Target, position: Tensor) -> Point:
-        return Point(position, target.value(position))
+        return Point(position, over_reals(target, "RandomWalk").value(position))
 
     def propose(self, target: Target, state: Point, beta: Beta, *, generator: torch.Generator) -> tuple[Point, Tensor]:
         x = state.position
