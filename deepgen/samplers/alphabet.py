@@ -16,6 +16,7 @@ Sites are the variables, flattened: ``[chains, sites]``, gains and distances ``[
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -127,6 +128,17 @@ def alphabet_of(target: Target, x: Tensor) -> Alphabet:
     >>> alphabet_of(Target(lambda x: x.sum(-1), support=constraints.boolean), torch.zeros(2, 3)).size
     2
     """
+    found = _known(target, x)
+    if found is None:
+        raise MissingCapability(
+            "this kernel flips the values of a discrete target, and the support is "
+            f"{innermost(target.support)}: hand over support=constraints.boolean, deepgen.distributions.spin, "
+            "constraints.integer_interval(0, q - 1) or constraints.one_hot"
+        )
+    return found
+
+
+def _known(target: Target, x: Tensor) -> Alphabet | None:
     support: Any = innermost(target.support)
     if isinstance(support, type(constraints.boolean)):
         return Pair(0.0, 1.0)
@@ -139,10 +151,17 @@ def alphabet_of(target: Target, x: Tensor) -> Alphabet:
     if isinstance(support, constraints.integer_interval) and support.upper_bound > support.lower_bound:
         low = int(support.lower_bound)
         return Integers(low, int(support.upper_bound) - low + 1)
-    raise MissingCapability(
-        f"this kernel flips the values of a discrete target, and the support is {support}: hand over support="
-        "constraints.boolean, deepgen.distributions.spin, constraints.integer_interval(0, q - 1) or constraints.one_hot"
-    )
+    return None
+
+
+def log_states(target: Target, x: Tensor) -> float | None:
+    """log of the number of values that an event has, log Z of a density of 1; None where that is not known.
+
+    >>> log_states(Target(lambda x: x.sum(-1), support=constraints.boolean), torch.zeros(2, 3)) / math.log(2)
+    3.0
+    """
+    alphabet = _known(target, x)
+    return None if alphabet is None else count_sites(alphabet, x) * math.log(alphabet.size)
 
 
 def count_sites(alphabet: Alphabet, x: Tensor) -> int:

@@ -21,7 +21,9 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import ArgumentError, MissingCapability
+from deepgen.samplers.alphabet import log_states
 from deepgen.samplers.block_gibbs import BlockGibbs
+from deepgen.samplers.checkerboard import Checkerboard
 from deepgen.samplers.kernel import require_state
 from deepgen.samplers.replicas import Replicas, Tempering
 from deepgen.samplers.temperature import target_of
@@ -103,7 +105,8 @@ def log_partition(kernel: Any, state: Any = None, *, log_base: float | None = No
         kernel: a Trace of `tempering`; or its tuned kernel, with ``state``.
         state: of that kernel.
         log_base: log Z at the hottest rung. Known without it where the ladder begins at 0 and there is a reference
-            law (0.0), or for a Boltzmann machine (all fields zero).
+            law (0.0), for a Boltzmann machine (all fields zero), or where values are discrete and finitely many (log of
+            their number).
 
     Returns:
         An `Estimate` whose side is ``undetermined``: chains that have not mixed can err either way. Its stderr is
@@ -125,7 +128,7 @@ def log_partition(kernel: Any, state: Any = None, *, log_base: float | None = No
     from deepgen.evaluate.estimate import Estimate  # which imports samplers
 
     kernel, state = _both(kernel, state)
-    base = _log_base(kernel) if log_base is None else log_base
+    base = _log_base(kernel, state) if log_base is None else log_base
     chains = len(state.clock)
     if chains < 2 or int(state.clock.min()) < 2:
         raise ArgumentError(
@@ -168,7 +171,7 @@ def _both(kernel: Any, state: Any) -> tuple[Tempering, Replicas]:
     return kernel, state
 
 
-def _log_base(tempering: Tempering) -> float:
+def _log_base(tempering: Tempering, state: Replicas) -> float:
     kernel, hottest = tempering.kernel, float(tempering.betas[0])
     target = target_of(kernel)
     if hottest == 0 and target is not None and target.reference is not None:
@@ -177,6 +180,11 @@ def _log_base(tempering: Tempering) -> float:
         layers = kernel.model.visible, kernel.model.hidden
         with torch.no_grad():
             return sum(float(layer.cumulant(torch.zeros(layer.width, dtype=torch.float64))) for layer in layers)
+    if hottest == 0 and isinstance(kernel, Checkerboard):
+        return math.prod(kernel.model.shape) * math.log(kernel.model.states)
+    states = log_states(target, state.position) if hottest == 0 and target is not None else None
+    if states is not None:
+        return states
     raise MissingCapability(
         f"log Z is not known at beta = {hottest:.3g}, the hottest rung: give the target a reference law and the ladder "
         "betas[0] = 0, or say log_base="
