@@ -37,7 +37,7 @@ from deepgen.errors import ArgumentError, check_count, check_real
 from deepgen.explicit.flow import Flow
 from deepgen.random import normal, resolve, uniform
 from deepgen.samplers.metropolis import Point
-from deepgen.samplers.target import Beta, Target
+from deepgen.samplers.target import Beta, Target, over_reals
 from deepgen.transforms import Chain, Coupling, Univariate
 
 
@@ -100,7 +100,7 @@ class Reversible:
     velocity: int | None = None
 
     def init(self, target: Target, position: Tensor) -> Point:
-        return Point(position, target.value(position))
+        return Point(position, over_reals(target, "Reversible").value(position))
 
     @torch.no_grad()
     def propose(self, target: Target, state: Point, beta: Beta, *, generator: torch.Generator) -> tuple[Point, Tensor]:
@@ -156,7 +156,7 @@ class Involution:
 
     @torch.no_grad()
     def init(self, target: Target, position: Tensor) -> Coded:
-        return Coded(position, target.value(position), *self.flow.encode(position))
+        return Coded(position, over_reals(target, "Involution").value(position), *self.flow.encode(position))
 
     @torch.no_grad()
     def propose(self, target: Target, state: Coded, beta: Beta, *, generator: torch.Generator) -> tuple[Coded, Tensor]:

@@ -8,7 +8,20 @@ import deepgen as dg
 from deepgen.distributions import OneHotGroups, spin
 from deepgen.errors import MissingCapability, SupportError
 from deepgen.explicit.units import digits
-from deepgen.samplers import Flip, Hamiltonian, Langevin, RandomWalk, Target, advance, flips, metropolis, thin
+from deepgen.samplers import (
+    Flip,
+    Hamiltonian,
+    Involution,
+    Langevin,
+    RandomWalk,
+    Reversible,
+    Target,
+    advance,
+    flips,
+    metropolis,
+    thin,
+    velocity_couplings,
+)
 from deepgen.testing import check_kernel, integrate
 from tests.grids import draws_of, fit_of, ising, potts
 
@@ -89,8 +102,18 @@ def test_what_flips_refuse():
         flips(total, support=constraints.integer_interval(2, 2))  # one value
 
 
-@pytest.mark.parametrize("proposal", [RandomWalk(1.0), Langevin(0.5), Hamiltonian(0.5)])
+@pytest.mark.parametrize(
+    "proposal",
+    [
+        RandomWalk(1.0),
+        Langevin(0.5),
+        Hamiltonian(0.5),
+        Reversible(velocity_couplings(4, dg.transforms.Shift, hidden=[8], generator=0)),
+        Involution(dg.explicit.RealNVP(4, hidden=[8], generator=0)),
+    ],
+    ids=lambda proposal: type(proposal).__name__,
+)
 def test_proposals_over_real_numbers_refuse_discrete_targets(proposal):
     name = type(proposal).__name__
     with pytest.raises(MissingCapability, match=f"{name} moves over real numbers, and this target is discrete"):
-        metropolis(ising((3, 3)), proposal).init(torch.ones(2, 3, 3))
+        metropolis(dg.explicit.MADE(4, hidden=[4]), proposal).init(torch.ones(2, 4))

@@ -1,4 +1,4 @@
-"""Tempering of finite discrete targets: log Z at beta = 0 is the log of the number of states, at 1 the enumerated one."""
+"""Tempering of finite discrete targets: log Z at beta = 0 is the log of the number of states, at 1 by enumeration."""
 
 import math
 
