@@ -16,6 +16,7 @@ Sites are the variables, flattened: ``[chains, sites]``, gains and distances ``[
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -131,6 +132,17 @@ def alphabet_of(target: Target, x: Tensor) -> Alphabet:
     >>> alphabet_of(Target(lambda x: x.sum(-1), support=constraints.boolean), torch.zeros(2, 3)).size
     2
     """
+    found = _known(target, x)
+    if found is None:
+        raise MissingCapability(
+            "this kernel flips the values of a discrete target, and the support is "
+            f"{innermost(target.support)}: hand over support=constraints.boolean, deepgen.distributions.spin, "
+            "constraints.integer_interval(0, q - 1) or constraints.one_hot"
+        )
+    return found
+
+
+def _known(target: Target, x: Tensor) -> Alphabet | None:
     support: Any = innermost(target.support)
     if isinstance(support, type(constraints.boolean)):
         return Pair(0.0, 1.0)
@@ -140,13 +152,50 @@ def alphabet_of(target: Target, x: Tensor) -> Alphabet:
         return OneHot(support.categories)
     if isinstance(support, type(constraints.one_hot)):
         return OneHot(x.shape[-1])
-    if isinstance(support, constraints.integer_interval):
+    if isinstance(support, constraints.integer_interval) and support.upper_bound > support.lower_bound:
         low = int(support.lower_bound)
         return Integers(low, int(support.upper_bound) - low + 1)
-    raise MissingCapability(
-        f"this kernel flips the values of a discrete target, and the support is {support}: hand over support="
-        "constraints.boolean, deepgen.distributions.spin, constraints.integer_interval(0, q - 1) or constraints.one_hot"
-    )
+    return None
+
+
+def log_states(target: Target, x: Tensor) -> float | None:
+    """log of the number of values that an event has, log Z of a density of 1; None where that is not known.
+
+    >>> log_states(Target(lambda x: x.sum(-1), support=constraints.boolean), torch.zeros(2, 3)) / math.log(2)
+    3.0
+    """
+    alphabet = _known(target, x)
+    return None if alphabet is None else count_sites(alphabet, x) * math.log(alphabet.size)
+
+
+def count_sites(alphabet: Alphabet, x: Tensor) -> int:
+    """How many variables an event of ``x`` ``[chains, *event]`` has.
+
+    >>> count_sites(OneHot(3), torch.eye(3).repeat(1, 2))
+    2
+    """
+    return x[0].numel() // (alphabet.size if isinstance(alphabet, OneHot) else 1)
+
+
+def move_of(number: Tensor, alphabet: Alphabet, moves: int) -> tuple[Tensor, Tensor]:
+    """(the variable, its shift) of moves that are numbered as gains are, flattened; number ``moves`` is to stay.
+
+    >>> move_of(torch.tensor([0, 1, 2, 4]), Integers(0, 3), 4)
+    (tensor([0, 0, 1, 0]), tensor([1, 2, 1, 0]))
+    """
+    stay = number == moves
+    others = alphabet.size - 1
+    return torch.where(stay, 0, number // others), torch.where(stay, 0, number % others + 1)
+
+
+def shifted(alphabet: Alphabet, x: Tensor, site: Tensor, by: Tensor) -> Tensor:
+    """``x`` with variable ``site`` shifted by ``by``, both ``[chains, times]``, one after another.
+
+    >>> shifted(Pair(0.0, 1.0), torch.zeros(1, 3), torch.tensor([[0, 2, 2]]), torch.tensor([[1, 1, 1]]))
+    tensor([[1., 0., 0.]])
+    """
+    total = torch.zeros(len(x), count_sites(alphabet, x), dtype=torch.int64, device=x.device)
+    return alphabet.shift(x, total.scatter_add_(1, site, by) % alphabet.size)
 
 
 def tempered_moves(alphabet: Alphabet, target: Target, state: Any, beta: Beta) -> tuple[Tensor, Tensor | float]:

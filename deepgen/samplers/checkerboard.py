@@ -43,10 +43,12 @@ class Checkerboard:
         beta: inverse temperature, a number or one a chain ``[chains]``.
 
     >>> import deepgen as dg
-    >>> kernel = dg.explicit.Ising((4, 4), coupling=0.4).gibbs()
-    >>> state, info = kernel.step(kernel.init(torch.ones(10, 4, 4)), generator=dg.random.generator(0))
-    >>> state.position.shape
-    torch.Size([10, 4, 4])
+    >>> ising = dg.explicit.Ising((3, 3), coupling=0.2, field=0.2)
+    >>> trace = dg.samplers.sample_chain(ising.gibbs(), torch.ones(500, 3, 3), draws=100, warmup=20, generator=0)
+    >>> states = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * 9).reshape(-1, 3, 3)
+    >>> exact = ising.log_density(states).softmax(0) @ states.mean((1, 2))  # 0.465
+    >>> bool((trace.draws.mean() - exact).abs() < 0.05)
+    True
     """
 
     model: Lattice

@@ -59,7 +59,7 @@ class Hamiltonian:
         check_real("jitter", self.jitter, 0, 1 - 1e-6)
 
     def init(self, target: Target, position: Tensor) -> Slope:
-        return Slope(position, *target.slope(position))
+        return Slope(position, *over_reals(target, "Hamiltonian").slope(position))
 
     def propose(self, target: Target, state: Slope, beta: Beta, *, generator: torch.Generator) -> tuple[Slope, Tensor]:
         x, step = state.position, rowwise(self.step_size, state.position)

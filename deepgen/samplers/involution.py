@@ -37,7 +37,7 @@ from deepgen.errors import ArgumentError, MissingCapability, ShapeError, check_c
 from deepgen.explicit.flow import Flow
 from deepgen.random import normal, resolve, uniform
 from deepgen.samplers.metropolis import Point
-from deepgen.samplers.target import Beta, Target
+from deepgen.samplers.target import Beta, Target, over_reals
 from deepgen.transforms import Chain, Coupling, Univariate
 
 
@@ -121,7 +121,7 @@ class Reversible:
             raise ShapeError(
                 f"the map must be of x and v together, {width} numbers for x {list(position.shape[1:])}; it has {known}"
             )
-        return Point(position, target.value(position))
+        return Point(position, over_reals(target, "Reversible").value(position))
 
     @torch.no_grad()
     def propose(self, target: Target, state: Point, beta: Beta, *, generator: torch.Generator) -> tuple[Point, Tensor]:
@@ -182,7 +182,7 @@ class Involution:
 
     @torch.no_grad()
     def init(self, target: Target, position: Tensor) -> Coded:
-        return Coded(position, target.value(position), *self.flow.encode(position))
+        return Coded(position, over_reals(target, "Involution").value(position), *self.flow.encode(position))
 
     @torch.no_grad()
     def propose(self, target: Target, state: Coded, beta: Beta, *, generator: torch.Generator) -> tuple[Coded, Tensor]:

@@ -51,7 +51,7 @@ class Langevin:
         check_step_size(self.step_size)
 
     def init(self, target: Target, position: Tensor) -> Slope:
-        return Slope(position, *target.slope(position))
+        return Slope(position, *over_reals(target, "Langevin").slope(position))
 
     def propose(self, target: Target, state: Slope, beta: Beta, *, generator: torch.Generator) -> tuple[Slope, Tensor]:
         x, root = state.position, rowwise(self.step_size, state.position) ** 0.5

@@ -45,7 +45,7 @@ class RandomWalk:
         check_step_size(self.step_size)
 
     def init(self, target: Target, position: Tensor) -> Point:
-        return Point(position, target.value(position))
+        return Point(position, over_reals(target, "RandomWalk").value(position))
 
     def propose(self, target: Target, state: Point, beta: Beta, *, generator: torch.Generator) -> tuple[Point, Tensor]:
         x = state.position

@@ -27,7 +27,9 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import ArgumentError, MissingCapability
+from deepgen.samplers.alphabet import log_states
 from deepgen.samplers.block_gibbs import BlockGibbs
+from deepgen.samplers.checkerboard import Checkerboard
 from deepgen.samplers.kernel import require_state
 from deepgen.samplers.replicas import Ledger, Replicas, Tempering
 from deepgen.samplers.temperature import target_of
@@ -45,8 +47,8 @@ class Ladder:
         steps: steps counted, in each chain; chains: their number.
         trips: round trips from beta = 1 to the hottest rung and back, of all its replicas, a chain.
         ledger: the sums by chain and pair that log Z is made of.
-        log_base: log Z at the hottest rung. Known where the ladder begins at 0 and there is a reference law (0.0), or
-            for a Boltzmann machine (all fields zero); None elsewhere.
+        log_base: log Z at the hottest rung. Known where the ladder begins at 0 and there is a reference law (0.0), for
+            a Boltzmann machine (all fields zero) and for finitely many states (log of their number); None elsewhere.
     """
 
     betas: Tensor
@@ -167,7 +169,7 @@ def ladder(kernel: Any, state: Any = None) -> Ladder:
     kernel, state = _both(kernel, state)
     rates = (state.ledger.swapped / tries(state)).mean(0).cpu()
     steps, trips = int(state.clock[0]), float(state.trips.double().mean())
-    base = _log_base(kernel)
+    base = _log_base(kernel, state)
     return Ladder(kernel.betas, rates, kernel.step_sizes, steps, len(state.clock), trips, state.ledger, base)
 
 
@@ -197,7 +199,7 @@ def _both(kernel: Any, state: Any) -> tuple[Tempering, Replicas]:
     return kernel, state
 
 
-def _log_base(tempering: Tempering) -> float | None:
+def _log_base(tempering: Tempering, state: Replicas) -> float | None:
     kernel, hottest = tempering.kernel, float(tempering.betas[0])
     target = target_of(kernel)
     if hottest == 0 and target is not None and target.reference is not None:
@@ -206,4 +208,6 @@ def _log_base(tempering: Tempering) -> float | None:
         layers = kernel.model.visible, kernel.model.hidden
         with torch.no_grad():
             return sum(float(layer.cumulant(torch.zeros(layer.width, dtype=torch.float64))) for layer in layers)
-    return None
+    if hottest == 0 and isinstance(kernel, Checkerboard):
+        return math.prod(kernel.model.shape) * math.log(kernel.model.states)
+    return log_states(target, state.position) if hottest == 0 and target is not None else None

@@ -70,7 +70,9 @@ def check_kernel(
     alone, which it does not change; and a chain's path does not depend on where others are.
 
     With ``reversible``, (x0, x1) must have the law of (x1, x0) as well (detailed balance). Not seen are biases below
-    the resolution of about 1e-2 in the probability of a cell, and a kernel that is right but hardly moves.
+    the resolution of about 1e-2 in the probability of a cell, and a kernel that is right but hardly moves. Nor can
+    exact starts show that a kernel is reducible or periodic: one that keeps the parity of x, say, keeps the law of
+    exact draws. For that, start all chains at one point and compare where they end with the law.
 
     Where a proposal is seldom rejected, nobody sees what happens when it is (at an acceptance of 94 % a gradient that
     is stale after a rejection goes unnoticed): choose a step size with acceptance 0.4 to 0.7, else a warning asks.
