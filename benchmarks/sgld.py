@@ -85,19 +85,23 @@ def modes(steps: int, chains: int, seed: int) -> None:
         rows.append((name, sgld(batches, step), count, float(last) * noise / 4))
     print(f"two modes: {chains} chains from 0, seed {seed}; exact mass of theta2 > 0: {half:.4f}\n")
     print(f"{'kernel':<32}{'steps':>8}{'e V / 4':>9}{'tv':>8}{'mass':>9}{'stderr':>8}{'CPU s':>8}")
+    kept = {20 * chains}
     for name, kernel, count, noise in rows:
         begin = time.process_time()
         trace = sample_chain(kernel, start, draws=count // 20, thin=20, warmup=500 if noise == 0 else 0, generator=seed)
         seconds = time.process_time() - begin
         weights = trace.info["step_size"][:, 0] if noise else torch.ones(len(trace.draws))
         skip = len(weights) // 10 if not isinstance(getattr(kernel, "step_size", None), Polynomial) else 0
+        kept.add(len(weights[skip:]) * chains)
         tv, mass, error = compared(trace.draws[skip:], weights[skip:], exact)
         print(f"{name:<32}{count:>8}{noise:>9.3f}{tv:>8.4f}{mass:>9.4f}{error:>8.4f}{seconds:>8.1f}", flush=True)
     stream = dg.random.generator(seed + 1)
-    n = chains * 20
-    drawn = torch.multinomial(exact.flatten().float(), n, replacement=True, generator=stream)
-    floor = float((torch.bincount(drawn, minlength=CELLS**2) / n - exact.flatten()).abs().sum() / 2)
-    print(f"\n{n} independent exact draws have tv {floor:.4f}\n")
+    print()
+    for n in sorted(kept):
+        drawn = torch.multinomial(exact.flatten().float(), n, replacement=True, generator=stream)
+        floor = float((torch.bincount(drawn, minlength=CELLS**2) / n - exact.flatten()).abs().sum() / 2)
+        print(f"{n} independent exact draws have tv {floor:.4f}")
+    print()
 
 
 def logistic_rows(stream: torch.Generator) -> Posterior:

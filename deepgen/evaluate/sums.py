@@ -3,7 +3,7 @@
 Sums of the draws and of their squares over the two halves of every chain give mean, sd, split R-hat (plain, of the
 draws themselves) and nested R-hat. ESS and MCSE come from batch means around the mean of all chains, at two lengths:
 
-    V_b = b / (R - 1)  sum over R batches of (mean of batch - mean)^2,      MCSE^2 = (2 V_b - V_b/2) / (C N)
+    V_b = b / (R - 1)  sum over R batches of (mean of batch - mean)^2,      MCSE^2 = (2 V_b - V_(b/2)) / (C N)
 
 The difference takes out what a batch is too short for, to first order (the lugsail of Vats & Flegal 2022). There are
 512 batches or sqrt N a chain, whichever makes longer ones. Chains that never meet show in R-hat and not fully in this
