@@ -13,12 +13,12 @@ README = (ROOT / "README.md").read_text()
 SCRIPTS = re.findall(r"```python\n(.*?)```", README, re.S)
 
 
-@pytest.mark.parametrize("code", SCRIPTS, ids=["rbm", "flow"])
+@pytest.mark.parametrize("code", SCRIPTS, ids=["rbm", "flow", "sampler"])
 def test_a_script_is_at_most_ten_lines(code):
     assert len([line for line in code.splitlines() if line.strip()]) <= 10
 
 
-@pytest.mark.parametrize("code", SCRIPTS, ids=["rbm", "flow"])
+@pytest.mark.parametrize("code", SCRIPTS, ids=["rbm", "flow", "sampler"])
 def test_a_script_prints_what_the_comment_beside_it_says(code, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "README.md", "exec"), {})
