@@ -6,7 +6,7 @@ estimator with known mean and variance, lags cut at 0.05; the lesser of the two 
 steps for the mass on the right and the cost. CPU seconds of one thread. Rows with a local move take one step of MALA in
 16, by a coin; alone, a chain in a tail that the flow misses is held there, which ``heaviest`` shows.
 
-    python benchmarks/neural_proposals.py                    # flows and reflections, about two minutes
+    python benchmarks/neural_proposals.py                    # flows and reflections, about three minutes
     python benchmarks/neural_proposals.py --ahead            # how far ahead candidates should be drawn
     python benchmarks/neural_proposals.py --adversarial      # A-NICE-MC's training, about ten minutes
 """
