@@ -163,7 +163,7 @@ def test_neural_proposals(tmp_path: Path) -> None:
 
 
 def test_energy_digits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    numbers = example("energy_digits")(epochs=12, hidden=64, chains=30, temperatures=150, out=tmp_path)
+    numbers = example("energy_digits")(updates=130, hidden=64, chains=30, temperatures=150, out=tmp_path)
     assert numbers["gaussian"] < numbers["mixture"]
     # the network starts at the Gaussian, and some steps of training take it above
     assert numbers["gaussian"] < numbers["low"] < numbers["high"] < numbers["mixture"] + 5
@@ -173,7 +173,8 @@ def test_energy_digits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_bayesian_network(tmp_path: Path) -> None:
-    numbers = example("bayesian_network")(chains=16, steps=1_000, leaps=60, hidden=10, out=tmp_path)
+    numbers = example("bayesian_network")(problems=5, chains=6, steps=1_000, leaps=60, hidden=10, out=tmp_path)
+    assert numbers["HMC, all rows, R-hat"] < 1.5
     for kernel in ("SGLD, 30 rows", "HMC, all rows"):
         assert numbers[f"{kernel}, data, sd"] < 0.15  # the noise of one row is 0.2, and there are 60
         assert numbers[f"{kernel}, gap, sd"] > 1.2 * numbers[f"{kernel}, data, sd"]
