@@ -6,7 +6,7 @@ Between -0.4 and 0.4, and beyond 1, there are no rows. The same prior and noise 
 intervals of an exact one are right on average over such problems. 20 problems with their own f run side by side, 6
 chains each. HMC on all rows is exact in the limit. Stochastic-gradient Langevin dynamics sees 30 of 60 rows a step;
 what that noise adds sets its step size. Its chains start at draws from the prior and creep towards the posterior where
-the data say little.
+the data say little: R-hat tells, the average coverage does not.
 
     python examples/bayesian_network.py
 """
