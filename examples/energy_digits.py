@@ -16,6 +16,7 @@ the noise of one of 256 levels would make the likelihood one of margins that are
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 import torch
@@ -58,7 +59,7 @@ def mixture_of(train: Tensor, seed: int, components: int = 20, updates: int = 70
 
 def fit(model: torch.nn.Module, train: Tensor, objective: object, rate: object, updates: int, seed: int) -> None:
     """About ``updates`` updates, in whole epochs of batches of 100, at a rate that falls to 0."""
-    epochs = max(1, round(updates * 100 / len(train)))
+    epochs = max(1, round(updates / math.ceil(len(train) / 100)))
     falling = {"optimizer": rate, "schedule": lambda done: 1 - done}
     dg.fit(model, train, objective, epochs=epochs, batch_size=100, seed=seed, progress=False, **falling)
 
