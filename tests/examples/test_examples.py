@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import torch
 from matplotlib.image import imread
 
 import deepgen as dg
+from tests.data.formats import write_mnist
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -170,6 +172,21 @@ def test_energy_digits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert numbers["high"] - numbers["low"] < 3
     assert "moves of the chains: exact" in capsys.readouterr().out
     assert imread(tmp_path / "energy_digits.png").ndim == 3
+
+
+def test_energy_digits_of_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = write_mnist(tmp_path / "mnist", rows=900, test_rows=50)  # noise in its format
+    monkeypatch.setenv("DEEPGEN_DATA", str(tmp_path))
+    main = example("energy_digits")
+    _, test, shape = sys.modules["energy_digits"].load("mnist", 0)
+    blocks = torch.from_numpy(made["t10k"] / 255).reshape(50, 14, 2, 14, 2).mean((2, 4)).flatten(1)
+    assert shape == (14, 14)
+    assert bool(((16 * test).floor() - 15 * blocks).abs().max() <= 0.5 + 1e-4)
+    with warnings.catch_warnings():  # few temperatures
+        warnings.simplefilter("ignore", dg.errors.DegenerateWeights)
+        numbers = main(data="mnist", updates=8, hidden=16, chains=10, temperatures=20, out=tmp_path)
+    assert numbers["gaussian"] == pytest.approx(numbers["low"], abs=20)  # eight updates learn little
+    assert imread(tmp_path / "energy_mnist.png").ndim == 3
 
 
 def test_bayesian_network(tmp_path: Path) -> None:
