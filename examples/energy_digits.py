@@ -6,7 +6,7 @@ draw from it, and annealed importance sampling states its log-likelihood, as an 
 in expectation and one that lies below as far as chains have mixed. The Gaussian alone and a mixture of Gaussians, both
 with exact likelihoods, stand beside it.
 
-    python examples/energy_digits.py                  # 8 x 8 pixels, under a minute
+    python examples/energy_digits.py                  # 8 x 8 pixels, about a minute
     python examples/energy_digits.py --data mnist     # MNIST at 14 x 14 pixels of 16 levels, some minutes
 
 MNIST's files are found by DEEPGEN_DATA. Its 28 x 28 pixels are averaged in blocks of 2 x 2 and rounded to 16 levels:
