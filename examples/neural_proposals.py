@@ -60,7 +60,7 @@ def main(
         print(f"{name:8}{effective * 1000 / draws:18.1f}{error:30.4f}{visited:26}")
         numbers |= {f"{name}, ESS": effective * 1000 / draws, f"{name}, error": error, f"{name}, visited": visited}
         where = "stays in the mode where it began" if visited == 1 else f"visits {visited} of 6 modes"
-        panels[f"{name}, one chain: {where}"] = trace.draws[:, 0]
+        panels[f"{name}: {where}"] = trace.draws[:, 0]
     gain = dg.samplers.BreakEven(trained.seconds, costs["flow"], costs["MALA"])
     print(gain)
 
