@@ -47,7 +47,7 @@ def main(
     )
     print(trained)
 
-    numbers, costs, panels = {"training": trained.seconds}, {}, [target.log_density]
+    numbers, costs, panels = {"training": trained.seconds}, {}, {}
     kernels = {"MALA": (local, start), "flow": (dg.samplers.independence(target, trained.model), trained.position)}
     print("        ESS of 1,000 steps   largest error of a mass (each is 1/6)   one chain visits")
     for name, (kernel, position) in kernels.items():
@@ -59,16 +59,18 @@ def main(
         visited = int((masses(trace.draws[:, :1]) > 0).sum())
         print(f"{name:8}{effective * 1000 / draws:18.1f}{error:30.4f}{visited:26}")
         numbers |= {f"{name}, ESS": effective * 1000 / draws, f"{name}, error": error, f"{name}, visited": visited}
-        panels.append(trace.draws[:, 0])
+        where = "stays in the mode where it began" if visited == 1 else f"visits {visited} of 6 modes"
+        panels[f"{name}: {where}"] = trace.draws[:, 0]
     gain = dg.samplers.BreakEven(trained.seconds, costs["flow"], costs["MALA"])
     print(gain)
 
     picture = out / "neural_proposals.png"
-    dg.plot.planes(
-        [panels],
-        limits=(-7.5, 7.5),
-        columns=["target", "MALA, one chain", "flow proposals, one chain"],
-        captions=[["6 x 1/6", *(f"ESS {numbers[f'{name}, ESS']:.0f} of 1,000 steps" for name in kernels)]],
+    dg.plot.regions(
+        target.log_density,
+        panels,
+        box=((-10.5, 10.5), (-7.5, 7.5)),
+        names=("x1", "x2"),
+        title="50, 90 and 99 % of six equal masses; dots: 800 steps of one chain",
         path=picture,
     )
     print(f"chains in {picture}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import torch
 from matplotlib.image import imread
 
 import deepgen as dg
+from tests.data.formats import write_mnist
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -163,7 +165,7 @@ def test_neural_proposals(tmp_path: Path) -> None:
 
 
 def test_energy_digits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    numbers = example("energy_digits")(epochs=12, hidden=64, chains=30, temperatures=150, out=tmp_path)
+    numbers = example("energy_digits")(updates=130, hidden=64, chains=30, temperatures=150, out=tmp_path)
     assert numbers["gaussian"] < numbers["mixture"]
     # the network starts at the Gaussian, and some steps of training take it above
     assert numbers["gaussian"] < numbers["low"] < numbers["high"] < numbers["mixture"] + 5
@@ -172,8 +174,24 @@ def test_energy_digits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert imread(tmp_path / "energy_digits.png").ndim == 3
 
 
+def test_energy_digits_of_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = write_mnist(tmp_path / "mnist", rows=900, test_rows=50)  # noise in its format
+    monkeypatch.setenv("DEEPGEN_DATA", str(tmp_path))
+    main = example("energy_digits")
+    _, test, shape = sys.modules["energy_digits"].load("mnist", 0)
+    blocks = torch.from_numpy(made["t10k"] / 255).reshape(50, 14, 2, 14, 2).mean((2, 4)).flatten(1)
+    assert shape == (14, 14)
+    assert bool(((16 * test).floor() - 15 * blocks).abs().max() <= 0.5 + 1e-4)
+    with warnings.catch_warnings():  # few temperatures
+        warnings.simplefilter("ignore", dg.errors.DegenerateWeights)
+        numbers = main(data="mnist", updates=8, hidden=16, chains=10, temperatures=20, out=tmp_path)
+    assert numbers["gaussian"] == pytest.approx(numbers["low"], abs=20)  # eight updates learn little
+    assert imread(tmp_path / "energy_mnist.png").ndim == 3
+
+
 def test_bayesian_network(tmp_path: Path) -> None:
-    numbers = example("bayesian_network")(chains=16, steps=1_000, leaps=60, hidden=10, out=tmp_path)
+    numbers = example("bayesian_network")(problems=5, chains=6, steps=1_000, leaps=60, hidden=10, out=tmp_path)
+    assert numbers["HMC, all rows, R-hat"] < 1.5
     for kernel in ("SGLD, 30 rows", "HMC, all rows"):
         assert numbers[f"{kernel}, data, sd"] < 0.15  # the noise of one row is 0.2, and there are 60
         assert numbers[f"{kernel}, gap, sd"] > 1.2 * numbers[f"{kernel}, data, sd"]
