@@ -60,7 +60,7 @@ class Stale(Metropolis):
 
 def test_a_state_that_is_not_handed_over_is_caught(stream):
     with pytest.raises(CheckFailed):
-        check_kernel(cycle(Stale(WALK.target, Langevin(1.6)), WALK), draw, steps=20, generator=stream)
+        check_kernel(cycle(Stale(WALK.target, Langevin(1.6)), WALK), draw, steps=20, n=16384, generator=stream)
 
 
 class Counting:
