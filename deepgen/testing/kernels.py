@@ -93,8 +93,8 @@ def check_kernel(
         isolated: require that other chains do not matter bit for bit; False for kernels that use up a varying
             number of random numbers.
         acceptance: warn where the mean acceptance lies outside; None where it cannot be chosen.
-        alpha: the greatest chance that a correct kernel fails, where the p-values are right. Those of `ks` are exact;
-            those of cells and means hold for many draws, for means of laws without long tails.
+        alpha: the greatest chance that a correct kernel fails, where the p-values are right. Those of `ks` are exact,
+            of `chi_square` within a factor of 1.4; those of means hold for many draws of laws without long tails.
         generator: a generator, a seed, or None for fresh entropy.
 
     Raises:
