@@ -16,7 +16,7 @@ from deepgen.errors import ArgumentError
 
 
 def chi_square(counts: Tensor, probabilities: Tensor, *, expected: float = 10.0) -> float:
-    """Test of ``counts`` ``[cells]`` against ``probabilities`` ``[cells]``: the larger p of Pearson's and of the G test.
+    """Test of ``counts`` ``[cells]`` against ``probabilities`` ``[cells]``: the larger p of Pearson's and the G test.
 
     Both statistics, sum (o - e)^2 / e and 2 sum o log(o / e), are chi-square in the limit. Where few counts are
     expected their tails are too heavy: at a level of 1.4e-6 Pearson's is reached by 1.7e-5 of correct samples (one cell

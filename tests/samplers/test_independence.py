@@ -126,7 +126,8 @@ def test_draws_from_streams_have_the_law(law, stream, alpha):
     with torch.no_grad():
         ours = own_draws(law, (2000, 3), generator=streams(stream)).flatten(0, 1)
         theirs = dg.random.draw(law, (6000,), generator=stream)
-        assert min(same_law(ours, theirs, generator=stream)) > alpha
+        p = same_law(ours, theirs, generator=stream)
+        assert len(p) * min(p) > alpha
 
 
 def test_the_acceptance_is_the_known_one(stream):
@@ -180,7 +181,9 @@ def test_discrete_models_propose_for_discrete_targets(seed):
 
 def test_tempering_keeps_the_state(seed):
     cold = independence(lambda x: -x.square().sum(-1), WIDE).at(0.5)  # at beta = 1/2, N(0, 1)
-    check_kernel(cold, lambda n, generator: torch.randn(n, 2, generator=generator), steps=20, generator=seed)
+    check_kernel(
+        cold, lambda n, generator: torch.randn(n, 2, generator=generator), steps=20, acceptance=SHARE, generator=seed
+    )
 
 
 def test_what_cannot_propose_is_refused():

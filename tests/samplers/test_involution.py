@@ -53,7 +53,7 @@ def test_stays_at_the_target(name, seed):
     kernel = metropolis(banana(), PROPOSALS[name]())
     trace = sample_chain(kernel, draw(2000, dg.random.generator(seed)), draws=5, generator=seed)
     assert 0.3 < trace.info["accepted"].float().mean() < 0.8  # where mistakes show
-    check_kernel(kernel, draw, steps=20, reversible=True, generator=seed)
+    check_kernel(kernel, draw, steps=20, reversible=True, acceptance=(0.3, 0.8), generator=seed)
 
 
 def test_tempered_ones_stay_at_theirs(seed):
