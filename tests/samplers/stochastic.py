@@ -5,6 +5,7 @@ from torch.distributions import Independent, Normal
 
 import deepgen as dg
 from deepgen.samplers import Posterior
+from tests.conftest import FALSE_ALARM
 
 
 def linear(rows=60, size=2, seed=0):
@@ -56,4 +57,6 @@ def check_law(kernel, mean, covariance, *, steps, generator, state=None, n=4096)
         return moment_p_values(end.position, mean, covariance)
 
     name = type(kernel).__name__
-    return dg.testing.sequential(rounds, what=f"{name} has not its own law", n=n, generator=generator)
+    return dg.testing.sequential(
+        rounds, what=f"{name} has not its own law", n=n, alpha=FALSE_ALARM, generator=generator
+    )

@@ -183,12 +183,12 @@ def test_a_batch_that_is_not_weighted_is_caught(stream, monkeypatch):
         check_law(kernel, mode, covariance, steps=steps, generator=stream)
 
 
-def test_sgld_of_a_whole_gradient_keeps_the_contract_of_kernels(stream):
+def test_sgld_of_a_whole_gradient_keeps_the_contract_of_kernels(stream, alpha):
     target = dg.samplers.Target(lambda x: -(x * torch.tensor([1.0, 2.0])).square().sum(-1) / 2)
     for kernel in (sgld(target, 0.3), sghmc(target, 0.3, friction=1.0)):
         sd = kernel.stationary(torch.tensor([1.0, 4.0]).diag()).diagonal().sqrt().float()
         draw = lambda n, generator: torch.randn(n, 2, generator=generator) * sd  # noqa: B023, E731
-        dg.testing.check_kernel(kernel, draw, generator=stream)
+        dg.testing.check_kernel(kernel, draw, alpha=alpha, generator=stream)
 
 
 def every():

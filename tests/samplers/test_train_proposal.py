@@ -69,7 +69,7 @@ def test_masses_of_unequal_modes_come_right(kind, seed):
     assert abs(float(right.mean()) - exact) < 5 * float(right.std()) / len(right) ** 0.5
 
 
-def test_a_trained_proposal_is_exact(seed):
+def test_a_trained_proposal_is_exact(seed, alpha):
     target = banana(bend=1.0)
     flow = dg.explicit.RealNVP(2, transforms=2, hidden=[4], generator=seed)
     trained = train(target, flow, lambda q: independence(target, q, ahead=1), seed, spread=1.0, rounds=3, updates=30)
@@ -81,10 +81,10 @@ def test_a_trained_proposal_is_exact(seed):
     accepted = sample_chain(kernel, draw(1000, dg.random.generator(seed)), draws=5, generator=seed).info["accepted"]
     assert 0.2 < float(accepted.float().mean()) < 0.9
     for made in (kernel, metropolis(target, Involution(trained.model, angle=0.8))):  # with what training made of them
-        check_kernel(made, draw, steps=20, reversible=made is kernel, acceptance=None, generator=seed)
+        check_kernel(made, draw, steps=20, reversible=made is kernel, acceptance=None, alpha=alpha, generator=seed)
 
 
-def test_an_adversarial_proposal_is_exact_and_moves(seed):
+def test_an_adversarial_proposal_is_exact_and_moves(seed, alpha):
     target = mog2()
     f = velocity_couplings(2, Shift, hidden=[64], generator=seed)
     objective = AdversarialMixing(2, critic=(32, 32), noise=3.0, generator=seed)
@@ -105,6 +105,7 @@ def test_an_adversarial_proposal_is_exact_and_moves(seed):
         lambda n, generator: target.sample(n, generator=generator),
         steps=20,
         acceptance=None,
+        alpha=alpha,
         generator=seed,
     )
     assert set(trained.history) == {"acceptance", "critic", "velocity"}

@@ -77,11 +77,11 @@ def draws_of(rbm, beta=1.0):
     return lambda n, generator: exact.sample(n, generator=generator)[0]
 
 
-def test_block_gibbs_passes_both_ways(stream):
+def test_block_gibbs_passes_both_ways(stream, alpha):
     rbm = machine(4, 3)
     law = Exact(rbm).visible_law().p_values
-    check_kernel(rbm.gibbs(), draws_of(rbm), p_values=law, reversible=True, generator=stream)
-    check_kernel(rbm.gibbs(), draws_of(rbm), reversible=True, generator=stream)
+    check_kernel(rbm.gibbs(), draws_of(rbm), p_values=law, reversible=True, alpha=alpha, generator=stream)
+    check_kernel(rbm.gibbs(), draws_of(rbm), reversible=True, alpha=alpha, generator=stream)
 
 
 DEFECTS = [
@@ -115,16 +115,16 @@ def test_planted_defects_are_caught(defect, known_law, stream):
         check_kernel(Planted(rbm, defect=defect), draws_of(rbm), p_values=law, n=65536, generator=stream)
 
 
-def test_a_unit_left_alone_is_still_invariant(stream):
+def test_a_unit_left_alone_is_still_invariant(stream, alpha):
     """What the check does not promise: a chain that cannot reach everything stays at its target."""
     rbm = machine(4, 3)
-    check_kernel(Planted(rbm, defect="one unit never updated"), draws_of(rbm), generator=stream)
+    check_kernel(Planted(rbm, defect="one unit never updated"), draws_of(rbm), alpha=alpha, generator=stream)
 
 
 @pytest.mark.parametrize("hidden", [2, Product(1, Gaussian(1))], ids=["binary", "mixed"])
-def test_gaussian_visibles(hidden, stream):
+def test_gaussian_visibles(hidden, stream, alpha):
     rbm = machine(Gaussian(2, 2.0), hidden, 0.4)
-    check_kernel(rbm.gibbs(), draws_of(rbm), reversible=True, generator=stream)
+    check_kernel(rbm.gibbs(), draws_of(rbm), reversible=True, alpha=alpha, generator=stream)
     with pytest.raises(CheckFailed):
         check_kernel(Planted(rbm, defect="wrong beta"), draws_of(rbm), n=131072, generator=stream)
 
@@ -167,8 +167,8 @@ def exponential(n, generator):
     return torch.empty(n, 1).exponential_(generator=generator).clamp_min_(1e-30).log_()
 
 
-def test_metropolis_passes(stream):
-    check_kernel(Walk(), exponential, steps=20, reversible=True, generator=stream)
+def test_metropolis_passes(stream, alpha):
+    check_kernel(Walk(), exponential, steps=20, reversible=True, alpha=alpha, generator=stream)
 
 
 @pytest.mark.parametrize(
@@ -204,17 +204,17 @@ class Rotation:
         return Point((x + torch.where(ahead, 1.0, self.cells - 1.0)) % self.cells), None
 
 
-def test_reversibility_is_a_claim_of_its_own(stream):
+def test_reversibility_is_a_claim_of_its_own(stream, alpha):
     def ring(n, generator):
         return torch.randint(5, (n, 1), generator=generator).float()
 
-    check_kernel(Rotation(), ring, generator=stream)
-    check_kernel(Rotation(forward=0.5), ring, reversible=True, generator=stream)
+    check_kernel(Rotation(), ring, alpha=alpha, generator=stream)
+    check_kernel(Rotation(forward=0.5), ring, reversible=True, alpha=alpha, generator=stream)
     with pytest.raises(CheckFailed):
         check_kernel(Rotation(), ring, reversible=True, generator=stream)
 
 
-def test_reversibility_of_a_continuous_kernel(stream):
+def test_reversibility_of_a_continuous_kernel(stream, alpha):
     def circle(n, generator):
         return torch.rand(n, 1, generator=generator)
 
@@ -226,14 +226,14 @@ def test_reversibility_of_a_continuous_kernel(stream):
             x = state.position
             return Point((x + self.forward * torch.rand(x.shape, generator=generator)) % 1), None
 
-    check_kernel(Turn(), circle, generator=stream)
+    check_kernel(Turn(), circle, alpha=alpha, generator=stream)
     with pytest.raises(CheckFailed):
         check_kernel(Turn(), circle, reversible=True, n=65536, generator=stream)
 
 
-def test_many_cells_are_coarsened_for_reversibility(stream):
+def test_many_cells_are_coarsened_for_reversibility(stream, alpha):
     rbm = machine(8, 4, 0.5)
-    check_kernel(rbm.gibbs(), draws_of(rbm), reversible=True, generator=stream)
+    check_kernel(rbm.gibbs(), draws_of(rbm), reversible=True, alpha=alpha, generator=stream)
 
 
 def test_rate_of_false_alarms(stream):

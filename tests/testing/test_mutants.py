@@ -128,6 +128,6 @@ def test_every_defect_is_caught_five_times_in_five(make, defect, law):
 
 
 @pytest.mark.parametrize(("make", "law"), SOUND)
-def test_without_a_defect_the_same_kernels_pass(make, law, stream):
+def test_without_a_defect_the_same_kernels_pass(make, law, stream, alpha):
     """At an acceptance of 0.4 to 0.7, or check_kernel would warn, and a warning is an error here."""
-    check_kernel(make(""), **law, generator=stream)
+    check_kernel(make(""), **law, alpha=alpha, generator=stream)
