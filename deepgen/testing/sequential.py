@@ -20,6 +20,8 @@ import torch
 from deepgen.errors import ArgumentError
 from deepgen.testing.failure import CheckFailed
 
+STAGES = 7
+
 
 class Evidence(NamedTuple):
     """What a passed test rests on: its last p-value (Bonferroni-corrected), its stages, and the draws of the last.
@@ -39,7 +41,7 @@ def sequential(
     what: str,
     n: int = 4096,
     alpha: float = 1e-5,
-    stages: int = 7,
+    stages: int = STAGES,
     generator: torch.Generator,
 ) -> Evidence:
     """Run ``p_values(n, generator)`` until it is clear whether what it tests is true.
@@ -49,7 +51,7 @@ def sequential(
             (NaN counts as 0).
         what: completes 'failed: ...' in the message.
         n: draws in the first stage.
-        alpha: the greatest chance that something true fails.
+        alpha: the greatest chance that something true fails, if its p-values are valid: P(p <= t) <= t.
         stages: K.
         generator: source of all draws.
 

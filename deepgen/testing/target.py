@@ -89,7 +89,7 @@ def _check_differences(f: Target, x: Tensor, gradient: Tensor, beta: Beta, strea
         ahead, behind = (_tempered(f, x + sign * step * way, beta) for sign in (1, -1))
         expected, got = (ahead - behind) / (2 * step), _dot(gradient, way)
         noise = torch.finfo(x.dtype).eps * (ahead.abs() + behind.abs()) / step
-        size = (_dot(gradient, gradient) * _dot(way, way)).sqrt()
+        size = _dot(gradient, gradient).sqrt()  # the deviation of got, so of what a wrong factor makes of it
         off = ~((got - expected).abs() <= relative * (size + 0.1) + 4 * noise)
         if off.any():
             i = int(off.int().argmax())

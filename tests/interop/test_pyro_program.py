@@ -170,14 +170,14 @@ def test_moments_of_a_hierarchy_against_quadrature(stream):
         assert abs(float(found.double().mean()) - float((weight * x).sum())) < 6 * float(error), name
 
 
-def test_a_kernel_leaves_the_posterior_invariant(stream):
+def test_a_kernel_leaves_the_posterior_invariant(stream, alpha):
     """From exact starts, which also tests that flatten inverts unflatten."""
     target = program_target(coin)
 
     def draw(n, generator):
         return target.flatten({"p": dg.random.draw(law.Beta(9.0, 6.0), (n,), generator=generator)})
 
-    dg.testing.check_kernel(dg.samplers.mala(target, 1.4), draw, generator=stream)
+    dg.testing.check_kernel(dg.samplers.mala(target, 1.4), draw, alpha=alpha, generator=stream)
 
 
 def test_tempering_finds_the_evidence(stream):

@@ -8,7 +8,7 @@ from deepgen.testing import Exact, check_kernel
 from tests.machines import machine
 
 
-def test_temperatures_are_one_a_chain(stream):
+def test_temperatures_are_one_a_chain(stream, alpha):
     rbm = machine(4, 3)
     betas = torch.tensor([0.3, 1.7]).repeat(10_000)
     start = torch.cat([Exact(rbm, b).sample(10_000, generator=stream)[0].unsqueeze(1) for b in (0.3, 1.7)], 1)
@@ -17,7 +17,9 @@ def test_temperatures_are_one_a_chain(stream):
     assert min(Exact(rbm, 0.3).visible_law().p_values(ends[::2])) > 1e-6
     assert min(Exact(rbm, 1.7).visible_law().p_values(ends[1::2])) > 1e-6
     hot = Exact(rbm, 0.3)
-    check_kernel(rbm.gibbs().at(0.3), lambda n, generator: hot.sample(n, generator=generator)[0], generator=stream)
+    check_kernel(
+        rbm.gibbs().at(0.3), lambda n, generator: hot.sample(n, generator=generator)[0], alpha=alpha, generator=stream
+    )
 
 
 def test_the_ratio_of_temperatures_is_that_of_the_marginals():

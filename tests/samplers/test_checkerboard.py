@@ -26,16 +26,16 @@ from tests.grids import draws_of, fit_of, ising, potts
     ],
     ids=["4x4 torus", "odd torus", "free", "odd ring", "potts", "potts odd torus", "four states"],
 )
-def test_it_stays_at_the_law(model, stream):
-    check_kernel(model.gibbs(), draws_of(model), p_values=fit_of(model), generator=stream)
+def test_it_stays_at_the_law(model, stream, alpha):
+    check_kernel(model.gibbs(), draws_of(model), p_values=fit_of(model), alpha=alpha, generator=stream)
 
 
 @pytest.mark.parametrize("make", [ising, potts])
-def test_temperatures_are_one_a_chain(make, stream):
+def test_temperatures_are_one_a_chain(make, stream, alpha):
     model = make((2, 3))
     for beta in (0.0, 0.4, 2.0):
         kernel = model.gibbs().at(beta)
-        check_kernel(kernel, draws_of(model, beta), p_values=fit_of(model, beta), generator=stream)
+        check_kernel(kernel, draws_of(model, beta), p_values=fit_of(model, beta), alpha=alpha, generator=stream)
     betas = torch.tensor([0.3, 2.0]).repeat(8_000)
     kernel = model.gibbs(betas)
     warm, cold = (draws_of(model, beta)(8_000, generator=stream) for beta in (0.3, 2.0))

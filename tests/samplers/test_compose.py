@@ -47,8 +47,8 @@ WALK, MALA = metropolis(density, RandomWalk(1.3)), mala(density, 1.6)
      cycle(mixture(MALA, WALK), hmc(density, 0.8, leaps=3))],
     ids=["cycle", "mixture", "repeated", "nested"],
 )  # fmt: skip
-def test_they_keep_the_law_of_their_parts(kernel, stream):
-    check_kernel(kernel, draw, steps=20, generator=stream)
+def test_they_keep_the_law_of_their_parts(kernel, stream, alpha):
+    check_kernel(kernel, draw, steps=20, alpha=alpha, generator=stream)
 
 
 class Stale(Metropolis):
@@ -60,7 +60,7 @@ class Stale(Metropolis):
 
 def test_a_state_that_is_not_handed_over_is_caught(stream):
     with pytest.raises(CheckFailed):
-        check_kernel(cycle(Stale(WALK.target, Langevin(1.6)), WALK), draw, steps=20, generator=stream)
+        check_kernel(cycle(Stale(WALK.target, Langevin(1.6)), WALK), draw, steps=20, n=16384, generator=stream)
 
 
 class Counting:
@@ -110,13 +110,13 @@ class Shifted:
         return new, state.log_q - new.log_q
 
 
-def test_what_a_proposal_keeps_of_its_own_is_not_handed_over(stream):
+def test_what_a_proposal_keeps_of_its_own_is_not_handed_over(stream, alpha):
     """Two proposals whose states look alike: taking one's log q for the other's would be wrong."""
     kernel = cycle(metropolis(density, Shifted(0.0)), metropolis(density, Shifted(2.0)))
-    check_kernel(kernel, draw, steps=20, generator=stream)
+    check_kernel(kernel, draw, steps=20, alpha=alpha, generator=stream)
 
 
-def test_tempering_in_a_cycle_keeps_its_replicas(stream):
+def test_tempering_in_a_cycle_keeps_its_replicas(stream, alpha):
     tempered = tempering(mala(NORMAL, 1.0), BETAS, step_sizes=STEPS)
     local = metropolis(NORMAL, RandomWalk(1.0))
     both = cycle(tempered, local)
@@ -132,7 +132,7 @@ def test_tempering_in_a_cycle_keeps_its_replicas(stream):
             return Rungs(tempered.replicas(replicas), inner), info
 
     law, p_values = normals_law()
-    check_kernel(Both(tempered), law, p_values=p_values, steps=20, generator=stream)
+    check_kernel(Both(tempered), law, p_values=p_values, steps=20, alpha=alpha, generator=stream)
 
 
 @pytest.mark.parametrize("ahead", [1, 3])
@@ -197,10 +197,10 @@ def test_a_kernel_that_looks_like_a_repeat_has_its_own_enter(stream):
 
 
 @pytest.mark.parametrize("make", [cycle, mixture])
-def test_compositions_can_be_tempered(make, stream):
+def test_compositions_can_be_tempered(make, stream, alpha):
     kernel = tempering(make(mala(NORMAL, 1.6), metropolis(NORMAL, RandomWalk(1.5))), BETAS)
     law, p_values = normals_law()
-    check_kernel(Joint(kernel), law, p_values=p_values, steps=20, generator=stream)
+    check_kernel(Joint(kernel), law, p_values=p_values, steps=20, alpha=alpha, generator=stream)
 
 
 def test_a_mixture_takes_its_kernels_as_often_as_it_says(stream, alpha):

@@ -39,8 +39,10 @@ def normal_kernel(**options):
 
 
 @pytest.mark.parametrize("scan", ["systematic", "random"])
-def test_normals(scan, stream):
-    check_kernel(normal_kernel(scan=scan), normal_draw(1.0), steps=20, reversible=scan == "random", generator=stream)
+def test_normals(scan, stream, alpha):
+    check_kernel(
+        normal_kernel(scan=scan), normal_draw(1.0), steps=20, reversible=scan == "random", alpha=alpha, generator=stream
+    )
 
 
 def test_wrong_conditionals_are_caught(stream):
@@ -49,8 +51,8 @@ def test_wrong_conditionals_are_caught(stream):
         check_kernel(kernel, normal_draw(1.0), steps=20, n=16384, generator=stream)
 
 
-def test_temperatures_reach_conditionals_that_ask(stream):
-    check_kernel(normal_kernel().at(0.4), normal_draw(0.4), steps=20, generator=stream)
+def test_temperatures_reach_conditionals_that_ask(stream, alpha):
+    check_kernel(normal_kernel().at(0.4), normal_draw(0.4), steps=20, alpha=alpha, generator=stream)
     kernel = normal_kernel(log_density=log_density)
     state = kernel.init(normal_draw(1.0)(5, stream))
     assert torch.allclose(kernel.log_ratio(state, 0.2, torch.ones(5)), 0.8 * log_density(state.position))
@@ -74,10 +76,12 @@ def grid_blocks(model):
 
 
 @pytest.mark.parametrize("scan", ["systematic", "random"])
-def test_masks_over_two_axes_laws_and_samplers(scan, stream):
+def test_masks_over_two_axes_laws_and_samplers(scan, stream, alpha):
     model = potts()
     kernel = gibbs(grid_blocks(model), scan=scan)
-    check_kernel(kernel, draws_of(model), p_values=fit_of(model), reversible=scan == "random", generator=stream)
+    check_kernel(
+        kernel, draws_of(model), p_values=fit_of(model), reversible=scan == "random", alpha=alpha, generator=stream
+    )
 
 
 @pytest.mark.parametrize(
@@ -117,7 +121,7 @@ def test_streams_keep_chains_apart_and_runs_go_on(seed, stream):
     check_random(lambda generator: kernel.step(middle, generator=generator), seeds=False)
 
 
-def test_a_law_drawn_by_torch_is_right(stream):
+def test_a_law_drawn_by_torch_is_right(stream, alpha):
     """x1 ~ Gamma(2, rate x2), x2 ~ Gamma(3, rate 1 + x1) is the law x1 x2^2 e^(-x2 (1 + x1)): x2 ~ Exp(1) alone."""
     kernel = gibbs([(0, lambda x: Gamma(2.0, x[:, 1])), (1, lambda x: Gamma(3.0, 1 + x[:, 0]))])
 
@@ -126,7 +130,7 @@ def test_a_law_drawn_by_torch_is_right(stream):
         x1 = dg.random.draw(Gamma(2.0, x2), generator=generator)
         return torch.stack([x1, x2], 1)
 
-    check_kernel(kernel, draw, generator=stream)
+    check_kernel(kernel, draw, alpha=alpha, generator=stream)
 
 
 def test_nan_is_counted(stream):
@@ -163,7 +167,7 @@ def test_what_is_refused(stream):
         step(lambda x: x[:, 0])
 
 
-def test_colours_of_a_grid_agree_with_its_own_kernel(stream):
+def test_colours_of_a_grid_agree_with_its_own_kernel(stream, alpha):
     model = ising((2, 3), periodic=False)
 
     def spins(colour):
@@ -173,4 +177,4 @@ def test_colours_of_a_grid_agree_with_its_own_kernel(stream):
         return conditional
 
     kernel = gibbs([(colour, spins(colour)) for colour in model.colours])
-    check_kernel(kernel, draws_of(model), p_values=fit_of(model), generator=stream)
+    check_kernel(kernel, draws_of(model), p_values=fit_of(model), alpha=alpha, generator=stream)

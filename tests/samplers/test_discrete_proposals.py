@@ -105,28 +105,28 @@ def case(request):
 
 
 @pytest.mark.parametrize("flips", [1, 3])
-def test_gibbs_with_gradients_is_exact(case, flips, stream):
+def test_gibbs_with_gradients_is_exact(case, flips, stream, alpha):
     kernel = gibbs_with_gradients(case.target, flips=flips, support=case.support)
     assert kernel.exactness == dg.samplers.EXACT
-    check_kernel(kernel, case.draw, p_values=case.fit, steps=20, reversible=True, generator=stream)
+    check_kernel(kernel, case.draw, p_values=case.fit, steps=20, reversible=True, alpha=alpha, generator=stream)
 
 
-def test_dmala_is_exact(case, stream):
+def test_dmala_is_exact(case, stream, alpha):
     kernel = dmala(case.target, case.step, support=case.support)
-    check_kernel(kernel, case.draw, p_values=case.fit, steps=20, reversible=True, generator=stream)
+    check_kernel(kernel, case.draw, p_values=case.fit, steps=20, reversible=True, alpha=alpha, generator=stream)
     _state, info = kernel.step(kernel.init(case.draw(4000, generator=stream)), generator=stream)
     assert 0.25 < float(info.acceptance.mean()) < 0.85  # where bugs of rejection are seen
 
 
 @pytest.mark.parametrize("name", ["ising", "potts", "bent binary", "ordinal"])
-def test_the_step_size_of_dmala_is_found_and_what_comes_out_is_exact(name, stream):
+def test_the_step_size_of_dmala_is_found_and_what_comes_out_is_exact(name, stream, alpha):
     case = CASES[name]()
     start = case.draw(256, generator=stream)
     kernel, _state = dmala(case.target, support=case.support).tune(start, 300, generator=dg.random.streams(stream))
     assert kernel.proposal.scale is None
     passed = [kernel.step(kernel.init(case.draw(4000, generator=stream)), generator=stream)[1] for _ in range(5)]
     assert abs(float(torch.stack([info.acceptance for info in passed]).mean()) - 0.574) < 0.06
-    check_kernel(kernel, case.draw, p_values=case.fit, steps=20, reversible=True, generator=stream)
+    check_kernel(kernel, case.draw, p_values=case.fit, steps=20, reversible=True, alpha=alpha, generator=stream)
 
 
 def test_a_scale_of_dmala_is_kept_and_free_coins_end_its_search(stream):
@@ -166,11 +166,13 @@ def test_gibbs_with_gradients_reaches_every_state_from_one_start(name, count, st
 
 
 @pytest.mark.parametrize("size", [0.5, 3.0])
-def test_scales_and_step_sizes_one_a_chain_keep_the_law(size, stream):
+def test_scales_and_step_sizes_one_a_chain_keep_the_law(size, stream, alpha):
     model = ising((2, 3))
     scale = torch.linspace(0.3, 1.5, 6)
     kernel = dmala(model, size, scale=scale.reshape(2, 3))
-    check_kernel(kernel, draws_of(model), p_values=fit_of(model), steps=20, reversible=True, generator=stream)
+    check_kernel(
+        kernel, draws_of(model), p_values=fit_of(model), steps=20, reversible=True, alpha=alpha, generator=stream
+    )
     start = draws_of(model)(20_000, generator=stream)
     sizes = torch.tensor([0.8, 3.0]).repeat(10_000)
     kernel = dmala(model, sizes)
@@ -194,7 +196,7 @@ def test_temperatures_are_one_a_chain(make, model, stream):
     assert torch.allclose(ends.log_density, model.log_density(ends.position).detach(), atol=1e-4)
 
 
-def test_a_reference_takes_the_other_share(stream):
+def test_a_reference_takes_the_other_share(stream, alpha):
     """f^beta r^(1 - beta) with r of independent coins."""
     model, logits = machine(4, 3), torch.tensor([1.0, -1.0, 0.5, 2.0])
     reference = Independent(Bernoulli(logits=logits), 1)
@@ -209,7 +211,9 @@ def test_a_reference_takes_the_other_share(stream):
         law = integrate(lambda z, f=tempered: -f(z), rows, [])
         draw = lambda n, generator, law=law: law.sample(n, generator=generator).float()  # noqa: E731
         for kernel in (gibbs_with_gradients(target), dmala(target, 2.0)):
-            check_kernel(kernel.at(beta), draw, p_values=law.p_values, steps=20, reversible=True, generator=stream)
+            check_kernel(
+                kernel.at(beta), draw, p_values=law.p_values, steps=20, reversible=True, alpha=alpha, generator=stream
+            )
     # at beta = 0 gains are those of the coins, so that one site's proposal is locally balanced for it
     state = gibbs_with_gradients(target).init(torch.zeros(1, 4))
     gain, _ = tempered_moves(alphabet_of(target, state.position), target, state, 0.0)
@@ -289,7 +293,7 @@ def test_the_ratio_of_the_proposals_is_that_of_their_probabilities(stream):
 
 
 @pytest.mark.parametrize("h", [0.5, 1.0, 2.0])
-def test_dula_has_the_law_that_its_transition_matrix_has(h, stream):
+def test_dula_has_the_law_that_its_transition_matrix_has(h, stream, alpha):
     """A biased kernel against its own stationary law; its bias falls like exp(-distance^2 / (2 h))."""
     model = ising((2, 2), coupling=0.2)
     stationary, _exact, rows = law_of_dula(model, h)
@@ -299,6 +303,7 @@ def test_dula_has_the_law_that_its_transition_matrix_has(h, stream):
         lambda n, generator: law.sample(n, generator=generator).reshape(n, 2, 2).float(),
         p_values=lambda x: law.p_values(x.flatten(1)),
         steps=20,
+        alpha=alpha,
         generator=stream,
     )
     assert stationary.sum() == pytest.approx(1)

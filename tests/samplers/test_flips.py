@@ -55,20 +55,24 @@ def test_every_state_is_reached_from_one_start(name, flat, stream):
 
 
 @pytest.mark.parametrize("model", [ising((2, 3)), potts((2, 3))], ids=["ising", "potts"])
-def test_grids_keep_their_law_at_any_temperature(model, stream):
-    check_kernel(flips(model), draws_of(model), p_values=fit_of(model), steps=20, reversible=True, generator=stream)
+def test_grids_keep_their_law_at_any_temperature(model, stream, alpha):
+    check_kernel(
+        flips(model), draws_of(model), p_values=fit_of(model), steps=20, reversible=True, alpha=alpha, generator=stream
+    )
     hot = flips(model).at(0.5)
-    check_kernel(hot, draws_of(model, 0.5), p_values=fit_of(model, 0.5), steps=20, reversible=True, generator=stream)
+    check_kernel(
+        hot, draws_of(model, 0.5), p_values=fit_of(model, 0.5), steps=20, reversible=True, alpha=alpha, generator=stream
+    )
 
 
-def test_a_reference_takes_the_other_share(stream):
+def test_a_reference_takes_the_other_share(stream, alpha):
     support, states = CASES["bits"]
     logits = torch.tensor([1.0, -1.0, 0.5, 2.0])
     target = Target(lambda x: x @ PULL[:4], support=support, reference=Independent(Bernoulli(logits=logits), 1))
     law = law_of(lambda x: 0.3 * (x @ PULL[:4]) + 0.7 * (x @ logits), states)
     kernel = flips(target).at(0.3)
     draw = lambda n, generator: law.sample(n, generator=generator).float()  # noqa: E731
-    check_kernel(kernel, draw, p_values=law.p_values, steps=20, reversible=True, generator=stream)
+    check_kernel(kernel, draw, p_values=law.p_values, steps=20, reversible=True, alpha=alpha, generator=stream)
 
 
 def test_at_most_one_variable_moves(stream):

@@ -49,17 +49,19 @@ def draw(n, generator):
 
 
 @pytest.mark.parametrize("name", PROPOSALS)
-def test_stays_at_the_target(name, seed):
+def test_stays_at_the_target(name, seed, alpha):
     kernel = metropolis(banana(), PROPOSALS[name]())
     trace = sample_chain(kernel, draw(2000, dg.random.generator(seed)), draws=5, generator=seed)
     assert 0.3 < trace.info["accepted"].float().mean() < 0.8  # where mistakes show
-    check_kernel(kernel, draw, steps=20, reversible=True, generator=seed)
+    check_kernel(kernel, draw, steps=20, reversible=True, acceptance=(0.3, 0.8), alpha=alpha, generator=seed)
 
 
-def test_tempered_ones_stay_at_theirs(seed):
+def test_tempered_ones_stay_at_theirs(seed, alpha):
     for proposal in (reversible(Scale, size=0.1), involution(1.0, size=0.12)):
         kernel = metropolis(lambda x: -x.square().sum(-1), proposal).at(0.5)  # at beta = 1/2, N(0, 1)
-        check_kernel(kernel, lambda n, generator: torch.randn(n, 2, generator=generator), steps=20, generator=seed)
+        check_kernel(
+            kernel, lambda n, generator: torch.randn(n, 2, generator=generator), steps=20, alpha=alpha, generator=seed
+        )
 
 
 @dataclass(frozen=True)
@@ -116,12 +118,12 @@ def a_law_and_a_flow_near_it():
 
 
 @pytest.mark.parametrize("angle", [1.0, math.pi / 2])
-def test_a_good_flow_stays_at_the_target(angle, seed):
+def test_a_good_flow_stays_at_the_target(angle, seed, alpha):
     law, near = a_law_and_a_flow_near_it()
     kernel = metropolis(law, Involution(near, angle))
     trace = sample_chain(kernel, law.sample(2000, generator=seed), draws=5, generator=seed)
     assert 0.4 < trace.info["accepted"].float().mean() < 0.8
-    check_kernel(kernel, lambda n, generator: law.sample(n, generator=generator), steps=20, generator=seed)
+    check_kernel(kernel, lambda n, generator: law.sample(n, generator=generator), steps=20, alpha=alpha, generator=seed)
 
 
 @pytest.mark.parametrize("defect", ["log-det dropped", "log-det upside down", "velocity dropped"])

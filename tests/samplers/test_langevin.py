@@ -134,7 +134,7 @@ def test_targets_that_have_no_gradient_moves_are_refused():
 
 
 def test_distributions_and_models_are_targets(stream, alpha):
-    kernel = metropolis(Normal(0.0, 1.0), Langevin(2.6))
+    kernel = metropolis(Normal(0.0, 1.0), Langevin(3.0))
     check_kernel(kernel, lambda n, generator: torch.randn(n, generator=generator), alpha=alpha, generator=stream)
     flow = dg.explicit.RealNVP(2, hidden=[8], generator=0)
 

@@ -89,12 +89,12 @@ def test_exact_kernels_refuse_minibatches():
         dg.samplers.metropolis(batches, dg.samplers.RandomWalk(0.1))
 
 
-def test_exact_kernels_take_the_whole(stream):
+def test_exact_kernels_take_the_whole(stream, alpha):
     posterior, precision, mode = linear()
     law = MultivariateNormal(mode, precision_matrix=precision)
     kernel = dg.samplers.mala(posterior, 0.02)
     draw = lambda n, generator: dg.random.draw(law, (n,), generator=generator)  # noqa: E731
-    dg.testing.check_kernel(kernel, draw, steps=5, n=1024, generator=stream)
+    dg.testing.check_kernel(kernel, draw, steps=5, n=1024, alpha=alpha, generator=stream)
 
 
 def test_what_is_refused():

@@ -55,7 +55,7 @@ def test_a_minibatch_of_own_rows_is_that_of_each_network(stream):
     assert torch.allclose(one[1], each[1], rtol=1e-4, atol=1e-4)
 
 
-def test_a_linear_network_has_the_posterior_of_linear_regression(stream):
+def test_a_linear_network_has_the_posterior_of_linear_regression(stream, alpha):
     x = torch.randn(40, 2, generator=stream)
     y = x @ torch.tensor([1.0, -2.0]) + 0.5 * torch.randn(40, generator=stream)
     posterior = NetworkPosterior(linear(2, 1, bias=False, generator=stream), normal_likelihood, x, y)
@@ -63,7 +63,7 @@ def test_a_linear_network_has_the_posterior_of_linear_regression(stream):
     law = MultivariateNormal(torch.linalg.solve(precision, x.mT @ y / 0.5**2), precision_matrix=precision)
     draw = lambda n, generator: dg.random.draw(law, (n,), generator=generator)  # noqa: E731
     kernel = dg.samplers.mala(posterior, 2.0, covariance=law.covariance_matrix)  # as of N(0, I), whatever x is
-    dg.testing.check_kernel(kernel, draw, n=1024, generator=stream)
+    dg.testing.check_kernel(kernel, draw, n=1024, alpha=alpha, generator=stream)
 
 
 @pytest.mark.parametrize("prior", [None, "vector"])

@@ -54,13 +54,13 @@ def machines_law(rbm, betas):
     return draw, p_values
 
 
-def test_the_rungs_of_a_machine_keep_their_joint_law(stream):
+def test_the_rungs_of_a_machine_keep_their_joint_law(stream, alpha):
     rbm, betas = machine(scale=3.0), [0.1, 0.4, 1.0]
     kernel = tempering(rbm.gibbs(), betas)
     draw, p_values = machines_law(rbm, betas)
     trace = dg.samplers.sample_chain(kernel, torch.zeros(500, 3), draws=100, warmup=20, generator=stream)
     assert bool(((ladder(trace).rates > 0.25) & (ladder(trace).rates < 0.75)).all()), ladder(trace)
-    check_kernel(Joint(kernel), draw, p_values=p_values, steps=20, generator=stream)
+    check_kernel(Joint(kernel), draw, p_values=p_values, steps=20, alpha=alpha, generator=stream)
 
 
 MEAN, SD, WIDE = 3.0, 0.7, 2.0
@@ -91,12 +91,12 @@ def normals_law(betas=BETAS):
 STEPS = torch.tensor([14.0, 4.0, 2.2])
 
 
-def test_rungs_with_a_reference_and_steps_of_their_own_keep_their_law(stream):
+def test_rungs_with_a_reference_and_steps_of_their_own_keep_their_law(stream, alpha):
     kernel = tempering(mala(NORMAL, 1.0), BETAS, step_sizes=STEPS)
     draw, p_values = normals_law()
     _, info = kernel.step(kernel.start(draw(4000, generator=stream)), generator=stream)
     assert bool(((info.moves.mean(0) > 0.35) & (info.moves.mean(0) < 0.8)).all()), info.moves.mean(0)
-    kept = check_kernel(Joint(kernel), draw, p_values=p_values, steps=20, generator=stream)
+    kept = check_kernel(Joint(kernel), draw, p_values=p_values, steps=20, alpha=alpha, generator=stream)
     assert kept is not None
     trace = dg.samplers.sample_chain(kernel, torch.zeros(500, 1), draws=100, warmup=20, generator=stream)
     assert bool(((ladder(trace).rates > 0.25) & (ladder(trace).rates < 0.75)).all()), ladder(trace)
@@ -383,10 +383,12 @@ BROAD = torch.distributions.Independent(torch.distributions.Normal(torch.full((1
     [dg.samplers.independence(NORMAL, BROAD), Walk(NORMAL), Around(mala(NORMAL, 1.6))],
     ids=["independence", "own", "around"],
 )
-def test_a_kernel_without_log_ratio_keeps_the_reference_law(kernel, stream):
+def test_a_kernel_without_log_ratio_keeps_the_reference_law(kernel, stream, alpha):
     law, p_values = normals_law()
     tempered, truth = tempering(kernel, BETAS), math.log(SD * math.sqrt(2 * math.pi))
-    check_kernel(Joint(tempered), law, p_values=p_values, steps=20, acceptance=(0.2, 0.8), generator=stream)
+    check_kernel(
+        Joint(tempered), law, p_values=p_values, steps=20, acceptance=(0.2, 0.8), alpha=alpha, generator=stream
+    )
     trace = dg.samplers.sample_chain(tempered, torch.zeros(200, 1), draws=100, warmup=50, generator=stream)
     found = ladder(trace).log_partition()
     assert abs(found.value - truth) < 6 * found.stderr < 0.3, found

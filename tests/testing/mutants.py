@@ -134,7 +134,7 @@ class Independent:
 class Stretch(Independent):
     """(x, v) -> (x e^v, -v), an involution of log-determinant sum v."""
 
-    width: float = 0.8
+    width: float = 0.65
 
     def propose(self, target, state, beta, *, generator):
         v = self.width * normal(state.position.shape, generator=generator)

@@ -120,6 +120,11 @@ class Informed:
 BETAS = torch.tensor([1.0, 0.3])
 
 
+class Exchanged(NamedTuple):
+    acceptance: torch.Tensor  # a mean over three decisions
+    nan: torch.Tensor
+
+
 @dataclass(frozen=True)
 class Exchange:
     """A random walk of both replicas ``[chains, 2, 2]`` at temperatures `BETAS`, then their exchange."""
@@ -145,7 +150,7 @@ class Exchange:
             ratio = BETAS[0] * (f[:, 1] - f[:, 0])
         swap = uniform(ratio.shape, generator=generator).log() < ratio
         chance = (ratio.exp().clamp_max(1) + moved.double().sum(1)) / 3
-        return Spins(torch.where(swap[:, None, None], x.flip(1), x)), Moved(chance, swap, ratio.isnan())
+        return Spins(torch.where(swap[:, None, None], x.flip(1), x)), Exchanged(chance, ratio.isnan())
 
 
 def draw_replicas(n, *, generator):

@@ -65,6 +65,19 @@ def test_a_gradient_tempered_by_another_power_is_found(stream):
         check_target(Hot(normal), rows(3, stream=stream), generator=stream)
 
 
+def scaled(factor, f=lambda x: -x.square().sum(-1) / 2):
+    return Target(lambda x: f(x).detach(), lambda x: (f(x), factor * -x))  # without autograd, differences alone tell
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_factor_of_two_is_found_in_many_dimensions(dtype, stream):
+    x = rows(784, stream=stream, dtype=dtype)
+    check_target(scaled(1), x, generator=stream)
+    for factor in (2, 0.5):
+        with pytest.raises(CheckFailed, match="differences of values say"):
+            check_target(scaled(factor), x, generator=stream)
+
+
 def test_the_power_0_of_no_density_is_1():
     """0 times minus infinity: a chain at beta = 0 may stand where f is 0, and must be able to leave."""
     inf = torch.tensor([-torch.inf, -1.0])

@@ -38,8 +38,19 @@ def test_p_values_are_uniform_under_the_null(name, stream, alpha):
 
 
 def test_chi_square_by_hand():
-    # (60-50)^2/50 * 2 = 4 on one degree of freedom
+    # (60-50)^2/50 * 2 = 4 on one degree of freedom; G = 120 log 1.2 + 80 log 0.8 = 4.03 is the smaller p
     assert chi_square(torch.tensor([60, 40]), torch.tensor([0.5, 0.5])) == pytest.approx(math.erfc(math.sqrt(2)))
+
+
+def test_the_tail_of_a_rare_cell_is_not_too_heavy():
+    """The exact chance of p <= t of a binomial count that expects 10 of 4096: Pearson's alone has 12 t at 1.4e-6."""
+    n, rare = 4096, 10 / 4096
+    law = torch.distributions.Binomial(n, torch.tensor(rare, dtype=torch.float64))
+    counts = torch.arange(80, dtype=torch.float64)
+    mass = law.log_prob(counts).exp()
+    p = [chi_square(torch.stack([c, n - c]), torch.tensor([rare, 1 - rare], dtype=torch.float64)) for c in counts]
+    for level in (1e-2, 1e-4, 1.4e-6):
+        assert mass[torch.tensor(p) <= level].sum() <= 1.2 * level
 
 
 def test_same_cells_by_hand():

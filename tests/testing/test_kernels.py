@@ -6,6 +6,7 @@ from typing import NamedTuple
 import pytest
 import torch
 
+import deepgen as dg
 from deepgen.explicit import Gaussian, Product
 from deepgen.samplers import EXACT, BlockGibbs, accept
 from deepgen.samplers.block_gibbs import GibbsInfo, GibbsState
@@ -76,11 +77,11 @@ def draws_of(rbm, beta=1.0):
     return lambda n, generator: exact.sample(n, generator=generator)[0]
 
 
-def test_block_gibbs_passes_both_ways(stream):
+def test_block_gibbs_passes_both_ways(stream, alpha):
     rbm = machine(4, 3)
     law = Exact(rbm).visible_law().p_values
-    check_kernel(rbm.gibbs(), draws_of(rbm), p_values=law, reversible=True, generator=stream)
-    check_kernel(rbm.gibbs(), draws_of(rbm), reversible=True, generator=stream)
+    check_kernel(rbm.gibbs(), draws_of(rbm), p_values=law, reversible=True, alpha=alpha, generator=stream)
+    check_kernel(rbm.gibbs(), draws_of(rbm), reversible=True, alpha=alpha, generator=stream)
 
 
 DEFECTS = [
@@ -114,16 +115,16 @@ def test_planted_defects_are_caught(defect, known_law, stream):
         check_kernel(Planted(rbm, defect=defect), draws_of(rbm), p_values=law, n=65536, generator=stream)
 
 
-def test_a_unit_left_alone_is_still_invariant(stream):
+def test_a_unit_left_alone_is_still_invariant(stream, alpha):
     """What the check does not promise: a chain that cannot reach everything stays at its target."""
     rbm = machine(4, 3)
-    check_kernel(Planted(rbm, defect="one unit never updated"), draws_of(rbm), generator=stream)
+    check_kernel(Planted(rbm, defect="one unit never updated"), draws_of(rbm), alpha=alpha, generator=stream)
 
 
 @pytest.mark.parametrize("hidden", [2, Product(1, Gaussian(1))], ids=["binary", "mixed"])
-def test_gaussian_visibles(hidden, stream):
+def test_gaussian_visibles(hidden, stream, alpha):
     rbm = machine(Gaussian(2, 2.0), hidden, 0.4)
-    check_kernel(rbm.gibbs(), draws_of(rbm), reversible=True, generator=stream)
+    check_kernel(rbm.gibbs(), draws_of(rbm), reversible=True, alpha=alpha, generator=stream)
     with pytest.raises(CheckFailed):
         check_kernel(Planted(rbm, defect="wrong beta"), draws_of(rbm), n=131072, generator=stream)
 
@@ -166,8 +167,8 @@ def exponential(n, generator):
     return torch.empty(n, 1).exponential_(generator=generator).clamp_min_(1e-30).log_()
 
 
-def test_metropolis_passes(stream):
-    check_kernel(Walk(), exponential, steps=20, reversible=True, generator=stream)
+def test_metropolis_passes(stream, alpha):
+    check_kernel(Walk(), exponential, steps=20, reversible=True, alpha=alpha, generator=stream)
 
 
 @pytest.mark.parametrize(
@@ -203,17 +204,17 @@ class Rotation:
         return Point((x + torch.where(ahead, 1.0, self.cells - 1.0)) % self.cells), None
 
 
-def test_reversibility_is_a_claim_of_its_own(stream):
+def test_reversibility_is_a_claim_of_its_own(stream, alpha):
     def ring(n, generator):
         return torch.randint(5, (n, 1), generator=generator).float()
 
-    check_kernel(Rotation(), ring, generator=stream)
-    check_kernel(Rotation(forward=0.5), ring, reversible=True, generator=stream)
+    check_kernel(Rotation(), ring, alpha=alpha, generator=stream)
+    check_kernel(Rotation(forward=0.5), ring, reversible=True, alpha=alpha, generator=stream)
     with pytest.raises(CheckFailed):
         check_kernel(Rotation(), ring, reversible=True, generator=stream)
 
 
-def test_reversibility_of_a_continuous_kernel(stream):
+def test_reversibility_of_a_continuous_kernel(stream, alpha):
     def circle(n, generator):
         return torch.rand(n, 1, generator=generator)
 
@@ -225,18 +226,18 @@ def test_reversibility_of_a_continuous_kernel(stream):
             x = state.position
             return Point((x + self.forward * torch.rand(x.shape, generator=generator)) % 1), None
 
-    check_kernel(Turn(), circle, generator=stream)
+    check_kernel(Turn(), circle, alpha=alpha, generator=stream)
     with pytest.raises(CheckFailed):
         check_kernel(Turn(), circle, reversible=True, n=65536, generator=stream)
 
 
-def test_many_cells_are_coarsened_for_reversibility(stream):
+def test_many_cells_are_coarsened_for_reversibility(stream, alpha):
     rbm = machine(8, 4, 0.5)
-    check_kernel(rbm.gibbs(), draws_of(rbm), reversible=True, generator=stream)
+    check_kernel(rbm.gibbs(), draws_of(rbm), reversible=True, alpha=alpha, generator=stream)
 
 
 def test_rate_of_false_alarms(stream):
-    """200 checks at a level of 5 % each: the mean is at most 10, and 25 would be five standard deviations off."""
+    """200 checks at a level of 5 % each: the mean is at most 10, and 30 a chance of 2e-7."""
     rbm, alarms = machine(3, 2), 0
     law = Exact(rbm).visible_law().p_values
     for _ in range(200):
@@ -246,4 +247,23 @@ def test_rate_of_false_alarms(stream):
             )
         except CheckFailed:
             alarms += 1
-    assert alarms < 25
+    assert alarms < 30
+
+
+@pytest.mark.parametrize("size", [1e-4, 2.0, 10.0])
+def test_decisions_are_coins_at_any_acceptance(size, stream, alpha):
+    """Chances near 1 and near 0 as well, where a sum of few rejections is not normal."""
+    kernel = dg.samplers.metropolis(lambda x: -x.square().sum(1) / 2, dg.samplers.RandomWalk(size))
+    draw = lambda n, generator: torch.randn(n, 2, generator=generator)  # noqa: E731
+    check_kernel(kernel, draw, acceptance=None, n=16384, alpha=alpha, generator=stream)
+
+
+def test_one_coin_for_all_is_no_coin():
+    from deepgen.samplers.metropolis import Moved
+    from deepgen.testing.kernels import _check_coins
+
+    chance, none = torch.full((1000,), 0.5), torch.zeros(1000, dtype=torch.bool)
+    with pytest.raises(CheckFailed, match=r"1000 accepted, where .* 500.0 .* 15.8: are the uniforms"):
+        _check_coins(Moved(chance, ~none, none), 1e-7, "K")
+    _check_coins(Moved(chance, torch.arange(1000) % 2 == 0, none), 1e-7, "K")
+    _check_coins(Moved(chance.round() * 0 + 1, ~none, none), 1e-7, "K")  # certain to be accepted, and so it was

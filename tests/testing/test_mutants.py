@@ -1,4 +1,5 @@
-"""The mutation score of check_kernel: every planted defect is caught at its default settings, whatever the seed."""
+"""The mutation score of check_kernel: 33 of 38 planted defects are caught at its defaults, 5 with four times as many
+chains. A defect is missed where a first p-value is above 0.15: less than once in a million checks each."""
 
 from functools import partial
 
@@ -23,6 +24,7 @@ grid = {"draw": GRID.draw, "p_values": GRID.law}
 torus = {"draw": TORUS.draw, "p_values": TORUS.law}
 replicas = {"draw": d.draw_replicas, "p_values": d.replicas_law}
 noisy = {"draw": m.Stochastic().draw}
+MORE = {"n": 16384}  # at 4096 these are missed once in 100 to 100,000 checks
 
 
 def drift(defect, step=0.9, scale=None):
@@ -48,7 +50,7 @@ def restless(defect, proposal=None):
 MUTANTS = [
     # the twelve of the survey
     (drift, "no reverse density", banana),
-    (wide, "noise times 1.1", normal10),
+    (wide, "noise times 1.1", normal10 | MORE),
     (leaping, "full last kick", banana),
     (leaping, "no kinetic energy", banana),
     (lambda defect: Metropolis(BANANA, m.Independent(defect)), "no ratio of proposals", banana),
@@ -58,7 +60,7 @@ MUTANTS = [
     (partial(d.Informed, GRID, False), "no reverse probability", grid),
     (partial(d.Informed, GRID, True), "no reverse probability", grid),
     (partial(d.Checkerboard, GRID), "all spins at once", grid),
-    (careless, "stale gradient after a rejection", banana),
+    (careless, "stale gradient after a rejection", banana | MORE),
     # and of our own finding
     (partial(careless, proposal=RandomWalk(2.0), target=GAMMA), "NaN is accepted", gamma),
     (careless, "stale log density after a rejection", banana),
@@ -69,10 +71,10 @@ MUTANTS = [
     (lambda defect: Metropolis(BANANA, m.Drift(1.6, defect=defect), WARM), "way back not tempered", warm),
     (drift, "whole gradient in the drift, half in the ratio", banana),
     (partial(drift, scale=m.LOWER), "L for L' on the way back", banana),
-    (partial(leaping, jitter=0.4), "jitter in half of the leaps", banana),
+    (partial(leaping, jitter=0.4), "jitter in half of the leaps", banana | MORE),
     (leaping, "step size depends on the position", banana),
     (partial(restless, proposal=Hamiltonian(0.95, 4)), "momentum not refreshed", banana),
-    (restless, "every chain adapts its step for ever", banana),
+    (restless, "every chain adapts its step for ever", banana | MORE),
     (restless, "all chains adapt one step for ever", banana),
     (lambda defect: m.Restless(Metropolis(GAMMA, Langevin(1.5)), defect), "a rejection returns to the start", gamma),
     (lambda defect: m.Hidden(drift("")), "a kernel that changes itself", banana),
@@ -85,7 +87,7 @@ MUTANTS = [
     (partial(d.Informed, GRID, False), "the best flip", grid),
     (partial(d.Informed, GRID, True), "never rejects", grid),
     (d.Exchange, "exchange always taken", replicas),
-    (d.Exchange, "exchange by the cold replica alone", replicas),
+    (d.Exchange, "exchange by the cold replica alone", replicas | MORE),
 ]
 SOUND = [
     (drift, banana),
@@ -126,6 +128,6 @@ def test_every_defect_is_caught_five_times_in_five(make, defect, law):
 
 
 @pytest.mark.parametrize(("make", "law"), SOUND)
-def test_without_a_defect_the_same_kernels_pass(make, law, stream):
+def test_without_a_defect_the_same_kernels_pass(make, law, stream, alpha):
     """At an acceptance of 0.4 to 0.7, or check_kernel would warn, and a warning is an error here."""
-    check_kernel(make(""), **law, generator=stream)
+    check_kernel(make(""), **law, alpha=alpha, generator=stream)

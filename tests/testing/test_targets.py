@@ -66,11 +66,18 @@ def test_draws_have_the_moments(make, stream):
 
 
 @pytest.mark.parametrize("make", ALL)
-def test_draws_stay_under_an_exact_kernel(make, seed):
+def test_draws_stay_under_an_exact_kernel(make, seed, alpha):
     target = make()
     size = {"ill-conditioned Gaussian": 0.06, "correlated Gaussian": 0.2, "rough well": 1.0}.get(target.name, 0.5)
     kernel = metropolis(target, RandomWalk(size))
-    check_kernel(kernel, lambda n, generator: target.sample(n, generator=generator), steps=20, n=2048, generator=seed)
+    check_kernel(
+        kernel,
+        lambda n, generator: target.sample(n, generator=generator),
+        steps=20,
+        n=2048,
+        alpha=alpha,
+        generator=seed,
+    )
 
 
 @pytest.mark.parametrize("make", ALL)
