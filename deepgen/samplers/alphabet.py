@@ -152,7 +152,7 @@ def _known(target: Target, x: Tensor) -> Alphabet | None:
         return OneHot(support.categories)
     if isinstance(support, type(constraints.one_hot)):
         return OneHot(x.shape[-1])
-    if isinstance(support, constraints.integer_interval) and support.upper_bound > support.lower_bound:
+    if isinstance(support, constraints.integer_interval):
         low = int(support.lower_bound)
         return Integers(low, int(support.upper_bound) - low + 1)
     return None

@@ -75,13 +75,18 @@ def test_all_agree_with_arviz(law, dtype, stream):
             x = chains(law, rho, (draws, count, 2), stream, dtype)
             moved = (x != x[:1, :1]).any(0).any(0)
             for name, (ours, theirs) in ORACLE.items():
-                here, there = ours(x), by_arviz(theirs, x)
+                here, there = (_capped(each) for each in (ours(x), by_arviz(theirs, x)))
                 assert here[~moved].isnan().all()
                 context = f"{name} of {law} {draws} x {count}, rho {rho}: {here} and {there}"
                 assert torch.allclose(here[moved], there[moved], rtol=0.02, equal_nan=True), context
                 exact = torch.isclose(here[moved], there[moved], rtol=1e-5, equal_nan=True)
                 if dtype == torch.float64 and law != "binary":  # whose moments may round over a threshold
                     assert exact.all(), context
+
+
+def _capped(values):
+    """Infinite from 1e12 on: where each chain stays at one value the variance within is 0 up to rounding."""
+    return values.where((values < 1e12) | values.isnan(), torch.inf)
 
 
 def test_the_table_is_the_single_functions(stream):

@@ -102,8 +102,8 @@ def test_what_flips_refuse():
             flips(real)
     with pytest.raises(MissingCapability, match="the support is Real"):
         metropolis(total, Flip()).init(torch.zeros(1, 2))
-    with pytest.raises(MissingCapability, match="flips the values of a discrete target"):
-        flips(total, support=constraints.integer_interval(2, 2))  # one value
+    with pytest.raises(SupportError, match="two values or more"):
+        flips(total, support=constraints.integer_interval(2, 2))
 
 
 @pytest.mark.parametrize(
