@@ -128,27 +128,53 @@ class Adaptive:
             end = round(share * steps)
             learns = self.covariance and 0 < window < len(ENDS) - 1
             moments = Moments(state.position, size <= DENSE if self.dense is None else self.dense) if learns else None
-            settled = torch.zeros_like(log_step)
-            for t in range(end - start):
-                own = log_step if window == len(ENDS) - 1 else log_step + lag
+            follower = Follower(log_step, end - start)
+            for _ in range(end - start):
+                own = follower.log_step if window == len(ENDS) - 1 else follower.log_step + lag
                 kernel = _with(kernel, step_size=own.exp().to(state.position.dtype))
                 state, info = kernel.step(state, generator=generator)
                 lag = torch.where(info.acceptance < STUCK, lag - 0.5, lag + 0.25).clamp_max(0.0)
-                change = 4.0 / (1 + t) ** 0.6 * (info.acceptance.double().mean() - aim)
-                log_step = (log_step + change).clamp(-30, 30)  # of free coins every step is accepted, however long
-                late = t - (end - start) // 2
-                if late >= 0:
-                    settled = settled + (log_step - settled) / (late + 1)
+                follower.follow(info.acceptance.double().mean() - aim)
                 if moments is not None:
                     moments.add(state.position)
                 if tick is not None:
                     tick()
-            log_step = settled
+            log_step = follower.settled
             if moments is not None:
                 kernel = _with(kernel, scale=moments.scale())
                 log_step = torch.zeros_like(log_step) - math.log(size) / 3  # the new coordinates are of unit size
             start = end
         return _with(kernel, step_size=log_step.exp().to(state.position.dtype)), state
+
+
+class Follower:
+    """A log step size that follows its aim for the acceptance, and the mean of it over the later half of the steps.
+
+        log h <- log h + gain / (1 + t)^0.6 (acceptance - aim)          (Robbins & Monro 1951; Andrieu & Thoms 2008)
+
+    Args:
+        log_step: of any shape, float64.
+        steps: how many there will be.
+
+    >>> follower = Follower(torch.zeros((), dtype=torch.float64), 200)
+    >>> for _ in range(200):  # where acceptance is exp(-h), and its aim 1/2
+    ...     follower.follow((-follower.log_step.exp()).exp() - 0.5)
+    >>> bool((follower.settled.exp() - math.log(2)).abs() < 0.01)
+    True
+    """
+
+    def __init__(self, log_step: Tensor, steps: int, *, gain: float = 4.0) -> None:
+        self.log_step, self.settled = log_step, log_step
+        self.gain, self.half, self.done = gain, steps // 2, 0
+
+    def follow(self, excess: Tensor) -> None:
+        """One step, whose acceptance was ``excess`` above the aim."""
+        change = self.gain / (1 + self.done) ** 0.6 * excess
+        self.log_step = (self.log_step + change).clamp(-30, 30)  # where all is accepted, however long the step
+        late = self.done - self.half
+        if late >= 0:
+            self.settled = self.settled + (self.log_step - self.settled) / (late + 1)
+        self.done += 1
 
 
 class Moments:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache, reduce
 from itertools import accumulate
 from operator import and_
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,6 +20,9 @@ from deepgen.samplers.handover import Composed, counted_anew, entered, put, run,
 from deepgen.samplers.kernel import Exactness, Kernel, after_warmup, require_state
 from deepgen.samplers.target import Beta
 from deepgen.samplers.temperature import log_ratio, require_temperable
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class Picked(NamedTuple):
@@ -33,16 +36,8 @@ class Picked(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Cycle:
-    """The kernel of `cycle`: ``kernels`` in turn, with the names that their Info goes by.
-
-    >>> import deepgen as dg
-    >>> walk = dg.samplers.metropolis(lambda x: -x.square().sum(-1), dg.samplers.RandomWalk(1.0))
-    >>> kernel = Cycle((walk, walk), ("first", "second"))
-    >>> state, info = kernel.step(kernel.init(torch.zeros(4, 2)), generator=dg.random.streams(0))
-    >>> info.first_acceptance.shape
-    torch.Size([4])
-    """
+class Several:
+    """What `Cycle` and `Mixture` share: ``kernels`` over one target, with the names that their Info goes by."""
 
     kernels: tuple[Any, ...]
     names: tuple[str, ...]
@@ -54,6 +49,35 @@ class Cycle:
     def init(self, position: Tensor) -> Composed:
         """The state at ``position`` ``[chains, *event]``."""
         return start(self.kernels, position)
+
+    def enter(self, own: Composed, other: Any) -> Composed:
+        """The state after another kernel has moved the chains to ``other.position``."""
+        return put(self.kernels, own, other)
+
+    def after_warmup(self, state: Composed) -> Composed:
+        """The state with all that its kernels count begun anew."""
+        return counted_anew(self.kernels, state)
+
+    def at(self, beta: Beta) -> Self:
+        """The same of the same kernels at inverse temperature ``beta``."""
+        return replace(self, kernels=_tempered(self.kernels, beta))
+
+    def log_ratio(self, state: Composed, old: Beta, new: Beta) -> Tensor:
+        """log f_new - log f_old where the chains are: ``[chains]``."""
+        return log_ratio(self.kernels[state.current], state.states[state.current], old, new)
+
+
+@dataclass(frozen=True)
+class Cycle(Several):
+    """The kernel of `cycle`: ``kernels`` in turn, with the names that their Info goes by.
+
+    >>> import deepgen as dg
+    >>> walk = dg.samplers.metropolis(lambda x: -x.square().sum(-1), dg.samplers.RandomWalk(1.0))
+    >>> kernel = Cycle((walk, walk), ("first", "second"))
+    >>> state, info = kernel.step(kernel.init(torch.zeros(4, 2)), generator=dg.random.streams(0))
+    >>> info.first_acceptance.shape
+    torch.Size([4])
+    """
 
     def step(self, state: Composed, *, generator: torch.Generator) -> tuple[Composed, Any]:
         """A step of every kernel; Info has the fields of all, after their names."""
@@ -67,25 +91,9 @@ class Cycle:
                 values.append(value)
         return state, _record(tuple(fields))(*values)
 
-    def enter(self, own: Composed, other: Any) -> Composed:
-        """The state after another kernel has moved the chains to ``other.position``."""
-        return put(self.kernels, own, other)
-
-    def after_warmup(self, state: Composed) -> Composed:
-        """The state with all that its kernels count begun anew."""
-        return counted_anew(self.kernels, state)
-
-    def at(self, beta: Beta) -> Cycle:
-        """The cycle of the same kernels at inverse temperature ``beta``."""
-        return replace(self, kernels=_tempered(self.kernels, beta))
-
-    def log_ratio(self, state: Composed, old: Beta, new: Beta) -> Tensor:
-        """log f_new - log f_old where the chains are: ``[chains]``."""
-        return log_ratio(self.kernels[state.current], state.states[state.current], old, new)
-
 
 @dataclass(frozen=True)
-class Mixture:
+class Mixture(Several):
     """The kernel of `mixture`: one of ``kernels`` a step, with probability ``weights``.
 
     >>> import deepgen as dg
@@ -96,17 +104,7 @@ class Mixture:
     tensor([0, 0, 0, 0])
     """
 
-    kernels: tuple[Any, ...]
-    names: tuple[str, ...]
     weights: tuple[float, ...]
-
-    @property
-    def exactness(self) -> Exactness:
-        return weakest(self.kernels)
-
-    def init(self, position: Tensor) -> Composed:
-        """The state at ``position`` ``[chains, *event]``."""
-        return start(self.kernels, position)
 
     def step(self, state: Composed, *, generator: torch.Generator) -> tuple[Composed, Picked]:
         """A step of the kernel that the coin picks."""
@@ -122,22 +120,6 @@ class Mixture:
             torch.zeros(len(x), dtype=torch.bool, device=x.device) if nan is None else nan,
             info,
         )
-
-    def enter(self, own: Composed, other: Any) -> Composed:
-        """The state after another kernel has moved the chains to ``other.position``."""
-        return put(self.kernels, own, other)
-
-    def after_warmup(self, state: Composed) -> Composed:
-        """The state with all that its kernels count begun anew."""
-        return counted_anew(self.kernels, state)
-
-    def at(self, beta: Beta) -> Mixture:
-        """The mixture of the same kernels at inverse temperature ``beta``."""
-        return replace(self, kernels=_tempered(self.kernels, beta))
-
-    def log_ratio(self, state: Composed, old: Beta, new: Beta) -> Tensor:
-        """log f_new - log f_old where the chains are: ``[chains]``."""
-        return log_ratio(self.kernels[state.current], state.states[state.current], old, new)
 
 
 @dataclass(frozen=True)

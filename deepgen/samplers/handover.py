@@ -84,12 +84,12 @@ def entered(kernel: Any, own: Any, mover: Any, other: Any) -> Any:
 
 def _inside(kernel: Any, state: Any) -> tuple[Any, Any]:
     """The kernel that ran last inside a composition, and its state; of a repeated one the one repeated."""
-    from deepgen.samplers.composed import Cycle, Mixture, Thinned  # which import this
+    from deepgen.samplers.composed import Several, Thinned  # which import this
 
     while True:
         if isinstance(kernel, Thinned):
             kernel = kernel.kernel
-        elif isinstance(kernel, (Cycle, Mixture)) and state is not None:
+        elif isinstance(kernel, Several) and state is not None:
             kernel, state = kernel.kernels[state.current], state.states[state.current]
         else:
             return kernel, state

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import MissingCapability
+from deepgen.samplers.adaptation import Follower
 from deepgen.samplers.annealing import Path
 from deepgen.samplers.metropolis import Metropolis
 from deepgen.samplers.temperature import log_ratio, require_temperable, target_of
@@ -84,13 +85,13 @@ class TemperedPath:
         found: list[Tensor] = []
         log_step = torch.as_tensor(proposal.step_size, dtype=torch.float64).log()
         for beta in torch.linspace(0, 1, _GRID).tolist():
-            kernel, sizes = self.kernel.at(beta), []
-            for t in range(_SETTLE if found else 4 * _SETTLE):
-                step = log_step.exp().to(state.position)
+            kernel, steps = self.kernel.at(beta), _SETTLE if found else 4 * _SETTLE
+            follower = Follower(log_step, steps, gain=2.0)
+            for _ in range(steps):
+                step = follower.log_step.exp().to(state.position)
                 state, info = _sized(kernel, step).step(state, generator=generator)
-                log_step = log_step + 2.0 / (1 + t) ** 0.6 * (info.acceptance.double().mean() - proposal.acceptance)
-                sizes.append(log_step)
-            log_step = torch.stack(sizes[len(sizes) // 2 :]).mean()
+                follower.follow(info.acceptance.double().mean() - proposal.acceptance)
+            log_step = follower.settled
             found.append(log_step)
         return TemperedPath(self.kernel, log_steps=torch.stack(found))
 

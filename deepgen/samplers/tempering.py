@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import ArgumentError, check_count, check_real
-from deepgen.samplers.adaptation import Adaptive
+from deepgen.samplers.adaptation import Adaptive, Follower
 from deepgen.samplers.annealing import evenly
 from deepgen.samplers.block_gibbs import BlockGibbs
 from deepgen.samplers.kernel import Exactness
@@ -124,22 +124,18 @@ class AdaptiveTempering:
         tick: Callable[[], object] | None,
     ) -> tuple[Replicas, Tensor | None]:
         """Some steps with a fixed ladder: the state, and the mean of log step sizes over the later half."""
-        settled = log_steps
-        for t in range(steps):
-            if log_steps is not None:
-                tempering = replace(tempering, step_sizes=log_steps.exp().to(state.position.dtype))
+        follower = None if log_steps is None else Follower(log_steps, steps)
+        for _ in range(steps):
+            if follower is not None:
+                tempering = replace(tempering, step_sizes=follower.log_step.exp().to(state.position.dtype))
             state, info = tempering.step(state, generator=generator)
-            if log_steps is not None and settled is not None:
+            if follower is not None:
                 assert info.moves is not None
                 assert self.acceptance is not None
-                change = info.moves.double().mean(0) - self.acceptance
-                log_steps = (log_steps + 4.0 / (1 + t) ** 0.6 * change).clamp(-30, 30)  # at beta 0 all may be accepted
-                late = t - steps // 2
-                if late >= 0:
-                    settled = settled + (log_steps - settled) / (late + 1)
+                follower.follow(info.moves.double().mean(0) - self.acceptance)
             if tick is not None:
                 tick()
-        return state, settled
+        return state, None if follower is None else follower.settled
 
 
 def next_ladder(betas: Tensor, rates: Tensor, rungs: int | None) -> Tensor:
