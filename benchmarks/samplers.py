@@ -5,6 +5,7 @@
     l2hmc        ill-conditioned and correlated Gaussians, the rough well: ESS a step beside L2HMC's
     unequal      two modes of variance 3 and 0.05 at distance 10: masses
     discrete     Ising 4 x 4 and 10 x 10, an RBM 784-500: Gibbs, Gibbs with gradients, discrete Langevin
+    overhead     a step of MALA, HMC and tempering beside its own gradients
 
 One thread on one core (the process is pinned), CPU seconds; the allocator keeps what is freed, for all sides alike
 (`floor.keep_memory`). What each line holds stands at the head of its part, `sampler_posteriors.py` and so on. A figure
@@ -22,6 +23,7 @@ import time
 import sampler_discrete
 import sampler_l2hmc
 import sampler_modes
+import sampler_overhead
 import sampler_posteriors
 import torch
 from floor import keep_memory, setting
@@ -32,6 +34,7 @@ PARTS = {
     "l2hmc": sampler_l2hmc.run,
     "unequal": sampler_modes.unequal,
     "discrete": sampler_discrete.run,
+    "overhead": sampler_overhead.run,
 }
 
 

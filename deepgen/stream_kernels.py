@@ -18,6 +18,7 @@ from deepgen.layers.jit import numba
 _compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
 _U32, _U64, _F32, _F64 = np.uint32, np.uint64, np.float32, np.float64
 _LOW, _UP = _U64(0xFFFFFFFF), _U64(32)
+LANES, NARROW = 64, 64  # chains at a time, and the width from which there is enough for vectors in a chain's own row
 _M0, _M1 = _U64(0xD2511F53), _U64(0xCD9E8D57)
 _W0, _W1 = _U32(0x9E3779B9), _U32(0xBB67AE85)
 
@@ -120,3 +121,30 @@ def to_normal(unit: npt.NDArray[np.float32], bits: npt.NDArray[np.int32], out: n
             v = angle[j] - _F32(0.5)
             s = _sine(_F32(0.25) - abs(abs(v) - _F32(0.25)))
             sines[j] = -u[j] * (s if v > _F32(0.0) else -s)
+
+
+@_compiled
+def _tile(tile, first, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
+    """Numbers in (0, 1) of the chains ``first`` on, one a column: ``tile`` ``[4 blocks, LANES]``."""
+    for b in range(len(tile) // 4):
+        rows = tile[4 * b : 4 * b + 4]
+        for lane in range(LANES):
+            w0, w1, w2, w3 = _philox(_U32(b), _U32(first + lane), c2, c3, k0, k1)
+            rows[0, lane], rows[1, lane] = _single(w0), _single(w1)
+            rows[2, lane], rows[3, lane] = _single(w2), _single(w3)
+
+
+@_compiled
+def normal_narrow(out: npt.NDArray[np.float32], first: int, low: int, high: int, key0: int, key1: int) -> None:
+    """`fill_float` and `to_normal` in one, for few numbers a chain ``[chains, width]``: vectors go along the chains."""
+    chains, width = out.shape
+    half = (width + 1) // 2
+    tile = np.empty(((2 * half + 3) // 4 * 4, LANES), np.float32)
+    unit = tile[: 2 * half].reshape(1, 2 * half * LANES)  # radii of all chains, then angles
+    drawn = np.empty_like(unit)
+    for start in range(0, chains, LANES):
+        _tile(tile, first + start, _U32(low), _U32(high), _U32(key0), _U32(key1))
+        to_normal(unit, unit.view(np.int32), drawn)
+        for lane in range(min(LANES, chains - start)):
+            for k in range(width):
+                out[start + lane, k] = drawn[0, k * LANES + lane]

@@ -15,7 +15,7 @@ stream, as from any generator, and then numbers depend on how many rows are draw
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -95,8 +95,11 @@ class Streams(torch.Generator):
         """Standard normal numbers by Box and Muller, one stream for each index of the first axis: ``[chains, ...]``."""
         chains, width = _chains(shape)
         half = -(-width // 2)
+        single = dtype == torch.float32 and self.device.type == "cpu"
+        compiled = kernels("deepgen.stream_kernels") if single else None
+        if compiled is not None and width < compiled.NARROW:
+            return self._filled(compiled.normal_narrow, chains, width, dtype).reshape(*shape)
         u = self._unit(chains, 2 * half, dtype)
-        compiled = kernels("deepgen.stream_kernels") if u.dtype == torch.float32 and u.device.type == "cpu" else None
         if compiled is not None:
             drawn = torch.empty(chains, width)
             compiled.to_normal(u.numpy(), u.view(torch.int32).numpy(), drawn.numpy())
@@ -132,20 +135,38 @@ class Streams(torch.Generator):
 
     def _unit(self, chains: int, width: int, dtype: torch.dtype, first: int | None = None) -> Tensor:
         """``[chains, width]`` numbers of the streams from ``first`` on; the last, MASK, belongs to all chains."""
+        double = dtype == torch.float64
+        compiled = kernels("deepgen.stream_kernels") if self.device.type == "cpu" else None
+        if compiled is not None:
+            fill = compiled.fill_double if double else compiled.fill_float
+            return self._filled(fill, chains, width, torch.float64 if double else torch.float32, first).to(dtype)
+        first, call = self._claim(chains, first)
+        if not chains * width:
+            return torch.empty(chains, width, dtype=dtype, device=self.device)
+        return self._by_tensors(first, chains, width, call, double)[:, :width].to(dtype, copy=True)
+
+    def _filled(
+        self,
+        fill: Callable[..., None],
+        chains: int,
+        width: int,
+        dtype: torch.dtype,
+        first: int | None = None,
+    ) -> Tensor:
+        """``[chains, width]`` numbers of the next call, by a compiled kernel."""
+        first, call = self._claim(chains, first)
+        filled = torch.empty(chains, width, dtype=dtype)
+        if chains * width:
+            fill(filled.numpy(), first, call & MASK, call >> 32, self.seed_key & MASK, self.seed_key >> 32)
+        return filled
+
+    def _claim(self, chains: int, first: int | None) -> tuple[int, int]:
+        """The first stream, this object's own unless another is named, and the number of the next call."""
         if first is None:
             first = self.first
             if first + chains > MASK:
                 raise ArgumentError(f"there are 2**32 - 1 streams, and chain {first + chains} is beyond them")
-        double, call = dtype == torch.float64, self._next()
-        if not chains * width:
-            return torch.empty(chains, width, dtype=dtype, device=self.device)
-        compiled = kernels("deepgen.stream_kernels") if self.device.type == "cpu" else None
-        if compiled is not None:
-            filled = torch.empty(chains, width, dtype=torch.float64 if double else torch.float32)
-            fill = compiled.fill_double if double else compiled.fill_float
-            fill(filled.numpy(), first, call & MASK, call >> 32, self.seed_key & MASK, self.seed_key >> 32)
-            return filled if double else filled.to(dtype)
-        return self._by_tensors(first, chains, width, call, double)[:, :width].to(dtype, copy=True)
+        return first, self._next()
 
     def _by_tensors(self, first: int, chains: int, width: int, call: int, double: bool) -> Tensor:
         """``[chains, width or more]`` numbers; on accelerators those of the next calls with them, if they are few."""

@@ -93,12 +93,26 @@ def test_compiled_normals_are_those_of_tensors_to_rounding(dtype, width, seed, t
     assert torch.allclose(made, plain, rtol=1e-5, atol=3e-6)
 
 
-def test_compiled_normals_are_box_and_muller_in_double(seed):
+@pytest.mark.parametrize("width", [20, 200])
+def test_compiled_normals_are_box_and_muller_in_double(width, seed):
     """Within 2e-6 of what exact functions make of the same uniforms, radius 5.9 included."""
-    u = Streams(seed).uniform((2000, 20)).double()
-    radius, angle = (-2 * u[:, :10].log()).sqrt(), 2 * math.pi * u[:, 10:]
+    u = Streams(seed).uniform((2000, width)).double()
+    radius, angle = (-2 * u[:, : width // 2].log()).sqrt(), 2 * math.pi * u[:, width // 2 :]
     exact = torch.cat([radius * angle.cos(), radius * angle.sin()], 1)
-    assert float((Streams(seed).normal((2000, 20)).double() - exact).abs().max()) < 3e-6
+    assert float((Streams(seed).normal((2000, width)).double() - exact).abs().max()) < 3e-6
+
+
+@pytest.mark.parametrize("chains", [1, 64, 65, 200])
+@pytest.mark.parametrize("width", [1, 2, 5, 7, 8, 25, 63])
+def test_few_normals_a_chain_are_those_of_the_long_way_to_the_last_bit(width, chains, seed):
+    kernels = pytest.importorskip("deepgen.stream_kernels")
+    place = (2**32 - 250, 3, 1, seed, 9)  # of the first chain, the call and the key
+    unit = torch.empty(chains, width + width % 2)
+    kernels.fill_float(unit.numpy(), *place)
+    long, short = torch.empty(chains, width), torch.empty(chains, width)
+    kernels.to_normal(unit.numpy(), unit.view(torch.int32).numpy(), long.numpy())
+    kernels.normal_narrow(short.numpy(), *place)
+    assert torch.equal(long, short)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
