@@ -27,11 +27,12 @@ if TYPE_CHECKING:
 
 class Picked(NamedTuple):
     """Of a `Mixture`. which: the kernel that ran, the same for all chains ``[chains]``; acceptance: its own, NaN if it
-    has none ``[chains]``; nan: ``[chains]``; info: all that it reports."""
+    has none ``[chains]``; nan, divergent: its own, False if it has none ``[chains]``; info: all that it reports."""
 
     which: Tensor
     acceptance: Tensor
     nan: Tensor
+    divergent: Tensor
     info: Any
 
 
@@ -113,13 +114,11 @@ class Mixture(Several):
         index = min(bisect_right(edges, common(generator) * edges[-1]), len(edges) - 1)
         state, info = run(self.kernels, state, index, generator)
         x = state.position
-        acceptance, nan = getattr(info, "acceptance", None), getattr(info, "nan", None)
-        return state, Picked(
-            torch.full((len(x),), index, device=x.device),
-            torch.full((len(x),), torch.nan, dtype=x.dtype, device=x.device) if acceptance is None else acceptance,
-            torch.zeros(len(x), dtype=torch.bool, device=x.device) if nan is None else nan,
-            info,
-        )
+        acceptance = getattr(info, "acceptance", None)
+        if acceptance is None:
+            acceptance = torch.full((len(x),), torch.nan, dtype=x.dtype, device=x.device)
+        nan, divergent = (_flag(info, name, x) for name in ("nan", "divergent"))
+        return state, Picked(torch.full((len(x),), index, device=x.device), acceptance, nan, divergent, info)
 
 
 @dataclass(frozen=True)
@@ -224,6 +223,12 @@ def _tempered(kernels: Sequence[Any], beta: Beta) -> tuple[Any, ...]:
 @lru_cache
 def _record(fields: tuple[str, ...]) -> Callable[..., Any]:
     return namedtuple("Cycled", fields)  # its fields are known only now
+
+
+def _flag(info: Any, name: str, x: Tensor) -> Tensor:
+    """A field of one truth a chain, False where ``info`` has none."""
+    found = getattr(info, name, None)
+    return torch.zeros(len(x), dtype=torch.bool, device=x.device) if found is None else found
 
 
 def _joined(values: tuple[Any, ...]) -> Any:

@@ -70,7 +70,8 @@ class Swapped(NamedTuple):
     """acceptance: of the kernel at beta = 1 (None if it reports none) ``[chains]``; swap: mean probability to swap over
     the pairs tried ``[chains]``; cold: which replica is at beta = 1 ``[chains]``; trips: round trips completed in this
     step ``[chains]``; nan: of a move or a swap ``[chains]``; swaps: by pair ``[chains, rungs - 1]``, NaN where none was
-    tried; moves: acceptance by rung ``[chains, rungs]``, or None.
+    tried; moves: acceptance by rung ``[chains, rungs]``, or None; divergent: of a move on any rung ``[chains]``, or
+    None if the kernel reports none.
     """
 
     acceptance: Tensor | None
@@ -80,6 +81,7 @@ class Swapped(NamedTuple):
     nan: Tensor
     swaps: Tensor
     moves: Tensor | None
+    divergent: Tensor | None
 
 
 class Tables(NamedTuple):
@@ -209,7 +211,7 @@ class Tempering:
         nan = (ratio.isnan() & tried).any(1)
         if hasattr(info, "nan"):
             nan = nan | info.nan.unflatten(0, (chains, rungs)).any(1)
-        moves = getattr(info, "acceptance", None)
+        moves, diverged = getattr(info, "acceptance", None), getattr(info, "divergent", None)
         if moves is not None:
             moves = by_rung(moves.unflatten(0, (chains, rungs)), state.rung)
         seen = Swapped(
@@ -220,6 +222,7 @@ class Tempering:
             nan,
             chance.masked_fill(~tried, torch.nan),
             moves,
+            None if diverged is None else diverged.unflatten(0, (chains, rungs)).any(1),
         )
         return after, seen
 

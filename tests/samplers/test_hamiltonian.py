@@ -5,7 +5,7 @@ import torch
 
 from deepgen.errors import ArgumentError
 from deepgen.random import normal as normal_numbers
-from deepgen.samplers import Hamiltonian, RandomWalk, Target, cycle, hmc, metropolis, sample_chain
+from deepgen.samplers import Hamiltonian, RandomWalk, Target, cycle, hmc, metropolis, mixture, sample_chain, tempering
 from deepgen.samplers.metropolis import Slope
 from deepgen.streams import Streams
 from deepgen.testing import check_involution, check_kernel
@@ -160,3 +160,25 @@ def test_divergences_within_a_cycle_are_told(seed):
     assert " divergences in " in table.facts
     calm = sample_chain(hmc(lambda x: -x.square().sum(1), 0.3), torch.zeros(8, 2), draws=20, generator=seed).summary()
     assert calm.facts.endswith("no NaN; no divergences")
+
+
+def test_divergences_within_a_mixture_are_those_of_the_kernel_that_ran(seed):
+    kernel = mixture(hmc(funnel, 0.4), wide=metropolis(funnel, RandomWalk(1.0)))
+    trace = sample_chain(kernel, torch.zeros(32, 10), draws=400, generator=seed)
+    diverged, which = trace.info["divergent"], trace.info["which"]
+    assert diverged[which == 0].any()
+    assert not diverged[which == 1].any()
+    assert f"{int(diverged.sum()):,} divergences in " in trace.summary().facts
+
+
+@pytest.mark.parametrize(("step", "all_diverge"), [(60.0, True), (0.1, False)])
+def test_divergences_within_tempering_are_told(step, all_diverge, seed):
+    """A leap of 60 on a normal multiplies a velocity by some 1,800; in one of 0.1 nothing is lost."""
+    kernel = tempering(hmc(normal, step), [0.5, 1.0])
+    trace = sample_chain(kernel, torch.ones(8, 3), draws=5, generator=seed)
+    assert bool(trace.info["divergent"].all()) == bool(trace.info["divergent"].any()) == all_diverge
+    assert ("no divergences" in trace.summary().facts) != all_diverge
+    plain = sample_chain(
+        tempering(metropolis(normal, RandomWalk(1.0)), [0.5, 1.0]), torch.ones(8, 3), 5, generator=seed
+    )
+    assert "divergent" not in plain.info
