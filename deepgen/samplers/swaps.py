@@ -43,7 +43,8 @@ class Ladder:
     """How a tempered chain went; ``print`` makes a table of it.
 
     Attributes:
-        betas: ``[rungs]``; rates: of swaps by pair ``[rungs - 1]``, in probability; step_sizes: ``[rungs]`` or None.
+        betas: ``[rungs]``; step_sizes: ``[rungs]`` or None.
+        rates: of swaps by pair ``[rungs - 1]``, in probability, over the chains that have a density.
         steps: steps counted, in each chain; chains: their number.
         trips: round trips from beta = 1 to the hottest rung and back, of all its replicas, a chain.
         ledger: the sums by chain and pair that log Z is made of.
@@ -113,12 +114,9 @@ class Ladder:
 
     def _bridges(self) -> tuple[Tensor, Tensor]:
         """up and down of the `Ledger`, of the chains that have them; a warning names the others."""
-        up, down = self.ledger.up, self.ledger.down
-        # -inf is a weight of zero, which counts; inf is a point that its own rung cannot be at
-        bridges = torch.cat([up, down], 1)
-        lost = (bridges.isnan() | (bridges == torch.inf)).any(1)
-        if bool(lost.any()):
-            which = lost.nonzero().flatten().tolist()
+        gone = lost(self.ledger)
+        if bool(gone.any()):
+            which = gone.nonzero().flatten().tolist()
             warnings.warn(
                 f"log Z leaves out {len(which)} of {self.chains} chains, which were where the target has no density "
                 f"(NaN, or zero): {which[:8]}{' and more' if len(which) > 8 else ''}; "
@@ -126,7 +124,7 @@ class Ladder:
                 RuntimeWarning,
                 stacklevel=3,
             )
-        return up[~lost], down[~lost]
+        return self.ledger.up[~gone], self.ledger.down[~gone]
 
     def __str__(self) -> str:
         rows = ["   beta  swaps up  step size" if self.step_sizes is not None else "   beta  swaps up"]
@@ -167,10 +165,23 @@ def ladder(kernel: Any, state: Any = None) -> Ladder:
     barrier 0..., for which 3 rungs do; ... round trips a chain in 100 steps, 100 chains
     """
     kernel, state = _both(kernel, state)
-    rates = (state.ledger.swapped / tries(state)).mean(0).cpu()
+    rates = swap_rates(state).cpu()
     steps, trips = int(state.clock[0]), float(state.trips.double().mean())
     base = _log_base(kernel, state)
     return Ladder(kernel.betas, rates, kernel.step_sizes, steps, len(state.clock), trips, state.ledger, base)
+
+
+def lost(ledger: Ledger) -> Tensor:
+    """Which chains were where there is no density (NaN, or zero at their own rung): ``[chains]``."""
+    # -inf is a weight of zero, which counts; inf is a point that its own rung cannot be at
+    bridges = torch.cat([ledger.up, ledger.down], 1)
+    return (bridges.isnan() | (bridges == torch.inf)).any(1)
+
+
+def swap_rates(state: Replicas) -> Tensor:
+    """How often each pair swapped, over the chains that have a density: ``[rungs - 1]``."""
+    counts = ~lost(state.ledger).unsqueeze(1)
+    return torch.where(counts, state.ledger.swapped / tries(state), 0.0).sum(0) / counts.sum().clamp_min(1)
 
 
 def tries(state: Replicas) -> Tensor:

@@ -26,7 +26,7 @@ from deepgen.samplers.block_gibbs import BlockGibbs
 from deepgen.samplers.kernel import Exactness
 from deepgen.samplers.metropolis import Metropolis
 from deepgen.samplers.replicas import Replicas, Tempering
-from deepgen.samplers.swaps import tries, wanted_rungs
+from deepgen.samplers.swaps import swap_rates, wanted_rungs
 from deepgen.samplers.temperature import require_temperable, target_of
 
 ENDS = (0.04, 0.1, 0.2, 0.35, 0.55, 0.8, 1.0)  # of windows, as shares of the warm-up; the ladder stays in the last
@@ -94,7 +94,7 @@ class AdaptiveTempering:
             state, settled = self._window(tempering, state, log_steps, end - start, generator, tick)
             wanted, replicas = tempering.betas, tempering.replicas(state)
             if self.moves and end < steps:
-                rates = (state.ledger.swapped / tries(state)).mean(0).cpu()
+                rates = swap_rates(state).cpu()
                 wanted = next_ladder(tempering.betas.cpu(), rates, self.rungs).to(device)
                 nearest = (wanted.unsqueeze(1) - tempering.betas).abs().argmin(1)
                 replicas = replicas[:, nearest]
