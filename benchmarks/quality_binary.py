@@ -56,9 +56,10 @@ def _other(row: Row, arguments: dict[str, Any], **setting: Any) -> Row:
 
 MADE = _mnist("MADE", "MADE", ">= -88.5", {"hidden": [8000]}, epochs=10, batch=100, rate=1e-3)
 NADE = _mnist("NADE", "NADE", ">= -88.5", {"hidden": 500}, epochs=60, batch=100, rate=1e-3)
-DEEP = _mnist(
+FEW = _mnist(
     "deep orderless NADE", "DeepNADE", ">= -87", {"hidden": [500, 500]}, epochs=90, batch=100, rate=1e-3, ensemble=8
 )
+DEEP = _other(FEW, {}, epochs=300, ensemble=16, products="bfloat16", **{"decay of matrices": 0.1})
 PIXEL = _mnist(
     "gated PixelCNN", "GatedPixelCNN", ">= -83.5", {"shape": [28, 28], "channels": 16, "layers": 8},
     epochs=6, batch=50, rate=3e-3, monitored=MONITORED,
@@ -69,8 +70,8 @@ CANDIDATES = [
     _other(MADE, {"hidden": [1000]}),
     MADE,
     NADE,
+    FEW,
     DEEP,
-    _other(DEEP, {}, products="bfloat16", epochs=300, **{"decay of matrices": 0.1}),
     PIXEL,
     _other(PIXEL, {}, rate=1.5e-3),
     _other(PIXEL, {}, batch=25, epochs=5, rate=2e-3),
@@ -86,6 +87,6 @@ TABLES = [
 FULL = [
     _other(MADE, {"hidden": [8000, 8000], "orders": 32}, epochs=300),
     NADE,
-    _other(DEEP, {}, epochs=1000, ensemble=128),
+    _other(FEW, {}, epochs=1000, ensemble=128),
     _other(PIXEL, {"channels": 64, "layers": 12}, epochs=60, rate=1e-3),
 ]
