@@ -13,6 +13,7 @@ from deepgen.evaluate.exact import normalisable
 from deepgen.explicit.energy import EnergyModel
 from deepgen.explicit.rbm import RBM
 from deepgen.explicit.units import require_tensor
+from deepgen.samplers.run import Tunable
 
 PARTITION = ("auto", "exact", "ais", "reverse", "bidirectional")
 LIKELIHOOD = (*PARTITION, "bound", "raise", "pseudo")
@@ -53,6 +54,11 @@ def check_method(function: str, method: object, known: tuple[str, ...], options:
 def require_machine(model: object) -> RBM | EnergyModel:
     """Return ``model`` if it has two layers of units or is an energy model, with finite parameters, or raise."""
     if not isinstance(model, (RBM, EnergyModel)):
+        if isinstance(model, Tunable):
+            raise MissingCapability(
+                f"{type(model).__name__} is a kernel that is yet to be tuned: give it a step_size, or hand over the "
+                "kernel of a trace, which is frozen"
+            )
         raise MissingCapability(
             f"{type(model).__name__} has neither a normalised log_prob, nor a bound, nor two layers of units (an RBM), "
             "nor is it an EnergyModel: there is no estimator of its likelihood here"

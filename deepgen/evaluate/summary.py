@@ -12,6 +12,7 @@ from torch import Tensor
 ROWS = 20  # shown of a longer table
 GOOD = 1.01  # R-hat up to which chains count as agreeing (Vehtari et al. 2021)
 WORTH = 100  # effective draws asked for, of each of up to four groups of chains
+FAR = 1e15  # a standard deviation that speaks of chains that have left, not of a target
 DIVERGED = ("divergent", "diverging", "diverged", "divergence")
 COUNTED = ("nan", *DIVERGED)  # of Info: told as numbers of steps, where all else is told as a rate
 
@@ -157,11 +158,17 @@ def _warnings(table: Summary, info: Mapping[str, Tensor], chains: int) -> list[s
     lost = int(columns["mean"].isnan().sum())
     if lost:
         warnings.append(f"{lost:,} of {len(table):,} coordinates have draws that are NaN")
+    far = int((columns["sd"] > FAR).sum())
+    if far:
+        warnings.append(
+            f"{far:,} of {len(table):,} coordinates have run away, to a standard deviation of "
+            f"{float(columns['sd'].nan_to_num(0.0).max()):.1e}: take a smaller step size"
+        )
     still = int((columns["sd"] == 0).sum())
     if still:
         warnings.append(f"{still:,} of {len(table):,} coordinates never moved, which says nothing about mixing")
     if any(ends(key, ("nan",)) and bool(value.sum() > 0) for key, value in info.items()):
-        warnings.append("some steps met a NaN and were rejected: look at the log density there")
+        warnings.append("some steps met a NaN (an exact kernel has rejected them): look at the log density there")
     if any(ends(key, DIVERGED) and bool(value.sum() > 0) for key, value in info.items()):
         warnings.append("some steps diverged: take a smaller step size, or parameters in which the target is rounder")
     return warnings

@@ -187,7 +187,9 @@ def compare(content: dict[str, Any], kind: str, settings: dict[str, Any], path: 
         raise CheckpointError(f"{path} holds a {content['kind']}, not a run of chains to go on with: {ANEW}")
     stored = content["settings"]
     differing = [
-        f"{key}: {stored.get(key)} there, {value} here" if key != "kernel" else "another kernel"
+        {"kernel": "another kernel", "start": "other starting points"}.get(
+            key, f"{key}: {stored.get(key)} there, {value} here"
+        )
         for key, value in settings.items()
         if stored.get(key) != value and not (key == "stream" and value is None)
     ]

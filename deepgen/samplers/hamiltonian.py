@@ -25,7 +25,7 @@ from deepgen.errors import check_count, check_real
 from deepgen.random import normal, uniform
 from deepgen.samplers.adaptation import Adaptive
 from deepgen.samplers.metropolis import Metropolis, Slope
-from deepgen.samplers.scale import Scale, check_step_size, inwards, moved, outwards, scale_of
+from deepgen.samplers.scale import Scale, check_given, check_step_size, inwards, moved, outwards, scale_of
 from deepgen.samplers.target import Beta, Target, over_reals, rowwise
 
 
@@ -107,6 +107,8 @@ def hmc(
     >>> bool((trace.draws.var() - 1).abs() < 0.1)
     True
     """
+    if step_size is not None:
+        check_given(step_size)
     proposal = Hamiltonian(1.0 if step_size is None else step_size, leaps, scale_of(covariance), jitter)
     kernel = Metropolis(over_reals(log_density, "hmc"), proposal)
     return Adaptive(kernel) if step_size is None else kernel

@@ -24,7 +24,7 @@ from deepgen.random import normal
 from deepgen.samplers.adaptation import Adaptive
 from deepgen.samplers.kernel import Exactness, require_state
 from deepgen.samplers.metropolis import Metropolis, Slope
-from deepgen.samplers.scale import Scale, check_step_size, inwards, moved, outwards, scale_of
+from deepgen.samplers.scale import Scale, check_given, check_step_size, inwards, moved, outwards, scale_of
 from deepgen.samplers.target import Beta, Target, checked_start, over_reals, rowwise
 
 
@@ -85,6 +85,8 @@ def mala(
     >>> bool((sd / torch.tensor([1.0, 100.0]) - 1).abs().max() < 0.2), trace.exactness.kind
     (True, 'exact')
     """
+    if step_size is not None:
+        check_given(step_size)
     target = over_reals(log_density, "mala")
     if step_size is None:
         return Adaptive(Metropolis(target, Langevin(1.0, scale_of(covariance))))
@@ -148,4 +150,5 @@ def ula(log_density: object, step_size: float | Tensor, *, covariance: Tensor | 
     >>> bool((trace.draws.var() - 4 / 3).abs() < 0.1)
     True
     """
+    check_given(step_size)
     return UnadjustedLangevin(over_reals(log_density, "ula"), step_size, scale_of(covariance))

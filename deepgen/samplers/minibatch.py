@@ -30,7 +30,7 @@ from torch.distributions import Distribution
 
 from deepgen.errors import MissingCapability, ShapeError, check_count
 from deepgen.random import shared, uniform
-from deepgen.samplers.target import Estimated, Target, as_target, slope_of, unchecked
+from deepgen.samplers.target import Estimated, Target, as_target, lenient, slope_of, unchecked
 
 Rows = tuple[Tensor, ...]
 
@@ -78,7 +78,8 @@ class Posterior(Target):
 
     def on(self, x: Tensor, rows: Rows) -> Tensor:
         """The log-likelihood of each row, ``[chains, n]``, checked."""
-        value = self.log_likelihood(x, *rows)
+        with lenient():
+            value = self.log_likelihood(x, *rows)
         expected = (len(x), rows[0].shape[1])
         if value.shape != expected:
             raise ShapeError(

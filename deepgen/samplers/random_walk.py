@@ -17,7 +17,7 @@ from torch import Tensor
 from deepgen.random import normal
 from deepgen.samplers.adaptation import Adaptive
 from deepgen.samplers.metropolis import Metropolis, Point
-from deepgen.samplers.scale import Scale, check_step_size, moved, outwards, scale_of
+from deepgen.samplers.scale import Scale, check_given, check_step_size, moved, outwards, scale_of
 from deepgen.samplers.target import Beta, Target, over_reals, rowwise
 
 
@@ -77,6 +77,8 @@ def random_walk(
     >>> bool((sd / torch.tensor([1.0, 100.0]) - 1).abs().max() < 0.2), trace.exactness.kind
     (True, 'exact')
     """
+    if step_size is not None:
+        check_given(step_size)
     target = over_reals(log_density, "random_walk")
     kernel = Metropolis(target, RandomWalk(1.0 if step_size is None else step_size, scale_of(covariance)))
     return Adaptive(kernel) if step_size is None else kernel

@@ -74,6 +74,8 @@ def scale_of(covariance: Tensor | None) -> Scale:
         return covariance.sqrt()
     if covariance.ndim != 2 or covariance.shape[0] != covariance.shape[1]:
         raise ShapeError(f"a covariance is [D, D], or [D] if diagonal; got {list(covariance.shape)}")
+    if bool((covariance - covariance.mT).abs().max() > 1e-4 * covariance.abs().max()):
+        raise ArgumentError("a covariance is symmetric, and this one is not: perhaps a factor of it was handed in")
     factor, failed = torch.linalg.cholesky_ex(covariance)
     if bool(failed):
         raise ArgumentError("the covariance is not positive definite: add a little to its diagonal")
@@ -81,7 +83,7 @@ def scale_of(covariance: Tensor | None) -> Scale:
 
 
 def check_step_size(step_size: float | Tensor) -> None:
-    """Raise `ArgumentError` unless a ``step_size`` that is a number is positive; a tensor would have to be waited for.
+    """Raise `ArgumentError` unless a ``step_size`` that is a number is positive; for tensors: `check_given`.
 
     >>> check_step_size(-0.1)
     Traceback (most recent call last):
@@ -91,6 +93,27 @@ def check_step_size(step_size: float | Tensor) -> None:
         check_real("step_size", step_size)
         if step_size <= 0:
             raise ArgumentError(f"step_size must be a positive number, got {step_size}")
+
+
+def check_given(step_size: float | Tensor) -> None:
+    """What a reader hands in: `check_step_size`, and of a tensor its numbers too, for which a device is waited for.
+
+    Raises:
+        ArgumentError: not positive and finite.
+        ShapeError: neither one number nor one a chain.
+
+    >>> check_given(torch.tensor([0.1, 0.0]))
+    Traceback (most recent call last):
+    deepgen.errors.ArgumentError: step sizes must be positive numbers, the least is 0
+    """
+    if not isinstance(step_size, Tensor):
+        check_step_size(step_size)
+        return
+    if step_size.ndim > 1:
+        raise ShapeError(f"a step size is one number, or one a chain [chains], got {list(step_size.shape)}")
+    if not step_size.is_meta and not bool((step_size.isfinite() & (step_size > 0)).all()):
+        least = float(step_size.min())
+        raise ArgumentError(f"step sizes must be positive numbers, the least is {least:.3g}")
 
 
 def _fitting(scale: Scale, z: Tensor) -> Scale:

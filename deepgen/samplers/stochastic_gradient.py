@@ -32,7 +32,7 @@ from deepgen.errors import ArgumentError, MissingCapability, check_real
 from deepgen.random import normal
 from deepgen.samplers.kernel import Exactness, require_state
 from deepgen.samplers.minibatch import estimated
-from deepgen.samplers.scale import Scale, check_step_size, inwards, outwards, scale_of
+from deepgen.samplers.scale import Scale, check_given, inwards, outwards, scale_of
 from deepgen.samplers.stationary import matrix, square, stationary_covariance
 from deepgen.samplers.target import Estimated, Target, checked_start, rowwise
 
@@ -111,9 +111,9 @@ def constant(step_size: StepSize) -> float:
 
 
 def check_steps(step_size: StepSize) -> None:
-    """Raise `ArgumentError` unless ``step_size`` is a schedule, or what `check_step_size` takes."""
+    """Raise `ArgumentError` unless ``step_size`` is a schedule, or what `check_given` takes."""
     if not isinstance(step_size, Polynomial):
-        check_step_size(step_size)
+        check_given(step_size)
 
 
 def counted(source: Estimated, position: Tensor) -> Counted:

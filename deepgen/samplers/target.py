@@ -9,7 +9,8 @@ known log Z and exact draws at beta = 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -81,14 +82,16 @@ class Target:
     @torch.no_grad()
     def value(self, x: Tensor) -> Tensor:
         """log f ``[chains]`` of positions ``[chains, *event]``, without a graph."""
-        return self.log_density(x).detach()
+        with lenient():
+            return self.log_density(x).detach()
 
     def slope(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """log f ``[chains]`` and its gradient ``[chains, *event]``."""
         if self.value_and_gradient is not None:
-            with torch.no_grad():
+            with torch.no_grad(), lenient():
                 return self.value_and_gradient(x)
-        return slope_of(self.log_density, x)
+        with lenient():
+            return slope_of(self.log_density, x)
 
     def tempered(self, state: Located, beta: Beta) -> Tensor:
         """log of f^beta r^(1 - beta) where the chains are: ``[chains]``; of f alone where beta is the number 1."""
@@ -222,7 +225,10 @@ def checked_start(target: Target, position: object) -> Tensor:
     if not position.is_floating_point():
         position = position.to(torch.get_default_dtype())
     position = position.detach()
-    value = target.value(position)
+    with torch.no_grad():
+        value = target.log_density(position)  # with torch's own checks of Distributions, this once
+    if not isinstance(value, Tensor):
+        raise ShapeError(f"the log density of chains must be a tensor [chains], got {type(value).__name__}")
     if value.shape != position.shape[:1]:
         raise ShapeError(
             f"the log density of {len(position)} chains must be [{len(position)}], got {list(value.shape)}: "
@@ -234,6 +240,24 @@ def checked_start(target: Target, position: object) -> Tensor:
             chain = (~inside.reshape(len(position), -1).all(1)).nonzero()[0].item()
             raise SupportError(f"position must have values in {target.support}; chain {chain} has others")
     return position
+
+
+@contextmanager
+def lenient() -> Iterator[None]:
+    """For the length of a ``with`` block new Distributions take what they are given, as a candidate may be anywhere.
+
+    Else one chain of a thousand whose scale overflows would stop all with an error; its NaN is rejected and counted.
+
+    >>> with lenient():
+    ...     torch.distributions.Normal(0.0, torch.tensor(torch.nan)).log_prob(torch.tensor(1.0))
+    tensor(nan)
+    """
+    before: Any = Distribution._validate_args
+    Distribution.set_default_validate_args(False)
+    try:
+        yield
+    finally:
+        Distribution.set_default_validate_args(before)
 
 
 def rowwise(number: Beta, x: Tensor) -> Beta:

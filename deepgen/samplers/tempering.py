@@ -26,6 +26,7 @@ from deepgen.samplers.block_gibbs import BlockGibbs
 from deepgen.samplers.kernel import Exactness
 from deepgen.samplers.metropolis import Metropolis
 from deepgen.samplers.replicas import Replicas, Tempering
+from deepgen.samplers.scale import check_given
 from deepgen.samplers.swaps import swap_rates, wanted_rungs
 from deepgen.samplers.temperature import require_temperable, target_of
 
@@ -192,6 +193,8 @@ def tempering(
     if not given and step_sizes is not None:
         raise ArgumentError("step_sizes go with betas that are given; those of a tuned ladder are tuned with it")
     proper = _proper(kernel)
+    if step_sizes is not None:
+        check_given(step_sizes)
     rungs = torch.as_tensor(betas, dtype=torch.float32).detach() if given else _spaced(count, hottest, proper)
     rises = rungs.ndim == 1 and len(rungs) >= 2 and bool((rungs.diff() > 0).all()) and rungs[0] >= 0 and rungs[-1] == 1
     if not rises:

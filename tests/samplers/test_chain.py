@@ -119,8 +119,8 @@ def test_no_step_waits_for_the_device(name, store, seed, monkeypatch):
         "gibbs": lambda: dg.RBM(5, 3, generator=0).gibbs(),
     }[name]()
     start = torch.zeros(4, 5)
-    source = dg.random.Streams(seed)
+    source, state = dg.random.Streams(seed), kernel.init(start)
     with never_waits():
-        sample_chain(kernel, start, draws=6, warmup=30, thin=2, store=store, generator=source)
+        sample_chain(kernel, state, draws=6, warmup=30, thin=2, store=store, generator=source)
     with pytest.raises(CheckFailed, match="waits for the device"), never_waits():
         start.sum().item()

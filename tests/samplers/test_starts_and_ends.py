@@ -1,0 +1,102 @@
+"""Where chains cannot start, that they run away, and what is handed in that no kernel can be made of."""
+
+import math
+
+import pytest
+import torch
+
+import deepgen as dg
+from deepgen.errors import ArgumentError, CheckpointError, MissingCapability, ShapeError, SupportError
+from deepgen.samplers import RandomWalk, cycle, hmc, mala, metropolis, mixture, random_walk, sample_chain, sgld, ula
+
+
+def normal(x):
+    return -x.square().sum(1) / 2
+
+
+def half(x):
+    """A normal on x_0 > 0 alone."""
+    return torch.where(x[:, 0] > 0, normal(x), -torch.inf)
+
+
+@pytest.mark.parametrize("kernel", [mala(normal), hmc(normal), mala(normal, 0.5), sgld(normal, 0.1)])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_start_that_is_no_number_is_refused_by_its_chain(kernel, value, seed):
+    start = torch.cat([torch.zeros(7, 2), torch.full((2, 2), value)])
+    with pytest.raises(SupportError, match=r"chain 7 \(and 1 more\) starts at a NaN or an infinity"):
+        sample_chain(kernel, start, draws=5, warmup=50, generator=seed)
+
+
+def test_starts_without_a_density_are_refused(seed):
+    nowhere = metropolis(lambda x: torch.where(x[:, 0] > 1, torch.nan, normal(x)), RandomWalk(1.0))
+    with pytest.raises(SupportError, match="chain 2 starts where the log density is NaN"):
+        sample_chain(nowhere, torch.tensor([[0.0], [0.5], [2.0]]), draws=5, generator=seed)
+    with pytest.raises(SupportError, match="all 4 chains start where the density is 0"):
+        sample_chain(mala(half), torch.full((4, 2), -1.0), draws=5, warmup=50, generator=seed)
+    some = torch.tensor([[-1.0, 0.0], [1.0, 0.0]])  # a part of them may come in
+    assert sample_chain(metropolis(half, RandomWalk(1.0)), some, draws=5, generator=seed).draws.shape == (5, 2, 2)
+
+
+def test_chains_that_run_away_are_told(seed):
+    """Steps of 5 multiply a normal by -1.5 each: after 100 the standard deviation is some 1e17."""
+    for kernel in (ula(normal, 5.0), sgld(normal, 5.0)):
+        far = sample_chain(kernel, torch.ones(4, 2), draws=100, generator=seed).summary()
+        assert any(line.startswith("2 of 2 coordinates have run away") for line in far.warnings)
+    near = sample_chain(ula(normal, 1.0), torch.ones(4, 2), draws=100, generator=seed).summary()
+    assert not any("run away" in line for line in near.warnings)
+
+
+def test_a_folder_knows_its_starts(tmp_path, seed):
+    first = sample_chain(mala(normal, 0.5), torch.zeros(4, 2), draws=5, generator=seed, out=tmp_path)
+    again = sample_chain(mala(normal, 0.5), torch.zeros(4, 2), draws=5, generator=seed, out=tmp_path)
+    assert torch.equal(first.draws, again.draws)
+    with pytest.raises(CheckpointError, match="other starting points"):
+        sample_chain(mala(normal, 0.5), torch.ones(4, 2), draws=5, generator=seed, out=tmp_path)
+
+
+@pytest.mark.parametrize("compose", [cycle, mixture])
+def test_kernels_of_different_targets_are_not_composed(compose):
+    shifted = compose(mala(normal, 0.5), mala(lambda x: normal(x - 3), 0.5))
+    with pytest.raises(ArgumentError, match="different targets"):
+        shifted.init(torch.tensor([[0.0], [1.0]]))
+    scaled = compose(mala(normal, 0.5), mala(lambda x: normal(x) + 7, 0.5))  # the same law
+    scaled.init(torch.tensor([[0.0], [1.0]]))
+
+
+@pytest.mark.parametrize("make", [mala, hmc, random_walk, ula, sgld])
+def test_step_sizes_in_tensors_are_checked(make):
+    for wrong in (-1.0, 0.0, math.nan, math.inf):
+        with pytest.raises(ArgumentError, match="step sizes must be positive"):
+            make(normal, torch.tensor([0.1, wrong]))
+    with pytest.raises(ShapeError, match=r"one a chain \[chains\], got \[8, 1\]"):
+        make(normal, torch.full((8, 1), 0.1))
+    make(normal, torch.full((8,), 0.1))
+
+
+def test_a_covariance_is_symmetric():
+    with pytest.raises(ArgumentError, match="symmetric"):
+        mala(normal, 0.1, covariance=torch.tensor([[1.0, 0.0], [0.5, 1.0]]))
+
+
+def test_a_candidate_that_breaks_a_distribution_is_rejected_alone(seed):
+    """A scale that overflows, which torch.distributions refuses for all chains at once; a start it still refuses."""
+    y = torch.randn(20, generator=dg.random.generator(seed))
+
+    def log_density(x):
+        law = torch.distributions.Normal(x[:, :1], x[:, 1:].exp())
+        return law.log_prob(y).sum(1) - x.square().sum(1) / 2
+
+    before = torch.distributions.Distribution._validate_args
+    trace = sample_chain(hmc(log_density, 30.0, leaps=3), torch.zeros(8, 2), draws=10, generator=seed)
+    assert trace.info["divergent"].any()
+    assert torch.distributions.Distribution._validate_args == before
+    with pytest.raises(ValueError, match="scale"):
+        hmc(log_density, 0.1).init(torch.tensor([[0.0, math.nan]]))
+
+
+def test_a_density_that_is_no_tensor_and_a_kernel_untuned_are_told():
+    with pytest.raises(ShapeError, match=r"must be a tensor \[chains\], got ndarray"):
+        mala(lambda x: normal(x).numpy(), 0.1).init(torch.zeros(3, 2))
+    target = dg.samplers.Target(normal, reference=torch.distributions.MultivariateNormal(torch.zeros(2), torch.eye(2)))
+    with pytest.raises(MissingCapability, match="yet to be tuned: give it a step_size"):
+        dg.evaluate.log_partition(mala(target), "ais")
