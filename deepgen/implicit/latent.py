@@ -22,7 +22,7 @@ from deepgen.typing import Latent
 
 
 class Terms(NamedTuple):
-    """Draws z ``[k, rows, latent]`` of the posterior q, and log p(x | z), log p(z) and log q(z | x), ``[k, rows]``.
+    """Posterior q, prior p, draws z ``[k, rows, latent]`` of q; log p(x | z), log p(z) and log q(z | x), ``[k, rows]``.
 
     >>> one = torch.ones(2, 3)
     >>> Terms(None, None, one.unsqueeze(2), -3 * one, -2 * one, -one).log_weights()[0]
@@ -63,7 +63,12 @@ def draw_terms(
     torch.Size([3, 5])
     """
     q = model.posterior(x)
-    z, log_q = _draw_and_score(q, samples, generator, reparametrised and torch.is_grad_enabled())
+    z, log_q = draw_and_score(q, samples, generator, reparametrised and torch.is_grad_enabled())
+    return score(model, x, q, z, log_q)
+
+
+def score(model: Latent, x: Tensor, q: Distribution, z: Tensor, log_q: Tensor) -> Terms:
+    """The terms of draws ``z`` ``[k, rows, latent]`` of q, whose log-density is known."""
     law, p = model.likelihood(z), model.prior()
     if law.event_shape != x.shape[1:]:
         raise ShapeError(
@@ -77,9 +82,10 @@ def draw_terms(
     return found
 
 
-def _draw_and_score(
+def draw_and_score(
     q: Distribution, samples: int, generator: torch.Generator, reparametrised: bool
 ) -> tuple[Tensor, Tensor]:
+    """Draws of q ``[k, rows, latent]`` and their log-density ``[k, rows]``."""
     if reparametrised and not q.has_rsample:
         raise MissingCapability(
             f"{type(q).__name__} has no rsample, through which gradients reach the encoder: choose another posterior, "

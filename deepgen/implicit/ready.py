@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from deepgen.errors import ArgumentError
+from deepgen.implicit.cvae import CVAE
 from deepgen.implicit.likelihoods import Bernoulli
 from deepgen.implicit.networks import ConvDecoder, ConvEncoder, Dense, shape_of
 from deepgen.implicit.posteriors import DiagonalGaussian
@@ -29,7 +30,7 @@ def mlp_vae(
 ) -> VAE:
     """A `VAE` with multilayer networks: ``hidden`` widths from data to latents, and the reverse on the way back.
 
-    ``mlp_vae(784, [200, 200], latent=50)`` is the network with one stochastic layer of Burda, Grosse & Salakhutdinov 2016.
+    ``mlp_vae(784, [200, 200], latent=50)`` is Burda, Grosse & Salakhutdinov's (2016) network with one stochastic layer.
 
     Args:
         event_shape: of an example, or its width.
@@ -50,6 +51,36 @@ def mlp_vae(
     encoder = Dense(event, hidden, features_of(law), activation=activation, generator=stream)
     decoder = Dense(latent, [*reversed(hidden)], outputs, activation=activation, generator=stream)
     return VAE(encoder, decoder, latent=latent, likelihood=made, prior=prior, posterior=law)
+
+
+def mlp_cvae(
+    event_shape: int | Sequence[int],
+    hidden: Sequence[int] = (200, 200),
+    *,
+    latent: int,
+    classes: int = 0,
+    context: int = 0,
+    embed: nn.Module | None = None,
+    likelihood: nn.Module | None = None,
+    prior: nn.Module | None = None,
+    posterior: nn.Module | None = None,
+    activation: str = "tanh",
+    generator: torch.Generator | int | None = None,
+) -> CVAE:
+    """A `CVAE` with multilayer networks, the context joined on to x and to z.
+
+    >>> model = mlp_cvae(6, [8], latent=2, classes=3, prior=DiagonalGaussian(2, inputs=3, generator=1), generator=0)
+    >>> model(torch.tensor([0, 1])).prior().batch_shape
+    torch.Size([2])
+    """
+    event, stream, width = shape_of(event_shape), resolve(generator), classes or context
+    law = DiagonalGaussian(latent) if posterior is None else posterior
+    made = Bernoulli() if likelihood is None else likelihood
+    outputs = (numbers_of(made) * event[0], *event[1:])
+    encoder = Dense(event, hidden, features_of(law), activation=activation, context=width, generator=stream)
+    decoder = Dense(latent, [*reversed(hidden)], outputs, activation=activation, context=width, generator=stream)
+    return CVAE(encoder, decoder, latent=latent, classes=classes, context=context, embed=embed, likelihood=made,
+                prior=prior, posterior=law)  # fmt: skip
 
 
 def conv_vae(

@@ -38,8 +38,8 @@ class VAE(LatentModel, nn.Module):
             where the likelihood takes n numbers for each value (channels, for images).
         latent: number of latent variables.
         likelihood: what those numbers mean: `Bernoulli` (the default), `Gaussian`, `Categorical`, `LogisticMixture`.
-        prior: a module whose ``forward(None)`` is a Distribution over ``[latent]``: ``StandardNormal`` (the default) and
-            ``NormalMixture`` of `deepgen.distributions`, a flow; or a `VampPrior`.
+        prior: a module whose ``forward(None)`` is a Distribution over ``[latent]``: ``StandardNormal`` (the default)
+            and ``NormalMixture`` of `deepgen.distributions`, a flow; or a `VampPrior`.
         posterior: a module from features to a Distribution over ``[latent]``: `DiagonalGaussian` (the default),
             `FullGaussian`, a flow with ``context=`` the number of features.
 

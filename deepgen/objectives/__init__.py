@@ -3,6 +3,7 @@
 from deepgen.objectives.chains import AdversarialChains, PersistentChains
 from deepgen.objectives.contrastive import ContrastiveDivergence, PersistentCD
 from deepgen.objectives.elbo import ELBO, IWAE
+from deepgen.objectives.gradient_noise import GradientNoise, gradient_noise
 from deepgen.objectives.likelihood import ExpectationMaximisation, MaximumLikelihood
 from deepgen.objectives.mixing import AdversarialMixing
 from deepgen.objectives.order_agnostic import OrderAgnostic
@@ -16,8 +17,10 @@ __all__ = [
     "ContrastiveDivergence",
     "DenoisingScoreMatching",
     "ExpectationMaximisation",
+    "GradientNoise",
     "MaximumLikelihood",
     "OrderAgnostic",
     "PersistentCD",
     "PersistentChains",
+    "gradient_noise",
 ]
