@@ -3,8 +3,8 @@
     p(x | c) = int p(z | c) p(x | z, c) dz,        q(z | x, c) ~ p(z | x, c)
 
 The context is a label, a vector, or anything (an image, say) that a network turns into a vector; encoder and decoder
-are handed it beside their input, and so is a prior that takes one. ``model(context)`` is the model of x with the context
-filled in: it has `Latent`, ``bound`` and ``sample`` like a `VAE`, and whatever takes those takes it.
+are handed it beside their input, and so is a prior that takes one. ``model(context)`` is the model of x with the
+context filled in: it has `Latent`, ``bound`` and ``sample`` like a `VAE`, and whatever takes those takes it.
 """
 
 from __future__ import annotations

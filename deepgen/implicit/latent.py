@@ -75,6 +75,7 @@ def score(model: Latent, x: Tensor, q: Distribution, z: Tensor, log_q: Tensor) -
             f"the likelihood is over rows {list(law.event_shape)} and x is {list(x.shape)}: "
             "reshape the data, or what the decoder puts out"
         )
+    x = x.to(z.dtype)  # bits and levels often come as integers
     found = Terms(q, p, z, law.log_prob(x), p.log_prob(z), log_q)
     follow: Any = getattr(model, "follow", None)
     if follow is not None and torch.is_grad_enabled():

@@ -75,7 +75,8 @@ def test_each_kind_of_context_trains_draws_and_comes_back_from_a_file(kind, stre
     check_checkpoint(model)
     check_random(lambda generator: model(context).sample(40, generator=generator), generator=stream)
     assert model(context[:1]).sample(7, generator=stream).shape == (7, 6)
-    assert isinstance(model(context), dg.typing.Latent) and isinstance(model(context), dg.typing.Bound)
+    assert isinstance(model(context), dg.typing.Latent)
+    assert isinstance(model(context), dg.typing.Bound)
     assert model.bound(x, context, samples=2, generator=1).shape == (40,)
 
 

@@ -67,7 +67,11 @@ def test_the_bound_reaches_the_exact_probability_summed_over_a_grid(stream, alph
 
 def test_its_probabilities_sum_to_at_most_one_and_its_draws_have_them(stream, alpha):
     vae = mlp_vae(3, [4], latent=1, generator=stream)
-    x = dg.data.generated.all_binary(3) if hasattr(dg.data, "all_binary") else torch.cartesian_prod(*[torch.arange(2.0)] * 3)
+    x = (
+        dg.data.generated.all_binary(3)
+        if hasattr(dg.data, "all_binary")
+        else torch.cartesian_prod(*[torch.arange(2.0)] * 3)
+    )
     p = vae.bound(x, samples=5000, generator=stream).exp()
     assert abs(float(p.sum()) - 1) < 0.01
     drawn = vae.sample(4000, generator=stream) @ torch.tensor([4.0, 2.0, 1.0])
@@ -95,7 +99,8 @@ def test_each_likelihood_trains_draws_and_comes_back_from_a_file(kind, stream):
     dg.fit(vae, x, ELBO(), epochs=1, progress=False)
     vae.check(vae.sample(9, generator=stream))
     assert vae.reconstruct(x, generator=stream).shape == x.shape
-    assert vae.encode(x).shape == (12, 2) and vae.decode(torch.zeros(3, 2)).shape == (3, 6)
+    assert vae.encode(x).shape == (12, 2)
+    assert vae.decode(torch.zeros(3, 2)).shape == (3, 6)
     image = x.reshape(12, 1, 2, 3).repeat(1, 1, 2, 2)[..., :4]
     conv = conv_vae((1, 4, 4), [4], latent=2, hidden=8, likelihood=make(), generator=stream)
     assert conv.bound(image, samples=3, generator=stream).isfinite().all()
@@ -159,7 +164,13 @@ def test_rows_that_the_likelihood_cannot_have_made_are_refused(stream):
 def test_tensors_datasets_and_loaders_are_all_taken(stream):
     """pythae takes only batches of the form {"data": x}: a TensorDataset is an AttributeError."""
     x = bits(stream)
-    for data in (x, x.numpy(), TensorDataset(x), DataLoader(TensorDataset(x), 10), Unlabelled(TensorDataset(x, x[:, 0]))):
+    for data in (
+        x,
+        x.numpy(),
+        TensorDataset(x),
+        DataLoader(TensorDataset(x), 10),
+        Unlabelled(TensorDataset(x, x[:, 0])),
+    ):
         vae = mlp_vae(6, [8], latent=2, generator=stream)
         assert "bound" in dg.fit(vae, data, ELBO(), epochs=1, progress=False)[-1].metrics
 
@@ -167,7 +178,8 @@ def test_tensors_datasets_and_loaders_are_all_taken(stream):
 def test_evaluation_states_a_bound_and_its_side(stream):
     vae = mlp_vae(6, [8], latent=2, generator=stream)
     found = dg.evaluate.log_likelihood(vae, bits(stream), generator=stream)
-    assert found.side == "below" and found.unit == "nats/example"
+    assert found.side == "below"
+    assert found.unit == "nats/example"
 
 
 def test_the_prior_of_pseudo_inputs_is_the_mean_of_their_posteriors(stream):

@@ -1,4 +1,4 @@
-"""ELBO and IWAE: expected gradients in closed form, doubly reparametrised ones beside plain ones, and what is logged."""
+"""ELBO and IWAE: expected gradients in closed form, doubly reparametrised ones beside plain ones, and metrics."""
 
 import copy
 from statistics import NormalDist
@@ -19,7 +19,9 @@ def batch(stream, rows, copies):
 
 
 def limit(alpha, count):
-    return 1.1 * NormalDist().inv_cdf(1 - alpha / 2 / count)  # 1.1: the error itself is estimated, of 100 to 200 repeats
+    return 1.1 * NormalDist().inv_cdf(
+        1 - alpha / 2 / count
+    )  # 1.1: the error itself is estimated, of 100 to 200 repeats
 
 
 @pytest.mark.parametrize(
@@ -77,7 +79,9 @@ def test_free_bits_hold_each_latent_apart(stream):
     for closed_form in (True, False):
         free, bare = (
             torch.autograd.grad(
-                ELBO(free_bits=bits, beta=beta, closed_form=closed_form).loss(vae, x, generator=dg.random.generator(5)).value,
+                ELBO(free_bits=bits, beta=beta, closed_form=closed_form)
+                .loss(vae, x, generator=dg.random.generator(5))
+                .value,
                 vae.encoder.bias,
             )[0]
             for bits, beta in ((0.05, 1.0), (0.0, 0.0))
@@ -93,7 +97,8 @@ def test_the_step_is_counted_and_warm_up_ends(stream):
     update, state = objective.update(vae, objective.optimizer(vae)), objective.start(vae, x, generator=stream)
     for count in (1, 2, 3):
         state, metrics = update(state, x, generator=stream)
-        assert int(state.step) == count and set(metrics) == {"bound", "reconstruction", "kl"}
+        assert int(state.step) == count
+        assert set(metrics) == {"bound", "reconstruction", "kl"}
 
 
 def test_doubly_reparametrised_gradients_have_the_mean_of_the_plain_ones(stream, alpha):
@@ -125,7 +130,9 @@ def test_decoder_gradients_are_the_same_to_the_bit_of_the_draws(stream):
     vae = linear_vae(stream, "diagonal", spread=1.3)
     x = batch(stream, 4, 1)
     one, two = (
-        torch.autograd.grad(IWAE(5, dreg).loss(vae, x, generator=dg.random.generator(1)).value, list(vae.decoder.parameters()))
+        torch.autograd.grad(
+            IWAE(5, dreg).loss(vae, x, generator=dg.random.generator(1)).value, list(vae.decoder.parameters())
+        )
         for dreg in (False, True)
     )
     assert all(torch.allclose(a, b, atol=1e-12) for a, b in zip(one, two, strict=True))
@@ -136,9 +143,10 @@ def test_score_function_needs_no_rsample_and_costs_variance(stream):
     x, at = batch(stream, 3, 10), list(vae.encoder.parameters())
     paths, score, baseline = (
         gradient_noise(objective, vae, x, repeats=60, parameters=at, generator=stream).total_variance()
-        for objective in (ELBO(samples=4), ELBO(gradient="score", samples=4, closed_form=False), ELBO(gradient="score"))
+        for objective in (ELBO(), ELBO(gradient="score"), ELBO(gradient="score", samples=4))
     )
-    assert score > 3 * paths and baseline > 3 * paths
+    assert score > 3 * paths
+    assert baseline < score / 4  # less than four independent gradients averaged
 
 
 def test_gradient_noise_leaves_the_model_as_it_was(stream):
