@@ -148,7 +148,7 @@ class ELBO(_Ascent):
     def _require(self, model: nn.Module) -> None:
         require(model, Bound, "train towards a bound")
         plain = self.beta == 1 and not self.warmup and not self.free_bits and self.gradient == "reparametrised"
-        if not plain and not (isinstance(model, Latent) or getattr(model, "context", 0)):
+        if not plain and not _has_laws(model):
             raise MissingCapability(f"{type(model).__name__} has no Latent, whose KL could be weighed: use ELBO()")
 
 
@@ -198,7 +198,7 @@ class IWAE(_Ascent):
 
     def _require(self, model: nn.Module) -> None:
         require(model, Bound, "train towards a bound")
-        if self.dreg and not (isinstance(model, Latent) or getattr(model, "context", 0)):
+        if self.dreg and not _has_laws(model):
             raise MissingCapability(f"{type(model).__name__} has no Latent, which DReG needs: use IWAE(k={self.k})")
 
 
@@ -216,6 +216,10 @@ def _doubly(latent: Any, x: Tensor, samples: int, generator: torch.Generator) ->
     log_p = terms.reconstruction + terms.log_prior
     value = (v * log_p).sum() - (v.square().unsqueeze(-1) * slope_q * z).sum()
     return value / x.shape[0], terms
+
+
+def _has_laws(model: Any) -> bool:
+    return isinstance(model, Latent) or bool(getattr(model, "context", 0))
 
 
 def _given(model: Any, batch: Any) -> tuple[Any, Tensor]:

@@ -67,15 +67,11 @@ def test_the_bound_reaches_the_exact_probability_summed_over_a_grid(stream, alph
 
 def test_its_probabilities_sum_to_at_most_one_and_its_draws_have_them(stream, alpha):
     vae = mlp_vae(3, [4], latent=1, generator=stream)
-    x = (
-        dg.data.generated.all_binary(3)
-        if hasattr(dg.data, "all_binary")
-        else torch.cartesian_prod(*[torch.arange(2.0)] * 3)
-    )
-    p = vae.bound(x, samples=5000, generator=stream).exp()
+    x = torch.cartesian_prod(*[torch.arange(2.0)] * 3)
+    p = vae.bound(x, samples=5000, generator=stream).detach().exp()
     assert abs(float(p.sum()) - 1) < 0.01
     drawn = vae.sample(4000, generator=stream) @ torch.tensor([4.0, 2.0, 1.0])
-    chance = dg.testing.goodness.chi_square(torch.bincount(drawn.long(), minlength=8), (p / p.sum()).detach())
+    chance = dg.testing.goodness.chi_square(torch.bincount(drawn.long(), minlength=8), p / p.sum())
     assert chance > alpha
 
 
