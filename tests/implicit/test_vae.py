@@ -112,18 +112,18 @@ def test_the_decoder_names_one_law_for_each_of_n_numbers(stream):
 
 
 def test_learned_sigmas_find_the_noise(stream):
-    x = 0.3 * torch.randn(2000, 3, generator=stream) + 2.0
+    x = 0.3 * torch.randn(2000, 3, generator=stream) + 0.5
     for kind in ("shared", "optimal"):
         vae = mlp_vae(3, [4], latent=1, likelihood=dg.implicit.Gaussian(1.0, kind), generator=stream)
         adam = torch.optim.Adam(vae.parameters(), lr=0.02)
-        dg.fit(vae, x, ELBO(), epochs=10, optimizer=adam, seed=0, progress=False)
-        sigma = float(vae.observation.log_sigma.exp())
-        assert 0.25 < sigma < 0.4, kind
+        dg.fit(vae, x, ELBO(), epochs=15, optimizer=adam, seed=0, progress=False)
+        sigma = float(vae.observation.log_sigma.detach().exp())
+        assert 0.24 < sigma < 0.36, (kind, sigma)
         before = sigma
         vae.eval().bound(5 * x, generator=stream)  # asking moves nothing
         with torch.no_grad():
             vae.train().bound(5 * x, generator=stream)
-        assert float(vae.observation.log_sigma.exp()) == before
+        assert float(vae.observation.log_sigma.detach().exp()) == before
 
 
 def test_rows_that_the_likelihood_cannot_have_made_are_refused(stream):
