@@ -199,7 +199,8 @@ def test_cvae_digits(tmp_path: Path) -> None:
 
 def test_vae_manifold(tmp_path: Path) -> None:
     numbers = example("vae_manifold")(updates=400, hidden=64, draws=50, out=tmp_path)
-    assert -64 * math.log(2) < numbers["latent 2"] < numbers["latent 8"] < -10
+    for latent in ("latent 2", "latent 8"):
+        assert -25.35 < numbers[latent] < -10  # above independent Bernoullis
     assert numbers["neighbours"] > 0.25  # 0.1 by chance
     assert imread(tmp_path / "vae_manifold_digits.png").ndim == 3
 
