@@ -5,6 +5,7 @@ from deepgen.implicit.likelihoods import Bernoulli, Categorical, Gaussian, Logis
 from deepgen.implicit.networks import ConvDecoder, ConvEncoder, Dense
 from deepgen.implicit.posteriors import DiagonalGaussian, FullGaussian
 from deepgen.implicit.ready import conv_vae, mlp_cvae, mlp_vae
+from deepgen.implicit.semi_supervised import SemiSupervised
 from deepgen.implicit.vae import VAE
 from deepgen.implicit.vamp import VampPrior
 
@@ -21,6 +22,7 @@ __all__ = [
     "Gaussian",
     "GivenContext",
     "LogisticMixture",
+    "SemiSupervised",
     "VampPrior",
     "conv_vae",
     "mlp_cvae",

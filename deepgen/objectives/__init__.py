@@ -8,6 +8,7 @@ from deepgen.objectives.likelihood import ExpectationMaximisation, MaximumLikeli
 from deepgen.objectives.mixing import AdversarialMixing
 from deepgen.objectives.order_agnostic import OrderAgnostic
 from deepgen.objectives.score import DenoisingScoreMatching
+from deepgen.objectives.semi_supervised import SemiSupervisedELBO
 
 __all__ = [
     "ELBO",
@@ -22,5 +23,6 @@ __all__ = [
     "OrderAgnostic",
     "PersistentCD",
     "PersistentChains",
+    "SemiSupervisedELBO",
     "gradient_noise",
 ]
