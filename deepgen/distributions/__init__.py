@@ -3,12 +3,15 @@
 from deepgen.distributions.base import NormalMixture, StandardLogistic, StandardNormal, StudentT
 from deepgen.distributions.constraints import OneHotGroups, spin
 from deepgen.distributions.flow import FlowDistribution
+from deepgen.distributions.levels import DiscretisedLogisticMixture, LevelCategorical
 from deepgen.distributions.logistic import Logistic
 from deepgen.distributions.moments import IndependentBernoulli, MultivariateNormal
 
 __all__ = [
+    "DiscretisedLogisticMixture",
     "FlowDistribution",
     "IndependentBernoulli",
+    "LevelCategorical",
     "Logistic",
     "MultivariateNormal",
     "NormalMixture",

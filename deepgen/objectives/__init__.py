@@ -3,10 +3,12 @@
 from deepgen.objectives.chains import AdversarialChains, PersistentChains
 from deepgen.objectives.contrastive import ContrastiveDivergence, PersistentCD
 from deepgen.objectives.elbo import ELBO, IWAE
+from deepgen.objectives.gradient_noise import GradientNoise, gradient_noise
 from deepgen.objectives.likelihood import ExpectationMaximisation, MaximumLikelihood
 from deepgen.objectives.mixing import AdversarialMixing
 from deepgen.objectives.order_agnostic import OrderAgnostic
 from deepgen.objectives.score import DenoisingScoreMatching
+from deepgen.objectives.semi_supervised import SemiSupervisedELBO
 
 __all__ = [
     "ELBO",
@@ -16,8 +18,11 @@ __all__ = [
     "ContrastiveDivergence",
     "DenoisingScoreMatching",
     "ExpectationMaximisation",
+    "GradientNoise",
     "MaximumLikelihood",
     "OrderAgnostic",
     "PersistentCD",
     "PersistentChains",
+    "SemiSupervisedELBO",
+    "gradient_noise",
 ]

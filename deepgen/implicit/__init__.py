@@ -1,0 +1,30 @@
+"""Models whose density is not in closed form: what they draw passes through a network from a simpler law."""
+
+from deepgen.implicit.cvae import CVAE, GivenContext
+from deepgen.implicit.likelihoods import Bernoulli, Categorical, Gaussian, LogisticMixture
+from deepgen.implicit.networks import ConvDecoder, ConvEncoder, Dense
+from deepgen.implicit.posteriors import DiagonalGaussian, FullGaussian
+from deepgen.implicit.ready import conv_vae, mlp_cvae, mlp_vae
+from deepgen.implicit.semi_supervised import SemiSupervised
+from deepgen.implicit.vae import VAE
+from deepgen.implicit.vamp import VampPrior
+
+__all__ = [
+    "CVAE",
+    "VAE",
+    "Bernoulli",
+    "Categorical",
+    "ConvDecoder",
+    "ConvEncoder",
+    "Dense",
+    "DiagonalGaussian",
+    "FullGaussian",
+    "Gaussian",
+    "GivenContext",
+    "LogisticMixture",
+    "SemiSupervised",
+    "VampPrior",
+    "conv_vae",
+    "mlp_cvae",
+    "mlp_vae",
+]

@@ -1,0 +1,143 @@
+"""What every model with a prior, an encoder and a decoder can do, from the three laws alone.
+
+    log w_i = log p(x | z_i) + log p(z_i) - log q(z_i | x),   z_i ~ q(. | x),   i = 1 .. k
+    L_k(x)  = log 1/k sum_i w_i,        E L_1 <= E L_k <= log p(x)
+
+L_1 is the evidence lower bound, L_k the importance-weighted one (Burda, Grosse & Salakhutdinov 2016, theorem 1). Draws
+come first: ``[k, rows, latent]``.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution
+
+from deepgen.errors import MissingCapability, ShapeError, check_count
+from deepgen.random import draw, resolve
+from deepgen.typing import Latent
+
+
+class Terms(NamedTuple):
+    """Posterior q, prior p, draws z ``[k, rows, latent]`` of q; log p(x | z), log p(z) and log q(z | x), ``[k, rows]``.
+
+    >>> one = torch.ones(2, 3)
+    >>> Terms(None, None, one.unsqueeze(2), -3 * one, -2 * one, -one).log_weights()[0]
+    tensor([-4., -4., -4.])
+    """
+
+    q: Distribution
+    p: Distribution
+    z: Tensor
+    reconstruction: Tensor
+    log_prior: Tensor
+    log_posterior: Tensor
+
+    def log_weights(self) -> Tensor:
+        """log w, ``[k, rows]``."""
+        return self.reconstruction + self.log_prior - self.log_posterior
+
+
+def draw_terms(
+    model: Latent, x: Tensor, samples: int, *, generator: torch.Generator, reparametrised: bool = True
+) -> Terms:
+    """Draw exactly ``samples`` latents for each row of ``x``, by one pass of the encoder, and score them.
+
+    Args:
+        model: with `Latent`.
+        x: rows ``[rows, *event]``.
+        samples: k.
+        generator: source of the draws.
+        reparametrised: let gradients flow through the draws to the posterior.
+
+    Raises:
+        MissingCapability: the posterior has no ``rsample``.
+        ShapeError: the likelihood is over other rows than these.
+
+    >>> import deepgen as dg
+    >>> vae = dg.implicit.mlp_vae(6, [8], latent=2, generator=0)
+    >>> draw_terms(vae, torch.zeros(5, 6), 3, generator=dg.random.generator(0)).log_weights().shape
+    torch.Size([3, 5])
+    """
+    q = model.posterior(x)
+    z, log_q = draw_and_score(q, samples, generator, reparametrised and torch.is_grad_enabled())
+    return score(model, x, q, z, log_q)
+
+
+def score(model: Latent, x: Tensor, q: Distribution, z: Tensor, log_q: Tensor) -> Terms:
+    """The terms of draws ``z`` ``[k, rows, latent]`` of q, whose log-density is known."""
+    law, p = model.likelihood(z), model.prior()
+    if law.event_shape != x.shape[1:]:
+        raise ShapeError(
+            f"the likelihood is over rows {list(law.event_shape)} and x is {list(x.shape)}: "
+            "reshape the data, or what the decoder puts out"
+        )
+    x = x.to(z.dtype)  # bits and levels often come as integers
+    found = Terms(q, p, z, law.log_prob(x), p.log_prob(z), log_q)
+    follow: Any = getattr(model, "follow", None)
+    if follow is not None and torch.is_grad_enabled():
+        follow(law, x)  # after the scores, so that none uses what its own rows teach
+    return found
+
+
+def draw_and_score(
+    q: Distribution, samples: int, generator: torch.Generator, reparametrised: bool
+) -> tuple[Tensor, Tensor]:
+    """Draws of q ``[k, rows, latent]`` and their log-density ``[k, rows]``."""
+    if reparametrised and not q.has_rsample:
+        raise MissingCapability(
+            f"{type(q).__name__} has no rsample, through which gradients reach the encoder: choose another posterior, "
+            "or deepgen.objectives.ELBO(gradient='score')"
+        )
+    both: Any = getattr(q, "rsample_and_log_prob", None)
+    if both is not None and q.has_rsample and (reparametrised or not torch.is_grad_enabled()):
+        z, log_q = both((samples,), generator=generator)  # a flow knows the density of what it draws
+        return z, log_q
+    z = draw(q, (samples,), generator=generator, reparametrised=reparametrised)
+    return z, q.log_prob(z)
+
+
+class LatentModel:
+    """Bound, draws, codes and reconstructions of what has ``prior``, ``posterior``, ``likelihood`` and ``check``."""
+
+    def bound(self: Any, x: Tensor, *, samples: int = 1, generator: torch.Generator | int | None = None) -> Tensor:
+        """L_k(x) in nats from exactly k = ``samples`` draws a row: ``[rows, *event] -> [rows]``, differentiable.
+
+        It lies below log p(x) in expectation.
+
+        Raises:
+            ShapeError, SupportError: rows that the model cannot have made.
+        """
+        check_count(samples=samples)
+        self.check(x)
+        terms = draw_terms(self, x, samples, generator=resolve(generator, x.device))
+        return terms.log_weights().logsumexp(0) - math.log(samples)
+
+    @torch.no_grad()
+    def encode(self: Any, x: Tensor, *, samples: int = 100, generator: torch.Generator | int | None = None) -> Tensor:
+        """The posterior mean ``[rows, latent]``; of a flow, which states none, the mean of ``samples`` draws."""
+        self.check(x)
+        q = self.posterior(x)
+        try:
+            return q.mean
+        except NotImplementedError:
+            return draw(q, (samples,), generator=resolve(generator, x.device)).mean(0)
+
+    transform = encode
+
+    @torch.no_grad()
+    def decode(self: Any, z: Tensor) -> Tensor:
+        """The mean of p(x | z): ``[*batch, latent] -> [*batch, *event]``."""
+        mean: Tensor = self.likelihood(z).mean
+        return mean
+
+    @torch.no_grad()
+    def reconstruct(self: Any, x: Tensor, *, generator: torch.Generator | int | None = None) -> Tensor:
+        """The mean of p(x | z) at one draw z of each row's posterior: ``[rows, *event] -> [rows, *event]``."""
+        self.check(x)
+        z = draw(self.posterior(x), generator=resolve(generator, x.device))
+        mean: Tensor = self.decode(z)
+        return mean
