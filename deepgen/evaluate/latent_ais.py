@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -26,7 +27,7 @@ from deepgen.evaluate.annealed import Temperatures
 from deepgen.evaluate.estimate import Bracket, Estimate
 from deepgen.evaluate.importance import row_log_mean_exp
 from deepgen.evaluate.latent_path import Plan, plan, run, starts
-from deepgen.evaluate.latent_rows import blocks, check_support, require_joint
+from deepgen.evaluate.latent_rows import Block, blocks, check_support, observed, require_joint
 from deepgen.random import draw, resolve
 
 _SPREAD = 10  # moves at the posterior that part chains begun at one draw
@@ -103,7 +104,7 @@ def latent_ais(
     stream = resolve(generator, x.device)
     start = temperatures.start if isinstance(temperatures, Plan) else start
     require_joint(model, context, posterior=start == "posterior", purpose="to anneal")
-    _check_support(model, x, context, stream)
+    law = _seen(model, x, context, stream)
     how = _plan(model, x, context, temperatures, leaps, start, stream)
     position = starts(model, x, context, chains, how.start, stream)
     weights = run(model, x, context, how, position, how.betas, name="AIS", generator=stream, progress=progress)
@@ -117,7 +118,22 @@ def latent_ais(
             stacklevel=3,
         )
     method = "AIS in z" if how.start == "prior" else "AIS in z from the posterior"
-    return LatentAIS(_mean(values, variances, float(ess.sum()), method, chains, how), values, variances, ess, how)
+    settings: dict[str, Any] = {
+        "temperatures": len(how.betas), "schedule": how.kind, "chains per row": chains, "leapfrog steps": how.leaps,
+        "start": how.start, "likelihood": law,
+    }  # fmt: skip
+    estimate = Estimate(
+        float(values.mean()),
+        math.sqrt(float(variances.sum())) / len(x),
+        "below",
+        method,
+        n=len(x) * chains,
+        ess=float(ess.sum()),
+        unit="nats/example",
+        stderr_data=float(values.std()) / math.sqrt(len(x)) if len(x) > 1 else math.nan,
+        settings=settings,
+    )
+    return LatentAIS(estimate, values, variances, ess, how)
 
 
 @torch.no_grad()
@@ -177,28 +193,8 @@ def bidirectional_gap(
         float(above.mean()), error, "above", "reverse AIS in z on simulated rows", n * chains, ess, unit, settings=about
     )
     gap = Estimate(float(distance.mean()), error, "above", "bidirectional gap", n, unit=unit, settings=about)
-    low = ahead.estimate
-    low = Estimate(low.value, low.stderr, "below", low.method, low.n, low.ess, unit, low.stderr_data, about)
+    low = replace(ahead.estimate, settings=about)
     return BidirectionalGap(Bracket(low, high), gap, ahead.values, above, z, x)
-
-
-def _mean(values: Tensor, variances: Tensor, ess: float, method: str, chains: int, how: Plan) -> Estimate:
-    rows = len(values)
-    settings: dict[str, Any] = {
-        "temperatures": len(how.betas), "schedule": how.kind, "chains per row": chains, "leapfrog steps": how.leaps,
-        "start": how.start,
-    }  # fmt: skip
-    return Estimate(
-        float(values.mean()),
-        math.sqrt(float(variances.sum())) / rows,
-        "below",
-        method,
-        n=rows * chains,
-        ess=ess,
-        unit="nats/example",
-        stderr_data=float(values.std()) / math.sqrt(rows) if rows > 1 else math.nan,
-        settings=settings,
-    )
 
 
 def _plan(
@@ -210,18 +206,27 @@ def _plan(
     return plan(model, x, context, temperatures=given, leaps=leaps, start=start, generator=stream)
 
 
-def _check_support(model: Any, x: Tensor, context: Tensor | None, stream: torch.Generator) -> None:
+def _seen(model: Any, x: Tensor, context: Tensor | None, stream: torch.Generator) -> str:
+    """The name of the law p(x | z), after a check that all rows lie in its support."""
+    name = ""
     for block in blocks(model, x, context, stream):
-        z = draw(block.view.prior(), () if block.view.prior().batch_shape else (len(block.x),), generator=block.stream)
-        check_support(block.view.likelihood(z), block.x)
+        law = block.view.likelihood(_prior_draw(block))
+        check_support(law, block.x)
+        name = observed(law)
+    return name
+
+
+def _prior_draw(block: Block) -> Tensor:
+    """One z of the prior for each row ``[rows, *latent]``."""
+    prior = block.view.prior()
+    return draw(prior, () if prior.batch_shape else (len(block.x),), generator=block.stream)
 
 
 def _simulate(model: Any, n: int, context: Tensor | None, stream: torch.Generator) -> tuple[Tensor, Tensor]:
     """z ``[n, *latent]`` of the prior and x ``[n, *event]`` of the likelihood: z is a posterior draw of its x."""
     zs, xs = [], []
     for block in blocks(model, torch.empty(n, device=stream.device), context, stream):
-        prior, rows = block.view.prior(), len(block.x)
-        z = draw(prior, () if prior.batch_shape else (rows,), generator=block.stream)
+        z = _prior_draw(block)
         zs.append(z)
         xs.append(draw(block.view.likelihood(z), generator=block.stream))
     return torch.cat(zs), torch.cat(xs)

@@ -25,7 +25,16 @@ from torch import Tensor
 
 from deepgen.errors import ArgumentError, DegenerateWeights, check_count
 from deepgen.evaluate.estimate import Estimate
-from deepgen.evaluate.latent_rows import Block, blocks, check_support, check_weights, drawn, log_likelihood, require_joint
+from deepgen.evaluate.latent_rows import (
+    Block,
+    blocks,
+    check_support,
+    check_weights,
+    drawn,
+    log_likelihood,
+    observed,
+    require_joint,
+)
 from deepgen.evaluate.pareto import TRUSTED, pareto_k
 from deepgen.progress import bar
 from deepgen.random import resolve
@@ -47,6 +56,7 @@ class LatentBound(NamedTuple):
             to be near log p(x). NaN of fewer than 25 draws.
         draws: how many were drawn for each row.
         proposal: ``posterior`` or ``prior``.
+        likelihood: the name of the law p(x | z).
     """
 
     ks: tuple[int, ...]
@@ -56,6 +66,7 @@ class LatentBound(NamedTuple):
     pareto_k: Tensor
     draws: int
     proposal: str
+    likelihood: str
 
     def estimate(self, k: int | None = None) -> Estimate:
         """The mean of L_k over the rows in nats/example, below log p(x); ``k`` by default the greatest.
@@ -73,7 +84,9 @@ class LatentBound(NamedTuple):
         over_rows = float(values.std()) / math.sqrt(rows) if rows > 1 else math.nan
         stderr = math.sqrt(float(self.variances[self.ks.index(k)].sum())) / rows
         used = self.draws // k * k
-        settings: dict[str, Any] = {"k": k, "draws per row": used, "proposal": self.proposal}
+        settings: dict[str, Any] = {
+            "k": k, "draws per row": used, "proposal": self.proposal, "likelihood": self.likelihood
+        }  # fmt: skip
         if self.draws == 1:
             stderr, settings["stderr"] = over_rows, "of rows and draws together"
         elif k > 1 and not bool(self.pareto_k.isnan().any()):
@@ -147,14 +160,14 @@ def latent_bound(
     require_joint(model, context, posterior=proposal == "posterior", purpose="for an importance-weighted bound")
     chunk = max(1, _NUMBERS // x[0].numel()) if chunk is None else chunk
     check_count(chunk=chunk)
-    parts = []
+    parts, law = [], ""
     with bar(what="bound", unit="row", show=progress, total=len(x)) as moved:
         for block in blocks(model, x, context, resolve(generator, x.device)):
-            weights = _log_weights(block, draws, proposal, chunk)
+            weights, law = _log_weights(block, draws, proposal, chunk)
             parts.append(_summed(weights, ks))
             moved.update(len(block.x))
     values, variances, ess, tail = (torch.cat(part, -1) for part in zip(*parts, strict=True))
-    found = LatentBound(ks, values, variances, ess, tail, draws, proposal)
+    found = LatentBound(ks, values, variances, ess, tail, draws, proposal, law)
     heavy = int((tail > TRUSTED).sum())
     if ks[-1] > 1 and heavy > _MANY * len(x):
         warnings.warn(
@@ -166,22 +179,24 @@ def latent_bound(
     return found
 
 
-def _log_weights(block: Block, draws: int, proposal: str, chunk: int) -> Tensor:
-    """log w ``[draws, rows]``, float64."""
+def _log_weights(block: Block, draws: int, proposal: str, chunk: int) -> tuple[Tensor, str]:
+    """log w ``[draws, rows]``, float64, and the name of the law p(x | z)."""
     view, x, stream = block
-    prior, rows, found = view.prior(), len(x), []
+    prior, rows, found, name = view.prior(), len(x), [], ""
     law = view.posterior(x) if proposal == "posterior" else prior
     for start in range(0, draws, DRAWS):
         z, log_q = drawn(law, min(DRAWS, draws - start), rows, stream)
         if start == 0:
-            check_support(view.likelihood(z[0]), x)
+            seen = view.likelihood(z[0])
+            check_support(seen, x)
+            name = observed(seen)
         each = max(1, chunk // rows)
         for part, log_q_part in zip(z.split(each), log_q.split(each), strict=True):
             log_w = log_likelihood(view, part, x).double()
             if proposal == "posterior":
                 log_w += prior.log_prob(part).double() - log_q_part.double()
             found.append(log_w)
-    return check_weights(torch.cat(found))
+    return check_weights(torch.cat(found)), name
 
 
 def _summed(weights: Tensor, ks: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor, Tensor]:

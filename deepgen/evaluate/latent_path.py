@@ -84,9 +84,7 @@ def row_path(model: Any, x: Tensor, context: Tensor | None, chains: int, leaps: 
     return TemperedPath(hmc(Target(log_joint, reference=law), 0.1, leaps=leaps))
 
 
-def starts(
-    model: Any, x: Tensor, context: Tensor | None, chains: int, start: str, stream: torch.Generator
-) -> Tensor:
+def starts(model: Any, x: Tensor, context: Tensor | None, chains: int, start: str, stream: torch.Generator) -> Tensor:
     """Exact draws at beta = 0 for every chain ``[rows * chains, *latent]``, those of a row beside each other."""
     found = []
     for block in blocks(model, x, context, stream):

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, Independent
 
 from deepgen.errors import DivergenceError, MissingCapability, ShapeError, SupportError
 from deepgen.random import draw, lend, spawn
@@ -89,6 +89,17 @@ def drawn(law: Distribution, draws: int, rows: int, stream: torch.Generator) -> 
     with lend(stream):
         z, log_q = both(torch.Size(shape))
     return z, log_q
+
+
+def observed(law: Any) -> str:
+    """The name of a law p(x | z), for settings: what was taken to be observed.
+
+    >>> observed(torch.distributions.Independent(torch.distributions.Normal(torch.zeros(2), 1.0), 1))
+    'Normal'
+    """
+    while isinstance(law, Independent):
+        law = law.base_dist
+    return type(law).__name__
 
 
 def check_support(law: Distribution, x: Tensor) -> None:

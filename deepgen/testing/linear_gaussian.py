@@ -103,7 +103,9 @@ class LinearGaussian(nn.Module):
 
     def marginal(self) -> MultivariateNormal:
         """N(b, W W' + s^2 I), the law of x."""
-        noise = (2 * self.log_sigma).exp() * torch.eye(self.features, dtype=self.weight.dtype, device=self.weight.device)
+        noise = (2 * self.log_sigma).exp() * torch.eye(
+            self.features, dtype=self.weight.dtype, device=self.weight.device
+        )
         return MultivariateNormal(self.bias, self.weight @ self.weight.mT + noise)
 
     def log_prob(self, x: Tensor) -> Tensor:
