@@ -74,7 +74,7 @@ def latent_ais(
     """Annealed importance sampling of log p(x), row by row, in nats.
 
     Args:
-        model: with ``prior()`` and ``likelihood(z)``; z real. `Latent` models have them, `deepgen.implicit.Decoder` too.
+        model: with ``prior()`` and ``likelihood(z)``; z real. A `Latent` has them, a `deepgen.implicit.Decoder` too.
         x: rows ``[rows, *event]``.
         chains: of each row, at least 2.
         temperatures: a number, values from 0 to 1, ``"adaptive"`` (`deepgen.evaluate.latent_path.plan`), or a `Plan`

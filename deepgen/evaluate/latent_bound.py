@@ -171,8 +171,8 @@ def latent_bound(
     heavy = int((tail > TRUSTED).sum())
     if ks[-1] > 1 and heavy > _MANY * len(x):
         warnings.warn(
-            f"the weights of {heavy} of {len(x)} rows have a tail with Pareto k above 0.7: the value is a bound, but it "
-            'lies below by more than its error says. Draw more, or anneal: method="ais"',
+            f"the weights of {heavy} of {len(x)} rows have a tail with Pareto k above 0.7: the value is a bound, but "
+            'it lies below by more than its error says. Draw more, or anneal: method="ais"',
             DegenerateWeights,
             stacklevel=3,
         )

@@ -171,7 +171,7 @@ def run(
     generator: torch.Generator,
     progress: bool = False,
 ) -> Tensor:
-    """Log weights ``[rows, chains]``, float64, of chains from ``position`` ``[rows * chains, *latent]`` along ``betas``.
+    """Log weights ``[rows, chains]``, float64, of chains from ``position`` ``[rows * chains, *latent]`` on.
 
     Each chain has random numbers of its own, so that they do not depend on which rows run together.
     """

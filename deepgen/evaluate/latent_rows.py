@@ -45,7 +45,7 @@ def at(model: Any, context: Tensor | None) -> Any:
 
 
 def require_joint(model: Any, context: Tensor | None, *, posterior: bool, purpose: str) -> None:
-    """Raise `MissingCapability` unless the model has what ``purpose`` needs: a prior, a likelihood, perhaps q(z | x)."""
+    """Raise `MissingCapability` unless the model has what ``purpose`` needs: prior, likelihood, perhaps q(z | x)."""
     view = at(model, None if context is None else context[:1])
     if not isinstance(view, Latent if posterior else Joint):
         name = type(model).__name__
@@ -123,8 +123,8 @@ def log_likelihood(view: Any, z: Tensor, x: Tensor) -> Tensor:
     wanted = z.shape[: z.ndim - len(view.prior().event_shape)]
     if value.shape != wanted:
         raise ShapeError(
-            f"likelihood(z).log_prob(x) must be {list(wanted)}, one number a row and draw, got {list(value.shape)}: sum "
-            "over the event's axes, torch.distributions.Independent(law, axes)"
+            f"likelihood(z).log_prob(x) must be {list(wanted)}, one number a row and draw, got {list(value.shape)}: "
+            "sum over the event's axes, torch.distributions.Independent(law, axes)"
         )
     return value
 

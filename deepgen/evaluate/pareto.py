@@ -3,9 +3,9 @@
     P(w > u + t | w > u) = (1 + k t / s)^(-1/k),        moments of order below 1/k exist
 
 Of S weights the greatest M = min(S/5, 3 sqrt S) are the tail. Below 1/2 the variance is finite and the central limit
-theorem holds; above 0.7 a mean of practical size cannot be trusted, nor can its standard error; above 1 the weights have
-no mean that any number of draws would find. The fit is the posterior mean of Zhang & Stephens 2009, drawn towards 1/2 as
-if ten weights more had said so, as in the paper. Source: Vehtari, Simpson, Gelman, Yao & Gabry 2024, "Pareto smoothed
+theorem holds; above 0.7 a mean over any practical number of draws cannot be trusted, nor can its standard error; above
+1 the weights have no mean to be found. The fit is the posterior mean of Zhang & Stephens 2009, drawn towards 1/2 as if
+ten weights more had said so, as in the paper. Source: Vehtari, Simpson, Gelman, Yao & Gabry 2024, "Pareto smoothed
 importance sampling", algorithm 1 and appendix.
 """
 

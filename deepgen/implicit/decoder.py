@@ -3,9 +3,9 @@
     z ~ p(z),    x ~ p(x | z), a law around G(z):  N(G(z), sigma^2 I), say;      p(x) = int p(z) p(x | z) dz
 
 A generator alone puts its draws on a surface of as many dimensions as z has, and data beside it have density 0. With a
-stated noise it has a likelihood, which is of generator and noise together: say sigma with every value. The best sigma is
-chosen on validation rows; Wu et al. 2017 compare decoders so ("On the quantitative analysis of decoder-based generative
-models"). There is no posterior, so only what needs none can estimate it: annealing in z (``method="ais"``, what
+stated noise it has a likelihood, which is of generator and noise together: say sigma with every value. The best sigma
+is chosen on validation rows (Wu et al. 2017, "On the quantitative analysis of decoder-based generative models"). There
+is no posterior, so only what needs none can estimate it: annealing in z (``method="ais"``, what
 `deepgen.evaluate.log_likelihood` does by itself) and, for few latents and much noise, draws of the prior (``"prior"``).
 """
 
