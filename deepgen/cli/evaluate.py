@@ -28,7 +28,7 @@ def command(
     method: Annotated[
         str,
         typer.Option(
-            help="auto, exact, bound, elbo, iwae, ais, reverse, bidirectional, raise, or pseudo (no likelihood)."
+            help="auto, exact, bound, elbo, iwae, ais, reverse, bidirectional, raise, pseudo (no likelihood)."
         ),
     ] = "auto",
     split: Annotated[Split, typer.Option(help="Which rows of the data.")] = Split.test,

@@ -6,15 +6,16 @@ that what is estimated does not depend on how the work is cut.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent
+from torch.distributions import Distribution, Independent, Normal
 
 from deepgen.errors import DivergenceError, MissingCapability, ShapeError, SupportError
-from deepgen.random import draw, lend, spawn
+from deepgen.random import draw, lend, normal, spawn
 from deepgen.samplers.target import unchecked
 from deepgen.typing import Joint, Latent
 
@@ -82,6 +83,8 @@ def drawn(law: Distribution, draws: int, rows: int, stream: torch.Generator) -> 
             "sum over the latent's own axes, torch.distributions.Independent(law, 1)"
         )
     shape = (draws,) if law.batch_shape else (draws, rows)
+    if isinstance(law, Independent) and isinstance(law.base_dist, Normal):
+        return _normal(law, (*shape, *law.batch_shape, *law.event_shape), stream)
     both = getattr(law, "rsample_and_log_prob", None)  # a flow that would be slow to invert
     if both is None:
         z = draw(law, shape, generator=stream)
@@ -89,6 +92,14 @@ def drawn(law: Distribution, draws: int, rows: int, stream: torch.Generator) -> 
     with lend(stream):
         z, log_q = both(torch.Size(shape))
     return z, log_q
+
+
+def _normal(law: Any, shape: tuple[int, ...], stream: torch.Generator) -> tuple[Tensor, Tensor]:
+    """`drawn` from independent normals, whose density follows from their noise; torch takes many times as long."""
+    base, axes = law.base_dist, tuple(range(-law.reinterpreted_batch_ndims, 0))
+    noise = normal(shape, generator=stream, dtype=base.loc.dtype)
+    square = (noise.square() / 2 + base.scale.log()).sum(axes)
+    return torch.addcmul(base.loc, base.scale, noise), -square - law.event_shape.numel() * math.log(2 * math.pi) / 2
 
 
 def observed(law: Any) -> str:

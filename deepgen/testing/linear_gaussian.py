@@ -82,7 +82,7 @@ class LinearGaussian(nn.Module):
         if not bool(x.isfinite().all()):
             raise SupportError("x holds NaN or infinite values; drop those rows first")
 
-    def prior(self) -> Independent:
+    def prior(self) -> Independent[Normal]:
         """N(0, I): one event ``[latent]``."""
         zero = torch.zeros_like(self.weight[0])
         return Independent(Normal(zero, torch.ones_like(zero)), 1)
@@ -97,7 +97,7 @@ class LinearGaussian(nn.Module):
         mean, factor = self._posterior(x)
         return MultivariateNormal(mean, scale_tril=factor)
 
-    def likelihood(self, z: Tensor) -> Independent:
+    def likelihood(self, z: Tensor) -> Independent[Normal]:
         """N(W z + b, s^2 I): ``[*batch, latent]`` to a batch ``[*batch]`` of events ``[features]``."""
         return Independent(Normal(z @ self.weight.mT + self.bias, self.log_sigma.exp()), 1)
 

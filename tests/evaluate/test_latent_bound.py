@@ -12,6 +12,7 @@ from torch.distributions import Bernoulli, Independent, Normal
 import deepgen as dg
 from deepgen.errors import DegenerateWeights
 from deepgen.evaluate import latent_bound
+from deepgen.evaluate.latent_rows import drawn
 from deepgen.testing import LinearGaussian
 
 QUIET = pytest.mark.filterwarnings("ignore::deepgen.errors.DegenerateWeights")
@@ -216,3 +217,13 @@ def test_nothing_of_the_global_stream_is_used_and_seeds_repeat(stream):
     assert torch.equal(one.values, two.values)
     assert torch.equal(torch.get_rng_state(), before)
     assert not torch.equal(one.values, latent_bound(model, x, 20, generator=4).values)
+
+
+def test_draws_of_independent_normals_carry_the_density_of_torch(stream):
+    mean, sd = torch.randn(3, 2, 4, generator=stream).double(), torch.rand(3, 2, 4, generator=stream).double() + 0.1
+    for law in (Independent(Normal(mean, sd), 2), Independent(Normal(mean[0], sd[0]), 2)):
+        z, log_q = drawn(law, 5, 3, stream)
+        assert z.shape == (5, 3, 2, 4)
+        assert torch.allclose(log_q, law.log_prob(z))
+        noise = (z - law.mean) / law.stddev
+        assert dg.testing.ks(noise.flatten(), torch.special.ndtr) > 1e-6
