@@ -21,7 +21,7 @@ from torch.distributions import constraints
 
 from deepgen.errors import ArgumentError, MissingCapability
 from deepgen.evaluate.annealed import Temperatures
-from deepgen.evaluate.latent_rows import at, blocks, check_weights, drawn, log_likelihood
+from deepgen.evaluate.latent_rows import at, at_rest, blocks, check_weights, drawn, log_likelihood
 from deepgen.progress import bar
 from deepgen.random import key, streams
 from deepgen.samplers.annealing import anneal, check_betas, equal_length
@@ -131,16 +131,19 @@ def plan(
         )
     pick = torch.linspace(0, len(x) - 1, min(len(x), _ROWS)).round().long().to(x.device)
     rows, beside, power = x[pick], None if context is None else context[pick], _POWER[start]
-    path = row_path(model, rows, beside, _CHAINS, leaps, start)
     stream = streams(key(generator), generator.device)
     position = starts(model, rows, beside, _CHAINS, start, generator)
-    path = path.tuned(generator=stream, position=position, acceptance=_ACCEPTANCE, power=power)
+    with at_rest(model):
+        path = row_path(model, rows, beside, _CHAINS, leaps, start)
+        path = path.tuned(generator=stream, position=position, acceptance=_ACCEPTANCE, power=power)
     assert path.log_steps is not None
     steps = torch.tensor(path.log_steps, dtype=torch.float64)
     if isinstance(temperatures, Tensor):
         return Plan(check_betas(temperatures), "given", steps, power, leaps, start)
     knots = torch.linspace(0, 1, _PILOT, dtype=torch.float64) ** power
-    spreads = _spread(path, starts(model, rows, beside, _CHAINS, start, generator), knots, stream)
+    position = starts(model, rows, beside, _CHAINS, start, generator)
+    with at_rest(model):
+        spreads = _spread(path, position, knots, stream)
     if isinstance(temperatures, int):
         count, kind = temperatures, "equal thermodynamic length"
     else:
@@ -178,7 +181,7 @@ def run(
     chains = len(position) // len(x)
     each, seed, found = max(1, GROUP // chains), key(generator), []
     total = -(-len(x) // each) * (len(betas) - 1)
-    with bar(what=name, unit="temperature", show=progress, total=total) as moved:
+    with at_rest(model), bar(what=name, unit="temperature", show=progress, total=total) as moved:
         for first in range(0, len(x), each):
             rows, beside = x[first : first + each], None if context is None else context[first : first + each]
             path = row_path(model, rows, beside, chains, plan.leaps, plan.start)

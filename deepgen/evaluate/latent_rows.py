@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
 from deepgen.errors import DivergenceError, MissingCapability, ShapeError, SupportError
@@ -61,12 +62,34 @@ def require_joint(model: Any, context: Tensor | None, *, posterior: bool, purpos
         )
 
 
+@contextmanager
+def at_rest(model: Any) -> Iterator[None]:
+    """The model in evaluation mode for a ``with`` block: no dropout, and no row that depends on others by batch norm.
+
+    >>> net = nn.Sequential(nn.Dropout())
+    >>> with at_rest(net):
+    ...     net[0].training
+    False
+    >>> net[0].training
+    True
+    """
+    learning = [part for part in model.modules() if part.training] if isinstance(model, nn.Module) else []
+    try:
+        for part in learning:
+            part.training = False
+        yield
+    finally:
+        for part in learning:
+            part.training = True
+
+
 def blocks(model: Any, x: Tensor, context: Tensor | None, stream: torch.Generator) -> Iterator[Block]:
-    """Rows by 64, each block with a generator of its own."""
+    """Rows by 64, each block with a generator of its own; the model rests meanwhile."""
     parts = x.split(ROWS)
     contexts = [None] * len(parts) if context is None else context.split(ROWS)
-    for part, beside, own in zip(parts, contexts, spawn(stream, len(parts)), strict=True):
-        yield Block(at(model, beside), part, own)
+    with at_rest(model):
+        for part, beside, own in zip(parts, contexts, spawn(stream, len(parts)), strict=True):
+            yield Block(at(model, beside), part, own)
 
 
 def drawn(law: Distribution, draws: int, rows: int, stream: torch.Generator) -> tuple[Tensor, Tensor]:

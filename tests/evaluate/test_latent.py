@@ -157,3 +157,21 @@ def test_without_a_posterior_the_ladder_draws_from_the_prior(stream):
     assert list(found.rungs) == ["k = 100, from the prior", "AIS"]
     with pytest.raises(dg.errors.MissingCapability, match='method="prior"'):
         dg.evaluate.log_likelihood(Generator(), x, "iwae")
+
+
+def test_models_are_judged_at_rest_and_go_on_learning(stream):
+    class Dropping(Only):
+        def __init__(self, model):
+            super().__init__(model)
+            self.drop = nn.Dropout(0.5)
+            self.likelihood = lambda z: model.likelihood(self.drop(z))
+
+    whole = pca(stream)
+    model, x = Dropping(whole), whole.sample(5, generator=stream)
+    bound = dg.evaluate.latent_bound(model, x, 50, generator=stream)
+    betas = torch.tensor([0.0, 0.5, 1.0])
+    ais = dg.evaluate.latent_ais(model, x, chains=2, temperatures=betas, leaps=1, start="posterior", generator=stream)
+    for values in (bound.values[0], ais.values):  # with the true posterior every weight is p(x)
+        assert torch.allclose(values, whole.log_prob(x), atol=1e-9)
+    assert model.training
+    assert model.drop.training
