@@ -27,7 +27,9 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, with every setting.")] = False,
     method: Annotated[
         str,
-        typer.Option(help="auto, exact, bound, ais, reverse, bidirectional, raise, or pseudo (no likelihood)."),
+        typer.Option(
+            help="auto, exact, bound, elbo, iwae, ais, reverse, bidirectional, raise, pseudo (no likelihood)."
+        ),
     ] = "auto",
     split: Annotated[Split, typer.Option(help="Which rows of the data.")] = Split.test,
     data: Annotated[str | None, typer.Option(help="Other data than those it was trained on: a name or a path.")] = None,
@@ -42,7 +44,7 @@ def command(
     from deepgen.cli.threads import fitting_threads
     from deepgen.evaluate import Bracket
     from deepgen.evaluate.arguments import LIKELIHOOD
-    from deepgen.typing import Bound, LogProb
+    from deepgen.typing import Bound, Joint, LogProb
 
     opened = open_run(run)
     rows = opened.data(data, root)
@@ -50,7 +52,9 @@ def command(
     if len(x) == 0:
         raise ArgumentError(f"{rows.provenance['name']} has no {split.value} rows: try --split train, or other --data")
     exact, bound = isinstance(opened.model, LogProb), isinstance(opened.model, Bound)
-    if (exact or bound) and method in LIKELIHOOD and method not in ("auto", "exact" if exact else "bound"):
+    latent = isinstance(opened.model, Joint) and method in ("elbo", "iwae", "prior", "ais")
+    plain = ("auto", "exact" if exact else "bound")
+    if (exact or bound) and not latent and method in LIKELIHOOD and method not in plain:
         has = "an exact likelihood" if exact else "a bound of its own"
         raise ArgumentError(f"{opened.title} has {has}, so it needs no --method {method}: leave --method out")
     with fitting_threads(weights(opened.model)), told_of_compiling():

@@ -28,3 +28,10 @@ __all__ = [
     "mlp_cvae",
     "mlp_vae",
 ]
+"""Models whose density is not in closed form: what they draw passes through a network from a simpler law."""
+
+from deepgen.implicit.decoder import Decoder
+
+__all__ = [
+    "Decoder",
+]

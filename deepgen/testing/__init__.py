@@ -18,6 +18,7 @@ from deepgen.testing.gradients import check_causal, check_gradient
 from deepgen.testing.involutions import check_involution
 from deepgen.testing.kernels import Invariance, WeakEvidence, check_kernel, kernel_test
 from deepgen.testing.law import Law, integrate, layout
+from deepgen.testing.linear_gaussian import LinearGaussian
 from deepgen.testing.models import check_model
 from deepgen.testing.randomness import check_random, numbers
 from deepgen.testing.sequential import Evidence, sequential
@@ -33,6 +34,7 @@ __all__ = [
     "Exact",
     "Invariance",
     "Law",
+    "LinearGaussian",
     "WeakEvidence",
     "check_causal",
     "check_checkpoint",
