@@ -2,9 +2,9 @@
 [--root FOLDER] [--seed 0] [--out deepgen/evaluate/weights]`.
 
 Side 8 learns the embedded digits, side 28 MNIST's 50,000 training rows, read from --root or DEEPGEN_DATA. Each image is
-shown as grey values, thresholded at 1/2, or with pixels drawn by their grey values, chosen at random, and moved by up to
-one pixel (8x8) or two (28x28) in each direction, a batch alike. Nothing is chosen on test rows: the settings are fixed here. It prints the
-accuracy on the test rows, grey and thresholded, and the CPU seconds, and writes the weights where the library reads them.
+shown as grey values, thresholded at 1/2, or with pixels drawn by their grey values, chosen at random, and moved by up
+to one pixel (8x8) or two (28x28) in each direction, a batch alike. Nothing is chosen on test rows: the settings are
+fixed here. It prints the accuracy on the test rows, grey and thresholded, and the CPU seconds, and writes the weights.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import deepgen as dg
 from deepgen.evaluate.features import WEIGHTS, DigitFeatures
 
 DATA = {8: "digits", 28: "mnist"}
-EPOCHS = {8: 100, 28: 6}
+EPOCHS = {8: 60, 28: 3}
 BATCH = {8: 32, 28: 128}
 RATE = 2e-3
 

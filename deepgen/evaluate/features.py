@@ -4,8 +4,8 @@
 
 The features are h, before its ReLU: their law is nearer to a Gaussian, which is what the Fréchet distance compares.
 Grey values lie in [0, 1]; training showed grey, thresholded and Bernoulli versions of each image, shifted by up to a
-pixel (two at side 28), so that binarised samples can be judged too. `benchmarks/digit_features.py` trains both and states
-their accuracy. The weights are checkpoints beside this file; nothing is downloaded.
+pixel (two at side 28), so that binarised samples can be judged too. `benchmarks/digit_features.py` trains both and
+states their accuracy. The weights are checkpoints beside this file; nothing is downloaded.
 
 Limits: digits. On other images of these shapes the features are those of a network that has seen only digits: usable to
 compare, as random convolutions are, and worse than ones made for the data.
@@ -65,7 +65,7 @@ class DigitFeatures(nn.Module):
         return {"side": self.side}
 
     def forward(self, x: Tensor) -> Tensor:
-        """The features ``[n, width]`` of grey images ``[n, side * side]``, ``[n, side, side]`` or ``[n, 1, side, side]``."""
+        """The features ``[n, width]`` of grey images ``[n, side^2]``, ``[n, side, side]`` or ``[n, 1, side, side]``."""
         if x.dim() < 2 or math.prod(x.shape[1:]) != self.side**2:
             raise ShapeError(f"images must be [n, 1, {self.side}, {self.side}] or flat, got {list(x.shape)}")
         h: Tensor = self.features(self.convolutions(x.reshape(-1, 1, self.side, self.side).to(self.features.weight)))

@@ -12,13 +12,15 @@ The plug-in value lies above the distance of the laws, by about c/n + c'/n'. For
     E d^2 = (1/n + 1/n') (sum_i l_i + 1/2 sum_ij (1 + [i = j]) l_i l_j / (l_i + l_j)) + O(1/n^2)
 
 which grows with d^2: values at different n do not compare. `frechet_infinity` takes the 1/n term off, by the line
-through the samples and the samples without one block each (Quenouille's jackknife; Chong & Forsyth 2020 fit it through several
-n). It needs n well above d, and can be negative.
+through the samples and the samples without one block each (Quenouille's jackknife; Chong & Forsyth 2020 fit it through
+several n). It needs n well above d, and can be negative.
 
 Limits: two moments only, so laws that differ elsewhere can be at distance 0. Rows must be independent for the errors.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -43,17 +45,7 @@ def frechet_distance(*, real: Tensor, fake: Tensor) -> Score:
     >>> abs(score.value - 25) < 5 * score.stderr
     True
     """
-    value, without_real, without_fake = _values(real, fake, errors=True)
-    return Score(
-        "Fréchet distance",
-        value,
-        jackknife(without_real, without_fake),
-        len(real),
-        len(fake),
-        side="above",
-        replicates=BLOCKS,
-        note="plug-in: falls with n",
-    )
+    return _plug_in(_values(real, fake), real, fake)
 
 
 def frechet_infinity(*, real: Tensor, fake: Tensor) -> Score:
@@ -73,21 +65,13 @@ def frechet_infinity(*, real: Tensor, fake: Tensor) -> Score:
     >>> other.value < one.value
     True
     """
-    value, without_real, without_fake = _values(real, fake, errors=True)
-    least = frechet_least(real.shape[1])
-    for name, x in (("real", real), ("fake", fake)):
-        if len(x) < least:
-            raise ArgumentError(f"{name} needs at least {least:,} rows of {real.shape[1]} features, got {len(x):,}")
-    bias = (BLOCKS - 1) * float((without_real - value).mean() + (without_fake - value).mean())
-    return Score(
-        "Fréchet distance, n → ∞",
-        value - bias,
-        jackknife(without_real, without_fake),
-        len(real),
-        len(fake),
-        replicates=BLOCKS,
-        note="bias of order 1/n removed",
-    )
+    return _extrapolated(_values(real, fake), real, fake)
+
+
+def frechet_both(*, real: Tensor, fake: Tensor) -> tuple[Score, Score]:
+    """`frechet_distance` and `frechet_infinity`, in the time of one."""
+    values = _values(real, fake)
+    return _plug_in(values, real, fake), _extrapolated(values, real, fake)
 
 
 def frechet_least(width: int) -> int:
@@ -102,10 +86,17 @@ def gaussian_frechet(mean: Tensor, covariance: Tensor, other_mean: Tensor, other
     >>> gaussian_frechet(zero, 9 * one, zero + 2, 4 * one)  # 2 * 2^2 + 2 (3 - 2)^2
     tensor(10., dtype=torch.float64)
     """
-    root = _root(covariance)
-    product = root @ other_covariance @ root
+    return _gap((mean, covariance), _root(covariance), (other_mean, other_covariance))
+
+
+_Moments = tuple[Tensor, Tensor]
+
+
+def _gap(one: _Moments, root: Tensor, other: _Moments) -> Tensor:
+    """The squared distance, given the root of the covariance of ``one``."""
+    product = root @ other[1] @ root
     cross = _kept(torch.linalg.eigvalsh((product + product.mT) / 2)).sqrt().sum()
-    gap = (mean - other_mean).square().sum() + covariance.trace() + other_covariance.trace() - 2 * cross
+    gap = (one[0] - other[0]).square().sum() + one[1].trace() + other[1].trace() - 2 * cross
     return gap.clamp_min(0.0)
 
 
@@ -120,27 +111,42 @@ def _kept(values: Tensor) -> Tensor:
     return torch.where(values > noise, values, 0.0)
 
 
-def frechet_value(real: Tensor, fake: Tensor) -> float:
-    """`frechet_distance` without its error."""
-    return _values(real, fake, errors=False)[0]
+class _Values(NamedTuple):
+    whole: float
+    less_real: Tensor  # [blocks], without each block of the one sample
+    less_fake: Tensor
 
 
-def _values(real: Tensor, fake: Tensor, *, errors: bool) -> tuple[float, Tensor, Tensor]:
-    """The value, and the values without each block of the one and of the other sample."""
-    x, y = feature_rows(real=real, fake=fake, least=2 * BLOCKS if errors else 2)
+def _values(real: Tensor, fake: Tensor) -> _Values:
+    x, y = feature_rows(real=real, fake=fake, least=2 * BLOCKS)
     centre = x.mean(0)
     x, y = x - centre, y - centre
     if x.shape[1] > len(x) + len(y):  # nothing happens outside the span of the rows, and a rotation changes no distance
         basis = torch.linalg.qr(torch.cat([x, y]).mT)[0]
         x, y = x @ basis, y @ basis
     one, other = _moments(x), _moments(y)
-    value = float(gaussian_frechet(*one, *other))
-    if not errors:
-        return value, torch.empty(0), torch.empty(0)
-    less_real = torch.stack([gaussian_frechet(*_moments(x[blocks_of(x) != b]), *other) for b in range(BLOCKS)])
-    less_fake = torch.stack([gaussian_frechet(*one, *_moments(y[blocks_of(y) != b])) for b in range(BLOCKS)])
-    return value, less_real, less_fake
+    root, other_root = _root(one[1]), _root(other[1])
+    less_real = torch.stack([_gap(other, other_root, _moments(x[blocks_of(x) != b])) for b in range(BLOCKS)])
+    less_fake = torch.stack([_gap(one, root, _moments(y[blocks_of(y) != b])) for b in range(BLOCKS)])
+    return _Values(float(_gap(one, root, other)), less_real, less_fake)
 
 
-def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
+def _moments(x: Tensor) -> _Moments:
     return x.mean(0), torch.atleast_2d(torch.cov(x.mT))
+
+
+def _plug_in(values: _Values, real: Tensor, fake: Tensor) -> Score:
+    stderr = jackknife(values.less_real, values.less_fake)
+    sizes = {"n_real": len(real), "n_fake": len(fake), "replicates": BLOCKS}
+    return Score("Fréchet distance", values.whole, stderr, side="above", note="plug-in: falls with n", **sizes)
+
+
+def _extrapolated(values: _Values, real: Tensor, fake: Tensor) -> Score:
+    least = frechet_least(real.shape[1])
+    for name, x in (("real", real), ("fake", fake)):
+        if len(x) < least:
+            raise ArgumentError(f"{name} needs at least {least:,} rows of {real.shape[1]} features, got {len(x):,}")
+    bias = (BLOCKS - 1) * float((values.less_real - values.whole).mean() + (values.less_fake - values.whole).mean())
+    stderr = jackknife(values.less_real, values.less_fake)
+    sizes = {"n_real": len(real), "n_fake": len(fake), "replicates": BLOCKS}
+    return Score("Fréchet distance, n → ∞", values.whole - bias, stderr, note="1/n bias removed", **sizes)

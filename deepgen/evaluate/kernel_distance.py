@@ -8,8 +8,8 @@ k(x, y) = (x.y / d + 1)^3 on features [n, d]: it compares means, covariances and
 instead of random subsets, so there is no subset size to name.
 
 The variance of such a mean of pairs has a part s1 of single rows and a part s2 of pairs (Hoeffding 1948). The
-delete-one jackknife estimates s1 + 2 s2; s2 is estimated from the doubly centred kernel and taken off once. Where laws are equal
-s1 = 0, and the law of the value is then no Gaussian: `mmd_test` has a p-value that is exact.
+delete-one jackknife estimates s1 + 2 s2; s2 is estimated from the doubly centred kernel and taken off once. Where laws
+are equal s1 = 0, and the law of the value is then no Gaussian: `mmd_test` has a p-value that is exact.
 
 Time is (n + m)^2 d, memory bounded.
 """

@@ -10,8 +10,8 @@ A ball around each row of a sample reaches to its k-th nearest neighbour in that
                 1 - prod_{j<k} (n - 1 - j) / (n - 1 - j + m) in expectation, n reals and m fakes
 
 Swapping real and fake swaps precision and recall. A distance equal to the radius counts as inside, so identical
-constant features give 1. In density a tie counts as what a random order among the tied would give, (k - s) / (b + 1) with s
-rows nearer than the radius and b on it: its expectation is then 1 for equal discrete laws too.
+constant features give 1. In density a tie counts as what a random order among the tied would give, (k - s) / (b + 1)
+with s rows nearer than the radius and b on it: its expectation is then 1 for equal discrete laws too.
 
 Errors: over the evaluated rows, and by leaving out blocks of the rows whose balls these are. Time is n m d, memory
 bounded. Limits: in high dimensions balls of outliers are large, and precision and recall flatter (Naeem et al. 2020,
