@@ -21,7 +21,7 @@ import deepgen as dg
 from deepgen.evaluate.features import WEIGHTS, DigitFeatures
 
 DATA = {8: "digits", 28: "mnist"}
-EPOCHS = {8: 60, 28: 3}
+EPOCHS = {8: 60, 28: 10}
 BATCH = {8: 32, 28: 128}
 RATE = 2e-3
 

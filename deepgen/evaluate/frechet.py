@@ -137,8 +137,8 @@ def _moments(x: Tensor) -> _Moments:
 
 def _plug_in(values: _Values, real: Tensor, fake: Tensor) -> Score:
     stderr = jackknife(values.less_real, values.less_fake)
-    sizes = {"n_real": len(real), "n_fake": len(fake), "replicates": BLOCKS}
-    return Score("Fréchet distance", values.whole, stderr, side="above", note="plug-in: falls with n", **sizes)
+    n, m, note = len(real), len(fake), "plug-in: falls with n"
+    return Score("Fréchet distance", values.whole, stderr, n, m, side="above", replicates=BLOCKS, note=note)
 
 
 def _extrapolated(values: _Values, real: Tensor, fake: Tensor) -> Score:
@@ -148,5 +148,5 @@ def _extrapolated(values: _Values, real: Tensor, fake: Tensor) -> Score:
             raise ArgumentError(f"{name} needs at least {least:,} rows of {real.shape[1]} features, got {len(x):,}")
     bias = (BLOCKS - 1) * float((values.less_real - values.whole).mean() + (values.less_fake - values.whole).mean())
     stderr = jackknife(values.less_real, values.less_fake)
-    sizes = {"n_real": len(real), "n_fake": len(fake), "replicates": BLOCKS}
-    return Score("Fréchet distance, n → ∞", values.whole - bias, stderr, note="1/n bias removed", **sizes)
+    n, m, note = len(real), len(fake), "1/n bias removed"
+    return Score("Fréchet distance, n → ∞", values.whole - bias, stderr, n, m, replicates=BLOCKS, note=note)

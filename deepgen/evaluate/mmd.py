@@ -93,7 +93,8 @@ def _p_value(pooled: Tensor, n: int, kernel: Blocks, permutations: int, stream: 
     chosen = torch.zeros(total, len(orders), dtype=pooled.dtype)
     chosen.scatter_(0, orders[:, :n].mT, 1.0)
     chosen = chosen.to(pooled.device)
-    whole, row, quadratic = 0.0, 0.0, 0.0  # sums of k over all pairs, over chosen against all, over chosen pairs
+    whole = pooled.new_zeros(())  # the sum of k over all pairs of different rows
+    row, quadratic = pooled.new_zeros(2, len(orders))  # over chosen against all, and over chosen pairs
     for part, k in kernel(pooled, pooled):
         k.diagonal(part.start).zero_()
         whole = whole + k.sum()

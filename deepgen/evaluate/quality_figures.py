@@ -56,19 +56,19 @@ def modes(real: Tensor, fake: Tensor) -> dict[str, Score]:
     size = int(max(real.max(), fake.max())) + 1
     ours, theirs = (torch.bincount(kinds, minlength=size).double() for kinds in (fake, real))
     known = theirs > 0
-    counts = {"n_real": len(real), "n_fake": len(fake)}
+    n, m = len(real), len(fake)
     seen = float((known & (ours > 0)).sum())
     note = f"of {int(known.sum()):,} in the real rows"
     union = known | (ours > 0)
     ours, theirs = ours[union], theirs[union] + 0.5  # half a row more, so that no mode is impossible
-    p, q = ours / len(fake), theirs / theirs.sum()
+    p, q = ours / m, theirs / theirs.sum()
     kl = float(plug_in_kl(ours, q))
     ratio = torch.where(p > 0, (p / q).log(), 0.0)
-    variance = float((p * (ratio - kl).square()).sum()) / len(fake)
-    variance += float((q * (p / q - 1).square()).sum()) / len(real)
+    variance = float((p * (ratio - kl).square()).sum()) / m
+    variance += float((q * (p / q - 1).square()).sum()) / n
     return {
-        "modes": Score("modes", seen, math.nan, note=note, **counts),
-        "mode_kl": Score("KL of modes", kl, math.sqrt(variance), side="above", note="nats", **counts),
+        "modes": Score("modes", seen, math.nan, n, m, note=note),
+        "mode_kl": Score("KL of modes", kl, math.sqrt(variance), n, m, side="above", note="nats"),
     }
 
 

@@ -4,8 +4,9 @@ A ball around each row of a sample reaches to its k-th nearest neighbour in that
 
     precision   share of fakes inside some ball of the reals             (Kynkäänniemi et al. 2019)
     recall      share of reals inside some ball of the fakes
-    density     balls of the reals around a fake, divided by k, averaged over fakes: above 1 where fakes crowd into
-                dense places, 1 in expectation for equal laws                  (Naeem et al. 2020)
+    density     balls of the reals around a fake, divided by k, averaged over fakes: 1 in expectation for equal laws;
+                above 1 for fakes in the middle of many features, which the large balls of outliers hold
+                                                                         (Naeem et al. 2020)
     coverage    share of reals whose ball holds a fake; for equal laws
                 1 - prod_{j<k} (n - 1 - j) / (n - 1 - j + m) in expectation, n reals and m fakes
 
@@ -61,8 +62,8 @@ def support_overlap(*, real: Tensor, fake: Tensor, k: int = 5, errors: bool = Tr
         ShapeError, SupportError, ArgumentError: see `deepgen.evaluate.score.feature_rows`.
 
     >>> from deepgen.random import generator, normal
-    >>> wide = normal((400, 2), generator=generator(0))
-    >>> narrow = 0.1 * normal((400, 2), generator=generator(1))
+    >>> wide = normal((400, 16), generator=generator(0))
+    >>> narrow = 0.3 * normal((400, 16), generator=generator(1))
     >>> overlap = support_overlap(real=wide, fake=narrow)
     >>> overlap.precision.value, overlap.recall.value < 0.2, overlap.density.value > 1
     (1.0, True, True)

@@ -84,7 +84,8 @@ def test_disjoint_and_nested_supports(stream):
     nested = support_overlap(real=real, fake=0.05 * normal((200, 2), generator=stream))
     assert nested.precision.value == 1
     assert nested.recall.value < 0.3
-    assert nested.density.value > 1
+    wide, middle = normal((200, 16), generator=stream), 0.3 * normal((200, 16), generator=stream)
+    assert support_overlap(real=wide, fake=middle).density.value > 2
 
 
 def test_coverage_and_density_of_equal_laws(stream, alpha):
