@@ -131,10 +131,11 @@ def multinomial_kl(n: int, modes: int, probabilities: Tensor | None = None) -> f
         reach = 12 * math.sqrt(mean) + 40  # the terms beyond are below rounding
         c = torch.arange(max(0, int(mean - reach)), min(n, int(mean + reach)) + 1, dtype=torch.float64)
         log_mass = log_n - torch.lgamma(c + 1) - torch.lgamma(n - c + 1)
-        log_mass = log_mass + c * math.log(chance) + torch.special.xlog1py(n - c, torch.tensor(-chance,
-        dtype=torch.float64))
-         gain = torch.special.xlogy(c, c / mean) - (c - mean) # the
-    second part has mean 0, and spares cancellation total += number * float((log_mass.exp() * gain).sum()) return total / n
+        other = torch.tensor(-chance, dtype=torch.float64)
+        log_mass = log_mass + c * math.log(chance) + torch.special.xlog1py(n - c, other)
+        gain = torch.special.xlogy(c, c / mean) - (c - mean)  # the second part has mean 0, and spares cancellation
+        total += number * float((log_mass.exp() * gain).sum())
+    return total / n
 
 
 def _probabilities(modes: int, probabilities: Tensor | None) -> Tensor:
