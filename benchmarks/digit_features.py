@@ -44,8 +44,7 @@ def train(side: int, root: str | None, seed: int) -> tuple[DigitFeatures, str]:
     assert data.labels is not None
     x, labels = data.train, torch.as_tensor(data.labels.train).long()
     stream = dg.random.generator(seed)
-    with dg.random.lend(stream):
-        network = DigitFeatures(side)
+    network = DigitFeatures(side, generator=stream)
     steps = EPOCHS[side] * (len(x) // BATCH[side])
     optimizer = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=1e-2)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps)

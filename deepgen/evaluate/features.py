@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, ShapeError
+from deepgen.random import lend, resolve
 
 WEIGHTS = Path(__file__).parent / "weights"
 WIDTHS = {8: 32, 28: 64}  # features, by the side of the image
@@ -33,27 +34,29 @@ class DigitFeatures(nn.Module):
 
     Args:
         side: 8 or 28.
+        generator: of the weights before training: a generator, a seed, or None for fresh entropy.
 
     Raises:
         ArgumentError: another side.
 
-    >>> DigitFeatures(8)(torch.zeros(5, 64)).shape
+    >>> DigitFeatures(8, generator=0)(torch.zeros(5, 64)).shape
     torch.Size([5, 32])
     """
 
-    def __init__(self, side: int) -> None:
+    def __init__(self, side: int, *, generator: torch.Generator | int | None = None) -> None:
         super().__init__()
         if side not in WIDTHS:
             raise ArgumentError(f"side must be 8 or 28, got {side!r}")
         self.side = side
-        if side == 8:
-            maps = [nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 32, 3, stride=2, padding=1), nn.ReLU()]
-        else:
-            maps = [nn.Conv2d(1, 16, 5, stride=2, padding=2), nn.ReLU(), nn.Conv2d(16, 32, 3, stride=2, padding=1)]
-            maps += [nn.ReLU(), nn.Conv2d(32, 32, 3, stride=2, padding=1), nn.ReLU()]
-        self.convolutions = nn.Sequential(*maps, nn.Flatten())
-        self.features = nn.Linear(32 * 4 * 4, WIDTHS[side])
-        self.digits = nn.Linear(WIDTHS[side], 10)
+        with lend(resolve(generator)):
+            if side == 8:
+                maps = [nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 32, 3, stride=2, padding=1), nn.ReLU()]
+            else:
+                maps = [nn.Conv2d(1, 16, 5, stride=2, padding=2), nn.ReLU(), nn.Conv2d(16, 32, 3, stride=2, padding=1)]
+                maps += [nn.ReLU(), nn.Conv2d(32, 32, 3, stride=2, padding=1), nn.ReLU()]
+            self.convolutions = nn.Sequential(*maps, nn.Flatten())
+            self.features = nn.Linear(32 * 4 * 4, WIDTHS[side])
+            self.digits = nn.Linear(WIDTHS[side], 10)
 
     @property
     def name(self) -> str:
@@ -82,7 +85,7 @@ class DigitFeatures(nn.Module):
 
         Channels are decimal places, the first the highest, as in stacked MNIST: (a, b, c) is 100 a + 10 b + c.
 
-        >>> DigitFeatures(28).classes(torch.zeros(5, 3, 28, 28)).shape
+        >>> DigitFeatures(28, generator=0).classes(torch.zeros(5, 3, 28, 28)).shape
         torch.Size([5])
         """
         channels = x.shape[1] if x.dim() == 4 else 1
@@ -103,6 +106,6 @@ def digit_features(side: int) -> DigitFeatures:
     """
     from deepgen.train import load_weights
 
-    network = DigitFeatures(side)
+    network = DigitFeatures(side, generator=0)
     load_weights(network, WEIGHTS / f"digits_{side}")
     return network.eval().requires_grad_(False)

@@ -74,7 +74,7 @@ def test_what_is_refused(digits):
     real = digits.test
     with pytest.raises(dg.errors.ArgumentError, match=r"fake needs at least 100 rows, got 40"):
         sample_quality(real=real, fake=real[:40])
-    with pytest.raises(dg.errors.ArgumentError, match=r"real needs at least 200 rows, got 150"):
+    with pytest.raises(dg.errors.ArgumentError, match=r"real needs at least 200 rows .*, got 150"):
         sample_quality(real=real[:150], fake=real)
     with pytest.raises(dg.errors.ArgumentError, match=r"Fréchet distance in 200 features"):
         sample_quality(real=torch.ones(300, 200), fake=torch.ones(300, 200))
