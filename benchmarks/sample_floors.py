@@ -1,5 +1,5 @@
-"""What real rows score against real rows, and how the Fréchet distance falls with n: `python benchmarks/sample_floors.py
-[digits mnist] [--root FOLDER] [--rows 2000] [--seed 0]`.
+"""What real rows score against real rows, and how the Fréchet distance falls with n:
+`python benchmarks/sample_floors.py [digits mnist] [--root FOLDER] [--rows 2000] [--seed 0]`.
 
 For each data set `sample_quality` judges validation rows as if they were generated, against test rows, in the built-in
 features, at most --rows of each. Then Fréchet distances between disjoint random subsets of n training rows each. Prints

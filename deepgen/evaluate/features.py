@@ -3,6 +3,7 @@
     x [n, 1, side, side] -> convolutions with ReLU -> h = W c + b [n, width] -> ReLU -> logits of the digits [n, 10]
 
 The features are h, before its ReLU: their law is nearer to a Gaussian, which is what the Fréchet distance compares.
+Each has the standard deviation 1 over the training digits.
 Grey values lie in [0, 1]; training showed grey, thresholded and Bernoulli versions of each image, shifted by up to a
 pixel (two at side 28), so that binarised samples can be judged too. `benchmarks/digit_features.py` trains both and
 states their accuracy. The weights are checkpoints beside this file; nothing is downloaded.
