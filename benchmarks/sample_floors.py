@@ -2,7 +2,7 @@
 `python benchmarks/sample_floors.py [digits mnist] [--root FOLDER] [--rows 2000] [--seed 0]`.
 
 For each data set `sample_quality` judges validation rows as if they were generated, against test rows, in the built-in
-features, at most --rows of each. Then Fréchet distances between disjoint random subsets of n training rows each. Prints
+features, at most --rows of each, chosen at random. Then Fréchet distances between disjoint random subsets of n training rows each. Prints
 Markdown; docs/concepts/judging-samples.md shows it.
 """
 
@@ -32,14 +32,15 @@ def main() -> None:
     torch.set_num_threads(1)
     for name in arguments.sets:
         data = dg.data.load(name, binarise="none", **({"root": arguments.root} if name == "mnist" else {}))
-        start = time.process_time()
-        quality = dg.evaluate.sample_quality(
-            real=data.test[: arguments.rows], fake=data.valid[: arguments.rows], generator=arguments.seed
+        stream = dg.random.generator(arguments.seed)
+        real, fake = (
+            rows[torch.randperm(len(rows), generator=stream)[: arguments.rows]] for rows in (data.test, data.valid)
         )
+        start = time.process_time()
+        quality = dg.evaluate.sample_quality(real=real, fake=fake, generator=stream)
         seconds = time.process_time() - start
         print(f"\n{name}: validation rows as fakes, test rows as reals; {seconds:.0f} CPU s\n")
         print(quality.to_markdown(), flush=True)
-        stream = dg.random.generator(arguments.seed)
         x = mapped(digit_features(SIDES[name]), data.train, "train")
         print(f"\n{name}: {REPEATS} pairs of disjoint subsets of the training rows: mean ± standard deviation of one\n")
         print("| n = n' | Fréchet distance | n → ∞ |\n|---|---|---|")
