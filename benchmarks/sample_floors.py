@@ -2,8 +2,8 @@
 `python benchmarks/sample_floors.py [digits mnist] [--root FOLDER] [--rows 2000] [--seed 0]`.
 
 For each data set `sample_quality` judges validation rows as if they were generated, against test rows, in the built-in
-features, at most --rows of each, chosen at random. Then Fréchet distances between disjoint random subsets of n training rows each. Prints
-Markdown; docs/concepts/judging-samples.md shows it.
+features, at most --rows of each, chosen at random. Then Fréchet distances between disjoint random subsets of n training
+rows each. Prints Markdown; docs/concepts/judging-samples.md shows it.
 """
 
 from __future__ import annotations
