@@ -22,7 +22,6 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from deepgen.data.splits import provenance
 from deepgen.errors import ArgumentError, check_count, unknown_name
 from deepgen.evaluate.feature_maps import LEAST, Features, check_rows, default_features, mapped, name_of
 from deepgen.evaluate.frechet import frechet_least
@@ -117,6 +116,8 @@ def sample_quality(
     >>> q["recall"].value < 0.05, q["precision"].floor > 0.5
     (True, True)
     """
+    from deepgen.data.splits import provenance
+
     for metric in metrics:
         if metric not in METRICS:
             raise unknown_name("metric", metric, METRICS)

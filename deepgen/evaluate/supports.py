@@ -97,8 +97,11 @@ def _halves(x: Tensor, errors: bool) -> Tensor:
     if not errors:
         return whole
     block = blocks_of(x, _BLOCKS)
-    signs = [sum((block >> bit & 1) for bit in range(4) if number >> bit & 1) % 2 == 0 for number in range(1, _BLOCKS)]
-    return torch.cat([whole, *(torch.stack([sign, ~sign]) for sign in signs)])
+    bits = torch.stack([block >> bit & 1 for bit in range(4)])
+    number = torch.arange(1, _BLOCKS, device=x.device)
+    chosen = torch.stack([number >> bit & 1 for bit in range(4)], 1)
+    signs = chosen @ bits % 2 == 0  # the parity of shared bits: rows of a Hadamard matrix
+    return torch.cat([whole, torch.stack([signs, ~signs], 1).flatten(0, 1)])
 
 
 def _balls(x: Tensor, k: int, slack: float, alive: Tensor) -> _Balls:
