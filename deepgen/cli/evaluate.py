@@ -35,12 +35,14 @@ def command(
     data: Annotated[str | None, typer.Option(help="Other data than those it was trained on: a name or a path.")] = None,
     root: Root = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the Monte-Carlo methods.")] = 0,
+    quality: Annotated[bool, typer.Option("--quality", help="Judge samples too, against these rows.")] = False,
 ) -> None:
     """State a model's log-likelihood in nats per example, with its error, its side and its method."""
     from deepgen.cli.baseline import baseline, law, worse
     from deepgen.cli.progress import told_of_compiling
+    from deepgen.cli.quality import judged_draws
     from deepgen.cli.restated import in_words, restated
-    from deepgen.cli.rundir import judge, open_run, weights
+    from deepgen.cli.rundir import judge, open_run, rows_of, weights
     from deepgen.cli.threads import fitting_threads
     from deepgen.evaluate import Bracket
     from deepgen.evaluate.arguments import LIKELIHOOD
@@ -59,6 +61,8 @@ def command(
         raise ArgumentError(f"{opened.title} has {has}, so it needs no --method {method}: leave --method out")
     with fitting_threads(weights(opened.model)), told_of_compiling():
         answer = judge(opened.model, rows, x, method=method, seed=seed)
+        held_out = split is not Split.train
+        draws = judged_draws(opened, rows, rows_of(x), held_out=held_out, seed=seed) if quality else None
     plainest = None if method == "pseudo" else baseline(opened.model, rows, x)
     again, ceiling = restated(answer, rows), None if method == "pseudo" else law(rows, x)
     beside = restated(plainest[1], rows) if plainest else None
@@ -78,6 +82,8 @@ def command(
             }
         if ceiling:
             head["law"] = {"model": ceiling[0], "log_likelihood": ceiling[1].to_dict()}
+        if draws:
+            head["sample_quality"] = draws.to_dict()
         print(json.dumps({**head, "log_likelihood": answer.to_dict()}, indent=2))
         return
     count = f"{len(x)} {split.value} row{'s' if len(x) > 1 else ''}"
@@ -93,3 +99,5 @@ def command(
     spread = (answer.below if isinstance(answer, Bracket) else answer).stderr_data
     if math.isfinite(spread):
         print(f"other {split.value} rows of that number would move the value by about {spread:.2g}")
+    if draws:
+        print(f"\n{draws}")

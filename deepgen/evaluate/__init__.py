@@ -2,43 +2,70 @@
 
 from deepgen.evaluate.bound import importance_bound
 from deepgen.evaluate.chains import diagnose, ess, mcse, nested_rhat, rhat
+from deepgen.evaluate.classifier_test import classifier_test
 from deepgen.evaluate.estimate import Bracket, Estimate, bits_per_dim
+from deepgen.evaluate.features import DigitFeatures, digit_features
+from deepgen.evaluate.frechet import frechet_distance, frechet_infinity, gaussian_frechet
 from deepgen.evaluate.importance import log_mean_exp
 from deepgen.evaluate.latent import LikelihoodLadder, likelihood_ladder
 from deepgen.evaluate.latent_ais import BidirectionalGap, LatentAIS, bidirectional_gap, latent_ais
 from deepgen.evaluate.latent_bound import LatentBound, latent_bound
+from deepgen.evaluate.kernel_distance import kernel_distance
 from deepgen.evaluate.likelihood import log_density, log_likelihood, log_partition
 from deepgen.evaluate.pareto import pareto_k
+from deepgen.evaluate.memorisation import memorisation_test
+from deepgen.evaluate.mmd import mmd_test
+from deepgen.evaluate.modes import Modes, mode_coverage, multinomial_kl
 from deepgen.evaluate.plus_minus import plus_minus
 from deepgen.evaluate.pseudo import pseudo_likelihood
+from deepgen.evaluate.quality import Quality, sample_quality
+from deepgen.evaluate.score import Score
 from deepgen.evaluate.summary import Summary
 from deepgen.evaluate.sums import Sums
+from deepgen.evaluate.supports import Overlap, support_overlap
 
 __all__ = [
     "BidirectionalGap",
     "Bracket",
+    "DigitFeatures",
     "Estimate",
     "LatentAIS",
     "LatentBound",
     "LikelihoodLadder",
+    "Modes",
+    "Overlap",
+    "Quality",
+    "Score",
     "Summary",
     "Sums",
     "bidirectional_gap",
     "bits_per_dim",
+    "classifier_test",
     "diagnose",
+    "digit_features",
     "ess",
+    "frechet_distance",
+    "frechet_infinity",
+    "gaussian_frechet",
     "importance_bound",
     "latent_ais",
     "latent_bound",
     "likelihood_ladder",
+    "kernel_distance",
     "log_density",
     "log_likelihood",
     "log_mean_exp",
     "log_partition",
     "mcse",
+    "memorisation_test",
+    "mmd_test",
+    "mode_coverage",
+    "multinomial_kl",
     "nested_rhat",
     "pareto_k",
     "plus_minus",
     "pseudo_likelihood",
     "rhat",
+    "sample_quality",
+    "support_overlap",
 ]
