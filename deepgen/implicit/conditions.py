@@ -1,7 +1,7 @@
 """Conditions on labels or vectors, put around networks that know of none.
 
     concatenation   net([x, e(y)]),   e(y) the label one-hot or the vector itself; as constant channels of an image
-    projection      D(x, y) = psi(phi(x)) + <v_y, phi(x)>,     for discriminators
+    projection      D(x, y) = psi(h) + <v_y, h>,   h = r(phi(x)),     for discriminators, r a leaky rectifier
 
 The projection is the form of log p(y | x) p(x) / q(y | x) q(x) where both classifiers are log-linear in phi. Sources:
 Mirza & Osindero 2014, "Conditional generative adversarial nets"; Miyato & Koyama 2018, "cGANs with projection
@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, ShapeError, check_count
+from deepgen.implicit.dense import SLOPE
 from deepgen.layers.linear import linear
 from deepgen.random import resolve
 
@@ -60,11 +61,11 @@ class Concatenated(nn.Module):
 
 
 class Projected(nn.Module):
-    """A discriminator: ``features`` gives phi(x) ``[rows, width]``, and the context is projected on it.
+    """A discriminator: ``features`` gives phi(x) ``[rows, width]``, and the context is projected on its rectified h.
 
     Args:
         features: phi, a network to ``[rows, width]``.
-        width: of phi.
+        width: of phi(x).
         classes: number of labels, integers from 0 on, each with a v of its own.
         context: or the width of the vectors, v being linear in them.
         generator: source of the initial weights of psi and v.
@@ -97,11 +98,12 @@ class Projected(nn.Module):
         return {"features": self.features, "width": self.width, "classes": self.classes, "context": self.context}
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        phi = F.leaky_relu(self.features(x), 0.2)
+        phi = self.features(x)
         if phi.shape != (len(x), self.width):
             raise ShapeError(f"features must give [{len(x)}, {self.width}], got {list(phi.shape)}")
+        h = F.leaky_relu(phi, SLOPE)
         v = self.v.weight.t()[context.long()] if self.classes else self.v(context)
-        return self.psi(phi).squeeze(1) + (v * phi).sum(1)
+        return self.psi(h).squeeze(1) + (v * h).sum(1)
 
 
 def _one_of(classes: int, context: int) -> None:
