@@ -5,10 +5,13 @@
 by logistic regression of "real" on D over held-out rows and as many draws (Platt 1999, with its smoothed targets). On
 other such rows, y = 1 for a real one and p = sigmoid(slope D + shift), two tests say whether p are probabilities:
 
-    z = sum (y - p) / sqrt(sum p (1 - p)) ~ N(0, 1)                    as a whole (Turner et al. 2019, section 3.3)
-    Q = sum_bins (seen - expected)^2 / variance ~ chi-square(bins)     over the range of p (Hosmer & Lemeshow 1980)
+    r_b = sum over the rows of bin b of y - p,     S = covariance of r
+    z = sum_b r_b / sqrt(sum_bc S_bc) ~ N(0, 1)    as a whole (Turner et al. 2019, section 3.3)
+    Q = r' S^-1 r ~ chi-square(rank of S)          over the range of p (after Hosmer & Lemeshow 1980)
 
-A trained discriminator that was held back by penalties, or trained by least squares or Wasserstein's loss, gives no log
+Both sources take y as coins, with variance sum p (1 - p). Here there are as many real rows as draws, by design, so that
+the true variance is less: S is that of n independent real rows and n independent draws, from the rows themselves. (With
+the coins' variance z would be far too small, and hardly anything would fail.) A trained discriminator that was held back by penalties, or trained by least squares or Wasserstein's loss, gives no log
 ratio by itself; the line mends scale and shift, and Q tells when a line is not enough.
 """
 
@@ -97,7 +100,7 @@ def calibrate(
     >>> calibrate(gan, gan.sample(1000, generator=0), generator=1).p > 1e-4  # nothing to tell apart
     True
     """
-    check_count(bins=bins)
+    check_count(1, 50, bins=bins)
     if len(real) < _LEAST:
         raise ShapeError(f"a calibration needs at least {_LEAST} held-out rows, got {len(real)}")
     getattr(model, "model", model).eval()
@@ -109,11 +112,10 @@ def calibrate(
     slope, shift = _line(*fit)
     score = torch.cat(test)
     y = torch.cat([torch.ones_like(test[0]), torch.zeros_like(test[1])])
-    z, z_raw = _z(y, slope * score + shift), _z(y, score)
-    table, q = _reliability(y, slope * score + shift, bins)
-    return Calibration(
-        slope, shift, z, math.erfc(abs(z) / math.sqrt(2)), z_raw, q, _chi_square(q, len(table)), table, len(y)
-    )
+    table, z, q, degrees = _reliability(y, slope * score + shift, bins)
+    z_raw = _reliability(y, score, 1)[1]
+    p_bins = float(torch.special.gammaincc(torch.tensor(degrees / 2), torch.tensor(q / 2))) if degrees else 1.0
+    return Calibration(slope, shift, z, math.erfc(abs(z) / math.sqrt(2)), z_raw, q, p_bins, table, len(y))
 
 
 def _line(real: Tensor, fake: Tensor) -> tuple[float, float]:
@@ -133,20 +135,21 @@ def _line(real: Tensor, fake: Tensor) -> tuple[float, float]:
     return slope, float(w[1]) - slope * float(centre)
 
 
-def _z(y: Tensor, log_ratio: Tensor) -> float:
-    p = torch.sigmoid(log_ratio)
-    return float((y - p).sum() / (p * (1 - p)).sum().clamp_min(1e-12).sqrt())
-
-
-def _reliability(y: Tensor, log_ratio: Tensor, bins: int) -> tuple[tuple[Bin, ...], float]:
+def _reliability(y: Tensor, log_ratio: Tensor, bins: int) -> tuple[tuple[Bin, ...], float, float, int]:
+    """The table, z, Q and its degrees of freedom."""
     order = log_ratio.argsort()
-    p, y, table, q = torch.sigmoid(log_ratio[order]), y[order], [], 0.0
-    for each, seen in zip(p.chunk(bins), y.chunk(bins), strict=True):
-        variance = float((each * (1 - each)).sum().clamp_min(1e-12))
-        q += float((seen - each).sum()) ** 2 / variance
-        table.append(Bin(float(each.mean()), float(seen.mean()), math.sqrt(variance) / len(each), len(each)))
-    return tuple(table), q
-
-
-def _chi_square(q: float, degrees: int) -> float:
-    return float(torch.special.gammaincc(torch.tensor(degrees / 2.0), torch.tensor(q / 2.0)))
+    y, p = y[order], torch.sigmoid(log_ratio[order])
+    place = torch.arange(len(y), device=y.device) * bins // len(y)
+    off = torch.zeros(len(y), bins, dtype=p.dtype, device=y.device)
+    off.scatter_(1, place.unsqueeze(1), (y - p).unsqueeze(1))  # [rows, bins]
+    r, parts = off.sum(0), [off[y == value] for value in (0, 1)]
+    s = sum((len(part) * torch.cov(part.t()).view(bins, bins) for part in parts), torch.zeros_like(r))
+    z = float(r.sum() / s.sum().clamp_min(1e-12).sqrt())
+    degrees = int(torch.linalg.matrix_rank(s, hermitian=True))
+    q = float(r @ torch.linalg.pinv(s, hermitian=True) @ r)
+    table = []
+    for b in range(bins):
+        mine = place == b
+        n, each = int(mine.sum()), p[mine]
+        table.append(Bin(float(each.mean()), float(y[mine].mean()), float((each * (1 - each)).sum().sqrt()) / n, n))
+    return tuple(table), z, q, degrees
