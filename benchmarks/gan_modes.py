@@ -122,8 +122,8 @@ def stacked(name: str, seed: int, out: Path, device: str) -> str:
     p, q = counts / counts.sum(), torch.bincount(modes, minlength=1000).double() / len(modes)
     kl = float(torch.where(p > 0, p * (p / q).log(), 0.0).sum())
     return (
-        f"stacked MNIST, {name}, seed {seed}: {int((counts > 0).sum())} of 1000 modes, KL {kl:.3f} nats of 26,000 draws "
-        f"(real rows: about 0.019), the classifier is right on {100 * accuracy:.2f} % of test digits, "
+        f"stacked MNIST, {name}, seed {seed}: {int((counts > 0).sum())} of 1000 modes, KL {kl:.3f} nats of 26,000 "
+        f"draws (real rows: about 0.019), the classifier is right on {100 * accuracy:.2f} % of test digits, "
         f"{history[-1].cpu_seconds:.0f} CPU s"
     )
 

@@ -11,7 +11,9 @@ other such rows, y = 1 for a real one and p = sigmoid(slope D + shift), two test
 
 Both sources take y as coins, with variance sum p (1 - p). Here there are as many real rows as draws, by design, so that
 the true variance is less: S is that of n independent real rows and n independent draws, from the rows themselves. (With
-the coins' variance z would be far too small, and hardly anything would fail.) A trained discriminator that was held back by penalties, or trained by least squares or Wasserstein's loss, gives no log
+the coins' variance z would be far too small, and hardly anything would fail.)
+
+A trained discriminator that was held back by penalties, or trained by least squares or Wasserstein's loss, gives no log
 ratio by itself; the line mends scale and shift, and Q tells when a line is not enough.
 """
 

@@ -32,14 +32,18 @@ def conditional(classes=3):
 
 
 IMAGES = {
-    "dcgan 28": lambda: GAN(DCGANGenerator(4, (28, 28), 4, generator=0), DCGANDiscriminator((28, 28), 4, generator=1), latent=4),
+    "dcgan 28": lambda: GAN(
+        DCGANGenerator(4, (28, 28), 4, generator=0), DCGANDiscriminator((28, 28), 4, generator=1), latent=4
+    ),
     "dcgan 32": lambda: GAN(
         DCGANGenerator(4, (3, 32, 32), 4, norm=False, limits=(-1, 1), generator=0),
         SpectralNorm(DCGANDiscriminator((3, 32, 32), 4, generator=1), generator=2),
         latent=4,
     ),
-    "resnet": lambda: GAN(ResNetGenerator(4, (28, 28), 4, generator=0), ResNetDiscriminator((28, 28), 4, generator=1), latent=4),
-}  # fmt: skip
+    "resnet": lambda: GAN(
+        ResNetGenerator(4, (28, 28), 4, generator=0), ResNetDiscriminator((28, 28), 4, generator=1), latent=4
+    ),
+}
 
 
 def test_contracts(stream):
@@ -68,7 +72,8 @@ def test_conditions_reach_images(stream):
     net = Concatenated(DCGANDiscriminator((1 + 3, 28, 28), 4, generator=0), classes=3)
     x = torch.rand(4, 28, 28, generator=stream)
     one, two = (net(x, torch.full((4,), c)) for c in (0, 1))
-    assert one.shape == (4,) and not torch.equal(one, two)
+    assert one.shape == (4,)
+    assert not torch.equal(one, two)
 
 
 def test_the_projection_by_hand(stream):

@@ -1,7 +1,8 @@
 """The smallest game there is: data at 0, a generator that draws theta, D(x) = psi x + b.
 
 Its field is linearised where it stands still, and the eigenvalues are compared with the closed form of Mescheder,
-Geiger & Nowozin 2018: lambda^2 + g lambda + c^2 = 0 for (theta, psi), g the sum of the penalties' gammas, and one for b.
+Geiger & Nowozin 2018: lambda^2 + g lambda + c^2 = 0 for (theta, psi), g the sum of the penalties' gammas, and one more
+for b.
 """
 
 import cmath
