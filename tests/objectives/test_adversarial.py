@@ -72,16 +72,14 @@ def minimised(expected):
         return value
 
     optimizer.step(closure)
-    return D(GRID).detach(), float(expected(D(GRID)))
+    return D(GRID).detach(), float(expected(D(GRID).detach()))
 
 
 @pytest.mark.parametrize("loss", [Minimax(), NonSaturating()])
 def test_the_best_discriminator_is_the_log_ratio_and_its_loss_the_divergence(loss):
     """The value of the game: -<loss> = 2 JSD - 2 log 2."""
     two = 2 * math.log(2)
-    d, value = minimised(
-        lambda d: P @ loss.discriminator(d, d * 0) + Q @ loss.discriminator(d * 0, d) - two
-    )
+    d, value = minimised(lambda d: P @ loss.discriminator(d, d * 0) + Q @ loss.discriminator(d * 0, d) - two)
     inside = GRID.abs() < 4
     assert torch.allclose(d[inside], RATIO[inside], atol=1e-3)
     log_m = torch.logaddexp(REAL.log_prob(GRID), FAKE.log_prob(GRID)) - math.log(2)
