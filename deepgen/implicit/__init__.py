@@ -35,3 +35,33 @@ from deepgen.implicit.decoder import Decoder
 __all__ = [
     "Decoder",
 ]
+"""Models whose density is not in closed form: what they draw passes through a network from a simpler law."""
+
+from deepgen.implicit.calibration import Calibration, calibrate
+from deepgen.implicit.conditions import Concatenated, Projected
+from deepgen.implicit.dcgan import DCGANDiscriminator, DCGANGenerator
+from deepgen.implicit.dense import DenseNet
+from deepgen.implicit.gan import GAN, Given
+from deepgen.implicit.gan_chain import Rejected, latent_langevin, latent_target, mh_gan, rejection
+from deepgen.implicit.resnet import ResNetDiscriminator, ResNetGenerator
+from deepgen.implicit.spectral import SpectralNorm
+
+__all__ = [
+    "GAN",
+    "Calibration",
+    "Concatenated",
+    "DCGANDiscriminator",
+    "DCGANGenerator",
+    "DenseNet",
+    "Given",
+    "Projected",
+    "Rejected",
+    "ResNetDiscriminator",
+    "ResNetGenerator",
+    "SpectralNorm",
+    "calibrate",
+    "latent_langevin",
+    "latent_target",
+    "mh_gan",
+    "rejection",
+]

@@ -1,5 +1,9 @@
 """What a model is trained towards: the one step that differs from method to method."""
 
+from deepgen.objectives.adversarial import Adversarial
+from deepgen.objectives.adversarial_losses import Hinge, LeastSquares, Minimax, NonSaturating, Relativistic, Wasserstein
+from deepgen.objectives.adversarial_penalties import R1, R2, GradientPenalty
+from deepgen.objectives.adversarial_watch import AdversarialWarning
 from deepgen.objectives.chains import AdversarialChains, PersistentChains
 from deepgen.objectives.contrastive import ContrastiveDivergence, PersistentCD
 from deepgen.objectives.elbo import ELBO, IWAE
@@ -13,16 +17,27 @@ from deepgen.objectives.semi_supervised import SemiSupervisedELBO
 __all__ = [
     "ELBO",
     "IWAE",
+    "R1",
+    "R2",
+    "Adversarial",
     "AdversarialChains",
     "AdversarialMixing",
+    "AdversarialWarning",
     "ContrastiveDivergence",
     "DenoisingScoreMatching",
     "ExpectationMaximisation",
     "GradientNoise",
+    "GradientPenalty",
+    "Hinge",
+    "LeastSquares",
     "MaximumLikelihood",
+    "Minimax",
+    "NonSaturating",
     "OrderAgnostic",
     "PersistentCD",
     "PersistentChains",
     "SemiSupervisedELBO",
     "gradient_noise",
+    "Relativistic",
+    "Wasserstein",
 ]

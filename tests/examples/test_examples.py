@@ -219,3 +219,10 @@ def test_bayesian_network(tmp_path: Path) -> None:
 def test_no_example_is_left_out() -> None:
     tested = {name[len("test_") :] for name in globals() if name.startswith("test_")}
     assert {path.stem for path in EXAMPLES.glob("*.py")} <= tested
+
+
+def test_gan_frames(tmp_path: Path) -> None:
+    numbers = example("gan_frames")(updates=150, frames=3, out=tmp_path)  # the strip; modes are found later
+    assert 0 <= numbers["good"] <= 1
+    assert numbers["real"] == pytest.approx(1 - math.exp(-4.5), abs=0.02)
+    assert imread(tmp_path / "gan_frames.png").ndim == 3

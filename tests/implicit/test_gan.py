@@ -1,0 +1,160 @@
+"""The model: contracts, averages, conditions, networks."""
+
+import pytest
+import torch
+from torch import nn
+from torch.distributions import Independent, Uniform
+
+import deepgen as dg
+from deepgen.errors import ArgumentError, ShapeError, SupportError
+from deepgen.implicit import (
+    GAN,
+    Concatenated,
+    DCGANDiscriminator,
+    DCGANGenerator,
+    DenseNet,
+    Projected,
+    ResNetDiscriminator,
+    ResNetGenerator,
+    SpectralNorm,
+)
+from deepgen.testing import check_checkpoint, check_model, check_random
+
+
+def small(**options):
+    return GAN(DenseNet(3, 2, [8], generator=0), DenseNet(2, (), [8], generator=1), **{"latent": 3, **options})
+
+
+def conditional(classes=3):
+    G = Concatenated(DenseNet(2 + classes, 2, [8], generator=0), classes=classes)
+    D = Projected(DenseNet(2, 8, [8], generator=1), 8, classes=classes, generator=2)
+    return GAN(G, D, latent=2, classes=classes)
+
+
+IMAGES = {
+    "dcgan 28": lambda: GAN(
+        DCGANGenerator(4, (28, 28), 4, generator=0), DCGANDiscriminator((28, 28), 4, generator=1), latent=4
+    ),
+    "dcgan 32": lambda: GAN(
+        DCGANGenerator(4, (3, 32, 32), 4, norm=False, limits=(-1, 1), generator=0),
+        SpectralNorm(DCGANDiscriminator((3, 32, 32), 4, generator=1), generator=2),
+        latent=4,
+    ),
+    "resnet": lambda: GAN(
+        ResNetGenerator(4, (28, 28), 4, generator=0), ResNetDiscriminator((28, 28), 4, generator=1), latent=4
+    ),
+}
+
+
+def test_contracts(stream):
+    assert check_model(small(), torch.randn(5, 2, generator=stream), generator=stream)[-2:] == ["Samples", "Rebuilt"]
+    check_checkpoint(conditional())
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_image_networks(name, stream):
+    gan = IMAGES[name]()
+    low, high = gan.generator.limits
+    x = gan.sample(3, generator=stream)
+    assert x.shape == (3, *gan.generator.shape)
+    assert low <= float(x.min()) < float(x.max()) <= high
+    assert gan.logit(x).shape == (3,)
+    check_checkpoint(gan)
+    check_random(lambda generator: gan.sample(2, generator=generator), generator=stream)
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    again = IMAGES[name]()
+    assert torch.equal(before, torch.get_rng_state())
+    assert all(torch.equal(a, b) for a, b in zip(gan.parameters(), again.parameters(), strict=True))
+
+
+def test_conditions_reach_images(stream):
+    net = Concatenated(DCGANDiscriminator((1 + 3, 28, 28), 4, generator=0), classes=3)
+    x = torch.rand(4, 28, 28, generator=stream)
+    one, two = (net(x, torch.full((4,), c)) for c in (0, 1))
+    assert one.shape == (4,)
+    assert not torch.equal(one, two)
+
+
+def test_the_projection_by_hand(stream):
+    D = Projected(nn.Identity(), 4, classes=3, generator=stream)
+    x, y = torch.randn(5, 4, generator=stream), torch.tensor([0, 1, 2, 2, 0])
+    h = torch.where(x > 0, x, 0.2 * x)
+    v = D.v.weight.t()[y]
+    assert torch.allclose(D(x, y), h @ D.psi.weight[0] + D.psi.bias + (h * v).sum(1), atol=1e-6)
+
+
+def test_the_average_is_the_closed_form(stream):
+    beta, gan, seen = 0.7, small(average=0.7), []
+    for _ in range(6):
+        with torch.no_grad():
+            gan.generator.last.weight.normal_(generator=stream)
+        seen.append(gan.generator.last.weight.detach().clone())
+        gan.follow()
+        t = len(seen)
+        expected = sum((1 - beta) * beta ** (t - i) * w for i, w in enumerate(seen, 1)) / (1 - beta**t)
+        assert torch.allclose(gan.averaged.last.weight, expected, atol=1e-6)
+    assert not torch.equal(gan.generate(torch.ones(1, 3)), gan.generator(torch.ones(1, 3)))
+    plain = small(average=None)
+    plain.follow()
+    assert torch.equal(plain.generate(torch.ones(1, 3)), plain.generator(torch.ones(1, 3)))
+
+
+def test_draws_do_not_depend_on_one_another_through_batch_norm(stream):
+    gan = GAN(DCGANGenerator(4, (8, 8), 4, generator=0), DCGANDiscriminator((8, 8), 4, generator=1), latent=4).train()
+    many = gan.sample(6, generator=3)
+    assert gan.training
+    z = gan.draw_latents(6, generator=dg.random.generator(3))
+    assert torch.allclose(gan.eval().generate(z[:1]), many[:1], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "latent", [3, dg.distributions.NormalMixture(3, 2, generator=0), Independent(Uniform(-torch.ones(3), 1.0), 1)]
+)
+def test_any_law_of_latents(latent, stream):
+    gan = small(latent=latent)
+    assert gan.prior().event_shape == (3,)
+    assert gan.sample(4, generator=stream).shape == (4, 2)
+
+
+def test_draws_given_labels_and_vectors(stream):
+    gan = conditional()
+    labels = torch.tensor([0, 2, 1, 1])
+    check_random(lambda generator: gan.sample(4, labels, generator=generator), generator=stream)
+    assert gan(torch.tensor([[0, 1], [2, 0]])).sample(3, generator=stream).shape == (3, 2, 2, 2)
+    z = torch.randn(5, 2, generator=stream)
+    assert torch.equal(gan(torch.tensor(1)).generate(z), gan.generate(z, torch.ones(5, dtype=torch.int64)))
+    by_vectors = GAN(
+        Concatenated(DenseNet(2 + 4, 2, [8], generator=0), context=4),
+        Projected(DenseNet(2, 8, [8], generator=1), 8, context=4, generator=2),
+        latent=2, context=4,
+    )  # fmt: skip
+    assert by_vectors(torch.ones(4)).sample(3, generator=stream).shape == (3, 2)
+    check_checkpoint(by_vectors)
+
+
+def test_what_is_refused(stream):
+    gan = conditional()
+    with pytest.raises(ArgumentError, match="context"):
+        gan.sample(3)
+    with pytest.raises(SupportError, match="0 to 2"):
+        gan.sample(2, torch.tensor([0, 3]))
+    with pytest.raises(ShapeError, match="labels"):
+        gan.sample(3, torch.tensor([0, 1]))
+    with pytest.raises(ArgumentError, match="integers"):
+        gan(torch.tensor(0.5))
+    with pytest.raises(ArgumentError, match="no context"):
+        small().sample(3, torch.zeros(3, 1))
+    with pytest.raises(ArgumentError, match="both"):
+        small(classes=2, context=2)
+    for average in (1.0, -0.1):
+        with pytest.raises(ArgumentError, match="average"):
+            small(average=average)
+    with pytest.raises(SupportError, match="NaN"):
+        small().check(torch.tensor([[0.0, torch.nan]]))
+    with pytest.raises(ShapeError, match="one logit a row"):
+        GAN(DenseNet(3, 2, [4]), DenseNet(2, 2, [4]), latent=3).logit(torch.zeros(5, 2))
+    with pytest.raises(ArgumentError, match="multiples of 4"):
+        DCGANGenerator(3, (27, 27))
+    with pytest.raises(ArgumentError, match="normalise"):
+        SpectralNorm(nn.ReLU())
