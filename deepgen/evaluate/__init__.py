@@ -7,15 +7,15 @@ from deepgen.evaluate.estimate import Bracket, Estimate, bits_per_dim
 from deepgen.evaluate.features import DigitFeatures, digit_features
 from deepgen.evaluate.frechet import frechet_distance, frechet_infinity, gaussian_frechet
 from deepgen.evaluate.importance import log_mean_exp
+from deepgen.evaluate.kernel_distance import kernel_distance
 from deepgen.evaluate.latent import LikelihoodLadder, likelihood_ladder
 from deepgen.evaluate.latent_ais import BidirectionalGap, LatentAIS, bidirectional_gap, latent_ais
 from deepgen.evaluate.latent_bound import LatentBound, latent_bound
-from deepgen.evaluate.kernel_distance import kernel_distance
 from deepgen.evaluate.likelihood import log_density, log_likelihood, log_partition
-from deepgen.evaluate.pareto import pareto_k
 from deepgen.evaluate.memorisation import memorisation_test
 from deepgen.evaluate.mmd import mmd_test
 from deepgen.evaluate.modes import Modes, mode_coverage, multinomial_kl
+from deepgen.evaluate.pareto import pareto_k
 from deepgen.evaluate.plus_minus import plus_minus
 from deepgen.evaluate.pseudo import pseudo_likelihood
 from deepgen.evaluate.quality import Quality, sample_quality
@@ -48,10 +48,10 @@ __all__ = [
     "frechet_infinity",
     "gaussian_frechet",
     "importance_bound",
+    "kernel_distance",
     "latent_ais",
     "latent_bound",
     "likelihood_ladder",
-    "kernel_distance",
     "log_density",
     "log_likelihood",
     "log_mean_exp",

@@ -36,8 +36,8 @@ __all__ = [
     "OrderAgnostic",
     "PersistentCD",
     "PersistentChains",
-    "SemiSupervisedELBO",
-    "gradient_noise",
     "Relativistic",
+    "SemiSupervisedELBO",
     "Wasserstein",
+    "gradient_noise",
 ]
