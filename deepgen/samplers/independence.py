@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from deepgen.errors import ShapeError, check_count
+from deepgen.errors import MissingCapability, ShapeError, check_count
 from deepgen.samplers.candidates import candidates, check_model
 from deepgen.samplers.kernel import EXACT, Exactness, accept, require_state
 from deepgen.samplers.target import Beta, Target, as_target, checked_start, unchecked
@@ -183,8 +183,16 @@ def heaviest(info: Mapping[str, Tensor]) -> float:
     Args:
         info: of a trace of `independence`.
 
+    Raises:
+        MissingCapability: of another kernel's trace.
+
     >>> heaviest({"log_weight": torch.zeros(10, 4), "held": torch.full((10, 4), 3.0)})  # e^3
     20.08...
     """
+    if "log_weight" not in info or "held" not in info:
+        raise MissingCapability(
+            "heaviest takes the info of a trace of independence by itself, with log_weight and held; "
+            f"got {', '.join(info) or 'nothing'}"
+        )
     proposed, held = info["log_weight"].flatten().double(), info["held"].double()
     return float((held.max() - proposed.logsumexp(0) + math.log(len(proposed))).exp())

@@ -205,7 +205,10 @@ def _both(kernel: Any, state: Any) -> tuple[Tempering, Replicas]:
     if state is None and hasattr(kernel, "kernel") and hasattr(kernel, "state"):
         kernel, state = kernel.kernel, kernel.state
     if not isinstance(kernel, Tempering):
-        raise MissingCapability(f"expected the trace or the tuned kernel of tempering, got {type(kernel).__name__}")
+        raise MissingCapability(
+            f"expected the trace or the tuned kernel of tempering, got {type(kernel).__name__}; of a composition give "
+            "the part: ladder(trace.kernel.kernels[0], trace.state.states[0])"
+        )
     require_state(state, Replicas)
     return kernel, state
 

@@ -103,7 +103,7 @@ class Trace:
             name: what the coordinates are called: ``x[0]``; or a function as in `named`, for the coordinates of all its
                 variables, one after another.
             superchains: in how many groups the chains were started, for nested R-hat. By default eight where there are
-                64 chains or more, with fewer than 1,000 draws each, and eight divides them; else it is not shown.
+                64 chains or more, with at most 1,000 draws each, and eight divides them; else it is not shown.
 
         See `deepgen.evaluate.summary.Summary`, and `deepgen.evaluate.chains` for the formulas.
         """
@@ -127,7 +127,7 @@ class Trace:
                 raise ShapeError(f"draws must be [draws, chains, *event] for a summary, got {list(self.draws.shape)}")
             draws, chains = self.draws.shape[:2]
             info = {k: v.sum(0) if ends(k, COUNTED) else v.mean(0) for k, v in info.items()}
-        if superchains is None and chains >= MANY and draws < SHORT and chains % 8 == 0:
+        if superchains is None and chains >= MANY and draws <= SHORT and chains % 8 == 0:
             superchains = 8
         if self.sums is not None:
             columns = self.sums.columns(superchains)

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from deepgen.random import generator as seeded
 from deepgen.random import key, streams
-from deepgen.samplers.kernel import Kernel, advance
+from deepgen.samplers.kernel import Kernel, advance, require_kernel
 from deepgen.samplers.metropolis import Metropolis
 from deepgen.testing.failure import CheckFailed, demand
 from deepgen.testing.goodness import same_law, symmetric
@@ -112,6 +112,7 @@ def check_kernel(
     device = generator.device if isinstance(generator, torch.Generator) else "cpu"
     seed = secrets.randbits(48) if generator is None else generator if isinstance(generator, int) else key(generator)
     source, name, rates = seeded(seed, device), type(kernel).__name__, list[float]()
+    require_kernel(kernel)
     try:
         demand(kernel.exactness.kind != "adaptive", f"{name} is adaptive: check the kernel that its tune returns")
         reports = _check_step(kernel, draw(64, generator=source), source)

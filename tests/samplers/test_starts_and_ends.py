@@ -100,3 +100,13 @@ def test_a_density_that_is_no_tensor_and_a_kernel_untuned_are_told():
     target = dg.samplers.Target(normal, reference=torch.distributions.MultivariateNormal(torch.zeros(2), torch.eye(2)))
     with pytest.raises(MissingCapability, match="yet to be tuned: give it a step_size"):
         dg.evaluate.log_partition(mala(target), "ais")
+
+
+def test_the_kernel_of_another_kind_is_told(seed):
+    walk = sample_chain(metropolis(normal, RandomWalk(1.0)), torch.zeros(4, 2), draws=5, generator=seed)
+    with pytest.raises(MissingCapability, match="the info of a trace of independence by itself"):
+        dg.samplers.heaviest(walk.info)
+    with pytest.raises(MissingCapability, match=r"of a composition give the part: ladder\(trace.kernel.kernels\[0\]"):
+        dg.samplers.ladder(walk)
+    with pytest.raises(MissingCapability, match="expected a kernel, with init"):
+        dg.testing.check_kernel(object(), lambda n, generator: torch.zeros(n, 2), generator=seed)
