@@ -102,12 +102,10 @@ def sides(problem: Problem, seed: int) -> dict[str, Callable[[], Run]]:
 
 def ours(problem: Problem, chains: int, draws: int, warm: int, seed: int, kind: str) -> Run:
     """deepgen's kernel, tuned in its warm-up, from standard normal starts."""
-    target = dg.samplers.Target(problem.quick, problem.slope)
+    target, start, stream = begin(problem, chains, seed)
     kernel = dg.samplers.mala(target)
     if kind == "hmc":
         kernel = dg.samplers.Adaptive(dg.samplers.hmc(target, leaps=2).kernel, acceptance=0.8)
-    start = dg.random.streams(seed + 100).normal((chains, problem.size))
-    stream = dg.random.streams(seed)
     began = time.process_time()
     tuned, state = kernel.tune(start, warm, generator=stream)
     warmed = time.process_time()
@@ -115,11 +113,15 @@ def ours(problem: Problem, chains: int, draws: int, warm: int, seed: int, kind: 
     return Run(trace.draws, warmed - began, time.process_time() - warmed)
 
 
+def begin(problem: Problem, chains: int, seed: int) -> tuple[dg.samplers.Target, Tensor, torch.Generator]:
+    """The target, standard normal starts, and the streams of the chains."""
+    start = dg.random.streams(seed + 100).normal((chains, problem.size))
+    return dg.samplers.Target(problem.quick, problem.slope), start, dg.random.streams(seed)
+
+
 def fitted(problem: Problem, chains: int, draws: int, warm: int, seed: int) -> Run:
     """Independence Metropolis from the Gaussian of MALA's pilot chains, a little wider; one step in 16 is MALA's."""
-    target = dg.samplers.Target(problem.quick, problem.slope)
-    start = dg.random.streams(seed + 100).normal((chains, problem.size))
-    stream = dg.random.streams(seed)
+    target, start, stream = begin(problem, chains, seed)
     began = time.process_time()
     local, state = dg.samplers.mala(target).tune(start, warm, generator=stream)
     pilot = dg.samplers.sample_chain(local, state, PILOT, generator=stream)

@@ -32,8 +32,9 @@ from deepgen.samplers.adaptation import LEAST, Adaptive
 from deepgen.samplers.chain import Tunable
 from deepgen.samplers.compose import cycle
 from deepgen.samplers.kernel import advance
+from deepgen.samplers.laws import density_of
 from deepgen.samplers.metropolis import Metropolis
-from deepgen.samplers.target import Target, density_of
+from deepgen.samplers.target import Target
 from deepgen.typing import LogProb, Samples
 
 SUPPORTS = {"real": constraints.real, "binary": constraints.boolean}

@@ -27,7 +27,8 @@ from torch.distributions import constraints
 
 from deepgen.distributions.constraints import OneHotGroups, spin
 from deepgen.errors import MissingCapability, SupportError
-from deepgen.samplers.target import Beta, Target, innermost, rowwise, slope_of
+from deepgen.samplers.laws import innermost
+from deepgen.samplers.target import Beta, Target, rowwise, slope_of
 
 
 class Alphabet(Protocol):

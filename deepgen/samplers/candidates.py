@@ -28,7 +28,7 @@ from deepgen.errors import MissingCapability
 from deepgen.explicit.flow import Flow
 from deepgen.random import draw as draw_common
 from deepgen.random import normal, sequential, uniform
-from deepgen.samplers.target import unchecked
+from deepgen.samplers.laws import unchecked
 from deepgen.typing import LogProb, Samples
 
 

@@ -10,10 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, ShapeError, SupportError, check_count
+from deepgen.errors import ArgumentError, ShapeError, check_count
 from deepgen.random import streams
 from deepgen.samplers.kernel import Kernel, require_kernel
 from deepgen.samplers.run import Plan, Run, Tunable, go
+from deepgen.samplers.starts import check_start
 from deepgen.samplers.trace import Trace
 from deepgen.streams import Streams
 
@@ -65,7 +66,8 @@ def sample_chain(
         A `Trace` of ``draws`` kept states.
 
     Raises:
-        ArgumentError: ``draws`` or ``thin`` below 1, ``warmup`` below 0, or none for a kernel that is tuned in it.
+        ArgumentError: ``draws`` or ``thin`` below 1, ``warmup`` below 0, or none for a kernel that is tuned in it; or
+            kernels of different targets are composed.
         ShapeError: no chains, or ``keep`` returns no tensor.
         SupportError: a chain starts at a NaN or an infinity or where log f is NaN, or all of them where f is 0.
         MissingCapability: ``kernel`` is none, but a model, say.
@@ -88,7 +90,7 @@ def sample_chain(
     if state.position.ndim < 1 or len(state.position) == 0:
         raise ShapeError(f"position must be [chains, *event] with at least one chain, got {list(state.position.shape)}")
     if isinstance(position, Tensor) and not position.is_meta:
-        _check_start(kernel, state)
+        check_start(kernel, state)
     stream = streams(generator, state.position.device)
     chains = len(state.position)
     plan = Plan(draws, warmup, thin, keep, store, chains)
@@ -155,32 +157,6 @@ def _sample(
     if draws is None:
         draws = state.position.new_empty(0, *(run.sums.part.shape if run.sums is not None else ()))
     return Trace(draws, run.info, run.state, run.kernel.exactness, plan.warmup, plan.thin, run.kernel, stream, run.sums)
-
-
-def _check_start(kernel: Any, state: Any) -> None:
-    """Raise `SupportError` where a chain cannot start: pooled warm-up would fail for the others too."""
-    x, log_f = state.position, getattr(state, "log_density", None)
-    advice = "start every chain where the target has a density"
-    if x.is_floating_point():
-        lost = ~x.isfinite().reshape(len(x), -1).all(1)
-        if bool(lost.any()):
-            raise SupportError(f"{_named(lost)} at a NaN or an infinity: {advice}")
-    if isinstance(log_f, Tensor) and log_f.shape == x.shape[:1]:
-        if bool(log_f.isnan().any()):
-            raise SupportError(f"{_named(log_f.isnan())} where the log density is NaN: {advice}")
-        if _at_one(kernel) and bool((log_f == -torch.inf).all()):
-            raise SupportError(f"all {len(x)} chains start where the density is 0: {advice}")
-
-
-def _at_one(kernel: Any) -> bool:
-    """Whether the kernel is of f itself: at beta = 0 a chain may stand where f is 0."""
-    beta = getattr(kernel, "beta", 1.0)
-    return isinstance(beta, float) and beta == 1.0
-
-
-def _named(which: Tensor) -> str:
-    count, first = int(which.sum()), int(which.nonzero()[0])
-    return f"chain {first}{f' (and {count - 1} more)' if count > 1 else ''} starts"
 
 
 def _rows(tree: Any, start: int, stop: int, chains: int) -> Any:

@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError
 from deepgen.samplers.kernel import after_warmup
 from deepgen.samplers.metropolis import Metropolis
 
@@ -35,22 +34,7 @@ class Composed(NamedTuple):
 def start(kernels: Sequence[Any], position: Tensor) -> Composed:
     """The states of all kernels at ``position`` ``[chains, *event]``."""
     states = tuple(kernel.init(position) for kernel in kernels)
-    if not position.is_meta:
-        _check_one_target(states)
     return Composed(states[0].position, states, 0)
-
-
-def _check_one_target(states: Sequence[Any]) -> None:
-    """Raise `ArgumentError` where the log densities that kernels see differ by more than a constant."""
-    seen = [state.log_density.double() for state in states if isinstance(getattr(state, "log_density", None), Tensor)]
-    for other in seen[1:]:
-        gap = (other - seen[0])[seen[0].isfinite() & other.isfinite()]
-        size = float(seen[0][seen[0].isfinite()].abs().max()) if len(gap) else 0.0
-        if len(gap) and float(gap.max() - gap.min()) > 1e-2 + 1e-3 * size:
-            raise ArgumentError(
-                "these kernels have different targets, and together none: their log densities differ by "
-                f"{float(gap.min()):.4g} at one chain and by {float(gap.max()):.4g} at another"
-            )
 
 
 def run(kernels: Sequence[Any], state: Composed, index: int, generator: torch.Generator) -> tuple[Composed, Any]:

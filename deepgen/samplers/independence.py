@@ -26,7 +26,8 @@ from torch.distributions import Distribution
 from deepgen.errors import MissingCapability, ShapeError, check_count
 from deepgen.samplers.candidates import candidates, check_model
 from deepgen.samplers.kernel import EXACT, Exactness, accept, require_state
-from deepgen.samplers.target import Beta, Target, as_target, checked_start, unchecked
+from deepgen.samplers.laws import unchecked
+from deepgen.samplers.target import Beta, Target, as_target, checked_start
 
 
 class Scored(NamedTuple):

@@ -30,7 +30,8 @@ from torch.distributions import Distribution
 
 from deepgen.errors import MissingCapability, ShapeError, check_count
 from deepgen.random import shared, uniform
-from deepgen.samplers.target import Estimated, Target, as_target, lenient, slope_of, unchecked
+from deepgen.samplers.laws import lenient, unchecked
+from deepgen.samplers.target import Estimated, Target, as_target, slope_of
 
 Rows = tuple[Tensor, ...]
 

@@ -9,12 +9,10 @@ known log Z and exact draws at beta = 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from copy import copy
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -22,6 +20,7 @@ from torch.distributions import Distribution, Independent, Uniform, constraints
 
 from deepgen.errors import MissingCapability, ShapeError, SupportError
 from deepgen.random import draw
+from deepgen.samplers.laws import density_of, innermost, lenient
 from deepgen.typing import LogDensity, LogProb
 
 Beta = float | Tensor  # one for all chains, or [chains]
@@ -242,24 +241,6 @@ def checked_start(target: Target, position: object) -> Tensor:
     return position
 
 
-@contextmanager
-def lenient() -> Iterator[None]:
-    """For the length of a ``with`` block new Distributions take what they are given, as a candidate may be anywhere.
-
-    Else one chain of a thousand whose scale overflows would stop all with an error; its NaN is rejected and counted.
-
-    >>> with lenient():
-    ...     torch.distributions.Normal(0.0, torch.tensor(torch.nan)).log_prob(torch.tensor(1.0))
-    tensor(nan)
-    """
-    before: Any = Distribution._validate_args
-    Distribution.set_default_validate_args(False)
-    try:
-        yield
-    finally:
-        Distribution.set_default_validate_args(before)
-
-
 def rowwise(number: Beta, x: Tensor) -> Beta:
     """A number for all chains as it is, one a chain ``[chains]`` as ``[chains, 1, ...]`` to go with ``x``.
 
@@ -269,45 +250,6 @@ def rowwise(number: Beta, x: Tensor) -> Beta:
     if isinstance(number, Tensor) and number.ndim == 1:
         return number.to(x).reshape(-1, *(1,) * (x.ndim - 1))
     return number
-
-
-def density_of(law: Distribution) -> Callable[[Tensor], Tensor]:
-    """The log density of a Distribution, -inf outside its support, and without torch's checks.
-
-    They would wait for the device, and raise an error for all chains where one has left.
-
-    >>> density_of(torch.distributions.Exponential(1.0))(torch.tensor([-1.0, 2.0]))
-    tensor([-inf, -2.])
-    """
-    plain, support = unchecked(law), cast(constraints.Constraint, law.support)
-    if innermost(support) in (constraints.real, constraints.real_vector):
-        return plain.log_prob
-    return lambda x: plain.log_prob(x).masked_fill(~support.check(x), -torch.inf)
-
-
-def innermost(support: Any) -> Any:
-    """The constraint on one number inside constraints on events and mixtures of them.
-
-    >>> innermost(constraints.independent(constraints.independent(constraints.boolean, 1), 1))
-    Boolean()
-    """
-    while hasattr(support, "base_constraint"):
-        support = support.base_constraint
-    return support
-
-
-def unchecked(law: Any) -> Any:
-    """A copy of a Distribution that takes what it is given.
-
-    >>> unchecked(torch.distributions.Normal(0.0, 1.0)).log_prob(torch.tensor(torch.nan))
-    tensor(nan)
-    """
-    law = copy(law)
-    law._validate_args = False
-    for name, part in vars(law).items():  # base_dist, a mixture's parts, the Dirichlet within a Beta
-        if isinstance(part, Distribution):
-            setattr(law, name, unchecked(part))
-    return law
 
 
 def _power(beta: Beta, value: Tensor) -> Tensor:

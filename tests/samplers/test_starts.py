@@ -58,9 +58,18 @@ def test_a_folder_knows_its_starts(tmp_path, seed):
 def test_kernels_of_different_targets_are_not_composed(compose):
     shifted = compose(mala(normal, 0.5), mala(lambda x: normal(x - 3), 0.5))
     with pytest.raises(ArgumentError, match="different targets"):
-        shifted.init(torch.tensor([[0.0], [1.0]]))
+        sample_chain(shifted, torch.tensor([[0.0], [1.0]]), draws=3)
     scaled = compose(mala(normal, 0.5), mala(lambda x: normal(x) + 7, 0.5))  # the same law
-    scaled.init(torch.tensor([[0.0], [1.0]]))
+    sample_chain(scaled, torch.tensor([[0.0], [1.0]]), draws=3)
+
+
+def test_a_composition_starts_where_its_parts_can():
+    walk = cycle(metropolis(half, RandomWalk(1.0)), metropolis(half, RandomWalk(0.1)))
+    with pytest.raises(SupportError, match="all 4 chains start where the density is 0"):
+        sample_chain(walk, torch.full((4, 2), -1.0), draws=3)
+    target = dg.samplers.Target(half, reference=torch.distributions.MultivariateNormal(torch.zeros(2), torch.eye(2)))
+    hot = cycle(metropolis(target, RandomWalk(1.0)), metropolis(target, RandomWalk(0.1))).at(0.0)
+    assert sample_chain(hot, torch.full((4, 2), -1.0), draws=3).draws.isfinite().all()
 
 
 @pytest.mark.parametrize("make", [mala, hmc, random_walk, ula, sgld])
