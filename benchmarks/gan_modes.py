@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import deepgen as dg
-from deepgen.implicit import GAN, DCGANDiscriminator, DCGANGenerator, DenseNet, SpectralNorm
+from deepgen.implicit import GAN, DCGANDiscriminator, DCGANGenerator, Dense, SpectralNorm
 from deepgen.objectives import (
     R1,
     R2,
@@ -56,7 +56,8 @@ UPDATES, BATCH, DRAWS, STD = 8_000, 256, 2_500, 0.05
 
 
 def networks(name: str, seed: int) -> GAN:
-    G, D = DenseNet(2, 2, [128, 128], generator=seed), DenseNet(2, (), [128, 128], generator=seed + 1000)
+    G = Dense(2, [128, 128], 2, activation="leaky_relu", generator=seed)
+    D = Dense(2, [128, 128], (), activation="leaky_relu", generator=seed + 1000)
     judge = SpectralNorm(D, generator=seed) if "spectral" in name else D
     return GAN(G, judge, latent=2)
 

@@ -26,8 +26,8 @@ def main(updates: int = 3000, frames: int = 5, out: Path = Path("runs/examples")
     held_out = dg.random.draw(law, (2000,), generator=dg.random.generator(seed + 1))
 
     gan = dg.implicit.GAN(
-        dg.implicit.DenseNet(2, 2, [64, 64], generator=seed),
-        dg.implicit.DenseNet(2, (), [64, 64], generator=seed + 1),
+        dg.implicit.Dense(2, [64, 64], 2, activation="leaky_relu", generator=seed),
+        dg.implicit.Dense(2, [64, 64], (), activation="leaky_relu", generator=seed + 1),
         latent=2,
         average=0.99,
     )

@@ -5,11 +5,11 @@ from deepgen.implicit.conditions import Concatenated, Projected
 from deepgen.implicit.cvae import CVAE, GivenContext
 from deepgen.implicit.dcgan import DCGANDiscriminator, DCGANGenerator
 from deepgen.implicit.decoder import Decoder
-from deepgen.implicit.dense import DenseNet
+from deepgen.implicit.dense import Dense
 from deepgen.implicit.gan import GAN, Given
 from deepgen.implicit.gan_chain import Rejected, latent_langevin, latent_target, mh_gan, rejection
+from deepgen.implicit.images import ConvDecoder, ConvEncoder
 from deepgen.implicit.likelihoods import Bernoulli, Categorical, Gaussian, LogisticMixture
-from deepgen.implicit.networks import ConvDecoder, ConvEncoder, Dense
 from deepgen.implicit.posteriors import DiagonalGaussian, FullGaussian
 from deepgen.implicit.ready import conv_vae, mlp_cvae, mlp_vae
 from deepgen.implicit.resnet import ResNetDiscriminator, ResNetGenerator
@@ -32,7 +32,6 @@ __all__ = [
     "DCGANGenerator",
     "Decoder",
     "Dense",
-    "DenseNet",
     "DiagonalGaussian",
     "FullGaussian",
     "Gaussian",

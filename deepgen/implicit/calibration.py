@@ -98,7 +98,8 @@ def calibrate(
         ShapeError: fewer than 100 rows.
 
     >>> import deepgen as dg
-    >>> gan = dg.implicit.GAN(dg.implicit.DenseNet(2, 2, generator=0), dg.implicit.DenseNet(2, generator=1), latent=2)
+    >>> G, D = dg.implicit.Dense(2, [8], 2, generator=0), dg.implicit.Dense(2, [8], (), generator=1)
+    >>> gan = dg.implicit.GAN(G, D, latent=2)
     >>> calibrate(gan, gan.sample(1000, generator=0), generator=1).p > 1e-4  # nothing to tell apart
     True
     """

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, ShapeError, check_count
-from deepgen.random import resolve
 
-Seed = torch.Generator | int | None
+HE = math.sqrt(6)  # the scale that keeps a signal's size through rectifiers: weights of variance 2 / n (He et al. 2015)
 
 
 def conv(
@@ -26,7 +25,8 @@ def conv(
 ) -> nn.Conv2d | nn.ConvTranspose2d:
     """A convolution that keeps the size of an image, or divides (``transposed``: multiplies) it by ``stride``.
 
-    Weights start as N(0, ``scale``^2 2 / n), n how many of them enter an output (He et al. 2015), biases as 0.
+    Weights and biases start as U(-r, r), r = ``scale`` / sqrt(n), n how many weights enter an output: the law of
+    `deepgen.layers.linear`.
 
     >>> up = conv(8, 4, 4, 2, transposed=True, generator=torch.Generator())
     >>> up(torch.zeros(5, 8, 7, 7)).shape
@@ -39,10 +39,10 @@ def conv(
         kind, inputs, outputs, kernel, stride=stride, padding=padding
     )
     entering = inputs * kernel**2 / (stride**2 if transposed else 1)
+    bound = scale / math.sqrt(entering)
     with torch.no_grad():
-        layer.weight.normal_(0, scale * math.sqrt(2 / entering), generator=generator)
-        assert layer.bias is not None
-        layer.bias.zero_()
+        for parameter in layer.parameters():
+            parameter.uniform_(-bound, bound, generator=generator)
     return layer
 
 
@@ -91,12 +91,3 @@ def check_limits(limits: Sequence[float]) -> tuple[float, float]:
     if len(limits) != 2 or not limits[0] < limits[1]:
         raise ArgumentError(f"limits must be the least and the greatest grey value, got {limits!r}")
     return float(limits[0]), float(limits[1])
-
-
-def stream_of(generator: Seed) -> torch.Generator:
-    """The generator of initial weights, on the CPU.
-
-    >>> stream_of(0).initial_seed()
-    0
-    """
-    return resolve(generator)

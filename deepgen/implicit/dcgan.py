@@ -14,13 +14,15 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepgen.errors import check_count
-from deepgen.implicit.convolution import Seed, as_image, between, check_limits, conv, image_shape, stream_of
-from deepgen.implicit.dense import SLOPE, shape_of
+from deepgen.implicit.convolution import HE, as_image, between, check_limits, conv, image_shape
+from deepgen.implicit.dense import leaky_relu, shape_of
 from deepgen.layers.linear import linear
+from deepgen.random import resolve
 
 
 class DCGANGenerator(nn.Module):
@@ -34,7 +36,6 @@ class DCGANGenerator(nn.Module):
         limits: least and greatest value.
         generator: source of the initial weights.
 
-    >>> import torch
     >>> DCGANGenerator(16, (28, 28), width=8, generator=0)(torch.zeros(5, 16)).shape
     torch.Size([5, 28, 28])
     """
@@ -47,17 +48,17 @@ class DCGANGenerator(nn.Module):
         *,
         norm: bool = True,
         limits: Sequence[float] = (0.0, 1.0),
-        generator: Seed = None,
+        generator: torch.Generator | int | None = None,
     ) -> None:
         super().__init__()
         channels, height, side = image_shape(shape)
         check_count(latent=latent, width=width)
-        stream = stream_of(generator)
+        stream = resolve(generator)
         self.latent, self.shape, self.width, self.norm = int(latent), tuple(shape), int(width), bool(norm)
         self.limits, self.start = check_limits(limits), (2 * width, height // 4, side // 4)
         self.first = linear(latent, math.prod(self.start), generator=stream)
-        self.up = conv(2 * width, width, 4, 2, transposed=True, generator=stream)
-        self.last = conv(width, channels, 4, 2, transposed=True, generator=stream)
+        self.up = conv(2 * width, width, 4, 2, transposed=True, scale=HE, generator=stream)
+        self.last = conv(width, channels, 4, 2, transposed=True, scale=HE, generator=stream)
         self.norms = nn.ModuleList([nn.BatchNorm2d(2 * width), nn.BatchNorm2d(width)] if norm else [])
 
     def arguments(self) -> dict[str, Any]:
@@ -82,7 +83,6 @@ class DCGANDiscriminator(nn.Module):
         norm: a batch norm before the second rectifier; refused together with penalties.
         generator: source of the initial weights.
 
-    >>> import torch
     >>> DCGANDiscriminator((28, 28), width=8, generator=0)(torch.zeros(5, 28, 28)).shape
     torch.Size([5])
     """
@@ -94,15 +94,15 @@ class DCGANDiscriminator(nn.Module):
         outputs: int | Sequence[int] = (),
         *,
         norm: bool = False,
-        generator: Seed = None,
+        generator: torch.Generator | int | None = None,
     ) -> None:
         super().__init__()
         self.image, self.outputs = image_shape(shape), shape_of(outputs)
         check_count(width=width)
-        stream, (channels, height, side) = stream_of(generator), self.image
+        stream, (channels, height, side) = resolve(generator), self.image
         self.shape, self.width, self.norm = tuple(shape), int(width), bool(norm)
-        self.first = conv(channels, width, 4, 2, generator=stream)
-        self.down = conv(width, 2 * width, 4, 2, generator=stream)
+        self.first = conv(channels, width, 4, 2, scale=HE, generator=stream)
+        self.down = conv(width, 2 * width, 4, 2, scale=HE, generator=stream)
         self.norms = nn.ModuleList([nn.BatchNorm2d(2 * width)] if norm else [])
         self.last = linear(2 * width * (height // 4) * (side // 4), math.prod(self.outputs), generator=stream)
 
@@ -111,6 +111,6 @@ class DCGANDiscriminator(nn.Module):
         return {"shape": list(self.shape), "width": self.width, "outputs": list(self.outputs), "norm": self.norm}
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.down(F.leaky_relu(self.first(as_image(x, self.image)), SLOPE))
-        h = F.leaky_relu(self.norms[0](h) if self.norm else h, SLOPE)
+        h = self.down(leaky_relu(self.first(as_image(x, self.image))))
+        h = leaky_relu(self.norms[0](h) if self.norm else h)
         return self.last(h.flatten(1)).view(len(x), *self.outputs)

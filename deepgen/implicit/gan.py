@@ -45,7 +45,7 @@ class GAN(nn.Module):
         ArgumentError: ``average`` outside [0, 1), or both ``classes`` and ``context``.
 
     >>> import deepgen as dg
-    >>> gan = GAN(dg.implicit.DenseNet(3, 2, generator=0), dg.implicit.DenseNet(2, generator=1), latent=3)
+    >>> gan = GAN(dg.implicit.Dense(3, [8], 2, generator=0), dg.implicit.Dense(2, [8], (), generator=1), latent=3)
     >>> gan.sample(5, generator=0).shape, gan.logit(torch.zeros(5, 2)).shape
     (torch.Size([5, 2]), torch.Size([5]))
     """
@@ -187,8 +187,8 @@ class Given:
     """A `GAN` with its context filled in: ``gan(context)``.
 
     >>> import deepgen as dg
-    >>> G = dg.implicit.Concatenated(dg.implicit.DenseNet(3 + 10, 2, generator=0), classes=10)
-    >>> D = dg.implicit.Projected(dg.implicit.DenseNet(2, 16, generator=1), 16, classes=10, generator=2)
+    >>> G = dg.implicit.Concatenated(dg.implicit.Dense(3, [8], 2, context=10, generator=0), classes=10)
+    >>> D = dg.implicit.Projected(dg.implicit.Dense(2, [8], 16, generator=1), 16, classes=10, generator=2)
     >>> gan = GAN(G, D, latent=3, classes=10)
     >>> gan(torch.tensor(7)).sample(5, generator=0).shape, gan(torch.arange(10)).sample(5, generator=0).shape
     (torch.Size([5, 2]), torch.Size([5, 10, 2]))

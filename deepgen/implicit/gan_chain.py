@@ -41,7 +41,8 @@ def latent_target(model: Any, calibration: Calibration | None = None) -> Target:
         calibration: of `deepgen.implicit.calibrate`; None takes D as it is.
 
     >>> import deepgen as dg
-    >>> gan = dg.implicit.GAN(dg.implicit.DenseNet(3, 2, generator=0), dg.implicit.DenseNet(2, generator=1), latent=3)
+    >>> G, D = dg.implicit.Dense(3, [8], 2, generator=0), dg.implicit.Dense(2, [8], (), generator=1)
+    >>> gan = dg.implicit.GAN(G, D, latent=3)
     >>> latent_target(gan).log_density(torch.zeros(5, 3)).shape
     torch.Size([5])
     """
@@ -59,7 +60,8 @@ def mh_gan(model: Any, calibration: Calibration | None = None, *, ahead: int = 1
         ahead: candidates a chain that are made and judged in one pass.
 
     >>> import deepgen as dg
-    >>> gan = dg.implicit.GAN(dg.implicit.DenseNet(3, 2, generator=0), dg.implicit.DenseNet(2, generator=1), latent=3)
+    >>> G, D = dg.implicit.Dense(3, [8], 2, generator=0), dg.implicit.Dense(2, [8], (), generator=1)
+    >>> gan = dg.implicit.GAN(G, D, latent=3)
     >>> trace = dg.samplers.sample_chain(mh_gan(gan), torch.zeros(10, 3), draws=5, generator=0)
     >>> gan.generate(trace.draws[-1]).shape, trace.exactness.kind
     (torch.Size([10, 2]), 'exact')
@@ -77,7 +79,8 @@ def latent_langevin(
         step_size: h; None, found in a warm-up.
 
     >>> import deepgen as dg
-    >>> gan = dg.implicit.GAN(dg.implicit.DenseNet(3, 2, generator=0), dg.implicit.DenseNet(2, generator=1), latent=3)
+    >>> G, D = dg.implicit.Dense(3, [8], 2, generator=0), dg.implicit.Dense(2, [8], (), generator=1)
+    >>> gan = dg.implicit.GAN(G, D, latent=3)
     >>> trace = dg.samplers.sample_chain(latent_langevin(gan, step_size=0.5), torch.zeros(10, 3), draws=5, generator=0)
     >>> float(trace.info["acceptance"].mean()) > 0.5
     True
@@ -121,7 +124,8 @@ def rejection(
         DivergenceError: fewer than ``n`` were kept after ``tries`` passes; take `mh_gan`.
 
     >>> import deepgen as dg
-    >>> gan = dg.implicit.GAN(dg.implicit.DenseNet(3, 2, generator=0), dg.implicit.DenseNet(2, generator=1), latent=3)
+    >>> G, D = dg.implicit.Dense(3, [8], 2, generator=0), dg.implicit.Dense(2, [8], (), generator=1)
+    >>> gan = dg.implicit.GAN(G, D, latent=3)
     >>> found = rejection(gan, 50, generator=0)
     >>> found.x.shape, 0 < found.acceptance < 1
     (torch.Size([50, 2]), True)

@@ -10,8 +10,9 @@ from torch import nn
 
 from deepgen.errors import ArgumentError
 from deepgen.implicit.cvae import CVAE
+from deepgen.implicit.dense import Dense, shape_of
+from deepgen.implicit.images import ConvDecoder, ConvEncoder
 from deepgen.implicit.likelihoods import Bernoulli
-from deepgen.implicit.networks import ConvDecoder, ConvEncoder, Dense, shape_of
 from deepgen.implicit.posteriors import DiagonalGaussian
 from deepgen.implicit.vae import VAE, numbers_of
 from deepgen.random import resolve

@@ -19,9 +19,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepgen.errors import check_count
-from deepgen.implicit.convolution import Seed, as_image, between, check_limits, conv, image_shape, stream_of
-from deepgen.implicit.dense import SLOPE, shape_of
+from deepgen.implicit.convolution import HE, as_image, between, check_limits, conv, image_shape
+from deepgen.implicit.dense import leaky_relu, shape_of
 from deepgen.layers.linear import linear
+from deepgen.random import resolve
 
 
 class ResNetGenerator(nn.Module):
@@ -34,7 +35,6 @@ class ResNetGenerator(nn.Module):
         limits: least and greatest grey value.
         generator: source of the initial weights.
 
-    >>> import torch
     >>> ResNetGenerator(16, (3, 32, 32), width=8, generator=0)(torch.zeros(2, 16)).shape
     torch.Size([2, 3, 32, 32])
     """
@@ -46,17 +46,17 @@ class ResNetGenerator(nn.Module):
         width: int = 64,
         *,
         limits: Sequence[float] = (0.0, 1.0),
-        generator: Seed = None,
+        generator: torch.Generator | int | None = None,
     ) -> None:
         super().__init__()
         channels, height, side = image_shape(shape)
         check_count(latent=latent, width=width)
-        stream = stream_of(generator)
+        stream = resolve(generator)
         self.latent, self.shape, self.width, self.limits = int(latent), tuple(shape), int(width), check_limits(limits)
         self.start = (width, height // 4, side // 4)
         self.first = linear(latent, math.prod(self.start), generator=stream)
         self.blocks = nn.ModuleList(_Block(width, generator=stream) for _ in range(2))
-        self.last = conv(width, channels, 3, generator=stream)
+        self.last = conv(width, channels, 3, scale=HE, generator=stream)
 
     def arguments(self) -> dict[str, Any]:
         """The constructor's arguments, for `deepgen.save`."""
@@ -66,7 +66,7 @@ class ResNetGenerator(nn.Module):
         h = self.first(z).view(len(z), *self.start)
         for block in self.blocks:
             h = block(F.interpolate(h, scale_factor=2.0))
-        return between(self.last(F.leaky_relu(h, SLOPE)), self.limits).view(len(z), *self.shape)
+        return between(self.last(leaky_relu(h)), self.limits).view(len(z), *self.shape)
 
 
 class ResNetDiscriminator(nn.Module):
@@ -78,7 +78,6 @@ class ResNetDiscriminator(nn.Module):
         outputs: shape of what comes out; ``()``, one logit a row.
         generator: source of the initial weights.
 
-    >>> import torch
     >>> ResNetDiscriminator((28, 28), width=8, generator=0)(torch.zeros(5, 28, 28)).shape
     torch.Size([5])
     """
@@ -89,14 +88,14 @@ class ResNetDiscriminator(nn.Module):
         width: int = 64,
         outputs: int | Sequence[int] = (),
         *,
-        generator: Seed = None,
+        generator: torch.Generator | int | None = None,
     ) -> None:
         super().__init__()
         self.image, self.outputs = image_shape(shape), shape_of(outputs)
         check_count(width=width)
-        stream = stream_of(generator)
+        stream = resolve(generator)
         self.shape, self.width = tuple(shape), int(width)
-        self.first = conv(self.image[0], width, 3, generator=stream)
+        self.first = conv(self.image[0], width, 3, scale=HE, generator=stream)
         self.blocks = nn.ModuleList(_Block(width, generator=stream) for _ in range(3))
         pixels = self.image[1] * self.image[2] // 16
         self.last = linear(width * pixels, math.prod(self.outputs), generator=stream)
@@ -109,7 +108,7 @@ class ResNetDiscriminator(nn.Module):
         h = self.first(as_image(x, self.image))
         for i, block in enumerate(self.blocks):
             h = F.avg_pool2d(block(h), 2) if i < 2 else block(h)
-        return self.last(F.leaky_relu(h, SLOPE).flatten(1)).view(len(x), *self.outputs)
+        return self.last(leaky_relu(h).flatten(1)).view(len(x), *self.outputs)
 
 
 class _Block(nn.Module):
@@ -117,8 +116,8 @@ class _Block(nn.Module):
 
     def __init__(self, width: int, *, generator: torch.Generator) -> None:
         super().__init__()
-        self.a = conv(width, width, 3, generator=generator)
+        self.a = conv(width, width, 3, scale=HE, generator=generator)
         self.b = conv(width, width, 3, scale=0.0, generator=generator)
 
     def forward(self, h: Tensor) -> Tensor:
-        return h + self.b(F.leaky_relu(self.a(F.leaky_relu(h, SLOPE)), SLOPE))
+        return h + self.b(leaky_relu(self.a(leaky_relu(h))))

@@ -33,8 +33,8 @@ class SpectralNorm(nn.Module):
         ArgumentError: it has no such layer, or is normalised already.
 
     >>> import deepgen as dg
-    >>> net = SpectralNorm(dg.implicit.DenseNet(2, (), [16], generator=0), generator=1)
-    >>> float(torch.linalg.matrix_norm(net.net.inner[0].weight, 2).detach().round(decimals=3))
+    >>> net = SpectralNorm(dg.implicit.Dense(2, [16], (), generator=0), generator=1)
+    >>> float(torch.linalg.matrix_norm(net.net.layers[0].weight, 2).detach().round(decimals=3))
     1.0
     """
 
@@ -43,7 +43,7 @@ class SpectralNorm(nn.Module):
         layers = [part for part in net.modules() if isinstance(part, _LAYERS)]
         if not layers or any(nn.utils.parametrize.is_parametrized(part) for part in layers):
             raise ArgumentError(f"{type(net).__name__} has no layers to normalise, or they are normalised already")
-        self.net = net
+        self.net, self.context = net, getattr(net, "context", 0)
         with lend(resolve(generator)):
             for part in layers:
                 spectral_norm(part)

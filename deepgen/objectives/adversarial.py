@@ -61,7 +61,8 @@ class Adversarial:
         betas: of Adam; no momentum, as is usual in games.
 
     >>> import deepgen as dg
-    >>> gan = dg.implicit.GAN(dg.implicit.DenseNet(2, 2, generator=0), dg.implicit.DenseNet(2, generator=1), latent=2)
+    >>> G, D = dg.implicit.Dense(2, [8], 2, generator=0), dg.implicit.Dense(2, [8], (), generator=1)
+    >>> gan = dg.implicit.GAN(G, D, latent=2)
     >>> x = dg.random.draw(dg.data.gaussian_ring(), (200,), generator=dg.random.generator(0))
     >>> history = dg.fit(gan, x, Adversarial(), epochs=2, progress=False)
     >>> 0 < history[-1].metrics["told_apart"] < 1

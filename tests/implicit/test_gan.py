@@ -10,24 +10,26 @@ from deepgen.errors import ArgumentError, ShapeError, SupportError
 from deepgen.implicit import (
     GAN,
     Concatenated,
+    ConvDecoder,
     DCGANDiscriminator,
     DCGANGenerator,
-    DenseNet,
+    Dense,
     Projected,
     ResNetDiscriminator,
     ResNetGenerator,
     SpectralNorm,
 )
+from deepgen.implicit.convolution import HE, conv
 from deepgen.testing import check_checkpoint, check_model, check_random
 
 
 def small(**options):
-    return GAN(DenseNet(3, 2, [8], generator=0), DenseNet(2, (), [8], generator=1), **{"latent": 3, **options})
+    return GAN(Dense(3, [8], 2, generator=0), Dense(2, [8], (), generator=1), **{"latent": 3, **options})
 
 
 def conditional(classes=3):
-    G = Concatenated(DenseNet(2 + classes, 2, [8], generator=0), classes=classes)
-    D = Projected(DenseNet(2, 8, [8], generator=1), 8, classes=classes, generator=2)
+    G = Concatenated(Dense(2, [8], 2, context=classes, generator=0), classes=classes)
+    D = Projected(Dense(2, [8], 8, generator=1), 8, classes=classes, generator=2)
     return GAN(G, D, latent=2, classes=classes)
 
 
@@ -88,12 +90,12 @@ def test_the_average_is_the_closed_form(stream):
     beta, gan, seen = 0.7, small(average=0.7), []
     for _ in range(6):
         with torch.no_grad():
-            gan.generator.last.weight.normal_(generator=stream)
-        seen.append(gan.generator.last.weight.detach().clone())
+            gan.generator.layers[-1].weight.normal_(generator=stream)
+        seen.append(gan.generator.layers[-1].weight.detach().clone())
         gan.follow()
         t = len(seen)
         expected = sum((1 - beta) * beta ** (t - i) * w for i, w in enumerate(seen, 1)) / (1 - beta**t)
-        assert torch.allclose(gan.averaged.last.weight, expected, atol=1e-6)
+        assert torch.allclose(gan.averaged.layers[-1].weight, expected, atol=1e-6)
     assert not torch.equal(gan.generate(torch.ones(1, 3)), gan.generator(torch.ones(1, 3)))
     plain = small(average=None)
     plain.follow()
@@ -125,8 +127,8 @@ def test_draws_given_labels_and_vectors(stream):
     z = torch.randn(5, 2, generator=stream)
     assert torch.equal(gan(torch.tensor(1)).generate(z), gan.generate(z, torch.ones(5, dtype=torch.int64)))
     by_vectors = GAN(
-        Concatenated(DenseNet(2 + 4, 2, [8], generator=0), context=4),
-        Projected(DenseNet(2, 8, [8], generator=1), 8, context=4, generator=2),
+        Dense(2, [8], 2, context=4, generator=0),
+        Projected(Dense(2, [8], 8, generator=1), 8, context=4, generator=2),
         latent=2, context=4,
     )  # fmt: skip
     assert by_vectors(torch.ones(4)).sample(3, generator=stream).shape == (3, 2)
@@ -153,8 +155,48 @@ def test_what_is_refused(stream):
     with pytest.raises(SupportError, match="NaN"):
         small().check(torch.tensor([[0.0, torch.nan]]))
     with pytest.raises(ShapeError, match="one logit a row"):
-        GAN(DenseNet(3, 2, [4]), DenseNet(2, 2, [4]), latent=3).logit(torch.zeros(5, 2))
+        GAN(Dense(3, [4], 2), Dense(2, [4], 2), latent=3).logit(torch.zeros(5, 2))
     with pytest.raises(ArgumentError, match="multiples of 4"):
         DCGANGenerator(3, (27, 27))
     with pytest.raises(ArgumentError, match="normalise"):
         SpectralNorm(nn.ReLU())
+
+
+def test_a_code_reaches_a_network_as_its_context_or_with_its_rows(stream):
+    y, z = torch.tensor([0, 2, 1]), torch.randn(3, 2, generator=stream)
+    apart, together = Dense(2, [8], 2, context=3, generator=0), Dense(5, [8], 2, generator=0)
+    one, two = (Concatenated(net, classes=3)(z, y) for net in (apart, together))
+    assert torch.equal(one, two)  # the same seed, the same sizes
+    assert torch.equal(one, apart(z, torch.eye(3)[y]))
+    normalised = Concatenated(SpectralNorm(Dense(2, [8], (), context=3, generator=0), generator=1), classes=3)
+    image = Concatenated(ConvDecoder(2, (1, 8, 8), features=[4], hidden=8, context=3, generator=0), classes=3)
+    assert (normalised(z, y).shape, image(z, y).shape) == ((3,), (3, 1, 8, 8))
+    with pytest.raises(ArgumentError, match="width 3"):
+        Concatenated(apart, classes=4)
+    with pytest.raises(ShapeError, match=r"\[3, 3\]"):
+        apart(z, torch.zeros(3, 2))
+
+
+@pytest.mark.parametrize("name", ["tanh", "relu", "leaky_relu", "silu", "softplus"])
+def test_dense_by_hand(name, stream):
+    net, x = Dense((2, 2), [8, 4], (3, 1), activation=name, generator=stream), torch.randn(5, 2, 2, generator=stream)
+    r = {"leaky_relu": lambda h: torch.where(h > 0, h, 0.2 * h)}.get(name, getattr(torch.nn.functional, name))
+    h, (a, b, c) = x.view(5, 4), net.layers
+    expected = r(r(h @ a.weight.t() + a.bias) @ b.weight.t() + b.bias) @ c.weight.t() + c.bias
+    assert torch.allclose(net(x), expected.view(5, 3, 1), atol=1e-6)
+    assert Dense(4, [], (), activation=name, generator=0)(h).shape == (5,)
+    check_checkpoint(net)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_a_convolution_keeps_the_size_of_a_signal_through_rectifiers(transposed, stream):
+    """E h_out^2 = gain E h_in^2 in the middle of an image: 1 for HE after a rectifier, 1/3 at scale 1 without one."""
+    x = torch.randn(4, 32, 32, 32, generator=stream)
+    for scale, rows, gain in ((HE, x.relu(), 2 * 0.5), (1.0, x, 1 / 3)):
+        net = conv(32, 256, 4, 2, transposed=transposed, scale=scale, generator=stream)
+        with torch.no_grad():
+            net.bias.zero_()
+            out = net(rows)[..., 2:-2, 2:-2]
+        assert out.square().mean() == pytest.approx(gain, rel=0.1)
+        bound = scale / (32 * (4 if transposed else 16)) ** 0.5
+        assert 0.99 * bound < net.weight.abs().max() <= bound

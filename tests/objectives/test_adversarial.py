@@ -10,7 +10,7 @@ from torch.distributions import Normal
 
 import deepgen as dg
 from deepgen.errors import ArgumentError, DivergenceError, MissingCapability, ShapeError
-from deepgen.implicit import GAN, Concatenated, DCGANDiscriminator, DenseNet, Projected, SpectralNorm
+from deepgen.implicit import GAN, Concatenated, DCGANDiscriminator, Dense, Projected, SpectralNorm
 from deepgen.objectives import (
     R1,
     R2,
@@ -32,7 +32,7 @@ from tests.train.test_resume import Power, cut
 
 def small(**options):
     options = {"latent": 2, **options}
-    return GAN(DenseNet(2, 2, [8], generator=0), DenseNet(2, (), [8], generator=1), **options)
+    return GAN(Dense(2, [8], 2, generator=0), Dense(2, [8], (), generator=1), **options)
 
 
 def steps(gan, objective, x, n, optimizer=None, seed=0):
@@ -168,10 +168,10 @@ def test_a_half_step_moves_its_own_network_alone_and_the_generator_is_due_every_
     moved = []
     for _ in range(6):
         before = [p.detach().clone() for p in gan.generator.parameters()]
-        judge = gan.discriminator.last.weight.detach().clone()
+        judge = gan.discriminator.layers[-1].weight.detach().clone()
         state, metrics = update(state, x, generator=g)
         moved.append(any(not torch.equal(a, b) for a, b in zip(before, gan.generator.parameters(), strict=True)))
-        assert not torch.equal(judge, gan.discriminator.last.weight)
+        assert not torch.equal(judge, gan.discriminator.layers[-1].weight)
     assert moved == [False, False, True, False, False, True]
     assert int(gan.updates) == 2
     assert all(value.ndim == 0 and value.isfinite() for value in metrics.values())
@@ -191,8 +191,8 @@ CELLS = {
 
 
 def cell(spectral=False, classes=0):
-    G = DenseNet(2 + classes, 2, [8], generator=0)
-    D = DenseNet(2, 8 if classes else (), [8], generator=1)
+    G = Dense(2, [8], 2, context=classes, generator=0)
+    D = Dense(2, [8], 8 if classes else (), generator=1)
     if spectral:
         D = SpectralNorm(D, generator=2)
     if classes:
@@ -243,7 +243,7 @@ def test_randomness(stream):
 def test_what_is_refused(stream):
     x = torch.randn(30, 1, 28, 28, generator=stream)
     judge = DCGANDiscriminator((28, 28), 4, norm=True, generator=0)
-    gan = GAN(DenseNet(2, (1, 28, 28), [8], generator=0), judge, latent=2)
+    gan = GAN(Dense(2, [8], (1, 28, 28), generator=0), judge, latent=2)
     with pytest.raises(ArgumentError, match="batch norm"):
         Adversarial().start(gan, x, generator=stream)
     Adversarial(penalty=()).start(gan, x, generator=stream)
@@ -271,7 +271,7 @@ def test_a_collapsed_generator_is_named(stream, monkeypatch):
     monkeypatch.setattr(watch, "EARLIEST", 1)
     x, gan = torch.randn(40, 2, generator=stream), small()
     with torch.no_grad():
-        gan.generator.last.weight.zero_()
+        gan.generator.layers[-1].weight.zero_()
     objective = Adversarial(generator_rate=0.0)
     with pytest.warns(AdversarialWarning, match="generator has collapsed") as caught:
         history = dg.fit(gan, x, objective, epochs=3, progress=False)
@@ -281,7 +281,7 @@ def test_a_collapsed_generator_is_named(stream, monkeypatch):
 
 def test_diversity_is_of_distances(stream):
     """Draws half as wide as the data: 1/2, whatever the means."""
-    gan = GAN(nn.Linear(2, 2), DenseNet(2, (), [8], generator=0), latent=2)
+    gan = GAN(nn.Linear(2, 2), Dense(2, [8], (), generator=0), latent=2)
     with torch.no_grad():
         gan.generator.weight.copy_(torch.eye(2) / 2)
         gan.generator.bias.fill_(7.0)
