@@ -187,7 +187,7 @@ def _each(laws: Any, z: Tensor, x: Tensor) -> list[Tensor]:
 
 @torch.no_grad()
 def _check_mass(view: _Laws, x: Tensor, n: int, alpha: float, stream: torch.Generator) -> list[str]:
-    laws, done = view.at(0).laws(), []
+    laws, x, done = copy.deepcopy(view).double().at(0).laws(), wide(x), []
     prior = laws.prior()
     z = draw(prior, () if prior.batch_shape else (1,), generator=stream)
     found = {"prior": prior, "likelihood": laws.likelihood(z)}
@@ -223,12 +223,14 @@ def _check_bound(view: _Laws, x: Tensor, stream: torch.Generator) -> None:
         off = float((value - expected).abs().max())
         near = torch.allclose(value, expected, 10 * NEAR, 10 * NEAR)  # flows know their draws' density another way
         demand(near, f"{name}.bound of {k} draws is {off:.3g} nats off the log mean of their weights")
-    check_random(lambda generator: view.laws().bound(x, samples=3, generator=generator), generator=stream)
+    with torch.no_grad():  # with gradients a posterior without rsample has no bound
+        check_random(lambda generator: view.laws().bound(x, samples=3, generator=generator), generator=stream)
     if x.is_floating_point():
         broken = x.clone()
         broken[0].fill_(math.nan)
         try:
-            view.laws().bound(broken, generator=stream)
+            with torch.no_grad():
+                view.laws().bound(broken, generator=stream)
         except ValueError:
             return
         demand(False, f"{name}.bound takes rows of NaN: refuse them by a deepgen.errors.SupportError")
