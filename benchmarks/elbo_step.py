@@ -67,7 +67,14 @@ def ours(vae: dg.implicit.VAE, x: Tensor, stream: torch.Generator) -> Callable[[
 
 def products(batch: int) -> Callable[[], None]:
     """The matrix products of a step: each layer forward, its weights' gradient, its input's (but for the first)."""
-    sizes = [(WIDTH, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, 2 * LATENT), (LATENT, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, WIDTH)]
+    sizes = [
+        (WIDTH, HIDDEN),
+        (HIDDEN, HIDDEN),
+        (HIDDEN, 2 * LATENT),
+        (LATENT, HIDDEN),
+        (HIDDEN, HIDDEN),
+        (HIDDEN, WIDTH),
+    ]
     layers = [(torch.randn(batch, a), torch.randn(batch, b), torch.randn(b, a)) for a, b in sizes]
 
     def run() -> None:

@@ -47,7 +47,7 @@ def demand_same(got: list[Tensor], expected: list[Tensor], message: str) -> None
 
 
 def check_restored(view: View, x: Tensor, new: nn.Module) -> None:
-    """Answers follow the state: of a deep copy, of a changed one, of ``new`` with that state, of the old one put back."""
+    """Answers follow the state: of a copy, of a changed one, of ``new`` with that state, of the old one put back."""
     expected, other = view.answers(x), copy.deepcopy(view)
     demand_same(other.answers(x), expected, f"a deep copy of {view.name} answers differently")
     moving = [value for value in other.model.state_dict().values() if value.is_floating_point()]

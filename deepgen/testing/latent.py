@@ -275,7 +275,9 @@ def _check_below(view: _Laws, x: Tensor, n: int, alpha: float, stream: torch.Gen
         else:
             truth = _on_a_grid(laws, row, terms.z.reshape(n, -1), float(terms.log_weights().logsumexp(0)) - math.log(n))
 
-        def p_values(n: int, g: torch.Generator, laws: Any = laws, row: Tensor = row, truth: float = truth) -> list[float]:
+        def p_values(
+            n: int, g: torch.Generator, laws: Any = laws, row: Tensor = row, truth: float = truth
+        ) -> list[float]:
             log_w = draw_terms(laws, row, n, generator=g).log_weights()
             error = float(log_w.std()) / math.sqrt(n) + 1e-6 * (1 + abs(truth))
             return [float(torch.special.ndtr(torch.tensor((truth - float(log_w.mean())) / error)))]
@@ -304,7 +306,9 @@ def _check_precision(view: _Laws, x: Tensor) -> None:
     for got in fine:
         demand(got.dtype == torch.float64 or got.ndim > 1, f"{view.name}.double() answers in {got.dtype}")
     laws = view.laws()
-    known = ("prior", "likelihood", "posterior")[: 3 if isinstance(laws, Latent) else 2 if isinstance(laws, Joint) else 0]
+    known = ("prior", "likelihood", "posterior")[
+        : 3 if isinstance(laws, Latent) else 2 if isinstance(laws, Joint) else 0
+    ]
     for what, one, other in zip(known, coarse, fine, strict=False):
         same = torch.allclose(one.double(), other, 10 * NEAR, 10 * NEAR)
         demand(same, f"{view.name}: the density of its {what} differs in float64")

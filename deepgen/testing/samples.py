@@ -64,9 +64,7 @@ def check_samples(
         raise CheckFailed(f"{name}.sample: {failure}") from None
     _check_untouched(one, stream)
     exact = copy.deepcopy(one).double().sample(3, generator=stream)
-    demand(
-        exact.dtype == torch.float64 or not exact.is_floating_point(), f"{name}.double() draws in {exact.dtype}"
-    )
+    demand(exact.dtype == torch.float64 or not exact.is_floating_point(), f"{name}.double() draws in {exact.dtype}")
     done = ["shapes", "detached", "random", "untouched", "float64"]
     return done if context is None else [*done, _check_context(view)]
 
