@@ -5,7 +5,8 @@ returns when the promise holds and raises `CheckFailed`, an AssertionError, when
 false-alarm rate ``alpha`` and fresh seeds; see `sequential`.
 
     check_units, check_kernel, check_random, check_estimate, check_checkpoint, check_model,
-    check_density, check_latent, check_samples, check_transform, check_gradient, check_causal, check_target, check_involution, check_never_waits
+    check_density, check_latent, check_samples, check_transform, check_gradient, check_causal, check_target,
+    check_involution, check_never_waits
 """
 
 from deepgen.testing.checkpoints import check_checkpoint, demand_same_state
