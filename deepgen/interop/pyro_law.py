@@ -127,6 +127,6 @@ def as_pyro(distribution: Distribution) -> Any:
     return PyroFlow(distribution) if isinstance(distribution, FlowDistribution) else PyroLaw(distribution)
 
 
-@register_kl(PyroLaw, PyroLaw)
+@register_kl(PyroLaw, PyroLaw)  # type: ignore[untyped-decorator]
 def _kl(p: PyroLaw, q: PyroLaw) -> Tensor:
     return kl_divergence(p.inside, q.inside)

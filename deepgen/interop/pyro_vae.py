@@ -65,9 +65,11 @@ def vae_program(vae: nn.Module, *, size: int | None = None, name: str = "vae") -
     if size is not None:
         check_count(size=size)
 
+    conditional: Any = getattr(vae, "context", None)
+
     def laws(x: Tensor, context: Tensor | None) -> tuple[Any, AbstractContextManager[Any]]:
         latent = vae if context is None else vae(context)
-        if context is None and getattr(vae, "context", 0):
+        if context is None and conditional:
             raise ArgumentError(f"a {type(vae).__name__} takes rows and their contexts: svi.step(x, context)")
         require(latent, Latent, "be the model and the guide of an SVI")
         check: Any = getattr(latent, "check", None)

@@ -111,6 +111,9 @@ def check_latent(
 class _Laws(View):
     """A model in its context, with its three laws."""
 
+    def at(self, row: int) -> Any:
+        return super().at(row)
+
     def laws(self) -> Any:
         return self.model if self.context is None else self.model(self.context)
 
@@ -241,7 +244,12 @@ def _watched(laws: Any, method: str) -> list[Tensor]:
     seen: list[Tensor] = []
     call = getattr(laws, method, None)
     if call is not None:
-        vars(laws)[method] = lambda given: seen.append(given.detach()) or call(given)
+
+        def watched(given: Tensor) -> Any:
+            seen.append(given.detach())
+            return call(given)
+
+        vars(laws)[method] = watched
     return seen
 
 
@@ -314,7 +322,7 @@ def _check_precision(view: _Laws, x: Tensor) -> None:
         demand(same, f"{view.name}: the density of its {what} differs in float64")
 
 
-def _check_ancestral(view: _Laws, n: int, alpha: float, stream: torch.Generator) -> None:
+def _check_ancestral(view: Any, n: int, alpha: float, stream: torch.Generator) -> None:
     def p_values(n: int, g: torch.Generator) -> list[float]:
         own = view.sample(n, generator=g)
         with torch.no_grad():
