@@ -8,25 +8,20 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from deepgen.errors import MissingCapability
 from deepgen.implicit.latent import draw_terms
-from deepgen.random import draw, resolve
-from deepgen.random import generator as seeded
+from deepgen.random import resolve
 from deepgen.testing.answers import check_context, check_loaded, check_restored
-from deepgen.testing.draws import check_draws
 from deepgen.testing.failure import demand
-from deepgen.testing.goodness import same_law
 from deepgen.testing.gradients import check_gradient
+from deepgen.testing.latent_laws import NEAR, Laws, check_ancestral, check_laws, check_mass, check_precision
 from deepgen.testing.mass import POINTS, grid_mass
 from deepgen.testing.randomness import check_random
 from deepgen.testing.samples import check_samples
 from deepgen.testing.sequential import sequential
-from deepgen.testing.view import View, wide
+from deepgen.testing.view import wide
 from deepgen.typing import Bound, Joint, Latent, LogProb, Rebuilt
-
-NEAR = 1e-4  # relative, of float32
 
 
 def check_latent(
@@ -78,22 +73,22 @@ def check_latent(
     True
     """
     stream, new = resolve(generator), copy.deepcopy(model).eval()
-    view = _Laws(copy.deepcopy(new), context)
+    view = Laws(copy.deepcopy(new), context)
     able = view.laws()
     if not isinstance(able, (Joint, Bound)):
         raise MissingCapability(f"{view.name} has neither Joint (prior, likelihood) nor Bound, which is to be checked")
     demand(len(x) > 1 and not torch.equal(x[0], x[1]), "x must be at least two different rows")
     done = []
     if isinstance(able, Joint):
-        _check_laws(view, x, stream)
-        done += ["laws", "rows", *_check_mass(view, x, n, alpha / 4, stream)]
+        check_laws(view, x, stream)
+        done += ["laws", "rows", *check_mass(view, x, n, alpha / 4, stream)]
     if isinstance(able, Bound):
         _check_bound(view, x, stream)
         done += ["bound", *_check_gradients(view, x, stream)]
     if isinstance(able, Latent) and _check_below(view, x, n, alpha / 4, stream):
         done.append("below")
     check_restored(view, x, new)
-    _check_precision(view, x)
+    check_precision(view, x)
     done += ["restored", "float64"]
     if context is not None:
         check_context(view, x)
@@ -103,107 +98,12 @@ def check_latent(
     if view.can_draw:
         done += check_samples(model, context=context, generator=stream)
         if isinstance(able, Joint):
-            _check_ancestral(view.at(0), n, alpha / 4, stream)
+            check_ancestral(view.at(0), n, alpha / 4, stream)
             done.append("draws")
     return list(dict.fromkeys(done))
 
 
-class _Laws(View):
-    """A model in its context, with its three laws."""
-
-    def at(self, row: int) -> Any:
-        return super().at(row)
-
-    def laws(self) -> Any:
-        return self.model if self.context is None else self.model(self.context)
-
-    @torch.no_grad()
-    def answers(self, x: Tensor) -> list[Tensor]:
-        """What each law says of fixed rows and latents, the bound and the draws of seed 0; rows first."""
-        laws, found = self.laws(), []
-        if isinstance(laws, Joint):
-            prior, like = laws.prior(), next(self.model.parameters(), torch.zeros(()))
-            z = torch.randn(len(x), *prior.event_shape, generator=seeded(0)).to(like.dtype)
-            found = [prior.log_prob(z), laws.likelihood(z).log_prob(x.to(z.dtype))]
-        if isinstance(laws, Latent):
-            found.append(laws.posterior(x).log_prob(z))
-        found = [value.expand(len(x)) for value in found]
-        if isinstance(laws, Bound):
-            found.append(laws.bound(x, samples=2, generator=0))
-        return found + ([self.sample(len(x), generator=0)] if self.can_draw else [])
-
-
-class _Law(nn.Module):
-    """One law as a model, for `check_draws`."""
-
-    def __init__(self, law: Any) -> None:
-        super().__init__()
-        self.law, self.event_shape = law, law.event_shape
-
-    @property
-    def support(self) -> Any:
-        return self.law.support
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        return self.law.log_prob(x.unsqueeze(1)).squeeze(1) if self.law.batch_shape else self.law.log_prob(x)
-
-    def sample(self, n: int, *, generator: torch.Generator | int | None = None) -> Tensor:
-        return draw(self.law, (n,), generator=resolve(generator)).reshape(n, *self.event_shape)
-
-
-def _check_laws(view: _Laws, x: Tensor, stream: torch.Generator) -> None:
-    laws, rows, name = view.laws(), len(x), view.name
-    prior = laws.prior()
-    demand(isinstance(prior, Distribution), f"{name}.prior() is a {type(prior).__name__}, no Distribution")
-    demand(prior.batch_shape in ((), (rows,)), f"{name}.prior() has the batch {[*prior.batch_shape]}, not none or rows")
-    z = draw(prior, (3,) if prior.batch_shape else (3, rows), generator=stream)
-    _check_law(laws.likelihood(z), f"{name}.likelihood(z)", (3, rows), x.shape[1:], x.to(z.dtype), stream)
-    _check_law(prior.expand((rows,)), f"{name}.prior()", (rows,), prior.event_shape, z, stream)
-    if isinstance(laws, Latent):
-        _check_law(laws.posterior(x), f"{name}.posterior(x)", (rows,), prior.event_shape, z, stream)
-    whole = _each(laws, z[0], x)
-    alone = [_each(view.at(i).laws(), z[0, i : i + 1], x[i : i + 1]) for i in range(rows)]
-    for what, together, each in zip(("likelihood", "posterior"), whole, zip(*alone, strict=True), strict=False):
-        same = torch.allclose(together, torch.cat([*each]), NEAR, NEAR)
-        demand(same, f"{name}.{what} of a row depends on the other rows")
-
-
-@torch.no_grad()
-def _check_law(law: Any, what: str, batch: Any, event: Any, value: Tensor, stream: torch.Generator) -> None:
-    demand(isinstance(law, Distribution), f"{what} is a {type(law).__name__}, no Distribution")
-    shapes = (tuple(law.batch_shape), tuple(law.event_shape))
-    demand(shapes == (tuple(batch), tuple(event)), f"{what} has batch and event {shapes}, not {(batch, tuple(event))}")
-    drawn = draw(law, generator=stream)
-    demand(drawn.shape == (*batch, *event), f"{what} draws {[*drawn.shape]}, not {[*batch, *event]}")
-    for rows, which in ((drawn, "its own draws"), (value, "the values given")):
-        demand(bool(law.support.check(rows).all()), f"{what}: {which} lie outside its support")
-        score = law.log_prob(rows)
-        demand(score.shape[-len(batch) :] == tuple(batch), f"{what}.log_prob gave {[*score.shape]}")
-        demand(bool(score.isfinite().all()), f"{what}.log_prob of {which} is not finite")
-
-
-@torch.no_grad()
-def _each(laws: Any, z: Tensor, x: Tensor) -> list[Tensor]:
-    found = [laws.likelihood(z).log_prob(x.to(z.dtype))]
-    return [*found, laws.posterior(x).log_prob(z)] if isinstance(laws, Latent) else found
-
-
-@torch.no_grad()
-def _check_mass(view: _Laws, x: Tensor, n: int, alpha: float, stream: torch.Generator) -> list[str]:
-    laws, x, done = copy.deepcopy(view).double().at(0).laws(), wide(x), []
-    prior = laws.prior()
-    z = draw(prior, () if prior.batch_shape else (1,), generator=stream)
-    found = {"prior": prior, "likelihood": laws.likelihood(z)}
-    if isinstance(laws, Latent):
-        found["posterior"] = laws.posterior(x[:1])
-    for what, law in found.items():
-        one = View(_Law(law))
-        one.name = f"{view.name}'s {what}"
-        done += check_draws(one, one.examples(8, generator=stream), n=n, alpha=alpha / 3, generator=stream)
-    return done
-
-
-def _check_bound(view: _Laws, x: Tensor, stream: torch.Generator) -> None:
+def _check_bound(view: Laws, x: Tensor, stream: torch.Generator) -> None:
     name = view.name
     for k in (1, 7):
         laws = view.laws()
@@ -253,7 +153,7 @@ def _watched(laws: Any, method: str) -> list[Tensor]:
     return seen
 
 
-def _check_gradients(view: _Laws, x: Tensor, stream: torch.Generator) -> list[str]:
+def _check_gradients(view: Laws, x: Tensor, stream: torch.Generator) -> list[str]:
     exact, rows = copy.deepcopy(view).double(), wide(x)
     leaves = [p for p in exact.model.parameters() if p.requires_grad]
 
@@ -271,7 +171,7 @@ def _check_gradients(view: _Laws, x: Tensor, stream: torch.Generator) -> list[st
 
 
 @torch.no_grad()
-def _check_below(view: _Laws, x: Tensor, n: int, alpha: float, stream: torch.Generator) -> bool:
+def _check_below(view: Laws, x: Tensor, n: int, alpha: float, stream: torch.Generator) -> bool:
     exact, rows = copy.deepcopy(view).double(), wide(x)
     if not isinstance(exact.model, LogProb) and exact.laws().prior().event_shape.numel() not in POINTS:
         return False
@@ -305,30 +205,3 @@ def _on_a_grid(laws: Any, row: Tensor, near: Tensor, shift: float) -> float:
         return first + laws.likelihood(z).log_prob(row.to(z.dtype)) - shift
 
     return shift + math.log(grid_mass(log_joint, prior.support, near).total)
-
-
-@torch.no_grad()
-def _check_precision(view: _Laws, x: Tensor) -> None:
-    exact = copy.deepcopy(view).double()
-    fine, coarse = exact.answers(wide(x)), view.answers(x)
-    for got in fine:
-        demand(got.dtype == torch.float64 or got.ndim > 1, f"{view.name}.double() answers in {got.dtype}")
-    laws = view.laws()
-    known = ("prior", "likelihood", "posterior")[
-        : 3 if isinstance(laws, Latent) else 2 if isinstance(laws, Joint) else 0
-    ]
-    for what, one, other in zip(known, coarse, fine, strict=False):
-        same = torch.allclose(one.double(), other, 10 * NEAR, 10 * NEAR)
-        demand(same, f"{view.name}: the density of its {what} differs in float64")
-
-
-def _check_ancestral(view: Any, n: int, alpha: float, stream: torch.Generator) -> None:
-    def p_values(n: int, g: torch.Generator) -> list[float]:
-        own = view.sample(n, generator=g)
-        with torch.no_grad():
-            laws = view.laws()
-            z = draw(laws.prior(), (n,), generator=g).reshape(n, *laws.prior().event_shape)
-            other = draw(laws.likelihood(z), generator=g)
-        return same_law(own, other, generator=g)
-
-    sequential(p_values, what=f"{view.name}.sample is not prior, then likelihood", n=n, alpha=alpha, generator=stream)
