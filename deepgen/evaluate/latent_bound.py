@@ -186,13 +186,13 @@ def _log_weights(block: Block, draws: int, proposal: str, chunk: int) -> tuple[T
     law = view.posterior(x) if proposal == "posterior" else prior
     for start in range(0, draws, DRAWS):
         z, log_q = drawn(law, min(DRAWS, draws - start), rows, stream)
-        if start == 0:
-            seen = view.likelihood(z[0])
-            check_support(seen, x)
-            name = observed(seen)
         each = max(1, chunk // rows)
         for part, log_q_part in zip(z.split(each), log_q.split(each), strict=True):
-            log_w = log_likelihood(view, part, x).double()
+            likelihood = view.likelihood(part)
+            if not name:
+                check_support(likelihood, x)
+                name = observed(likelihood)
+            log_w = log_likelihood(view, part, x, likelihood).double()
             if proposal == "posterior":
                 log_w += prior.log_prob(part).double() - log_q_part.double()
             found.append(log_w)

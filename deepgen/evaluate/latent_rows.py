@@ -151,9 +151,11 @@ def check_support(law: Distribution, x: Tensor) -> None:
         )
 
 
-def log_likelihood(view: Any, z: Tensor, x: Tensor) -> Tensor:
-    """log p(x | z) of ``[*draws, rows]`` pairs, its shape and its numbers checked."""
-    value: Tensor = unchecked(view.likelihood(z)).log_prob(x)  # torch would look at all of x again each time
+def log_likelihood(view: Any, z: Tensor, x: Tensor, law: Any = None) -> Tensor:
+    """log p(x | z) of ``[*draws, rows]`` pairs, its shape checked; ``law`` is that of x given z, if it is there."""
+    value: Tensor = unchecked(view.likelihood(z) if law is None else law).log_prob(
+        x
+    )  # torch would look at all of x again each time
     wanted = z.shape[: z.ndim - len(view.prior().event_shape)]
     if value.shape != wanted:
         raise ShapeError(

@@ -91,9 +91,10 @@ class Dense(nn.Module):
         if x.shape[1:].numel() != math.prod(self.inputs):
             raise ShapeError(f"rows must be [rows, {', '.join(map(str, self.inputs))}], got {list(x.shape)}")
         h = joined(x.flatten(1), context, self.context)
-        for layer in self.layers[:-1]:
+        *hidden, last = self.layers  # a slice would be a new module, at every call
+        for layer in hidden:
             h = self.activation(layer(h))
-        return self.layers[-1](h).view(len(x), *self.outputs)
+        return last(h).view(len(x), *self.outputs)
 
 
 def shape_of(shape: int | Sequence[int]) -> tuple[int, ...]:

@@ -128,12 +128,13 @@ class GAN(nn.Module):
         check_count(n=n)
         self.check_context(context, n)
         stream = resolve(generator, self.updates.device)
-        was_training = self.training
+        learning = [part for part in self.modules() if part.training]  # others rest by the caller's own choice
         self.eval()
         try:
             return self.generate(self.draw_latents(n, generator=stream), context)
         finally:
-            self.train(was_training)
+            for part in learning:
+                part.training = True
 
     def forward(self, context: Tensor) -> Given:
         """The draws and logits given ``context``: one label or vector, or a batch ``[*batch, ...]`` of them."""

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.distributions import Independent, kl_divergence
 
 from deepgen.errors import ArgumentError, MissingCapability, check_count, check_real, unknown_name
-from deepgen.implicit.latent import Terms, draw_and_score, draw_terms, score
+from deepgen.implicit.latent import Terms, draw_latents, draw_terms, score
 from deepgen.typing import Bound, Latent, Update, require
 
 GRADIENTS = ("reparametrised", "score")
@@ -122,16 +122,16 @@ class ELBO(_Ascent):
         through = self.gradient == "reparametrised"
         terms = draw_terms(latent, x, self.samples, generator=generator, reparametrised=through)
         kl = _kl(terms, self.closed_form, each=self.free_bits > 0)  # [rows] or [rows, groups]
-        fit, cost = terms.reconstruction.mean(0), kl if kl.ndim == 1 else kl.sum(1)
+        fit, groups = terms.reconstruction.mean(), kl.mean(0)  # of all draws, and of all rows
+        cost = groups.sum()
         beta = self.beta if self.warmup == 0 else self.beta * (torch.as_tensor(step) / self.warmup).clamp_max(1)
         if through:
-            groups = kl.mean(0)
             free = self.free_bits * terms.z.shape[-1] / groups.numel()
-            value = fit.mean() - beta * (groups.clamp_min(free).sum() if self.free_bits else groups.sum())
+            value = fit - beta * (groups.clamp_min(free).sum() if self.free_bits else cost)
         else:
             value = self._score(terms, beta)
-        parts = {"bound": fit - cost, "reconstruction": fit, "kl": cost}
-        return Loss(-value, {name: part.detach().mean() for name, part in parts.items()})
+        fit, cost = fit.detach(), cost.detach()
+        return Loss(-value, {"bound": fit - cost, "reconstruction": fit, "kl": cost})
 
     def _score(self, terms: Terms, beta: Any) -> Tensor:
         """A value whose gradient is E[(log w - baseline) grad log q + grad log p], log w with its KL weighed."""
@@ -205,9 +205,10 @@ class IWAE(_Ascent):
 def _doubly(latent: Any, x: Tensor, samples: int, generator: torch.Generator) -> tuple[Tensor, Terms]:
     """A value whose gradient is DReG's: weights v for decoder and prior, v^2 through the draws, none through q."""
     q = latent.posterior(x)
-    z, log_q = draw_and_score(q, samples, generator, reparametrised=True)
+    z, _ = draw_latents(q, samples, generator, reparametrised=True)
     leaf = z.detach().requires_grad_()
-    (slope_q,) = torch.autograd.grad(q.log_prob(leaf).sum(), leaf)  # d log q / dz, its parameters held
+    log_q = q.log_prob(leaf)
+    (slope_q,) = torch.autograd.grad(log_q.sum(), leaf)  # d log q / dz, its parameters held
     at = z.view_as(z)
     terms = score(latent, x, q, at, log_q.detach())
     v = terms.log_weights().detach().softmax(0)
