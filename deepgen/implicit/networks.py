@@ -20,10 +20,11 @@ from torch import Tensor, nn
 from deepgen.errors import ArgumentError, ShapeError, check_count, unknown_name
 from deepgen.layers.linear import linear
 from deepgen.layers.mlp import check_hidden
+from deepgen.layers.tanh import tanh
 from deepgen.random import resolve
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "tanh": torch.tanh,
+    "tanh": tanh,
     "relu": torch.relu,
     "silu": nn.functional.silu,
     "softplus": nn.functional.softplus,
