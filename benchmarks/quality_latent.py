@@ -61,11 +61,10 @@ def judged(row: Row, task: Task) -> tuple[Tensor, Tensor, Results, str]:
 def fitted(row: Row, task: Task) -> tuple[Any, dg.data.Data, Results]:
     """The trained model of a row, from its checkpoint if there is one, with its data and what it cost."""
     s, started = row.setting, time.process_time()
-    binarise = None if s["data"] == "binarized_mnist" else "dynamic"
-    data = dg.data.load(s["data"], root=task.root, binarise=binarise)
+    data = dg.data.load(s["data"], root=task.root, binarise="dynamic" if s["data"] == "mnist" else None)
     model = _network(s, task.seed)
     _begin(model, data.train, task.seed)
-    spent = 0.0
+    spent = 0
     if "after" in s:
         before = BY_NAME[s["after"]]
         earlier, _, paid = fitted(before, _of(before, task))

@@ -30,7 +30,7 @@ class _Tanh(torch.autograd.Function):
         return y
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, slope: Tensor) -> Tensor:
         (y,) = ctx.saved_tensors
         found: Tensor = torch.ops.aten.tanh_backward(slope, y)
         return found
