@@ -1,4 +1,4 @@
-"""Quality against published figures: `python benchmarks/quality.py rbm | tractable [--root FOLDER] [--out DIR]
+"""Quality against published figures: `python benchmarks/quality.py rbm | tractable | latent [--root FOLDER] [--out DIR]
 [--seed 0] [--choose] [--only WORDS] [--full] [--device cpu] [--threads 1]`.
 
 Each row trains one model, states what that cost, and evaluates it on the held-out test set. With `--choose` every
@@ -21,20 +21,27 @@ from typing import Any
 
 import quality_binary
 import quality_flows
+import quality_latent
 import quality_rbm
 import quality_text
 import torch
 from quality_rows import Row, Task
 
 SUITES = {
+    "latent": quality_latent.ROWS,
     "rbm": quality_rbm.ROWS,
     "tractable": [*quality_binary.MNIST, *quality_flows.ROWS, *quality_binary.TABLES, *quality_text.ROWS],
 }
 CANDIDATES = {
+    "latent": quality_latent.CANDIDATES,
     "rbm": quality_rbm.CANDIDATES,
     "tractable": [*quality_binary.CANDIDATES, *quality_flows.CANDIDATES, *quality_text.CANDIDATES],
 }
-FULL = {"rbm": quality_rbm.ROWS, "tractable": [*quality_binary.FULL, *quality_flows.FULL, *quality_text.FULL]}
+FULL = {
+    "latent": quality_latent.FULL,
+    "rbm": quality_rbm.ROWS,
+    "tractable": [*quality_binary.FULL, *quality_flows.FULL, *quality_text.FULL],
+}
 
 
 def main() -> None:

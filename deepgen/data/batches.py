@@ -130,7 +130,7 @@ def _of_tensors(
         yield from zip(*gathered, strict=True)
 
 
-def _of_redrawn(data: Redrawn, batch_size: int, seed: int, epoch: int, start: int) -> Iterator[Tensor]:
+def _of_redrawn(data: Redrawn, batch_size: int, seed: int, epoch: int, start: int) -> Iterator[Any]:
     device = data.values.device
     for number, index in _cut(len(data), batch_size, seed, epoch, start):
         yield data.draw(index.to(device), generator=stream(seed, epoch, number, device))

@@ -1,6 +1,7 @@
 """Distributions that torch lacks, and the modules that hold a model's base."""
 
 from deepgen.distributions.base import NormalMixture, StandardLogistic, StandardNormal, StudentT
+from deepgen.distributions.bits import IndependentBits
 from deepgen.distributions.constraints import OneHotGroups, spin
 from deepgen.distributions.flow import FlowDistribution
 from deepgen.distributions.levels import DiscretisedLogisticMixture, LevelCategorical
@@ -11,6 +12,7 @@ __all__ = [
     "DiscretisedLogisticMixture",
     "FlowDistribution",
     "IndependentBernoulli",
+    "IndependentBits",
     "LevelCategorical",
     "Logistic",
     "MultivariateNormal",

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from deepgen.errors import ArgumentError, ShapeError, check_count, unknown_name
 from deepgen.layers.linear import linear
 from deepgen.layers.mlp import check_hidden
+from deepgen.layers.tanh import tanh
 from deepgen.random import resolve
 
 SLOPE = 0.2  # of leaky rectifiers, as in DCGAN
@@ -35,7 +36,7 @@ def leaky_relu(h: Tensor) -> Tensor:
 
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "tanh": torch.tanh,
+    "tanh": tanh,
     "relu": torch.relu,
     "leaky_relu": leaky_relu,
     "silu": F.silu,

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.distributions import Bernoulli as TorchBernoulli
 from torch.distributions import Distribution, Independent, Normal
 
+from deepgen.distributions.bits import IndependentBits
 from deepgen.distributions.levels import DiscretisedLogisticMixture, LevelCategorical
 from deepgen.errors import check_count, check_real, unknown_name
 from deepgen.explicit.units import check_support
@@ -48,7 +49,9 @@ class Bernoulli(nn.Module):
 
     def forward(self, parameters: Sequence[Tensor], event_dims: int) -> Distribution:
         """The law of ``[*batch, *event]`` values from as many logits."""
-        return _joined(TorchBernoulli(logits=parameters[0], validate_args=False), event_dims)
+        return IndependentBits(
+            TorchBernoulli(logits=parameters[0], validate_args=False), event_dims, validate_args=False
+        )
 
     def inputs(self, x: Tensor) -> Tensor:
         """What the encoder is handed: x itself."""

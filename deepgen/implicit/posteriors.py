@@ -46,7 +46,8 @@ class _Gaussian(nn.Module):
                 f"a {type(self).__name__} of {self.latent} latents reads {self.inputs} features, got "
                 f"{list(features.shape)}: give the encoder that many outputs"
             )
-        return features if self.last is None else self.last(features)
+        numbers = features if self.last is None else self.last(features)
+        return numbers.to(torch.promote_types(numbers.dtype, torch.float32))  # autocast may hand over 16 bits, too few
 
 
 class DiagonalGaussian(_Gaussian):
