@@ -1,10 +1,14 @@
 """Models whose density is not in closed form: what they draw passes through a network from a simpler law."""
 
+from deepgen.implicit.autoencoder import Autoencoder
+from deepgen.implicit.autoencoders import conv_autoencoder, mlp_autoencoder
 from deepgen.implicit.calibration import Calibration, calibrate
 from deepgen.implicit.conditions import Concatenated, Projected
+from deepgen.implicit.corruption import Corruption, GaussianNoise, Masking, SaltAndPepper
 from deepgen.implicit.cvae import CVAE, GivenContext
 from deepgen.implicit.dcgan import DCGANDiscriminator, DCGANGenerator
 from deepgen.implicit.decoder import Decoder
+from deepgen.implicit.denoising_chain import DenoisingChain
 from deepgen.implicit.dense import Dense
 from deepgen.implicit.gan import GAN, Given
 from deepgen.implicit.gan_chain import Rejected, latent_langevin, latent_target, mh_gan, rejection
@@ -15,6 +19,8 @@ from deepgen.implicit.ready import conv_vae, mlp_cvae, mlp_vae
 from deepgen.implicit.resnet import ResNetDiscriminator, ResNetGenerator
 from deepgen.implicit.semi_supervised import SemiSupervised
 from deepgen.implicit.spectral import SpectralNorm
+from deepgen.implicit.tied import TiedDense
+from deepgen.implicit.unrolled import rbm_stack, unrolled
 from deepgen.implicit.vae import VAE
 from deepgen.implicit.vamp import VampPrior
 
@@ -22,35 +28,46 @@ __all__ = [
     "CVAE",
     "GAN",
     "VAE",
+    "Autoencoder",
     "Bernoulli",
     "Calibration",
     "Categorical",
     "Concatenated",
     "ConvDecoder",
     "ConvEncoder",
+    "Corruption",
     "DCGANDiscriminator",
     "DCGANGenerator",
     "Decoder",
+    "DenoisingChain",
     "Dense",
     "DiagonalGaussian",
     "FullGaussian",
     "Gaussian",
+    "GaussianNoise",
     "Given",
     "GivenContext",
     "LogisticMixture",
+    "Masking",
     "Projected",
     "Rejected",
     "ResNetDiscriminator",
     "ResNetGenerator",
+    "SaltAndPepper",
     "SemiSupervised",
     "SpectralNorm",
+    "TiedDense",
     "VampPrior",
     "calibrate",
+    "conv_autoencoder",
     "conv_vae",
     "latent_langevin",
     "latent_target",
     "mh_gan",
+    "mlp_autoencoder",
     "mlp_cvae",
     "mlp_vae",
+    "rbm_stack",
     "rejection",
+    "unrolled",
 ]
