@@ -14,6 +14,7 @@ from deepgen.implicit.gan import GAN, Given
 from deepgen.implicit.gan_chain import Rejected, latent_langevin, latent_target, mh_gan, rejection
 from deepgen.implicit.images import ConvDecoder, ConvEncoder
 from deepgen.implicit.likelihoods import Bernoulli, Categorical, Gaussian, LogisticMixture
+from deepgen.implicit.paths import at_places, interpolate, lerp, slerp, traverse
 from deepgen.implicit.posteriors import DiagonalGaussian, FullGaussian
 from deepgen.implicit.ready import conv_vae, mlp_cvae, mlp_vae
 from deepgen.implicit.resnet import ResNetDiscriminator, ResNetGenerator
@@ -58,16 +59,21 @@ __all__ = [
     "SpectralNorm",
     "TiedDense",
     "VampPrior",
+    "at_places",
     "calibrate",
     "conv_autoencoder",
     "conv_vae",
+    "interpolate",
     "latent_langevin",
     "latent_target",
+    "lerp",
     "mh_gan",
     "mlp_autoencoder",
     "mlp_cvae",
     "mlp_vae",
     "rbm_stack",
     "rejection",
+    "slerp",
+    "traverse",
     "unrolled",
 ]
