@@ -39,7 +39,7 @@ def class_vectors(codes: Tensor, labels: Tensor) -> Tensor:
     count = torch.bincount(labels)
     if bool((count == 0).any()):
         raise ArgumentError(f"no row has label {int((count == 0).nonzero()[0])}: number the classes without a gap")
-    sums = codes.new_zeros(len(count), codes.shape[1]).index_add_(0, labels, codes)
+    sums = codes.new_zeros(len(count), codes.shape[1]).index_add_(0, labels.long(), codes)
     means = sums / count.unsqueeze(1)
     return means - means.mean(0)
 

@@ -42,7 +42,7 @@ def manifold(
         model: see `deepgen.implicit.paths.at_places`.
         image_shape: of a row, as in `image_grid`.
         side: pictures along each axis.
-        z: the code ``[latent]`` whose two ``units`` are moved; by default 0, of two latents.
+        z: the code ``[latent]`` whose two ``units`` are moved; by default 0, of two latents, or the mean of ``codes``.
         units: which two.
         codes: ``[rows, latent]`` whose quantiles along both axes are the grid; those of a standard normal by default.
         limits: the ends of the grey scale; (0, 1) if all values lie there.
@@ -75,8 +75,6 @@ def plane_codes(
     if z is None:
         width = 2 if codes is None else codes.shape[1]
         z = torch.zeros(width) if codes is None else codes.mean(0)
-        if width != 2 and units == (0, 1) and codes is None:
-            raise ArgumentError("give z, the code whose two units are moved")
     if z.ndim != 1 or (codes is not None and codes.shape[1:] != z.shape):
         raise ShapeError(f"z must be one code [latent], got {list(z.shape)}")
     if len(units) != 2 or units[0] == units[1] or not all(0 <= unit < len(z) for unit in units):
@@ -160,13 +158,14 @@ def code_map(
     axes = figure.subplots() if ax is None else ax
     codes = codes.detach().cpu()
     if labels is None:
-        axes.scatter(*codes.t(), s=12, color=PALETTE["s0"], linewidths=0)
+        axes.scatter(codes[:, 0], codes[:, 1], s=12, color=PALETTE["s0"], linewidths=0)
     else:
         from matplotlib import colormaps
 
-        colours = colormaps["tab20" if int(labels.max()) > 9 else "tab10"].colors
+        colours = colormaps["tab20" if int(labels.max()) > 9 else "tab10"]
         for label in labels.unique().tolist():
-            axes.scatter(*codes[labels.cpu() == label].t(), s=12, color=colours[label], linewidths=0, label=str(label))
+            part = codes[labels.cpu() == label]
+            axes.scatter(part[:, 0], part[:, 1], s=12, color=colours(label), linewidths=0, label=str(label))
         axes.legend(fontsize=8, frameon=False, markerscale=1.5, loc="center left", bbox_to_anchor=(1.0, 0.5))
     quiet(axes)
     axes.set(xlabel="z1", ylabel="z2", aspect="equal")
