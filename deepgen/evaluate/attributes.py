@@ -124,7 +124,7 @@ def attribute_effect(
     >>> model = dg.implicit.Autoencoder(torch.nn.Identity(), torch.nn.Identity(), likelihood=dg.implicit.Gaussian())
     >>> codes = torch.tensor([[-0.8], [-0.2]])
     >>> print(attribute_effect(model, codes, torch.tensor([1.0]), lambda x: x[:, 0] > 0, (0, 0.5, 1)))
-    seen in 0% at strength 0, 50% at 0.5, 100% at 1: gain 1.000 ± 0.000
+    seen in 0% at strength 0, 50% at 0.5, 100% at 1: gain 1.00 ± 0
     """
     from deepgen.implicit.paths import at_places
 
