@@ -24,10 +24,10 @@ from torch import Tensor
 
 from deepgen.errors import MissingCapability, ShapeError, check_count
 from deepgen.evaluate.estimate import Bracket, Estimate, Side
-from deepgen.evaluate.latent_rows import at_rest, blocks, drawn, require_joint
+from deepgen.evaluate.latent_rows import ROWS, at_rest, blocks, drawn, require_joint
 from deepgen.random import resolve
 
-_NUMBERS = 2**22  # of z in a table of densities
+_TABLE, _NUMBERS = 2**23, 2**21  # densities kept at once; numbers of z that are scored together
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def mutual_information(
 
     Args:
         model: a `Latent`.
-        x: at least two independent rows ``[rows, *event]``; as many as memory of time allows, as log N is the ceiling.
+        x: at least two independent rows ``[rows, *event]``; as many as time allows, as log N is the ceiling.
         context: ``[rows, ...]`` of a conditional model whose prior is the same for all contexts: what is told is then
             that of rows and contexts together.
         draws: of z for each row.
@@ -135,7 +135,7 @@ def _densities(laws: list[tuple[Any, int]], z: Tensor) -> tuple[Tensor, Tensor, 
     draws, n = z.shape[:2]
     flat, found = z.flatten(0, 1), []
     row = torch.arange(n, device=z.device).repeat(draws)
-    each = max(1, _NUMBERS // (n * max(1, flat[0].numel())))
+    each = max(1, min(_TABLE // n, _NUMBERS // (ROWS * flat[0].numel())))
     for part, place in zip(flat.split(each), row.split(each), strict=True):
         table = torch.cat([law.log_prob(part.unsqueeze(1)).double().expand(-1, rows) for law, rows in laws], 1)
         place = place.unsqueeze(1)
