@@ -56,9 +56,9 @@ def main(
     print(f"the same length in random directions: {numbers['random']:.0%} at 1")
     print(f"a reconstruction's own digit, the most to be asked: {numbers['own']:.0%}")
 
-    figure = new_figure(1100, 430)
+    figure = new_figure(1000, 430)
     figure.set_layout_engine("constrained")
-    axes = figure.subplots(1, 3)
+    axes = figure.subplots(1, 3, width_ratios=(4, 9, 9))
     rows = torch.stack([(test == digit).nonzero()[0, 0] for digit in range(10)])
     ways = interpolate(vae, codes[rows], codes[rows.roll(-1)], steps=9, spherical=True)
     picture(effect.x[:, rows], "Towards another digit, s = 0 to 1.5", axes[0])

@@ -97,7 +97,7 @@ class LatentUsage:
 def collapsed(kl: float, more: str = "") -> str:
     """What to say of a posterior that tells nothing.
 
-    >>> collapsed(0.01)[:76]
+    >>> collapsed(0.01)[:77]
     'the posterior has collapsed onto the prior: KL(q(z | x) || p(z)) is 0.01 nats'
     """
     return (
