@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 import deepgen as dg
-from deepgen.plot import image_grid
+from deepgen.plot import code_map, manifold
 from deepgen.plot.figures import new_figure, save
 
 UPDATES = {"digits": 2500, "mnist": 10_000}
@@ -31,13 +31,6 @@ def trained(train: object, width: int, latent: int, hidden: int, updates: int, s
     objective = dg.objectives.ELBO(warmup=updates // 10)
     dg.fit(vae, train, objective, epochs=epochs, batch_size=100, optimizer=adam, seed=seed, progress=False)
     return vae.eval()
-
-
-def plane(vae: dg.implicit.VAE, side: int) -> Tensor:
-    """Decoder means on a grid of normal quantiles, the second latent upwards: ``[side * side, features]``."""
-    steps = torch.special.ndtri((torch.arange(side) + 0.5) / side)
-    z = torch.stack([steps.repeat(side), steps.flip(0).repeat_interleave(side)], 1)
-    return vae.decode(z)
 
 
 def main(
@@ -66,10 +59,8 @@ def main(
     figure = new_figure(1000, 520)
     figure.set_layout_engine("constrained")
     left, right = figure.subplots(1, 2)
-    image_grid(plane(vae, 16), loaded.image_shape, columns=16, limits=(0.0, 1.0), title="Decoder means", ax=left)
-    points = right.scatter(*codes.t(), c=labels, cmap="tab10", s=14, vmin=-0.5, vmax=9.5)
-    figure.colorbar(points, ax=right, ticks=range(10), label="digit")
-    right.set(title="Posterior means of test rows", xlabel="z1", ylabel="z2", aspect="equal")
+    manifold(vae, loaded.image_shape, limits=(0.0, 1.0), title="Decoder means", ax=left)
+    code_map(codes, labels, title="Posterior means of test rows", ax=right)
     print(f"picture in {save(figure, out / f'vae_manifold_{data}.png')}")
     return numbers
 

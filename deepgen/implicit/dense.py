@@ -41,6 +41,7 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "leaky_relu": leaky_relu,
     "silu": F.silu,
     "softplus": F.softplus,
+    "sigmoid": torch.sigmoid,
 }
 
 
@@ -51,8 +52,9 @@ class Dense(nn.Module):
         inputs: shape of a row, or its width.
         hidden: widths of the hidden layers.
         outputs: shape of what comes out, or its width; ``()``, one number a row: a discriminator.
-        activation: ``tanh``, ``relu``, ``leaky_relu`` (of slope 0.2, as in DCGAN), ``silu`` or ``softplus``; a name, so
-            that `deepgen.save` can write it down.
+        activation: ``tanh``, ``relu``, ``leaky_relu`` (of slope 0.2, as in DCGAN), ``silu``, ``softplus`` or
+            ``sigmoid``; a name, so that `deepgen.save` can write it down.
+        last: the activation after the last layer; None for none.
         context: width of the context rows that are joined on; 0 for none.
         generator: source of the initial weights.
 
@@ -70,6 +72,7 @@ class Dense(nn.Module):
         outputs: int | Sequence[int],
         *,
         activation: str = "tanh",
+        last: str | None = None,
         context: int = 0,
         generator: torch.Generator | int | None = None,
     ) -> None:
@@ -79,8 +82,9 @@ class Dense(nn.Module):
         check_count(0, context=context)
         self.inputs, self.outputs, self.context = shape_of(inputs), shape_of(outputs), int(context)
         self.activation, stream = activation_of(activation), resolve(generator)
+        self.last = None if last is None else activation_of(last)
         self._arguments = {"inputs": list(self.inputs), "hidden": list(hidden), "outputs": list(self.outputs),
-                           "activation": activation, "context": self.context}  # fmt: skip
+                           "activation": activation, "last": last, "context": self.context}  # fmt: skip
         widths = [math.prod(self.inputs) + self.context, *hidden, math.prod(self.outputs)]
         self.layers = nn.ModuleList(linear(a, b, generator=stream) for a, b in itertools.pairwise(widths))
 
@@ -95,7 +99,8 @@ class Dense(nn.Module):
         *hidden, last = self.layers  # a slice would be a new module, at every call
         for layer in hidden:
             h = self.activation(layer(h))
-        return last(h).view(len(x), *self.outputs)
+        out: Tensor = last(h)
+        return (out if self.last is None else self.last(out)).view(len(x), *self.outputs)
 
 
 def shape_of(shape: int | Sequence[int]) -> tuple[int, ...]:

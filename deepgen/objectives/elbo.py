@@ -21,6 +21,7 @@ from torch.distributions import Independent, kl_divergence
 
 from deepgen.errors import ArgumentError, MissingCapability, check_count, check_real, unknown_name
 from deepgen.implicit.latent import Terms, draw_latents, draw_terms, score
+from deepgen.objectives.collapse_watch import EARLIEST, Watch
 from deepgen.typing import Bound, Latent, Update, require
 
 GRADIENTS = ("reparametrised", "score")
@@ -63,6 +64,10 @@ class _Ascent:
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """Adam at 0.001."""
         return torch.optim.Adam(model.parameters(), lr=1e-3)
+
+    def watch(self) -> Watch:
+        """What tells of a collapsed posterior, once, after 1,000 steps and the warm-up."""
+        return Watch(max(EARLIEST, getattr(self, "warmup", 0)))
 
     def loss(self, model: Any, batch: Any, *, step: Tensor | int = 0, generator: torch.Generator) -> Loss:
         raise NotImplementedError

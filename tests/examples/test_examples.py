@@ -205,6 +205,16 @@ def test_vae_manifold(tmp_path: Path) -> None:
     assert imread(tmp_path / "vae_manifold_digits.png").ndim == 3
 
 
+def test_latent_arithmetic(tmp_path: Path) -> None:
+    numbers = example("latent_arithmetic")(epochs=60, hidden=64, out=tmp_path)
+    assert numbers["before"] < 0.15
+    assert numbers["moved"] > numbers["before"] + 10 * numbers["error"]
+    assert numbers["moved"] > numbers["random"] + 10 * numbers["error"]
+    assert numbers["own"] > 0.6  # 0.1 by chance
+    assert 2 <= numbers["active"] <= 8
+    assert imread(tmp_path / "latent_arithmetic.png").ndim == 3
+
+
 def test_bayesian_network(tmp_path: Path) -> None:
     numbers = example("bayesian_network")(problems=5, chains=6, steps=1_000, leaps=60, hidden=10, out=tmp_path)
     assert numbers["HMC, all rows, R-hat"] < 1.5
