@@ -17,20 +17,23 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from deepgen.errors import MissingCapability, ShapeError, check_count
+from deepgen.explicit.units import require_tensor
 from deepgen.random import draw, resolve
 from deepgen.typing import Latent
 
 
 class Terms(NamedTuple):
-    """Posterior q, prior p, draws z ``[k, rows, latent]`` of q; log p(x | z), log p(z) and log q(z | x), ``[k, rows]``.
+    """Posterior q, prior p, likelihood law, draws z ``[k, rows, latent]`` of q; log p(x | z), log p(z) and log q(z | x),
+    ``[k, rows]``.
 
     >>> one = torch.ones(2, 3)
-    >>> Terms(None, None, one.unsqueeze(2), -3 * one, -2 * one, -one).log_weights()[0]
+    >>> Terms(None, None, None, one.unsqueeze(2), -3 * one, -2 * one, -one).log_weights()[0]
     tensor([-4., -4., -4.])
     """
 
     q: Distribution
     p: Distribution
+    law: Distribution
     z: Tensor
     reconstruction: Tensor
     log_prior: Tensor
@@ -55,7 +58,7 @@ def draw_terms(
 
     Raises:
         MissingCapability: the posterior has no ``rsample``.
-        ShapeError: the likelihood is over other rows than these.
+        ShapeError: the likelihood is over other rows than these, or the prior over another z.
 
     >>> import deepgen as dg
     >>> vae = dg.implicit.mlp_vae(6, [8], latent=2, generator=0)
@@ -75,12 +78,10 @@ def score(model: Latent, x: Tensor, q: Distribution, z: Tensor, log_q: Tensor) -
             f"the likelihood is over rows {list(law.event_shape)} and x is {list(x.shape)}: "
             "reshape the data, or what the decoder puts out"
         )
+    if p.event_shape != q.event_shape:
+        raise ShapeError(f"the prior is over z {list(p.event_shape)}, the posterior over z {list(q.event_shape)}")
     x = x.to(z.dtype)  # bits and levels often come as integers
-    found = Terms(q, p, z, law.log_prob(x), p.log_prob(z), log_q)
-    follow: Any = getattr(model, "follow", None)
-    if follow is not None and torch.is_grad_enabled():
-        follow(law, x)  # after the scores, so that none uses what its own rows teach
-    return found
+    return Terms(q, p, law, z, law.log_prob(x), p.log_prob(z), log_q)
 
 
 def draw_and_score(
@@ -100,13 +101,23 @@ def draw_and_score(
     return z, q.log_prob(z)
 
 
+def check_observed(observation: Any, x: Tensor) -> None:
+    """Raise a typed error unless ``x`` are rows ``[rows, *event]`` of values that the likelihood can take."""
+    require_tensor(x, "x")
+    if x.ndim < 2 or len(x) == 0:
+        raise ShapeError(f"x must be [rows, *event] with at least one row, got {list(x.shape)}")
+    observation.check(x)
+
+
 class LatentModel:
-    """Bound, draws, codes and reconstructions of what has ``prior``, ``posterior``, ``likelihood`` and ``check``."""
+    """Bound, codes and reconstructions of what has ``prior``, ``posterior``, ``likelihood``, ``check`` and the object
+    ``observation`` that its likelihood is named by."""
 
     def bound(self: Any, x: Tensor, *, samples: int = 1, generator: torch.Generator | int | None = None) -> Tensor:
         """L_k(x) in nats from exactly k = ``samples`` draws a row: ``[rows, *event] -> [rows]``, differentiable.
 
-        It lies below log p(x) in expectation.
+        It lies below log p(x) in expectation. All k x rows are decoded at once; for many draws of many rows
+        `deepgen.evaluate.latent_bound` gives the same in bounded memory, without gradients.
 
         Raises:
             ShapeError, SupportError: rows that the model cannot have made.
@@ -119,6 +130,7 @@ class LatentModel:
     @torch.no_grad()
     def encode(self: Any, x: Tensor, *, samples: int = 100, generator: torch.Generator | int | None = None) -> Tensor:
         """The posterior mean ``[rows, latent]``; of a flow, which states none, the mean of ``samples`` draws."""
+        check_count(samples=samples)
         self.check(x)
         q = self.posterior(x)
         try:
@@ -141,3 +153,12 @@ class LatentModel:
         z = draw(self.posterior(x), generator=resolve(generator, x.device))
         mean: Tensor = self.decode(z)
         return mean
+
+    def follow(self: Any, law: Distribution, x: Tensor) -> None:
+        """Let the likelihood learn from a training batch that has been scored (the optimal sigma of a `Gaussian`).
+
+        Only the step of an objective calls it: what is asked about held-out rows must not learn from them.
+        """
+        follow: Any = getattr(self.observation, "follow", None)
+        if follow is not None:
+            follow(law, x)

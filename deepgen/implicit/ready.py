@@ -10,10 +10,8 @@ from torch import nn
 
 from deepgen.errors import ArgumentError
 from deepgen.implicit.cvae import CVAE
-from deepgen.implicit.likelihoods import Bernoulli
 from deepgen.implicit.networks import ConvDecoder, ConvEncoder, Dense, shape_of
-from deepgen.implicit.posteriors import DiagonalGaussian
-from deepgen.implicit.vae import VAE, numbers_of
+from deepgen.implicit.vae import VAE, laws, numbers_of
 from deepgen.random import resolve
 
 
@@ -45,12 +43,11 @@ def mlp_vae(
     torch.Size([5])
     """
     event, stream = shape_of(event_shape), resolve(generator)
-    law = DiagonalGaussian(latent) if posterior is None else posterior
-    made = Bernoulli() if likelihood is None else likelihood
+    made, before, law = laws(latent, likelihood, prior, posterior)
     outputs = (numbers_of(made) * event[0], *event[1:])
     encoder = Dense(event, hidden, features_of(law), activation=activation, generator=stream)
     decoder = Dense(latent, [*reversed(hidden)], outputs, activation=activation, generator=stream)
-    return VAE(encoder, decoder, latent=latent, likelihood=made, prior=prior, posterior=law)
+    return VAE(encoder, decoder, latent=latent, likelihood=made, prior=before, posterior=law)
 
 
 def mlp_cvae(
@@ -74,13 +71,12 @@ def mlp_cvae(
     torch.Size([2])
     """
     event, stream, width = shape_of(event_shape), resolve(generator), classes or context
-    law = DiagonalGaussian(latent) if posterior is None else posterior
-    made = Bernoulli() if likelihood is None else likelihood
+    made, before, law = laws(latent, likelihood, prior, posterior)
     outputs = (numbers_of(made) * event[0], *event[1:])
     encoder = Dense(event, hidden, features_of(law), activation=activation, context=width, generator=stream)
     decoder = Dense(latent, [*reversed(hidden)], outputs, activation=activation, context=width, generator=stream)
     return CVAE(encoder, decoder, latent=latent, classes=classes, context=context, embed=embed, likelihood=made,
-                prior=prior, posterior=law)  # fmt: skip
+                prior=before, posterior=law)  # fmt: skip
 
 
 def conv_vae(
@@ -100,12 +96,11 @@ def conv_vae(
     >>> conv_vae((1, 8, 8), [4, 8], latent=2, hidden=16, generator=0).sample(3, generator=0).shape
     torch.Size([3, 1, 8, 8])
     """
-    stream, law = resolve(generator), DiagonalGaussian(latent) if posterior is None else posterior
-    made: Any = Bernoulli() if likelihood is None else likelihood
+    stream, (made, before, law) = resolve(generator), laws(latent, likelihood, prior, posterior)
     same: Any = {"features": features, "hidden": hidden, "activation": activation, "generator": stream}
     encoder = ConvEncoder(image, features_of(law), **same)
-    decoder = ConvDecoder(latent, image, numbers=made.numbers, **same)
-    return VAE(encoder, decoder, latent=latent, likelihood=made, prior=prior, posterior=law)
+    decoder = ConvDecoder(latent, image, numbers=numbers_of(made), **same)
+    return VAE(encoder, decoder, latent=latent, likelihood=made, prior=before, posterior=law)
 
 
 def features_of(posterior: Any) -> int:

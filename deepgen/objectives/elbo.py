@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.distributions import Independent, kl_divergence
 
 from deepgen.errors import ArgumentError, MissingCapability, check_count, check_real, unknown_name
+from deepgen.implicit.cvae import CVAE
 from deepgen.implicit.latent import Terms, draw_and_score, draw_terms, score
 from deepgen.typing import Bound, Latent, Update, require
 
@@ -53,7 +54,7 @@ class _Ascent:
 
         def step(state: Any, batch: Tensor, *, generator: torch.Generator) -> tuple[Any, dict[str, Tensor]]:
             optimizer.zero_grad(set_to_none=True)
-            loss = self.loss(model, batch, step=state.step, generator=generator)
+            loss = self.loss(model, batch, step=state.step, generator=generator, learn=True)
             loss.value.backward()
             optimizer.step()
             return Steps(state.step + 1), loss.metrics
@@ -64,7 +65,9 @@ class _Ascent:
         """Adam at 0.001."""
         return torch.optim.Adam(model.parameters(), lr=1e-3)
 
-    def loss(self, model: Any, batch: Any, *, step: Tensor | int = 0, generator: torch.Generator) -> Loss:
+    def loss(
+        self, model: Any, batch: Any, *, step: Tensor | int = 0, generator: torch.Generator, learn: bool = False
+    ) -> Loss:
         raise NotImplementedError
 
     def _require(self, model: nn.Module) -> None:
@@ -113,14 +116,21 @@ class ELBO(_Ascent):
         if self.gradient == "score" and self.free_bits:
             raise ArgumentError("free bits need gradient='reparametrised': a score function weighs whole rows")
 
-    def loss(self, model: Any, batch: Any, *, step: Tensor | int = 0, generator: torch.Generator) -> Loss:
-        """Minus the objective of a batch, ``x`` or a pair of ``x`` and its context, at update number ``step``."""
+    def loss(
+        self, model: Any, batch: Any, *, step: Tensor | int = 0, generator: torch.Generator, learn: bool = False
+    ) -> Loss:
+        """Minus the objective of a batch, ``x`` or a pair of ``x`` and its context, at update number ``step``.
+
+        With ``learn``, as in a training step, an optimal sigma follows the batch once it has been scored.
+        """
         latent, x = _given(model, batch)
         if not isinstance(latent, Latent):
             value = _bound(model, batch, self.samples, generator).mean()
             return Loss(-value, {"bound": value.detach()})
         through = self.gradient == "reparametrised"
         terms = draw_terms(latent, x, self.samples, generator=generator, reparametrised=through)
+        if learn:
+            _follow(latent, terms, x)
         kl = _kl(terms, self.closed_form, each=self.free_bits > 0)  # [rows] or [rows, groups]
         fit, cost = terms.reconstruction.mean(0), kl if kl.ndim == 1 else kl.sum(1)
         beta = self.beta if self.warmup == 0 else self.beta * (torch.as_tensor(step) / self.warmup).clamp_max(1)
@@ -180,8 +190,10 @@ class IWAE(_Ascent):
     def __post_init__(self) -> None:
         check_count(k=self.k)
 
-    def loss(self, model: Any, batch: Any, *, step: Tensor | int = 0, generator: torch.Generator) -> Loss:
-        """Minus the bound of a batch, ``x`` or a pair of ``x`` and its context."""
+    def loss(
+        self, model: Any, batch: Any, *, step: Tensor | int = 0, generator: torch.Generator, learn: bool = False
+    ) -> Loss:
+        """Minus the bound of a batch, ``x`` or a pair of ``x`` and its context; ``learn`` as for `ELBO`."""
         latent, x = _given(model, batch)
         if not isinstance(latent, Latent):
             value = _bound(model, batch, self.k, generator).mean()
@@ -190,6 +202,8 @@ class IWAE(_Ascent):
             value, terms = _doubly(latent, x, self.k, generator)
         else:
             terms = draw_terms(latent, x, self.k, generator=generator)
+        if learn:
+            _follow(latent, terms, x)
         each = terms.log_weights().logsumexp(0) - math.log(self.k)
         kl = terms.log_posterior - terms.log_prior
         parts = {"bound": each, "reconstruction": terms.reconstruction, "kl": kl}
@@ -226,6 +240,8 @@ def _given(model: Any, batch: Any) -> tuple[Any, Tensor]:
     """What has the three laws, and x: the model and a batch, or the model given the context of a pair."""
     if not isinstance(batch, (tuple, list)):
         latent, x = model, batch
+        if isinstance(model, CVAE):
+            model.check(batch)  # which says that it takes pairs
     else:
         x, context = batch
         latent = model(context) if getattr(model, "context", 0) else model
@@ -233,6 +249,12 @@ def _given(model: Any, batch: Any) -> tuple[Any, Tensor]:
     if isinstance(latent, Latent) and check is not None and x.device.type == "cpu":
         check(x)  # elsewhere that would wait for the device at every step; `fit` has looked at the first rows
     return latent, x
+
+
+def _follow(latent: Any, terms: Terms, x: Tensor) -> None:
+    follow: Any = getattr(latent, "follow", None)
+    if follow is not None:
+        follow(terms.law, x)
 
 
 def _bound(model: Any, batch: Any, samples: int, generator: torch.Generator) -> Tensor:
