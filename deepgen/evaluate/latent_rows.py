@@ -72,7 +72,9 @@ def at(model: Any, context: Tensor | None) -> Any:
 def require_joint(model: Any, context: Tensor | None, *, posterior: bool, purpose: str) -> None:
     """Raise `MissingCapability` unless the model has what ``purpose`` needs: prior, likelihood, perhaps q(z | x)."""
     if context is None and getattr(model, "context", 0):
-        raise MissingCapability(f"{type(model).__name__} has prior, likelihood and posterior at a context: give context=")
+        raise MissingCapability(
+            f"{type(model).__name__} has prior, likelihood and posterior at a context: give context="
+        )
     view = at(model, None if context is None else context[:1])
     if not isinstance(view, Latent if posterior else Joint):
         name = type(model).__name__

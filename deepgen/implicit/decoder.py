@@ -64,7 +64,9 @@ class Decoder(nn.Module):
             check_count(prior=prior)
             prior = StandardNormal(prior)
         if not isinstance(prior, (nn.Module, Distribution)):
-            raise ArgumentError(f"prior must be a number of standard normals, a module or a Distribution, got {prior!r}")
+            raise ArgumentError(
+                f"prior must be a number of standard normals, a module or a Distribution, got {prior!r}"
+            )
         self.network, self.prior_law, self.observation = network, prior, likelihood
 
     def arguments(self) -> dict[str, Any]:

@@ -23,8 +23,8 @@ from deepgen.typing import Latent
 
 
 class Terms(NamedTuple):
-    """Posterior q, prior p, likelihood law, draws z ``[k, rows, latent]`` of q; log p(x | z), log p(z) and log q(z | x),
-    ``[k, rows]``.
+    """Posterior q, prior p, the likelihood's law, draws z ``[k, rows, latent]`` of q; and log p(x | z), log p(z) and
+    log q(z | x), ``[k, rows]``.
 
     >>> one = torch.ones(2, 3)
     >>> Terms(None, None, None, one.unsqueeze(2), -3 * one, -2 * one, -one).log_weights()[0]

@@ -96,3 +96,14 @@ def test_what_is_refused(stream):
         mlp_cvae(6, [8], latent=2, classes=3, context=3)
     with pytest.raises(ShapeError, match="contexts must be"):
         mlp_cvae(6, [8], latent=2, context=3)(torch.zeros(5, 4))
+    with pytest.raises(SupportError, match="finite in a context"):
+        mlp_cvae(6, [8], latent=2, context=3)(torch.full((40, 3), torch.nan)).bound(x)
+    with pytest.raises(ArgumentError, match="VampPrior"):
+        mlp_cvae(6, [8], latent=2, classes=3, prior=dg.implicit.VampPrior(6, 4))
+
+
+def test_a_single_latent_has_a_likelihood_given_one_context(stream):
+    model, z = mlp_cvae(6, [8], latent=2, classes=3, generator=stream), torch.randn(2, generator=stream)
+    one, many = model(torch.tensor([1])).likelihood(z), model(torch.tensor([1])).likelihood(z.expand(4, 2))
+    assert one.batch_shape == ()
+    assert torch.allclose(one.mean, many.mean[3])

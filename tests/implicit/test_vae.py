@@ -120,10 +120,22 @@ def test_learned_sigmas_find_the_noise(stream):
         sigma = float(vae.observation.log_sigma.detach().exp())
         assert 0.24 < sigma < 0.36, (kind, sigma)
         before = sigma
-        vae.eval().bound(5 * x, generator=stream)  # asking moves nothing
-        with torch.no_grad():
-            vae.train().bound(5 * x, generator=stream)
+        for training in (True, False):  # asking moves nothing, whatever the mode that `fit` leaves
+            vae.train(training).bound(5 * x, generator=stream)
+            IWAE(2).loss(vae, 5 * x, generator=stream)
         assert float(vae.observation.log_sigma.detach().exp()) == before
+
+
+def test_an_optimal_sigma_is_the_root_mean_square_error_of_the_draws(stream):
+    vae = mlp_vae(3, [4], latent=1, likelihood=dg.implicit.Gaussian(1.0, "optimal", momentum=0.25), generator=stream)
+    x = torch.randn(50, 3, generator=stream)
+    squares = []
+    for seed in (1, 2):
+        terms = draw_terms(vae, x, 4, generator=dg.random.generator(seed))
+        squares.append(float((terms.law.mean - x).square().mean()))
+        ELBO(samples=4).loss(vae, x, generator=dg.random.generator(seed), learn=True)
+        wanted = squares[0] if seed == 1 else 0.75 * squares[0] + 0.25 * squares[1]
+        assert float((2 * vae.observation.log_sigma).exp()) == pytest.approx(wanted, rel=1e-5)
 
 
 def test_rows_that_the_likelihood_cannot_have_made_are_refused(stream):
@@ -155,6 +167,19 @@ def test_rows_that_the_likelihood_cannot_have_made_are_refused(stream):
         VAE(nn.Linear(6, 4), nn.Linear(2, 6), latent=2, likelihood=dg.implicit.Bernoulli)
     with pytest.raises(ArgumentError, match="divisible"):
         conv_vae((1, 7, 8), [4], latent=2)
+    with pytest.raises(ArgumentError, match="the class Categorical itself"):
+        mlp_vae(6, [8], latent=2, likelihood=dg.implicit.Categorical)
+    with pytest.raises(ArgumentError, match="no likelihood: it has no numbers"):
+        VAE(nn.Linear(6, 4), nn.Linear(2, 6), latent=2, likelihood=nn.Identity())
+    for width in (1, 3):  # one would broadcast, and draws would have another width than codes
+        with pytest.raises(ShapeError, match=r"the prior is over z"):
+            mlp_vae(6, [8], latent=2, prior=dg.distributions.StandardNormal(width)).bound(bits(stream))
+    with pytest.raises(ArgumentError, match="samples"):
+        vae.encode(bits(stream), samples=0)
+    with pytest.raises(SupportError, match="inputs are bounded"):
+        dg.implicit.VampPrior(6, 4).initialise(torch.full((9, 6), 200.0))
+    with pytest.raises(SupportError, match="finite"):
+        dg.implicit.VampPrior(6, 4, bounded=False).initialise(torch.full((9, 6), torch.nan))
 
 
 def test_tensors_datasets_and_loaders_are_all_taken(stream):
