@@ -23,17 +23,15 @@ from deepgen.typing import Latent
 
 
 class Terms(NamedTuple):
-    """Posterior q, prior p, the likelihood's law, draws z ``[k, rows, latent]`` of q; and log p(x | z), log p(z) and
-    log q(z | x), ``[k, rows]``.
+    """Posterior q, prior p, draws z ``[k, rows, latent]`` of q; log p(x | z), log p(z) and log q(z | x), ``[k, rows]``.
 
     >>> one = torch.ones(2, 3)
-    >>> Terms(None, None, None, one.unsqueeze(2), -3 * one, -2 * one, -one).log_weights()[0]
+    >>> Terms(None, None, one.unsqueeze(2), -3 * one, -2 * one, -one).log_weights()[0]
     tensor([-4., -4., -4.])
     """
 
     q: Distribution
     p: Distribution
-    law: Distribution
     z: Tensor
     reconstruction: Tensor
     log_prior: Tensor
@@ -45,7 +43,13 @@ class Terms(NamedTuple):
 
 
 def draw_terms(
-    model: Latent, x: Tensor, samples: int, *, generator: torch.Generator, reparametrised: bool = True
+    model: Latent,
+    x: Tensor,
+    samples: int,
+    *,
+    generator: torch.Generator,
+    reparametrised: bool = True,
+    learn: bool = False,
 ) -> Terms:
     """Draw exactly ``samples`` latents for each row of ``x``, by one pass of the encoder, and score them.
 
@@ -55,6 +59,7 @@ def draw_terms(
         samples: k.
         generator: source of the draws.
         reparametrised: let gradients flow through the draws to the posterior.
+        learn: let an optimal sigma follow these rows once they are scored, as a training step does.
 
     Raises:
         MissingCapability: the posterior has no ``rsample``.
@@ -67,10 +72,10 @@ def draw_terms(
     """
     q = model.posterior(x)
     z, log_q = draw_and_score(q, samples, generator, reparametrised and torch.is_grad_enabled())
-    return score(model, x, q, z, log_q)
+    return score(model, x, q, z, log_q, learn=learn)
 
 
-def score(model: Latent, x: Tensor, q: Distribution, z: Tensor, log_q: Tensor) -> Terms:
+def score(model: Latent, x: Tensor, q: Distribution, z: Tensor, log_q: Tensor, *, learn: bool = False) -> Terms:
     """The terms of draws ``z`` ``[k, rows, latent]`` of q, whose log-density is known."""
     law, p = model.likelihood(z), model.prior()
     if law.event_shape != x.shape[1:]:
@@ -81,7 +86,11 @@ def score(model: Latent, x: Tensor, q: Distribution, z: Tensor, log_q: Tensor) -
     if p.event_shape != q.event_shape:
         raise ShapeError(f"the prior is over z {list(p.event_shape)}, the posterior over z {list(q.event_shape)}")
     x = x.to(z.dtype)  # bits and levels often come as integers
-    return Terms(q, p, law, z, law.log_prob(x), p.log_prob(z), log_q)
+    found = Terms(q, p, z, law.log_prob(x), p.log_prob(z), log_q)
+    follow: Any = getattr(model, "follow", None)
+    if follow is not None and learn:
+        follow(law, x)  # after the scores, so that none uses what its own rows teach
+    return found
 
 
 def draw_and_score(

@@ -128,9 +128,7 @@ class ELBO(_Ascent):
             value = _bound(model, batch, self.samples, generator).mean()
             return Loss(-value, {"bound": value.detach()})
         through = self.gradient == "reparametrised"
-        terms = draw_terms(latent, x, self.samples, generator=generator, reparametrised=through)
-        if learn:
-            _follow(latent, terms, x)
+        terms = draw_terms(latent, x, self.samples, generator=generator, reparametrised=through, learn=learn)
         kl = _kl(terms, self.closed_form, each=self.free_bits > 0)  # [rows] or [rows, groups]
         fit, cost = terms.reconstruction.mean(0), kl if kl.ndim == 1 else kl.sum(1)
         beta = self.beta if self.warmup == 0 else self.beta * (torch.as_tensor(step) / self.warmup).clamp_max(1)
@@ -199,11 +197,9 @@ class IWAE(_Ascent):
             value = _bound(model, batch, self.k, generator).mean()
             return Loss(-value, {"bound": value.detach()})
         if self.dreg:
-            value, terms = _doubly(latent, x, self.k, generator)
+            value, terms = _doubly(latent, x, self.k, generator, learn)
         else:
-            terms = draw_terms(latent, x, self.k, generator=generator)
-        if learn:
-            _follow(latent, terms, x)
+            terms = draw_terms(latent, x, self.k, generator=generator, learn=learn)
         each = terms.log_weights().logsumexp(0) - math.log(self.k)
         kl = terms.log_posterior - terms.log_prior
         parts = {"bound": each, "reconstruction": terms.reconstruction, "kl": kl}
@@ -216,14 +212,16 @@ class IWAE(_Ascent):
             raise MissingCapability(f"{type(model).__name__} has no Latent, which DReG needs: use IWAE(k={self.k})")
 
 
-def _doubly(latent: Any, x: Tensor, samples: int, generator: torch.Generator) -> tuple[Tensor, Terms]:
+def _doubly(
+    latent: Any, x: Tensor, samples: int, generator: torch.Generator, learn: bool = False
+) -> tuple[Tensor, Terms]:
     """A value whose gradient is DReG's: weights v for decoder and prior, v^2 through the draws, none through q."""
     q = latent.posterior(x)
     z, log_q = draw_and_score(q, samples, generator, reparametrised=True)
     leaf = z.detach().requires_grad_()
     (slope_q,) = torch.autograd.grad(q.log_prob(leaf).sum(), leaf)  # d log q / dz, its parameters held
     at = z.view_as(z)
-    terms = score(latent, x, q, at, log_q.detach())
+    terms = score(latent, x, q, at, log_q.detach(), learn=learn)
     v = terms.log_weights().detach().softmax(0)
     if at.requires_grad:
         at.register_hook(lambda slope: slope * v.unsqueeze(-1))  # v once more for what flows through the draws
@@ -249,12 +247,6 @@ def _given(model: Any, batch: Any) -> tuple[Any, Tensor]:
     if isinstance(latent, Latent) and check is not None and x.device.type == "cpu":
         check(x)  # elsewhere that would wait for the device at every step; `fit` has looked at the first rows
     return latent, x
-
-
-def _follow(latent: Any, terms: Terms, x: Tensor) -> None:
-    follow: Any = getattr(latent, "follow", None)
-    if follow is not None:
-        follow(terms.law, x)
 
 
 def _bound(model: Any, batch: Any, samples: int, generator: torch.Generator) -> Tensor:
