@@ -23,6 +23,8 @@ from deepgen.implicit.vae import check_modules, decoded, encoder_input, flat, la
 from deepgen.implicit.vamp import VampPrior
 from deepgen.random import draw, resolve
 
+PAIRS = "a CVAE takes pairs of rows and their contexts, such as torch.utils.data.TensorDataset(x, context)"
+
 
 class CVAE(nn.Module):
     """A conditional VAE; ``model(context)`` has `Latent`, `Bound` and `Samples`. Train it on pairs (x, context).
@@ -89,9 +91,16 @@ class CVAE(nn.Module):
         return GivenContext(self, context)
 
     def bound(
-        self, x: Tensor, context: Tensor, *, samples: int = 1, generator: torch.Generator | int | None = None
+        self,
+        x: Tensor,
+        context: Tensor | None = None,
+        *,
+        samples: int = 1,
+        generator: torch.Generator | int | None = None,
     ) -> Tensor:
         """``model(context).bound(x)``: below log p(x | context) in expectation, ``[rows]``."""
+        if context is None:  # as objectives call it that were given rows alone
+            raise ArgumentError(PAIRS)
         return self(context).bound(x, samples=samples, generator=generator)
 
     def sample(self, n: int, context: Tensor, *, generator: torch.Generator | int | None = None) -> Tensor:
@@ -101,10 +110,7 @@ class CVAE(nn.Module):
     def check(self, x: Any) -> None:
         """Raise a typed error unless ``x`` is a pair of rows that the likelihood can take and as many contexts."""
         if not isinstance(x, (tuple, list)) or len(x) != 2:
-            raise ArgumentError(
-                f"{type(self).__name__} takes pairs of rows and their contexts, such as "
-                "torch.utils.data.TensorDataset(x, context)"
-            )
+            raise ArgumentError(PAIRS)
         self(x[1]).check(x[0])
 
     def code(self, context: Tensor) -> Tensor:

@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from torch.distributions import Independent, kl_divergence
 
 from deepgen.errors import ArgumentError, MissingCapability, check_count, check_real, unknown_name
-from deepgen.implicit.cvae import CVAE
 from deepgen.implicit.latent import Terms, draw_and_score, draw_terms, score
 from deepgen.typing import Bound, Latent, Update, require
 
@@ -238,8 +237,6 @@ def _given(model: Any, batch: Any) -> tuple[Any, Tensor]:
     """What has the three laws, and x: the model and a batch, or the model given the context of a pair."""
     if not isinstance(batch, (tuple, list)):
         latent, x = model, batch
-        if isinstance(model, CVAE):
-            model.check(batch)  # which says that it takes pairs
     else:
         x, context = batch
         latent = model(context) if getattr(model, "context", 0) else model
