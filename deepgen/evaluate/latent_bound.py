@@ -155,8 +155,9 @@ def latent_bound(
     >>> curve.estimate(1).value < curve.estimate(10).value < truth + 0.01
     True
     """
-    listed = list(k) if isinstance(k, (list, tuple, range, set)) else [k]
-    check_count(**{"k" if len(listed) == 1 else f"k[{i}]": each for i, each in enumerate(listed)} or {"k": None})
+    listed: list[Any] = list(k) if isinstance(k, (list, tuple, range, set)) else [k]
+    for each in listed or [None]:
+        check_count(k=each)
     ks = tuple(sorted({int(each) for each in listed}))
     draws = ks[-1] if draws is None else draws
     check_count(ks[-1], draws=draws)

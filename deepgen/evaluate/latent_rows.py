@@ -71,7 +71,7 @@ def at(model: Any, context: Tensor | None) -> Any:
 
 def require_joint(model: Any, context: Tensor | None, *, posterior: bool, purpose: str) -> None:
     """Raise `MissingCapability` unless the model has what ``purpose`` needs: prior, likelihood, perhaps q(z | x)."""
-    if context is None and getattr(model, "context", 0):
+    if context is None and getattr(model, "context", None):
         raise MissingCapability(
             f"{type(model).__name__} has prior, likelihood and posterior at a context: give context="
         )
