@@ -156,7 +156,7 @@ def likelihood_ladder(
     AIS                               -... ± 0...     below  5     16         ...
     exact                             -...            exact  5
     bidirectional gap, simulated rows ...    above  5     1
-    p(x | z) is Normal; Pareto k above 0.7 for ... of 5 rows
+    p(x | z) is Normal of sigma 1; Pareto k above 0.7 for ... of 5 rows
     """
     rows, context = split_context(model, x)
     check_count(2 if simulated else 0, simulated=simulated)  # now, not after the hours of AIS
