@@ -19,7 +19,7 @@ from torch.distributions import Distribution
 from deepgen.errors import ArgumentError, ShapeError, SupportError, check_count
 from deepgen.explicit.units import check_support, require_tensor
 from deepgen.implicit.latent import LatentModel, check_observed
-from deepgen.implicit.vae import check_modules, decoded, encoder_input, flat, laws
+from deepgen.implicit.vae import check_module, decoded, encoder_input, flat, laws
 from deepgen.implicit.vamp import VampPrior
 from deepgen.random import draw, resolve
 
@@ -65,7 +65,8 @@ class CVAE(nn.Module):
         check_count(0, classes=classes, context=context)
         if bool(classes) == bool(context) or (classes and embed is not None):
             raise ArgumentError("give classes= for labels, or context= (and embed= if need be) for others, one of them")
-        check_modules(encoder=encoder, decoder=decoder, embed=embed)
+        for name, part in (("encoder", encoder), ("decoder", decoder), ("embed", embed)):
+            check_module(name, part)
         if isinstance(prior, VampPrior):
             raise ArgumentError("a VampPrior is of a VAE: its inputs have no context. Give a CVAE another prior")
         self.encoder, self.decoder, self.latent, self.embed = encoder, decoder, int(latent), embed
@@ -170,7 +171,7 @@ class GivenContext(LatentModel):
         batch, width = z.shape[:-1], self.code.shape[-1]
         code = self._codes(batch[-1]) if batch else self._codes(1)[0]
         out = self.model.decoder(flat(z, self.model.latent), code.expand(*batch, width).reshape(-1, width))
-        return decoded(self.observation, batch, out)
+        return decoded(self, z, out)
 
     def check(self, x: Tensor) -> None:
         """Raise a typed error unless ``x`` are rows that the likelihood can take, as many as there are contexts."""

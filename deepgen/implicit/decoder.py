@@ -20,7 +20,7 @@ from torch.distributions import Distribution
 from deepgen.distributions import StandardNormal
 from deepgen.errors import ArgumentError, ShapeError, check_count, check_real
 from deepgen.implicit.likelihoods import FLOOR, Gaussian
-from deepgen.implicit.vae import check_modules, decoded
+from deepgen.implicit.vae import check_module, decoded
 from deepgen.random import draw, resolve
 
 
@@ -59,7 +59,7 @@ class Decoder(nn.Module):
             likelihood = Gaussian(likelihood)
         elif not hasattr(likelihood, "numbers"):
             raise ArgumentError(f"{type(likelihood).__name__} does not say how many numbers a value takes: numbers = 1")
-        check_modules(network=network)
+        check_module("network", network)
         if isinstance(prior, int):
             check_count(prior=prior)
             prior = StandardNormal(prior)
@@ -88,7 +88,7 @@ class Decoder(nn.Module):
         batch = z.shape[: z.ndim - len(event)]
         if z.shape[len(batch) :] != event:
             raise ShapeError(f"z must be [..., {', '.join(map(str, event))}], got {list(z.shape)}")
-        return decoded(self.observation, batch, self.network(z.reshape(-1, *event)))
+        return decoded(self, z, self.network(z.reshape(-1, *event)), len(event))
 
     @torch.no_grad()
     def sample(self, n: int, *, generator: torch.Generator | int | None = None) -> Tensor:

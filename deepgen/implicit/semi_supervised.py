@@ -21,7 +21,7 @@ from deepgen.errors import ArgumentError, ShapeError, SupportError, check_count
 from deepgen.explicit.units import require_tensor
 from deepgen.implicit.cvae import CVAE, GivenContext
 from deepgen.implicit.latent import check_observed
-from deepgen.implicit.vae import check_modules, encoder_input
+from deepgen.implicit.vae import check_module, encoder_input
 from deepgen.random import resolve
 
 
@@ -46,7 +46,7 @@ class SemiSupervised(nn.Module):
         if not isinstance(cvae, CVAE) or not cvae.classes:
             raise ArgumentError("cvae must be a deepgen.implicit.CVAE with classes= of at least 2")
         check_count(2, classes=cvae.classes)
-        check_modules(classifier=classifier)
+        check_module("classifier", classifier)
         self.cvae, self.classifier, self.classes = cvae, classifier, cvae.classes
 
     def arguments(self) -> dict[str, Any]:

@@ -62,7 +62,8 @@ class VAE(LatentModel, nn.Module):
         posterior: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        check_modules(encoder=encoder, decoder=decoder)
+        check_module("encoder", encoder)
+        check_module("decoder", decoder)
         self.encoder, self.decoder, self.latent = encoder, decoder, int(latent)
         self.observation, self.prior_law, self.posterior_law = laws(latent, likelihood, prior, posterior)
 
@@ -89,7 +90,7 @@ class VAE(LatentModel, nn.Module):
 
     def likelihood(self, z: Tensor) -> Distribution:
         """p(x | z) for ``[*batch, latent]``: batch as given, event that of an example."""
-        return decoded(self.observation, z.shape[:-1], self.decoder(flat(z, self.latent)))
+        return decoded(self, z, self.decoder(flat(z, self.latent)))
 
     def check(self, x: Tensor) -> None:
         """Raise a typed error unless ``x`` are rows ``[rows, *event]`` of values that the likelihood can take."""
@@ -113,7 +114,8 @@ def laws(
 ) -> tuple[nn.Module, nn.Module, nn.Module]:
     """The three laws of a model, those that were left out by default: Bernoulli, standard normal, diagonal Gaussian."""
     check_count(latent=latent)
-    check_modules(likelihood=likelihood, prior=prior, posterior=posterior)
+    for name, part in (("likelihood", likelihood), ("prior", prior), ("posterior", posterior)):
+        check_module(name, part)
     observation = Bernoulli() if likelihood is None else likelihood
     lacking = [name for name in ("numbers", "inputs", "check") if not hasattr(observation, name)]
     if lacking:
@@ -133,12 +135,11 @@ def numbers_of(likelihood: Any) -> int:
     return int(likelihood.numbers)
 
 
-def check_modules(**parts: object) -> None:
-    """Raise `ArgumentError` unless each of ``parts`` is a module or None: others would not move with the model."""
-    for name, part in parts.items():
-        if part is not None and not isinstance(part, nn.Module):
-            got = f"the class {part.__name__} itself" if isinstance(part, type) else type(part).__name__
-            raise ArgumentError(f"{name} must be a torch.nn.Module, got {got}")
+def check_module(name: str, part: object) -> None:
+    """Raise `ArgumentError` unless ``part`` is a module or None: others would not move with the model."""
+    if part is not None and not isinstance(part, nn.Module):
+        got = f"the class {part.__name__} itself" if isinstance(part, type) else type(part).__name__
+        raise ArgumentError(f"{name} must be a torch.nn.Module, got {got}")
 
 
 def encoder_input(model: Any, x: Tensor) -> Tensor:
@@ -155,8 +156,9 @@ def flat(z: Tensor, latent: int) -> Tensor:
     return z.reshape(-1, latent)
 
 
-def decoded(observation: Any, batch: torch.Size, out: Tensor) -> Distribution:
-    """The likelihood's law from what the decoder put out for ``batch`` many z."""
+def decoded(model: Any, z: Tensor, out: Tensor, axes: int = 1) -> Distribution:
+    """The likelihood's law from what the decoder put out for ``z``, whose last ``axes`` are those of one latent."""
+    observation, batch = model.observation, z.shape[: z.ndim - axes]
     n = numbers_of(observation)
     if out.ndim < 2 or len(out) != batch.numel() or out.shape[1] % n:
         raise ShapeError(
