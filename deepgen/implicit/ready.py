@@ -66,7 +66,9 @@ def mlp_cvae(
 ) -> CVAE:
     """A `CVAE` with multilayer networks, the context joined on to x and to z.
 
-    >>> model = mlp_cvae(6, [8], latent=2, classes=3, prior=DiagonalGaussian(2, inputs=3, generator=1), generator=0)
+    >>> import deepgen as dg
+    >>> prior = dg.implicit.DiagonalGaussian(2, inputs=3, generator=1)
+    >>> model = mlp_cvae(6, [8], latent=2, classes=3, prior=prior, generator=0)
     >>> model(torch.tensor([0, 1])).prior().batch_shape
     torch.Size([2])
     """
