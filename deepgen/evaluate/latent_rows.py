@@ -161,8 +161,9 @@ def observed(law: Any) -> str:
     while isinstance(law, Independent):
         law = law.base_dist
     name = type(law).__name__
-    if isinstance(law, Normal) and float(law.scale.min()) == float(law.scale.max()):
-        return f"{name} of sigma {float(law.scale.max()):.6g}"
+    if isinstance(law, Normal):
+        least, most = (float(end) for end in law.scale.detach().aminmax())
+        return f"{name} of sigma {most:.6g}" if least == most else name
     return name
 
 
