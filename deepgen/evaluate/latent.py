@@ -22,7 +22,7 @@ from deepgen.evaluate.arguments import check_rows, split_context
 from deepgen.evaluate.estimate import Estimate
 from deepgen.evaluate.latent_ais import BidirectionalGap, LatentAIS, bidirectional_gap, latent_ais
 from deepgen.evaluate.latent_bound import LatentBound, latent_bound
-from deepgen.evaluate.latent_rows import at, is_joint, require_joint
+from deepgen.evaluate.latent_rows import at, is_joint, require_joint, with_contexts
 from deepgen.evaluate.pareto import TRUSTED
 from deepgen.evaluate.plus_minus import plus_minus
 from deepgen.random import resolve
@@ -137,8 +137,8 @@ def likelihood_ladder(
         x: rows ``[rows, *event]``; for a model with ``context`` a pair, these and ``[rows, context]``.
         k: draws of the importance bounds; 1 is the ELBO.
         chains, temperatures, leaps, start: of AIS, as for `deepgen.evaluate.latent_ais`.
-        simulated: rows that the model draws for the bidirectional gap, which anneal as the data did; 0 for none. With
-            a context those of the first rows.
+        simulated: rows that the model draws for the bidirectional gap, which anneal as the data did, at least 2; 0 for
+            none. Their contexts are those of the rows, in turn.
         generator: a generator, a seed, or None for fresh entropy.
         progress: show bars with the time left.
 
@@ -156,14 +156,14 @@ def likelihood_ladder(
     AIS                               -... ± 0...     below  5     16         ...
     exact                             -...            exact  5
     bidirectional gap, simulated rows ...    above  5     1
-    p(x | z) is Normal; Pareto k above 0.7 for ... of 5 rows
+    p(x | z) is Normal of sigma 1; Pareto k above 0.7 for ... of 5 rows
     """
     rows, context = split_context(model, x)
+    check_count(2 if simulated else 0, simulated=simulated)  # now, not after the hours of AIS
+    require_joint(model, context, posterior=False, purpose="for its likelihood")
     check_rows(model, rows, context)
-    check_count(0, simulated=simulated)
-    stream = resolve(generator, rows.device)
-    beside = None if context is None else context[:1]
-    require_joint(model, beside, posterior=False, purpose="for its likelihood")
+    model, context = with_contexts(model, len(rows), context)
+    stream, beside = resolve(generator, rows.device), None if context is None else context[:1]
     drawn_from = "posterior" if isinstance(at(model, beside), Latent) else "prior"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DegenerateWeights)  # the table says it
@@ -185,10 +185,10 @@ def likelihood_ladder(
         rungs["exact"] = Estimate(value, 0.0, "exact", "mean log_prob", unit="nats/example", settings=about)
     gap = None
     if simulated:
-        others = None if context is None else context[:simulated]
+        others = None if context is None else context[torch.arange(simulated) % len(context)]
         gap = bidirectional_gap(
-            model, simulated if others is None else len(others), chains=chains, temperatures=ais.plan, start=start,
-            context=others, generator=stream, progress=progress,
+            model, simulated, chains=chains, temperatures=ais.plan, start=start, context=others, generator=stream,
+            progress=progress,
         )  # fmt: skip
         rungs["bidirectional gap, simulated rows"] = gap.gap
     return LikelihoodLadder(rungs, bound, ais, gap)

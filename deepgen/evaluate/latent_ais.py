@@ -24,10 +24,11 @@ from torch import Tensor
 
 from deepgen.errors import DegenerateWeights, check_count
 from deepgen.evaluate.annealed import Temperatures
+from deepgen.evaluate.arguments import check_rows
 from deepgen.evaluate.estimate import Bracket, Estimate
 from deepgen.evaluate.importance import row_log_mean_exp
 from deepgen.evaluate.latent_path import Plan, plan, run, starts
-from deepgen.evaluate.latent_rows import Block, blocks, check_support, observed, require_joint
+from deepgen.evaluate.latent_rows import Block, blocks, check_support, observed, require_joint, with_contexts
 from deepgen.random import draw, resolve
 
 _SPREAD = 10  # moves at the posterior that part chains begun at one draw
@@ -81,7 +82,7 @@ def latent_ais(
             of an earlier run, with its step sizes.
         leaps: leapfrog steps of a trajectory, of which there is one at each temperature.
         start: ``prior``, or ``posterior`` of the model, from which fewer temperatures are needed.
-        context: ``[rows, ...]`` of a conditional model.
+        context: ``[rows, ...]``, or one for all, of a conditional model; ``model(context)`` serves as well.
         generator: a generator, a seed, or None for fresh entropy.
         progress: show a bar with the time left.
 
@@ -101,9 +102,11 @@ def latent_ais(
     """
     check_count(2, chains=chains)
     check_count(leaps=leaps)
-    stream = resolve(generator, x.device)
     start = temperatures.start if isinstance(temperatures, Plan) else start
     require_joint(model, context, posterior=start == "posterior", purpose="to anneal")
+    check_rows(model, x, context)
+    model, context = with_contexts(model, len(x), context)
+    stream = resolve(generator, x.device)
     law = _seen(model, x, context, stream)
     how = _plan(model, x, context, temperatures, leaps, start, stream)
     position = starts(model, x, context, chains, how.start, stream)
@@ -153,7 +156,7 @@ def bidirectional_gap(
 
     Args:
         n: simulated rows, at least 2.
-        context: ``[n, ...]`` of a conditional model.
+        context: ``[n, ...]``, or one for all, of a conditional model.
         model, chains, temperatures, leaps, start, generator, progress: as for `latent_ais`; hand over the `Plan` of an
             estimate on data to judge that very annealing.
 
@@ -169,6 +172,7 @@ def bidirectional_gap(
     """
     check_count(2, n=n, chains=chains)
     require_joint(model, context, posterior=start == "posterior", purpose="to simulate and anneal")
+    model, context = with_contexts(model, n, context)
     like = next((p for p in getattr(model, "parameters", list)()), torch.empty(0))
     stream = resolve(generator, like.device)
     z, x = _simulate(model, n, context, stream)
@@ -188,10 +192,12 @@ def bidirectional_gap(
     ess = float((2 * weights.logsumexp(1) - (2 * weights).logsumexp(1)).exp().sum())
     about = {**ahead.estimate.settings, "data": "simulated from the model", "rows": n}
     unit = "nats/example"
-    # chains of a row share the draw they begin at, so the scatter over rows tells the error, and chains do not
+    # chains of a row share the draw they begin at, so the scatter over rows tells the error, and chains do not: there
+    # are no more independent draws than rows
     high = Estimate(
-        float(above.mean()), error, "above", "reverse AIS in z on simulated rows", n * chains, ess, unit, settings=about
-    )
+        float(above.mean()), error, "above", "reverse AIS in z on simulated rows", n * chains, min(ess, n), unit,
+        settings=about,
+    )  # fmt: skip
     gap = Estimate(float(distance.mean()), error, "above", "bidirectional gap", n, unit=unit, settings=about)
     low = replace(ahead.estimate, settings=about)
     return BidirectionalGap(Bracket(low, high), gap, ahead.values, above, z, x)

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import ArgumentError, DegenerateWeights, check_count
+from deepgen.evaluate.arguments import check_rows
 from deepgen.evaluate.estimate import Estimate
 from deepgen.evaluate.latent_rows import (
     Block,
@@ -34,6 +35,7 @@ from deepgen.evaluate.latent_rows import (
     log_likelihood,
     observed,
     require_joint,
+    with_contexts,
 )
 from deepgen.evaluate.pareto import TRUSTED, pareto_k
 from deepgen.progress import bar
@@ -125,7 +127,8 @@ def latent_bound(
         x: rows ``[rows, *event]``.
         k: draws of the bound, or several such numbers.
         draws: z drawn for each row, at least the greatest k, which is the default: not one more is drawn.
-        context: ``[rows, ...]`` of a conditional model, whose laws are those of ``model(context)``.
+        context: ``[rows, ...]``, or one for all, of a conditional model, whose laws are those of ``model(context)``;
+            ``model(context)`` itself serves as well.
         proposal: where z is drawn, ``posterior`` or ``prior``.
         chunk: pairs of a row and a draw that are decoded together, at least 64; it bounds the memory, about
             8 ``chunk`` times the widest layer in bytes, and changes nothing else.
@@ -138,7 +141,8 @@ def latent_bound(
     Raises:
         MissingCapability: the model lacks a prior, a likelihood, or the posterior that is to be drawn from.
         SupportError: rows outside the support of the likelihood.
-        ShapeError: laws whose event axes are not summed.
+        ShapeError: no rows, rows of another shape, neither one context nor as many as rows, or laws whose event axes
+            are not summed.
         DivergenceError: a weight is NaN or infinite.
 
     >>> import deepgen as dg, deepgen.testing
@@ -151,13 +155,17 @@ def latent_bound(
     >>> curve.estimate(1).value < curve.estimate(10).value < truth + 0.01
     True
     """
-    ks = tuple(sorted({k} if isinstance(k, int) else set(k)))
-    check_count(**{f"k[{index}]": number for index, number in enumerate(ks)} if ks else {"k": None})
+    listed: list[Any] = list(k) if isinstance(k, (list, tuple, range, set)) else [k]
+    for each in listed or [None]:
+        check_count(k=each)
+    ks = tuple(sorted({int(each) for each in listed}))
     draws = ks[-1] if draws is None else draws
     check_count(ks[-1], draws=draws)
     if proposal not in ("posterior", "prior"):
         raise ArgumentError(f'proposal must be "posterior" or "prior", got {proposal!r}')
     require_joint(model, context, posterior=proposal == "posterior", purpose="for an importance-weighted bound")
+    check_rows(model, x, context)
+    model, context = with_contexts(model, len(x), context)
     chunk = max(1, _NUMBERS // x[0].numel()) if chunk is None else chunk
     check_count(chunk=chunk)
     parts, law = [], ""
@@ -192,7 +200,7 @@ def _log_weights(block: Block, draws: int, proposal: str, chunk: int) -> tuple[T
             if not name:
                 check_support(likelihood, x)
                 name = observed(likelihood)
-            log_w = log_likelihood(view, part, x, likelihood).double()
+            log_w = log_likelihood(view, part, x, len(prior.event_shape), likelihood).double()
             if proposal == "posterior":
                 log_w += prior.log_prob(part).double() - log_q_part.double()
             found.append(log_w)

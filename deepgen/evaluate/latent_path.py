@@ -75,10 +75,12 @@ def row_path(model: Any, x: Tensor, context: Tensor | None, chains: int, leaps: 
             "AIS is for latent variables that are real"
         )
 
+    axes = len(prior.event_shape)
+
     def log_joint(z: Tensor) -> Tensor:  # laws refuse NaN parameters, which a trajectory that diverges would give
         inside = (z.abs() < _FAR).reshape(len(z), -1).all(1)
         safe = torch.where(inside.reshape(-1, *(1,) * (z.ndim - 1)), z, 0.0)
-        return torch.where(inside, log_likelihood(view, safe, x) + prior.log_prob(safe), -torch.inf)
+        return torch.where(inside, log_likelihood(view, safe, x, axes) + prior.log_prob(safe), -torch.inf)
 
     with torch.no_grad():
         law = prior if start == "prior" else view.posterior(x)

@@ -16,11 +16,34 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
 from deepgen.errors import DivergenceError, MissingCapability, ShapeError, SupportError
+from deepgen.explicit.units import require_tensor
 from deepgen.random import draw, lend, normal, spawn
 from deepgen.samplers.laws import unchecked
 from deepgen.typing import Joint, Latent
 
 ROWS = 64  # that draw together
+
+
+def with_contexts(model: Any, rows: int, context: Tensor | None) -> tuple[Any, Tensor | None]:
+    """The model and a context for each of ``rows``; those that a model had filled in are taken out again.
+
+    Raises:
+        ShapeError: neither one context nor as many as rows.
+
+    >>> import deepgen as dg
+    >>> cvae = dg.implicit.mlp_cvae(6, [8], latent=2, classes=3, generator=0)
+    >>> with_contexts(cvae(torch.tensor([2])), 4, None)[1]
+    tensor([2, 2, 2, 2])
+    """
+    unfilled: Any = getattr(model, "unfilled", None)
+    if unfilled is not None and context is None:
+        model, context = unfilled()
+    if context is None:
+        return model, None
+    require_tensor(context, "context")
+    if len(context) not in (1, rows):
+        raise ShapeError(f"{len(context)} contexts were given for {rows} rows: give one for each, or one for all")
+    return model, context.expand(rows, *context.shape[1:])
 
 
 class Block(NamedTuple):
@@ -48,6 +71,10 @@ def at(model: Any, context: Tensor | None) -> Any:
 
 def require_joint(model: Any, context: Tensor | None, *, posterior: bool, purpose: str) -> None:
     """Raise `MissingCapability` unless the model has what ``purpose`` needs: prior, likelihood, perhaps q(z | x)."""
+    if context is None and getattr(model, "context", None):
+        raise MissingCapability(
+            f"{type(model).__name__} has prior, likelihood and posterior at a context: give context="
+        )
     view = at(model, None if context is None else context[:1])
     if not isinstance(view, Latent if posterior else Joint):
         name = type(model).__name__
@@ -126,18 +153,32 @@ def _normal(law: Any, shape: tuple[int, ...], stream: torch.Generator) -> tuple[
 
 
 def observed(law: Any) -> str:
-    """The name of a law p(x | z), for settings: what was taken to be observed.
+    """The name of a law p(x | z), for settings: what was taken to be observed, and the sigma of one noise for all.
 
-    >>> observed(torch.distributions.Independent(torch.distributions.Normal(torch.zeros(2), 1.0), 1))
-    'Normal'
+    >>> observed(torch.distributions.Independent(torch.distributions.Normal(torch.zeros(2), 0.5), 1))
+    'Normal of sigma 0.5'
     """
     while isinstance(law, Independent):
         law = law.base_dist
-    return type(law).__name__
+    name = type(law).__name__
+    if isinstance(law, Normal):
+        least, most = (float(end) for end in law.scale.detach().aminmax())
+        return f"{name} of sigma {most:.6g}" if least == most else name
+    return name
 
 
 def check_support(law: Distribution, x: Tensor) -> None:
-    """Raise `SupportError` where rows lie outside the support of p(x | z), such as grey values under a Bernoulli."""
+    """Raise where rows lie outside the support of p(x | z), such as grey values under a Bernoulli.
+
+    Raises:
+        ShapeError: it is a law over rows of another shape, or over single values.
+        SupportError: values outside.
+    """
+    if law.event_shape != x.shape[1:]:
+        raise ShapeError(
+            f"likelihood(z) is a law over rows {list(law.event_shape)}, and x is {list(x.shape)}: reshape the data, or "
+            "sum over the event's axes, torch.distributions.Independent(law, axes)"
+        )
     try:
         support: Any = law.support
         inside = support.check(x)
@@ -151,12 +192,15 @@ def check_support(law: Distribution, x: Tensor) -> None:
         )
 
 
-def log_likelihood(view: Any, z: Tensor, x: Tensor, law: Any = None) -> Tensor:
-    """log p(x | z) of ``[*draws, rows]`` pairs, its shape checked; ``law`` is that of x given z, if it is there."""
-    value: Tensor = unchecked(view.likelihood(z) if law is None else law).log_prob(
-        x
-    )  # torch would look at all of x again each time
-    wanted = z.shape[: z.ndim - len(view.prior().event_shape)]
+def log_likelihood(view: Any, z: Tensor, x: Tensor, axes: int, law: Any = None) -> Tensor:
+    """log p(x | z) of ``[*draws, rows]`` pairs, its shape checked; ``axes`` of z are those of one latent.
+
+    ``law`` is that of x given z, if it is there. Bits and levels often come as integers, which torch's densities do
+    not take.
+    """
+    law = unchecked(view.likelihood(z) if law is None else law)  # torch would look at all of x each time
+    value: Tensor = law.log_prob(x.to(z.dtype))
+    wanted = z.shape[: z.ndim - axes]
     if value.shape != wanted:
         raise ShapeError(
             f"likelihood(z).log_prob(x) must be {list(wanted)}, one number a row and draw, got {list(value.shape)}: "

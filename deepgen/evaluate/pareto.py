@@ -33,8 +33,8 @@ def pareto_k(log_weights: Tensor) -> Tensor:
         log_weights: ``[rows, draws]``, in nats, each row up to a constant of its own.
 
     Returns:
-        ``[rows]``; NaN of fewer than 25 draws, -inf where the weights of the tail
-        agree to one part in a thousand (there is no tail).
+        ``[rows]``; NaN of fewer than 25 draws, inf of weights that are NaN or all zero, -inf where the weights of the
+        tail agree to one part in a thousand (there is no tail).
 
     Raises:
         ShapeError: not two axes.
@@ -75,4 +75,4 @@ def _fit(log_weights: Tensor, tail: int) -> Tensor:
     found = torch.log1p(-b[:, None] * excess).mean(1)
     found = (tail * found + 0.5 * _PULL) / (tail + _PULL)
     found = torch.where(quarter > 0, found, math.inf)  # all but a few vanish beside the greatest
-    return torch.where(most > _ALIKE, found, -math.inf)
+    return torch.where(most <= _ALIKE, -math.inf, found)

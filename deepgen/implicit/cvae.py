@@ -16,14 +16,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from deepgen.distributions.base import StandardNormal
 from deepgen.errors import ArgumentError, ShapeError, SupportError, check_count
-from deepgen.explicit.units import require_tensor
-from deepgen.implicit.latent import LatentModel
-from deepgen.implicit.likelihoods import Bernoulli
-from deepgen.implicit.posteriors import DiagonalGaussian
-from deepgen.implicit.vae import check_module, decoded, encoder_input, flat
+from deepgen.explicit.units import check_support, require_tensor
+from deepgen.implicit.latent import LatentModel, check_observed
+from deepgen.implicit.vae import check_module, decoded, encoder_input, flat, laws
+from deepgen.implicit.vamp import VampPrior
 from deepgen.random import draw, resolve
+
+PAIRS = "a CVAE takes pairs of rows and their contexts, such as torch.utils.data.TensorDataset(x, context)"
 
 
 class CVAE(nn.Module):
@@ -62,19 +62,16 @@ class CVAE(nn.Module):
         posterior: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        check_count(latent=latent)
         check_count(0, classes=classes, context=context)
         if bool(classes) == bool(context) or (classes and embed is not None):
             raise ArgumentError("give classes= for labels, or context= (and embed= if need be) for others, one of them")
-        given = {"encoder": encoder, "decoder": decoder, "embed": embed, "likelihood": likelihood, "prior": prior,
-                 "posterior": posterior}  # fmt: skip
-        for name, part in given.items():
+        for name, part in (("encoder", encoder), ("decoder", decoder), ("embed", embed)):
             check_module(name, part)
+        if isinstance(prior, VampPrior):
+            raise ArgumentError("a VampPrior is of a VAE: its inputs have no context. Give a CVAE another prior")
         self.encoder, self.decoder, self.latent, self.embed = encoder, decoder, int(latent), embed
         self.classes, self.context = int(classes), int(classes or context)
-        self.observation = Bernoulli() if likelihood is None else likelihood
-        self.prior_law = StandardNormal(latent) if prior is None else prior
-        self.posterior_law = DiagonalGaussian(latent) if posterior is None else posterior
+        self.observation, self.prior_law, self.posterior_law = laws(latent, likelihood, prior, posterior)
 
     def arguments(self) -> dict[str, Any]:
         """The constructor's arguments, for `deepgen.save`."""
@@ -95,9 +92,16 @@ class CVAE(nn.Module):
         return GivenContext(self, context)
 
     def bound(
-        self, x: Tensor, context: Tensor, *, samples: int = 1, generator: torch.Generator | int | None = None
+        self,
+        x: Tensor,
+        context: Tensor | None = None,
+        *,
+        samples: int = 1,
+        generator: torch.Generator | int | None = None,
     ) -> Tensor:
         """``model(context).bound(x)``: below log p(x | context) in expectation, ``[rows]``."""
+        if context is None:  # as objectives call it that were given rows alone
+            raise ArgumentError(PAIRS)
         return self(context).bound(x, samples=samples, generator=generator)
 
     def sample(self, n: int, context: Tensor, *, generator: torch.Generator | int | None = None) -> Tensor:
@@ -107,10 +111,7 @@ class CVAE(nn.Module):
     def check(self, x: Any) -> None:
         """Raise a typed error unless ``x`` is a pair of rows that the likelihood can take and as many contexts."""
         if not isinstance(x, (tuple, list)) or len(x) != 2:
-            raise ArgumentError(
-                f"{type(self).__name__} takes pairs of rows and their contexts, such as "
-                "torch.utils.data.TensorDataset(x, context)"
-            )
+            raise ArgumentError(PAIRS)
         self(x[1]).check(x[0])
 
     def code(self, context: Tensor) -> Tensor:
@@ -151,7 +152,8 @@ class GivenContext(LatentModel):
     """
 
     def __init__(self, model: CVAE, context: Tensor) -> None:
-        self.model, self.code = model, model.code(context)
+        self.model, self.given, self.code = model, context, model.code(context)
+        self.observation = model.observation
 
     def prior(self) -> Distribution:
         """p(z | context): batch ``[rows]``, or none where the prior is the same for all."""
@@ -166,24 +168,16 @@ class GivenContext(LatentModel):
 
     def likelihood(self, z: Tensor) -> Distribution:
         """p(x | z, context) for ``[*batch, rows, latent]``, each row with its context."""
-        rows = z.shape[-2] if z.ndim > 1 else 1
-        code = self._codes(rows).expand(*z.shape[:-1], self.code.shape[-1]).reshape(-1, self.code.shape[-1])
-        return decoded(self.model, z, self.model.decoder(flat(z, self.model.latent), code))
-
-    def follow(self, law: Distribution, x: Tensor) -> None:
-        """Let the likelihood learn from a training batch that has been scored (the optimal sigma of a `Gaussian`)."""
-        follow: Any = getattr(self.model.observation, "follow", None)
-        if follow is not None and self.model.training:
-            follow(law, x)
+        batch, width = z.shape[:-1], self.code.shape[-1]
+        code = self._codes(batch[-1]) if batch else self._codes(1)[0]
+        out = self.model.decoder(flat(z, self.model.latent), code.expand(*batch, width).reshape(-1, width))
+        return decoded(self, z, out)
 
     def check(self, x: Tensor) -> None:
         """Raise a typed error unless ``x`` are rows that the likelihood can take, as many as there are contexts."""
-        require_tensor(x, "x")
-        if x.ndim < 2 or len(x) == 0:
-            raise ShapeError(f"x must be [rows, *event] with at least one row, got {list(x.shape)}")
+        check_observed(self.observation, x)
         self._codes(len(x))
-        observation: Any = self.model.observation
-        observation.check(x)
+        check_support(self.code, self.code.isfinite(), "finite in a context")
 
     @torch.no_grad()
     def sample(self, n: int, *, generator: torch.Generator | int | None = None) -> Tensor:
@@ -194,6 +188,10 @@ class GivenContext(LatentModel):
         shape = () if len(prior.batch_shape) and prior.batch_shape[0] == n else (n,)
         z = draw(prior, shape, generator=stream).reshape(n, -1)
         return draw(self.likelihood(z), generator=stream)
+
+    def unfilled(self) -> tuple[CVAE, Tensor]:
+        """The CVAE and the contexts, from which `deepgen.evaluate` fills them in for some of the rows at a time."""
+        return self.model, self.given
 
     def _codes(self, rows: int) -> Tensor:
         if len(self.code) not in (1, rows):

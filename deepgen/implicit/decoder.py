@@ -11,15 +11,16 @@ is no posterior, so only what needs none can estimate it: annealing in z (``meth
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution
 
 from deepgen.distributions import StandardNormal
 from deepgen.errors import ArgumentError, ShapeError, check_count, check_real
+from deepgen.implicit.likelihoods import FLOOR, Gaussian
+from deepgen.implicit.vae import check_module, decoded
 from deepgen.random import draw, resolve
 
 
@@ -31,11 +32,12 @@ class Decoder(nn.Module):
         prior: the law of z: a number of standard normals, a module such as `deepgen.distributions.StandardNormal` whose
             ``forward(None)`` returns a Distribution over one z, or a Distribution.
         likelihood: the law of x given what the network puts out: a number, the sigma of normal noise in the units of
-            the data; or a module that is called with ``([numbers, ...], event_dims)`` and has ``numbers``, how many it
-            takes for each value (on the event's first axis).
+            the data, at least 1e-4; or a module such as `deepgen.implicit.Bernoulli`, called with
+            ``([numbers, ...], event_dims)``, which has ``numbers``, how many it takes for each value (on the event's
+            first axis).
 
     Raises:
-        ArgumentError: ``likelihood`` is neither, or a sigma that is not positive.
+        ArgumentError: ``likelihood`` is neither, or too small a sigma; ``network`` or ``prior`` is no such thing.
 
     >>> import deepgen as dg
     >>> toy = Decoder(nn.Linear(2, 5), prior=2, likelihood=0.5)
@@ -53,12 +55,18 @@ class Decoder(nn.Module):
         if not isinstance(likelihood, nn.Module):
             if isinstance(likelihood, bool) or not isinstance(likelihood, (int, float)):
                 raise ArgumentError(f"likelihood must be the sigma of normal noise, or a module, got {likelihood!r}")
-            check_real("likelihood", likelihood, 1e-12)
+            check_real("likelihood", likelihood, FLOOR)
+            likelihood = Gaussian(likelihood)
         elif not hasattr(likelihood, "numbers"):
             raise ArgumentError(f"{type(likelihood).__name__} does not say how many numbers a value takes: numbers = 1")
+        check_module("network", network)
         if isinstance(prior, int):
             check_count(prior=prior)
             prior = StandardNormal(prior)
+        if not isinstance(prior, (nn.Module, Distribution)):
+            raise ArgumentError(
+                f"prior must be a number of standard normals, a module or a Distribution, got {prior!r}"
+            )
         self.network, self.prior_law, self.observation = network, prior, likelihood
 
     def arguments(self) -> dict[str, Any]:
@@ -80,21 +88,7 @@ class Decoder(nn.Module):
         batch = z.shape[: z.ndim - len(event)]
         if z.shape[len(batch) :] != event:
             raise ShapeError(f"z must be [..., {', '.join(map(str, event))}], got {list(z.shape)}")
-        out = self.network(z.reshape(-1, *event))
-        observation: Any = self.observation
-        numbers = 1 if isinstance(observation, (int, float)) else int(observation.numbers)
-        if out.ndim < 2 or len(out) != batch.numel() or out.shape[1] % numbers:
-            raise ShapeError(
-                f"the network must put out [{batch.numel()}, *event], its first axis {numbers} times the event's, "
-                f"got {list(out.shape)}"
-            )
-        if isinstance(observation, (int, float)):
-            mean = out.reshape(*batch, *out.shape[1:])
-            noise = Normal(mean, torch.full_like(mean, observation), validate_args=False)
-            return Independent(noise, out.ndim - 1, validate_args=False)
-        parts = out.unflatten(1, (numbers, -1)).unbind(1)
-        call: Callable[..., Distribution] = observation
-        return call([part.reshape(*batch, *part.shape[1:]) for part in parts], out.ndim - 1)
+        return decoded(self, z, self.network(z.reshape(-1, *event)), len(event))
 
     @torch.no_grad()
     def sample(self, n: int, *, generator: torch.Generator | int | None = None) -> Tensor:

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent, Normal
 
 from deepgen.errors import MissingCapability, ShapeError, check_count
+from deepgen.explicit.units import require_tensor
 from deepgen.random import draw, normal, resolve
 from deepgen.typing import Latent
 
@@ -64,7 +65,13 @@ class Terms:
 
 
 def draw_terms(
-    model: Latent, x: Tensor, samples: int, *, generator: torch.Generator, reparametrised: bool = True
+    model: Latent,
+    x: Tensor,
+    samples: int,
+    *,
+    generator: torch.Generator,
+    reparametrised: bool = True,
+    learn: bool = False,
 ) -> Terms:
     """Draw exactly ``samples`` latents for each row of ``x``, by one pass of the encoder, and score them.
 
@@ -74,10 +81,11 @@ def draw_terms(
         samples: k.
         generator: source of the draws.
         reparametrised: let gradients flow through the draws to the posterior.
+        learn: let an optimal sigma follow these rows once they are scored, as a training step does.
 
     Raises:
         MissingCapability: the posterior has no ``rsample``.
-        ShapeError: the likelihood is over other rows than these.
+        ShapeError: the likelihood is over other rows than these, or the prior over another z.
 
     >>> import deepgen as dg
     >>> vae = dg.implicit.mlp_vae(6, [8], latent=2, generator=0)
@@ -86,10 +94,12 @@ def draw_terms(
     """
     q = model.posterior(x)
     z, log_q = draw_latents(q, samples, generator, reparametrised and torch.is_grad_enabled())
-    return score(model, x, q, z, log_q)
+    return score(model, x, q, z, log_q, learn=learn)
 
 
-def score(model: Latent, x: Tensor, q: Distribution, z: Tensor, log_q: Tensor | None = None) -> Terms:
+def score(
+    model: Latent, x: Tensor, q: Distribution, z: Tensor, log_q: Tensor | None = None, *, learn: bool = False
+) -> Terms:
     """The terms of draws ``z`` ``[k, rows, latent]`` of q, with their log-density where it is known already."""
     law, p = model.likelihood(z), model.prior()
     if law.event_shape != x.shape[1:]:
@@ -97,10 +107,12 @@ def score(model: Latent, x: Tensor, q: Distribution, z: Tensor, log_q: Tensor | 
             f"the likelihood is over rows {list(law.event_shape)} and x is {list(x.shape)}: "
             "reshape the data, or what the decoder puts out"
         )
+    if p.event_shape != q.event_shape:
+        raise ShapeError(f"the prior is over z {list(p.event_shape)}, the posterior over z {list(q.event_shape)}")
     x = x.to(z.dtype)  # bits and levels often come as integers
     found = Terms(q, p, z, law.log_prob(x), log_posterior=log_q)
     follow: Any = getattr(model, "follow", None)
-    if follow is not None and torch.is_grad_enabled():
+    if follow is not None and learn:
         follow(law, x)  # after the scores, so that none uses what its own rows teach
     return found
 
@@ -125,13 +137,23 @@ def draw_latents(
     return draw(q, (samples,), generator=generator, reparametrised=reparametrised), None
 
 
+def check_observed(observation: Any, x: Tensor) -> None:
+    """Raise a typed error unless ``x`` are rows ``[rows, *event]`` of values that the likelihood can take."""
+    require_tensor(x, "x")
+    if x.ndim < 2 or len(x) == 0:
+        raise ShapeError(f"x must be [rows, *event] with at least one row, got {list(x.shape)}")
+    observation.check(x)
+
+
 class LatentModel:
-    """Bound, draws, codes and reconstructions of what has ``prior``, ``posterior``, ``likelihood`` and ``check``."""
+    """Bound, codes and reconstructions of what has ``prior``, ``posterior``, ``likelihood``, ``check`` and the object
+    ``observation`` that its likelihood is named by."""
 
     def bound(self: Any, x: Tensor, *, samples: int = 1, generator: torch.Generator | int | None = None) -> Tensor:
         """L_k(x) in nats from exactly k = ``samples`` draws a row: ``[rows, *event] -> [rows]``, differentiable.
 
-        It lies below log p(x) in expectation.
+        It lies below log p(x) in expectation. All k x rows are decoded at once; for many draws of many rows
+        `deepgen.evaluate.latent_bound` gives the same in bounded memory, without gradients.
 
         Raises:
             ShapeError, SupportError: rows that the model cannot have made.
@@ -144,6 +166,7 @@ class LatentModel:
     @torch.no_grad()
     def encode(self: Any, x: Tensor, *, samples: int = 100, generator: torch.Generator | int | None = None) -> Tensor:
         """The posterior mean ``[rows, latent]``; of a flow, which states none, the mean of ``samples`` draws."""
+        check_count(samples=samples)
         self.check(x)
         q = self.posterior(x)
         try:
@@ -166,3 +189,12 @@ class LatentModel:
         z = draw(self.posterior(x), generator=resolve(generator, x.device))
         mean: Tensor = self.decode(z)
         return mean
+
+    def follow(self: Any, law: Distribution, x: Tensor) -> None:
+        """Let the likelihood learn from a training batch that has been scored (the optimal sigma of a `Gaussian`).
+
+        Only the step of an objective calls it: what is asked about held-out rows must not learn from them.
+        """
+        follow: Any = getattr(self.observation, "follow", None)
+        if follow is not None:
+            follow(law, x)

@@ -31,7 +31,7 @@ from deepgen.errors import check_count, check_real, unknown_name
 from deepgen.explicit.units import check_support
 
 KINDS = ("fixed", "shared", "decoder", "optimal")
-_FLOOR = 1e-4  # of sigma: a density has no upper limit, and data that lie on a plane would reach for it
+FLOOR = 1e-4  # of sigma: a density has no upper limit, and data that lie on a plane would reach for it
 
 
 class Bernoulli(nn.Module):
@@ -89,7 +89,7 @@ class Gaussian(nn.Module):
         momentum: float = 0.05,
     ) -> None:
         super().__init__()
-        check_real("sigma", sigma, _FLOOR)
+        check_real("sigma", sigma, FLOOR)
         check_real("momentum", momentum, 0, 1)
         if kind not in KINDS:
             raise unknown_name("kind of sigma", kind, KINDS)
@@ -111,8 +111,10 @@ class Gaussian(nn.Module):
     def forward(self, parameters: Sequence[Tensor], event_dims: int) -> Distribution:
         """The law of ``[*batch, *event]`` values from as many means (and log sigmas)."""
         mean = parameters[0]
+        if self.kind == "fixed":  # as it was given: its logarithm in float32 would not be that of a float64 model
+            return _joined(Normal(mean, torch.full_like(mean, self.sigma), validate_args=False), event_dims)
         log_sigma = self.log_sigma.to(mean.dtype) + (parameters[1] if self.kind == "decoder" else 0.0)
-        sigma = log_sigma.clamp_min(math.log(_FLOOR)).exp()
+        sigma = log_sigma.clamp_min(math.log(FLOOR)).exp()
         return _joined(Normal(mean, sigma.expand_as(mean), validate_args=False), event_dims)
 
     @torch.no_grad()
@@ -120,7 +122,7 @@ class Gaussian(nn.Module):
         """Move the optimal sigma towards the error of a training batch that has been scored; others stay."""
         if self.kind != "optimal":
             return
-        square = (law.mean - x).square().mean().clamp_min(_FLOOR**2).to(self.log_sigma)
+        square = (law.mean - x).square().mean().clamp_min(FLOOR**2).to(self.log_sigma)
         past = torch.where(self.seen, (2 * self.log_sigma).exp(), square)
         self.log_sigma.copy_(past.lerp(square, self.momentum).log() / 2)
         self.seen.fill_(True)

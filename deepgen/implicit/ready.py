@@ -12,9 +12,7 @@ from deepgen.errors import ArgumentError
 from deepgen.implicit.cvae import CVAE
 from deepgen.implicit.dense import Dense, shape_of
 from deepgen.implicit.images import ConvDecoder, ConvEncoder
-from deepgen.implicit.likelihoods import Bernoulli
-from deepgen.implicit.posteriors import DiagonalGaussian
-from deepgen.implicit.vae import VAE, numbers_of
+from deepgen.implicit.vae import VAE, laws, numbers_of
 from deepgen.random import resolve
 
 
@@ -46,12 +44,11 @@ def mlp_vae(
     torch.Size([5])
     """
     event, stream = shape_of(event_shape), resolve(generator)
-    law = DiagonalGaussian(latent) if posterior is None else posterior
-    made = Bernoulli() if likelihood is None else likelihood
+    made, before, law = laws(latent, likelihood, prior, posterior)
     outputs = (numbers_of(made) * event[0], *event[1:])
     encoder = Dense(event, hidden, features_of(law), activation=activation, generator=stream)
     decoder = Dense(latent, [*reversed(hidden)], outputs, activation=activation, generator=stream)
-    return VAE(encoder, decoder, latent=latent, likelihood=made, prior=prior, posterior=law)
+    return VAE(encoder, decoder, latent=latent, likelihood=made, prior=before, posterior=law)
 
 
 def mlp_cvae(
@@ -70,18 +67,19 @@ def mlp_cvae(
 ) -> CVAE:
     """A `CVAE` with multilayer networks, the context joined on to x and to z.
 
-    >>> model = mlp_cvae(6, [8], latent=2, classes=3, prior=DiagonalGaussian(2, inputs=3, generator=1), generator=0)
+    >>> import deepgen as dg
+    >>> prior = dg.implicit.DiagonalGaussian(2, inputs=3, generator=1)
+    >>> model = mlp_cvae(6, [8], latent=2, classes=3, prior=prior, generator=0)
     >>> model(torch.tensor([0, 1])).prior().batch_shape
     torch.Size([2])
     """
     event, stream, width = shape_of(event_shape), resolve(generator), classes or context
-    law = DiagonalGaussian(latent) if posterior is None else posterior
-    made = Bernoulli() if likelihood is None else likelihood
+    made, before, law = laws(latent, likelihood, prior, posterior)
     outputs = (numbers_of(made) * event[0], *event[1:])
     encoder = Dense(event, hidden, features_of(law), activation=activation, context=width, generator=stream)
     decoder = Dense(latent, [*reversed(hidden)], outputs, activation=activation, context=width, generator=stream)
     return CVAE(encoder, decoder, latent=latent, classes=classes, context=context, embed=embed, likelihood=made,
-                prior=prior, posterior=law)  # fmt: skip
+                prior=before, posterior=law)  # fmt: skip
 
 
 def conv_vae(
@@ -101,12 +99,11 @@ def conv_vae(
     >>> conv_vae((1, 8, 8), [4, 8], latent=2, hidden=16, generator=0).sample(3, generator=0).shape
     torch.Size([3, 1, 8, 8])
     """
-    stream, law = resolve(generator), DiagonalGaussian(latent) if posterior is None else posterior
-    made: Any = Bernoulli() if likelihood is None else likelihood
+    stream, (made, before, law) = resolve(generator), laws(latent, likelihood, prior, posterior)
     same: Any = {"features": features, "hidden": hidden, "activation": activation, "generator": stream}
     encoder = ConvEncoder(image, features_of(law), **same)
-    decoder = ConvDecoder(latent, image, numbers=made.numbers, **same)
-    return VAE(encoder, decoder, latent=latent, likelihood=made, prior=prior, posterior=law)
+    decoder = ConvDecoder(latent, image, numbers=numbers_of(made), **same)
+    return VAE(encoder, decoder, latent=latent, likelihood=made, prior=before, posterior=law)
 
 
 def features_of(posterior: Any) -> int:

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, ShapeError, SupportError, check_count
 from deepgen.explicit.units import require_tensor
-from deepgen.implicit.cvae import CVAE
+from deepgen.implicit.cvae import CVAE, GivenContext
+from deepgen.implicit.latent import check_observed
 from deepgen.implicit.vae import check_module, encoder_input
 from deepgen.random import resolve
 
@@ -52,13 +53,17 @@ class SemiSupervised(nn.Module):
         """The constructor's arguments, for `deepgen.save`."""
         return {"cvae": self.cvae, "classifier": self.classifier}
 
+    def forward(self, labels: Tensor) -> GivenContext:
+        """The model of x given its labels, log p(x | y), as of the `CVAE`."""
+        return self.cvae(labels)
+
     @property
     def context(self) -> int:
         """That examples come with labels."""
         return self.classes
 
     def log_labels(self, x: Tensor) -> Tensor:
-        """log q(y | x): ``[rows, classes]``."""
+        """log q(y | x), for rows that have been checked: ``[rows, classes]``."""
         logits = self.classifier(encoder_input(self.cvae, x))
         if logits.shape != (len(x), self.classes):
             raise ShapeError(f"the classifier must put out [{len(x)}, {self.classes}], got {list(logits.shape)}")
@@ -67,6 +72,7 @@ class SemiSupervised(nn.Module):
     @torch.no_grad()
     def predict(self, x: Tensor) -> Tensor:
         """q(y | x): ``[rows, classes]``."""
+        self.check(x)
         return self.log_labels(x).exp()
 
     def joint_bounds(self, x: Tensor, *, samples: int = 1, generator: torch.Generator | int | None = None) -> Tensor:
@@ -79,6 +85,7 @@ class SemiSupervised(nn.Module):
 
     def bound(self, x: Tensor, *, samples: int = 1, generator: torch.Generator | int | None = None) -> Tensor:
         """Below log p(x) in expectation, labels summed out: ``[rows, *event] -> [rows]``, nats."""
+        self.check(x)
         log_q = self.log_labels(x)
         return (log_q.exp() * (self.joint_bounds(x, samples=samples, generator=generator) - log_q)).sum(1)
 
@@ -93,11 +100,7 @@ class SemiSupervised(nn.Module):
     def check(self, x: Any) -> None:
         """Raise a typed error unless ``x`` are rows, or a pair of them and labels from -1 (not known) on."""
         rows, labels = x if isinstance(x, (tuple, list)) and len(x) == 2 else (x, None)
-        require_tensor(rows, "x")
-        if rows.ndim < 2 or len(rows) == 0:
-            raise ShapeError(f"x must be [rows, *event] with at least one row, got {list(rows.shape)}")
-        observation: Any = self.cvae.observation
-        observation.check(rows)
+        check_observed(self.cvae.observation, rows)
         if labels is None:
             return
         require_tensor(labels, "labels")

@@ -21,8 +21,7 @@ from torch.distributions import Distribution
 
 from deepgen.distributions.base import StandardNormal
 from deepgen.errors import ArgumentError, ShapeError, check_count
-from deepgen.explicit.units import require_tensor
-from deepgen.implicit.latent import LatentModel
+from deepgen.implicit.latent import LatentModel, check_observed
 from deepgen.implicit.likelihoods import Bernoulli
 from deepgen.implicit.posteriors import DiagonalGaussian
 from deepgen.implicit.vamp import VampPrior
@@ -63,20 +62,10 @@ class VAE(LatentModel, nn.Module):
         posterior: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        check_count(latent=latent)
-        given = {
-            "encoder": encoder,
-            "decoder": decoder,
-            "likelihood": likelihood,
-            "prior": prior,
-            "posterior": posterior,
-        }
-        for name, part in given.items():
-            check_module(name, part)
+        check_module("encoder", encoder)
+        check_module("decoder", decoder)
         self.encoder, self.decoder, self.latent = encoder, decoder, int(latent)
-        self.observation = Bernoulli() if likelihood is None else likelihood
-        self.prior_law = StandardNormal(latent) if prior is None else prior
-        self.posterior_law = DiagonalGaussian(latent) if posterior is None else posterior
+        self.observation, self.prior_law, self.posterior_law = laws(latent, likelihood, prior, posterior)
 
     def arguments(self) -> dict[str, Any]:
         """The constructor's arguments, for `deepgen.save`."""
@@ -103,19 +92,9 @@ class VAE(LatentModel, nn.Module):
         """p(x | z) for ``[*batch, latent]``: batch as given, event that of an example."""
         return decoded(self, z, self.decoder(flat(z, self.latent)))
 
-    def follow(self, law: Distribution, x: Tensor) -> None:
-        """Let the likelihood learn from a training batch that has been scored (the optimal sigma of a `Gaussian`)."""
-        follow: Any = getattr(self.observation, "follow", None)
-        if follow is not None and self.training:
-            follow(law, x)
-
     def check(self, x: Tensor) -> None:
         """Raise a typed error unless ``x`` are rows ``[rows, *event]`` of values that the likelihood can take."""
-        require_tensor(x, "x")
-        if x.ndim < 2 or len(x) == 0:
-            raise ShapeError(f"x must be [rows, *event] with at least one row, got {list(x.shape)}")
-        observation: Any = self.observation
-        observation.check(x)
+        check_observed(self.observation, x)
 
     @torch.no_grad()
     def sample(self, n: int, *, generator: torch.Generator | int | None = None) -> Tensor:
@@ -128,6 +107,27 @@ class VAE(LatentModel, nn.Module):
     def _vamp(self, u: Tensor) -> Distribution:
         found: Distribution = self.posterior_law(self.encoder(u))
         return found
+
+
+def laws(
+    latent: int, likelihood: nn.Module | None, prior: nn.Module | None, posterior: nn.Module | None
+) -> tuple[nn.Module, nn.Module, nn.Module]:
+    """The three laws of a model, those that were left out by default: Bernoulli, standard normal, diagonal Gaussian."""
+    check_count(latent=latent)
+    for name, part in (("likelihood", likelihood), ("prior", prior), ("posterior", posterior)):
+        check_module(name, part)
+    observation = Bernoulli() if likelihood is None else likelihood
+    lacking = [name for name in ("numbers", "inputs", "check") if not hasattr(observation, name)]
+    if lacking:
+        raise ArgumentError(
+            f"{type(observation).__name__} is no likelihood: it has no {', '.join(lacking)}, as those of "
+            "deepgen.implicit have, Bernoulli() or Gaussian(0.1), say"
+        )
+    return (
+        observation,
+        StandardNormal(latent) if prior is None else prior,
+        DiagonalGaussian(latent) if posterior is None else posterior,
+    )
 
 
 def numbers_of(likelihood: Any) -> int:
@@ -156,14 +156,15 @@ def flat(z: Tensor, latent: int) -> Tensor:
     return z.reshape(-1, latent)
 
 
-def decoded(model: Any, z: Tensor, out: Tensor) -> Distribution:
-    """The likelihood's law from what the decoder put out for ``z``."""
-    n, batch = numbers_of(model.observation), z.shape[:-1]
+def decoded(model: Any, z: Tensor, out: Tensor, axes: int = 1) -> Distribution:
+    """The likelihood's law from what the decoder put out for ``z``, whose last ``axes`` are those of one latent."""
+    observation, batch = model.observation, z.shape[: z.ndim - axes]
+    n = numbers_of(observation)
     if out.ndim < 2 or len(out) != batch.numel() or out.shape[1] % n:
         raise ShapeError(
             f"the decoder must put out [{batch.numel()}, *event], its first axis {n} times the event's for "
-            f"{type(model.observation).__name__}, got {list(out.shape)}"
+            f"{type(observation).__name__}, got {list(out.shape)}"
         )
     parts = (out,) if n == 1 else out.unflatten(1, (n, out.shape[1] // n)).unbind(1)
-    law: Distribution = model.observation([part.reshape(*batch, *part.shape[1:]) for part in parts], out.ndim - 1)
+    law: Distribution = observation([part.reshape(*batch, *part.shape[1:]) for part in parts], out.ndim - 1)
     return law

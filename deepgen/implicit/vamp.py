@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, MixtureSameFamily
 
 from deepgen.errors import ArgumentError, ShapeError, check_count
+from deepgen.explicit.units import check_support, require_tensor
 from deepgen.random import resolve
 
 
@@ -27,7 +28,7 @@ class VampPrior(nn.Module):
     Args:
         event_shape: of what the encoder is handed, or its width.
         components: K.
-        bounded: whether inputs stay between 0 and 1 (for binary or grey data, where one is a row of probabilities).
+        bounded: whether inputs stay between 0 and 1 (for binary data, where one is a row of probabilities).
         generator: source of the initial inputs, N(0, 1) before they are bounded; `initialise` takes rows of data.
 
     >>> import deepgen as dg
@@ -57,7 +58,18 @@ class VampPrior(nn.Module):
 
     @torch.no_grad()
     def initialise(self, x: Tensor, *, generator: torch.Generator | int | None = None) -> VampPrior:
-        """Take K different rows of ``x`` ``[rows, *event]`` as inputs and return self."""
+        """Take K different rows of ``x`` ``[rows, *event]`` as inputs and return self.
+
+        Rows are as the encoder is handed them: levels as ``vae.observation.inputs(x)``, with ``bounded=False``.
+
+        Raises:
+            ShapeError, SupportError: fewer rows than K or others; values beyond 0 and 1 if ``bounded``, or not finite.
+        """
+        require_tensor(x, "x")
+        if self.bounded:
+            check_support(x, (x >= 0) & (x <= 1), "from 0 to 1 where inputs are bounded (or VampPrior(bounded=False))")
+        else:
+            check_support(x, x.isfinite(), "finite")
         if x.shape[1:] != self.event_shape or len(x) < self.components:
             raise ShapeError(
                 f"x must be at least {self.components} rows [{', '.join(map(str, self.event_shape))}], "

@@ -54,7 +54,7 @@ class _Ascent:
 
         def step(state: Any, batch: Tensor, *, generator: torch.Generator) -> tuple[Any, dict[str, Tensor]]:
             optimizer.zero_grad(set_to_none=True)
-            loss = self.loss(model, batch, step=state.step, generator=generator)
+            loss = self.loss(model, batch, step=state.step, generator=generator, learn=True)
             loss.value.backward()
             optimizer.step()
             return Steps(state.step + 1), loss.metrics
@@ -69,7 +69,9 @@ class _Ascent:
         """What tells of a collapsed posterior, once, after 1,000 steps and the warm-up."""
         return Watch(max(EARLIEST, getattr(self, "warmup", 0)))
 
-    def loss(self, model: Any, batch: Any, *, step: Tensor | int = 0, generator: torch.Generator) -> Loss:
+    def loss(
+        self, model: Any, batch: Any, *, step: Tensor | int = 0, generator: torch.Generator, learn: bool = False
+    ) -> Loss:
         raise NotImplementedError
 
     def _require(self, model: nn.Module) -> None:
@@ -118,14 +120,19 @@ class ELBO(_Ascent):
         if self.gradient == "score" and self.free_bits:
             raise ArgumentError("free bits need gradient='reparametrised': a score function weighs whole rows")
 
-    def loss(self, model: Any, batch: Any, *, step: Tensor | int = 0, generator: torch.Generator) -> Loss:
-        """Minus the objective of a batch, ``x`` or a pair of ``x`` and its context, at update number ``step``."""
+    def loss(
+        self, model: Any, batch: Any, *, step: Tensor | int = 0, generator: torch.Generator, learn: bool = False
+    ) -> Loss:
+        """Minus the objective of a batch, ``x`` or a pair of ``x`` and its context, at update number ``step``.
+
+        With ``learn``, as in a training step, an optimal sigma follows the batch once it has been scored.
+        """
         latent, x = _given(model, batch)
         if not isinstance(latent, Latent):
             value = _bound(model, batch, self.samples, generator).mean()
             return Loss(-value, {"bound": value.detach()})
         through = self.gradient == "reparametrised"
-        terms = draw_terms(latent, x, self.samples, generator=generator, reparametrised=through)
+        terms = draw_terms(latent, x, self.samples, generator=generator, reparametrised=through, learn=learn)
         kl = _kl(terms, self.closed_form, each=self.free_bits > 0)  # [rows] or [rows, groups]
         fit, groups = terms.reconstruction.mean(), kl.mean(0)  # of all draws, and of all rows
         cost = groups.sum()
@@ -185,16 +192,18 @@ class IWAE(_Ascent):
     def __post_init__(self) -> None:
         check_count(k=self.k)
 
-    def loss(self, model: Any, batch: Any, *, step: Tensor | int = 0, generator: torch.Generator) -> Loss:
-        """Minus the bound of a batch, ``x`` or a pair of ``x`` and its context."""
+    def loss(
+        self, model: Any, batch: Any, *, step: Tensor | int = 0, generator: torch.Generator, learn: bool = False
+    ) -> Loss:
+        """Minus the bound of a batch, ``x`` or a pair of ``x`` and its context; ``learn`` as for `ELBO`."""
         latent, x = _given(model, batch)
         if not isinstance(latent, Latent):
             value = _bound(model, batch, self.k, generator).mean()
             return Loss(-value, {"bound": value.detach()})
         if self.dreg:
-            value, terms = _doubly(latent, x, self.k, generator)
+            value, terms = _doubly(latent, x, self.k, generator, learn)
         else:
-            terms = draw_terms(latent, x, self.k, generator=generator)
+            terms = draw_terms(latent, x, self.k, generator=generator, learn=learn)
         each = terms.log_weights().logsumexp(0) - math.log(self.k)
         kl = terms.log_posterior - terms.log_prior
         parts = {"bound": each, "reconstruction": terms.reconstruction, "kl": kl}
@@ -207,7 +216,9 @@ class IWAE(_Ascent):
             raise MissingCapability(f"{type(model).__name__} has no Latent, which DReG needs: use IWAE(k={self.k})")
 
 
-def _doubly(latent: Any, x: Tensor, samples: int, generator: torch.Generator) -> tuple[Tensor, Terms]:
+def _doubly(
+    latent: Any, x: Tensor, samples: int, generator: torch.Generator, learn: bool = False
+) -> tuple[Tensor, Terms]:
     """A value whose gradient is DReG's: weights v for decoder and prior, v^2 through the draws, none through q."""
     q = latent.posterior(x)
     z, _ = draw_latents(q, samples, generator, reparametrised=True)
@@ -215,7 +226,7 @@ def _doubly(latent: Any, x: Tensor, samples: int, generator: torch.Generator) ->
     log_q = q.log_prob(leaf)
     (slope_q,) = torch.autograd.grad(log_q.sum(), leaf)  # d log q / dz, its parameters held
     at = z.view_as(z)
-    terms = score(latent, x, q, at, log_q.detach())
+    terms = score(latent, x, q, at, log_q.detach(), learn=learn)
     v = terms.log_weights().detach().softmax(0)
     if at.requires_grad:
         at.register_hook(lambda slope: slope * v.unsqueeze(-1))  # v once more for what flows through the draws

@@ -15,14 +15,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from deepgen.errors import check_count
+from deepgen.errors import ArgumentError, check_count
 from deepgen.random import resolve
 
 
 class GradientNoise(NamedTuple):
     """``mean`` and ``variance`` of the gradient's entries ``[parameters]``, float64, over ``repeats`` fresh draws.
 
-    >>> GradientNoise(torch.tensor([3.0, 4.0]), torch.tensor([1.0, 3.0]), 100).signal_to_noise()
+    >>> round(GradientNoise(torch.tensor([3.0, 4.0]), torch.tensor([1.0, 3.0]), 1000).signal_to_noise(), 2)
     2.5
     """
 
@@ -39,8 +39,14 @@ class GradientNoise(NamedTuple):
         return float(self.variance.sum())
 
     def signal_to_noise(self) -> float:
-        """The norm of the mean over the root of the total variance."""
-        return math.sqrt(float(self.mean.square().sum()) / max(self.total_variance(), 1e-300))
+        """The norm of the mean over the root of the total variance; 0 where noise alone explains the mean.
+
+        The square of an estimated mean is too large by variance / repeats, which is taken off: without that no ratio
+        would be found below 1 / sqrt(repeats).
+        """
+        noise = self.total_variance()
+        signal = float(self.mean.square().sum()) - noise / self.repeats
+        return math.sqrt(max(signal, 0.0) / max(noise, 1e-300))
 
 
 def gradient_noise(
@@ -56,7 +62,8 @@ def gradient_noise(
 
     Args:
         objective: `ELBO`, `IWAE`, or anything with ``loss(model, batch, generator=)``.
-        model: as it is; parameters keep their values and gradients.
+        model: as it is; parameters and buffers keep their values, an optimal sigma above all, and gradients theirs
+            (not the running means of a batch normalisation in training mode).
         batch: ``x``, or a pair of ``x`` and its context.
         repeats: at least 2.
         parameters: those to look at, such as ``vae.encoder.parameters()``; all of them if None.
@@ -72,6 +79,8 @@ def gradient_noise(
     """
     check_count(2, repeats=repeats)
     at = [p for p in (model.parameters() if parameters is None else parameters) if p.requires_grad]
+    if not at:
+        raise ArgumentError("no parameter to look at requires a gradient: give parameters= some that do")
     stream = resolve(generator, at[0].device)
     mean, squares = torch.zeros(()), torch.zeros(())
     for count in range(1, repeats + 1):  # Welford's recurrence

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from deepgen.errors import MissingCapability, check_count, check_real
+from deepgen.errors import ArgumentError, MissingCapability, check_count, check_real
 from deepgen.implicit.semi_supervised import SemiSupervised
 from deepgen.objectives.likelihood import Nothing
 from deepgen.typing import Update
@@ -48,12 +48,14 @@ class SemiSupervisedELBO:
         check_count(samples=self.samples)
 
     def start(self, model: nn.Module, x: Any, *, generator: torch.Generator) -> Nothing:
-        """The empty state; `MissingCapability` unless ``model`` is a `SemiSupervised`."""
+        """The empty state; `MissingCapability` unless ``model`` is a `SemiSupervised`, `ArgumentError` for a likelihood
+        with an optimal sigma."""
         _require(model)
         return Nothing()
 
     def loss(self, model: Any, batch: Any, *, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         """Minus the objective of a batch (x, y) in nats per example, and the metrics."""
+        _check(model, batch)
         x, y = batch
         known = y >= 0
         joint, log_q = model.joint_bounds(x, samples=self.samples, generator=generator), model.log_labels(x)
@@ -86,3 +88,18 @@ class SemiSupervisedELBO:
 def _require(model: object) -> None:
     if not isinstance(model, SemiSupervised):
         raise MissingCapability(f"this objective is for a deepgen.implicit.SemiSupervised, got {type(model).__name__}")
+    if getattr(model.cvae.observation, "kind", "") == "optimal":
+        raise ArgumentError(
+            "an optimal sigma would follow the errors under every label, the wrong ones too: "
+            'use deepgen.implicit.Gaussian(kind="shared"), which is learned by gradients'
+        )
+
+
+def _check(model: SemiSupervised, batch: Any) -> None:
+    if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+        raise ArgumentError(
+            "SemiSupervisedELBO takes pairs of rows and labels, -1 where not known, such as "
+            "torch.utils.data.TensorDataset(x, y)"
+        )
+    if batch[0].device.type == "cpu":  # elsewhere that would wait for the device at every step
+        model.check(batch)

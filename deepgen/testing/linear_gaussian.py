@@ -140,5 +140,5 @@ class LinearGaussian(nn.Module):
 
     def _posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         covariance = torch.linalg.inv(self._precision())
-        mean = (x - self.bias) @ self.weight @ covariance * (-2 * self.log_sigma).exp()
+        mean = (x.to(self.bias.dtype) - self.bias) @ self.weight @ covariance * (-2 * self.log_sigma).exp()
         return mean, torch.linalg.cholesky(covariance)

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import deepgen as dg
 from deepgen.distributions import DiscretisedLogisticMixture, LevelCategorical
@@ -23,6 +24,24 @@ def test_probabilities_sum_to_one_over_the_levels(levels, stream):
     total = p.log_prob(values).exp().sum(0)
     assert torch.allclose(total, torch.ones(4, dtype=torch.float64), atol=1e-12)
     assert torch.allclose(p.mean, (p.log_prob(values).exp() * values).sum(0))
+
+
+def test_the_mean_of_many_values_is_made_a_level_at_a_time(stream):
+    """256 levels of a batch of images at once would be gigabytes; no tensor is larger than the parameters."""
+    p = mixture(stream, 256, (50,))
+    most = []
+
+    class Sizes(TorchDispatchMode):
+        def __torch_dispatch__(self, call, types, args=(), kwargs=None):
+            out = call(*args, **(kwargs or {}))
+            most.append(out.numel() if isinstance(out, torch.Tensor) else 0)
+            return out
+
+    with Sizes():
+        mean = p.mean
+    assert max(most) <= 150
+    values = torch.arange(256, dtype=torch.float64)
+    assert torch.allclose(mean, values @ p.log_prob(values.unsqueeze(1)).exp())
 
 
 def test_draws_follow_the_probabilities(stream, alpha):

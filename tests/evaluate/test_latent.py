@@ -66,7 +66,7 @@ def test_methods_by_name_and_the_defaults(stream, alpha):
     auto = dg.evaluate.log_likelihood(model, x, generator=stream)
     assert auto.method == "importance-weighted bound, k = 1000"
     assert auto.settings["rows"] == 50
-    assert auto.settings["likelihood"] == "Normal"
+    assert auto.settings["likelihood"] == "Normal of sigma 0.5"
     elbo = dg.evaluate.log_likelihood(model, x, "elbo", generator=stream)
     few = dg.evaluate.log_likelihood(model, x, "iwae", samples=20, generator=stream)
     prior = dg.evaluate.log_likelihood(model, x, "prior", samples=500, generator=stream)
@@ -117,7 +117,7 @@ def test_the_ladder_holds_every_rung_on_the_same_rows(stream, alpha):
     assert found.rungs["ELBO"].value < found.rungs["k = 500"].value
     printed = str(found)
     assert all(name in printed for name in names)
-    assert "p(x | z) is Normal" in printed
+    assert "p(x | z) is Normal of sigma 0.5" in printed
     assert found.simulated is not None
     assert len(found.simulated.x) == 20
     json.dumps(found.to_dict(), allow_nan=False)
@@ -141,6 +141,40 @@ def test_a_context_moves_every_law(stream, alpha):
     assert found.simulated is not None
     moved = found.simulated.z - context[:10]
     assert float(moved.square().mean()) < 4  # around the context, not around 0
+
+
+@QUIET
+def test_a_model_whose_contexts_are_filled_in_is_judged_as_with_them(stream):
+    """More rows than draw together; dropout in the networks; a prior of its own for each context."""
+    prior = dg.implicit.DiagonalGaussian(2, inputs=3, generator=stream)
+    model = dg.implicit.mlp_cvae(6, [8], latent=2, classes=3, prior=prior, generator=stream)
+    model.decoder.layers.insert(1, nn.Dropout(0.5))
+    x, y = torch.randint(2, (100, 6), generator=stream), torch.arange(100) % 3
+    betas = torch.tensor([0.0, 0.5, 1.0])
+    for whole, labels in ((model(y), y), (model(y[2:3]), torch.full_like(y, 2))):
+        for method in ("iwae", "prior"):
+            given, pair = (
+                dg.evaluate.log_likelihood(m, rows, method, samples=5, generator=3)
+                for m, rows in ((whole, x), (model, (x, labels)))
+            )
+            assert given.value == pair.value, method
+    given, pair = (
+        dg.evaluate.latent_ais(m, x, chains=2, temperatures=betas, leaps=1, context=c, generator=3)
+        for m, c in ((model(y), None), (model, y))
+    )
+    assert torch.equal(given.values, pair.values)
+    both = dg.evaluate.bidirectional_gap(model(y[:4]), 4, chains=2, temperatures=betas, leaps=1, generator=stream)
+    assert both.x.shape == (4, 6)
+    found = dg.evaluate.likelihood_ladder(
+        model, (x[:2], y[:2]), k=[5], chains=2, temperatures=betas, leaps=1, simulated=5, generator=stream
+    )
+    assert len(found.simulated.x) == 5  # contexts in turn
+    with pytest.raises(dg.errors.MissingCapability, match="give context="):
+        dg.evaluate.latent_bound(model, x, 5)
+    with pytest.raises(dg.errors.ShapeError, match="one for all"):
+        dg.evaluate.latent_ais(model, x, context=y[:70])
+    with pytest.raises(dg.errors.ArgumentError, match="simulated must be an integer of at least 2"):
+        dg.evaluate.likelihood_ladder(model, (x, y), simulated=1)
 
 
 @QUIET

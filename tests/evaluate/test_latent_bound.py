@@ -4,6 +4,7 @@ import itertools
 import math
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -171,14 +172,27 @@ def test_heavy_tails_are_warned_about(stream):
 
 
 @QUIET
-def test_stderr_is_the_scatter_over_seeds(stream):
-    model = pca(stream, shift=0.3, scale=1.3)
-    x = model.sample(20, generator=stream)
+def test_variances_are_the_scatter_of_the_values(stream):
+    """One row many times: its values scatter as their variances say. A factor of two would be far outside."""
+    model, rows = pca(stream, shift=0.3, scale=1.2), 4000
+    x = model.sample(1, generator=stream).expand(rows, -1)
     for k, draws in ((1, 40), (10, 40), (200, 200)):
-        runs = [latent_bound(model, x, k, draws=draws, generator=stream).estimate() for _ in range(80)]
-        values = torch.tensor([run.value for run in runs]).double()
-        reported = sum(run.stderr**2 for run in runs) / len(runs)
-        assert 0.45 < reported / float(values.var()) < 3.0  # chi-square of 79: these are 5 sigma
+        found = latent_bound(model, x, k, draws=draws, generator=stream)
+        away = (found.values[0] - found.values[0].mean()).square() / found.variances[0].mean()
+        assert abs(float(away.mean()) - 1) < 0.1 + 5 * float(away.std()) / rows**0.5
+        reported = found.estimate().stderr * rows**0.5
+        assert reported == pytest.approx(float(found.variances[0].mean()) ** 0.5)
+
+
+@QUIET
+def test_integers_and_bits_are_rows_as_floats_are(stream):
+    vae = dg.implicit.mlp_vae(4, [6], latent=2, generator=stream)
+    x = torch.randint(0, 2, (9, 4), generator=stream)
+    wanted = latent_bound(vae, x.float(), 20, generator=3).values
+    for kind in (torch.uint8, torch.int64, torch.bool, torch.float64):
+        assert torch.allclose(latent_bound(vae, x.to(kind), 20, generator=3).values, wanted, atol=1e-5)
+    for k in (np.int64(20), [20], (20, 20)):
+        assert torch.equal(latent_bound(vae, x.float(), k, generator=3).values, wanted)
 
 
 def test_what_is_refused(stream):
@@ -193,6 +207,13 @@ def test_what_is_refused(stream):
         latent_bound(model, torch.zeros(3, 4).double(), 10, proposal="q")
     with pytest.raises(dg.errors.ArgumentError, match="not asked for"):
         latent_bound(model, torch.zeros(3, 4).double(), 10, generator=stream).estimate(5)
+    for rows, error in ((torch.zeros(0, 4), "at least one row"), (torch.zeros(4), "at least one row"),
+                        (torch.zeros(3, 5), "reshape the data"), ([[0.0] * 4], "must be a tensor")):  # fmt: skip
+        with pytest.raises(dg.errors.ShapeError, match=error):
+            latent_bound(Curved(), rows.double() if isinstance(rows, torch.Tensor) else rows, 10, proposal="prior")
+    for k in (2.0, None, [], torch.tensor(5)):
+        with pytest.raises(dg.errors.ArgumentError, match="k must be an integer"):
+            latent_bound(model, torch.zeros(3, 4).double(), k)
     model.likelihood = lambda z: Bernoulli(logits=model.slope * z)
     with pytest.raises(dg.errors.ShapeError, match="sum over the event"):
         latent_bound(model, torch.zeros(3, 4).double(), 10, generator=stream)

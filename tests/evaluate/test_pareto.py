@@ -34,6 +34,8 @@ def test_a_constant_factor_of_a_row_does_not_matter(stream):
 def test_corners():
     assert bool(dg.evaluate.pareto_k(torch.zeros(2, 24)).isnan().all())
     assert dg.evaluate.pareto_k(torch.zeros(2, 100)).tolist() == [-math.inf, -math.inf]
+    assert dg.evaluate.pareto_k(torch.full((1, 100), math.nan)).tolist() == [math.inf]  # nothing to be believed
+    assert dg.evaluate.pareto_k(torch.full((1, 100), -math.inf)).tolist() == [math.inf]
     alone = torch.full((1, 100), -1e4)
     alone[0, 0] = 0.0
     assert float(dg.evaluate.pareto_k(alone)) > 0.7

@@ -1,14 +1,10 @@
-"""The linear-Gaussian VAE, whose density and posterior are known: probabilistic PCA (Tipping & Bishop 1999).
-
-z ~ N(0, I),  x | z ~ N(W z + b, s^2 I):   p(x) = N(b, W W' + s^2 I),   p(z | x) = N(M^-1 W' (x - b), s^2 M^-1),
-M = W' W + s^2 I
-"""
+"""The VAE whose networks are linear, beside the oracle with the same weights: `deepgen.testing.LinearGaussian`."""
 
 import torch
 from torch import nn
-from torch.distributions import MultivariateNormal
 
 import deepgen as dg
+from deepgen.testing import LinearGaussian
 
 D, LATENT, SIGMA = 5, 2, 0.6
 
@@ -21,7 +17,9 @@ def linear_vae(stream, posterior="full", spread=1.0):
     with torch.no_grad():
         decoder.weight.normal_(generator=stream)
         decoder.bias.normal_(generator=stream)
-        gain, covariance = exact_posterior(decoder)
+        exact = of(decoder)
+        at = exact.exact_posterior(torch.cat([exact.bias[None], exact.bias + torch.eye(D, dtype=torch.float64)]))
+        gain, covariance = (at.mean[1:] - at.mean[:1]).t(), at.covariance_matrix[0]
         encoder.weight.zero_()
         encoder.weight[:LATENT] = gain
         encoder.bias[:LATENT] = -gain @ decoder.bias
@@ -37,24 +35,23 @@ def linear_vae(stream, posterior="full", spread=1.0):
     ).double()
 
 
-def exact_posterior(decoder):
-    """The gain M^-1 W' and the covariance s^2 M^-1."""
-    w = decoder.weight.detach()
-    inverse = torch.linalg.inv(w.t() @ w + SIGMA**2 * torch.eye(LATENT, dtype=w.dtype))
-    return inverse @ w.t(), SIGMA**2 * inverse
+def of(decoder):
+    """Probabilistic PCA with the weights of a linear decoder."""
+    oracle = LinearGaussian(D, LATENT, sigma=SIGMA).double().requires_grad_(False)
+    oracle.weight.copy_(decoder.weight)
+    oracle.bias.copy_(decoder.bias)
+    oracle.log_sigma.copy_(torch.tensor(SIGMA, dtype=torch.float64).log())  # not rounded to float32
+    return oracle
 
 
 def true_posterior(vae, x):
     """p(z | x), batch ``[rows]``."""
-    gain, covariance = exact_posterior(vae.decoder)
-    return MultivariateNormal((x - vae.decoder.bias.detach()) @ gain.t(), covariance)
+    return of(vae.decoder).exact_posterior(x)
 
 
 def log_marginal(vae, x):
     """log p(x), ``[rows]``."""
-    w = vae.decoder.weight.detach()
-    covariance = w @ w.t() + SIGMA**2 * torch.eye(D, dtype=w.dtype)
-    return MultivariateNormal(vae.decoder.bias.detach(), covariance).log_prob(x)
+    return of(vae.decoder).log_prob(x)
 
 
 def exact_elbo(vae, x):

@@ -63,6 +63,10 @@ def test_it_draws_evaluates_and_comes_back_from_a_file(stream):
     check_random(lambda generator: model.sample(40, generator=generator), generator=stream)
     assert isinstance(model, dg.typing.Bound)
     assert isinstance(model, dg.typing.Samples)
+    x, y = torch.zeros(4, 6), torch.tensor([0, 1, 2, 0])
+    assert dg.evaluate.log_likelihood(model, x, generator=stream).side == "below"  # labels summed out
+    given, cvae = (dg.evaluate.log_likelihood(m, (x, y), "elbo", generator=3) for m in (model, model.cvae))
+    assert given.value == cvae.value  # and given
 
 
 def test_what_is_refused(stream):
@@ -73,5 +77,16 @@ def test_what_is_refused(stream):
         model.check((x, torch.zeros(4)))
     with pytest.raises(SupportError, match="0 or 1"):
         model.check((x + 0.5, torch.zeros(4, dtype=torch.long)))
+    grey, step = x + 0.5, SemiSupervisedELBO()
+    for call in (lambda: model.predict(grey), lambda: model.bound(grey)):
+        with pytest.raises(SupportError, match="0 or 1"):
+            call()
+    with pytest.raises(ArgumentError, match="pairs of rows and labels"):
+        dg.fit(model, x, step, epochs=1, progress=False)
+    with pytest.raises(SupportError, match="-1 where not known"):
+        step.loss(model, (x, torch.tensor([0, 1, 2, 3])), generator=stream)
+    follows = mlp_cvae(6, [8], latent=2, classes=3, likelihood=dg.implicit.Gaussian(1.0, "optimal"), generator=stream)
+    with pytest.raises(ArgumentError, match="wrong ones too"):
+        step.start(SemiSupervised(follows, nn.Linear(6, 3)), (x, torch.zeros(4).long()), generator=stream)
     with pytest.raises(ArgumentError, match="classes"):
         SemiSupervised(mlp_cvae(6, [8], latent=2, context=3), nn.Linear(6, 3))

@@ -54,24 +54,38 @@ def test_the_bound_is_the_log_mean_of_its_weights_with_its_sign(stream):
     assert torch.allclose(-IWAE(9).loss(vae, x, generator=dg.random.generator(4)).value, bound.mean())
 
 
-def test_the_bound_reaches_the_exact_probability_summed_over_a_grid(stream, alpha):
-    """One latent: the integral over z by 4,001 points, so a missing constant would show."""
-    vae, x = mlp_vae(3, [8], latent=1, generator=stream).double(), torch.eye(3, dtype=torch.float64)
-    z = torch.linspace(-9, 9, 4001, dtype=torch.float64).reshape(-1, 1, 1).expand(-1, 3, 1)
+def wide(stream):
+    """One latent, and q wider than the prior, so that weights are bounded and their errors normal."""
+    vae = mlp_vae(3, [8], latent=1, generator=stream).double()
+    with torch.no_grad():
+        vae.encoder.layers[-1].weight[1].zero_()
+        vae.encoder.layers[-1].bias[1] = 0.3
+    return vae
+
+
+def integral(vae, x):
+    """log p(x) by 4,001 points of z, of one latent: the trapezoidal rule, exact to rounding here."""
+    z = torch.linspace(-9, 9, 4001, dtype=torch.float64).reshape(-1, 1, 1).expand(-1, len(x), 1)
     joint = vae.likelihood(z).log_prob(x) + vae.prior().log_prob(z)
-    exact = joint.logsumexp(0) + math.log(18 / 4000)
+    return (joint.logsumexp(0) + math.log(18 / 4000)).detach()
+
+
+def test_the_bound_reaches_the_exact_probability_summed_over_a_grid(stream, alpha):
+    """A missing constant would show."""
+    vae, x = wide(stream), torch.eye(3, dtype=torch.float64)
+    exact = integral(vae, x)
     weights = (draw_terms(vae, x, 20_000, generator=stream).log_weights() - exact).exp()
     limit = dg.evaluate.student.t_quantile(1 - alpha / 3, 0)
     assert ((weights.mean(0) - 1).abs() < limit * weights.std(0) / 20_000**0.5).all()
 
 
-def test_its_probabilities_sum_to_at_most_one_and_its_draws_have_them(stream, alpha):
-    vae = mlp_vae(3, [4], latent=1, generator=stream)
-    x = torch.cartesian_prod(*[torch.arange(2.0)] * 3)
-    p = vae.bound(x, samples=5000, generator=stream).detach().exp()
-    assert abs(float(p.sum()) - 1) < 0.01
-    drawn = vae.sample(4000, generator=stream) @ torch.tensor([4.0, 2.0, 1.0])
-    chance = dg.testing.goodness.chi_square(torch.bincount(drawn.long(), minlength=8), p / p.sum())
+def test_its_probabilities_sum_to_one_and_its_draws_have_them(stream, alpha):
+    vae = wide(stream)
+    x = torch.cartesian_prod(*[torch.arange(2.0).double()] * 3)
+    p = integral(vae, x).exp()
+    assert abs(float(p.sum()) - 1) < 1e-9
+    drawn = vae.sample(20_000, generator=stream) @ torch.tensor([4.0, 2.0, 1.0]).double()
+    chance = dg.testing.goodness.chi_square(torch.bincount(drawn.long(), minlength=8), p)
     assert chance > alpha
 
 
@@ -120,10 +134,22 @@ def test_learned_sigmas_find_the_noise(stream):
         sigma = float(vae.observation.log_sigma.detach().exp())
         assert 0.24 < sigma < 0.36, (kind, sigma)
         before = sigma
-        vae.eval().bound(5 * x, generator=stream)  # asking moves nothing
-        with torch.no_grad():
-            vae.train().bound(5 * x, generator=stream)
+        for training in (True, False):  # asking moves nothing, whatever the mode that `fit` leaves
+            vae.train(training).bound(5 * x, generator=stream)
+            IWAE(2).loss(vae, 5 * x, generator=stream)
         assert float(vae.observation.log_sigma.detach().exp()) == before
+
+
+def test_an_optimal_sigma_is_the_root_mean_square_error_of_the_draws(stream):
+    vae = mlp_vae(3, [4], latent=1, likelihood=dg.implicit.Gaussian(1.0, "optimal", momentum=0.25), generator=stream)
+    x = torch.randn(50, 3, generator=stream)
+    squares = []
+    for seed in (1, 2):
+        terms = draw_terms(vae, x, 4, generator=dg.random.generator(seed))
+        squares.append(float((vae.decode(terms.z) - x).square().mean()))
+        ELBO(samples=4).loss(vae, x, generator=dg.random.generator(seed), learn=True)
+        wanted = squares[0] if seed == 1 else 0.75 * squares[0] + 0.25 * squares[1]
+        assert float((2 * vae.observation.log_sigma).exp()) == pytest.approx(wanted, rel=1e-5)
 
 
 def test_rows_that_the_likelihood_cannot_have_made_are_refused(stream):
@@ -155,6 +181,19 @@ def test_rows_that_the_likelihood_cannot_have_made_are_refused(stream):
         VAE(nn.Linear(6, 4), nn.Linear(2, 6), latent=2, likelihood=dg.implicit.Bernoulli)
     with pytest.raises(ArgumentError, match="divisible"):
         conv_vae((1, 7, 8), [4], latent=2)
+    with pytest.raises(ArgumentError, match="the class Categorical itself"):
+        mlp_vae(6, [8], latent=2, likelihood=dg.implicit.Categorical)
+    with pytest.raises(ArgumentError, match="no likelihood: it has no numbers"):
+        VAE(nn.Linear(6, 4), nn.Linear(2, 6), latent=2, likelihood=nn.Identity())
+    for width in (1, 3):  # one would broadcast, and draws would have another width than codes
+        with pytest.raises(ShapeError, match=r"the prior is over z"):
+            mlp_vae(6, [8], latent=2, prior=dg.distributions.StandardNormal(width)).bound(bits(stream))
+    with pytest.raises(ArgumentError, match="samples"):
+        vae.encode(bits(stream), samples=0)
+    with pytest.raises(SupportError, match="inputs are bounded"):
+        dg.implicit.VampPrior(6, 4).initialise(torch.full((9, 6), 200.0))
+    with pytest.raises(SupportError, match="finite"):
+        dg.implicit.VampPrior(6, 4, bounded=False).initialise(torch.full((9, 6), torch.nan))
 
 
 def test_tensors_datasets_and_loaders_are_all_taken(stream):

@@ -5,11 +5,13 @@ from statistics import NormalDist
 
 import pytest
 import torch
+from torch.distributions import kl_divergence
 
 import deepgen as dg
 from deepgen.errors import ArgumentError, MissingCapability, SupportError
-from deepgen.objectives import ELBO, IWAE, gradient_noise
-from tests.implicit.linear import D, exact_elbo, linear_vae
+from deepgen.implicit.latent import draw_terms
+from deepgen.objectives import ELBO, IWAE, GradientNoise, gradient_noise
+from tests.implicit.linear import SIGMA, D, exact_elbo, linear_vae
 
 
 def batch(stream, rows, copies):
@@ -70,6 +72,34 @@ def test_beta_and_free_bits_weigh_the_gradient_and_not_the_metrics(stream):
         assert metrics == logged, objective
 
 
+@pytest.mark.parametrize("closed_form", [True, False])
+def test_free_bits_are_nats_of_each_latent_averaged_over_the_batch(closed_form, stream):
+    """Threshold above one latent's mean KL and below the other's: the value of the objective by hand."""
+    vae = linear_vae(stream, "diagonal", spread=1.3)
+    x = batch(stream, 8, 1)
+    terms = draw_terms(vae, x, 2, generator=dg.random.generator(3))
+    q, p = terms.q.base_dist, terms.p.base_dist
+    drawn = (q.log_prob(terms.z) - p.log_prob(terms.z)).mean((0, 1))
+    each = kl_divergence(q, p).mean(0) if closed_form else drawn
+    bits = float(each.detach().mean())
+    assert each.min() < bits < each.max()
+    objective = ELBO(free_bits=bits, beta=3.0, samples=2, closed_form=closed_form)
+    loss = objective.loss(vae, x, generator=dg.random.generator(3))
+    expected = terms.reconstruction.mean() - 3.0 * (each.max() + bits)
+    assert torch.isclose(-loss.value, expected)
+    assert torch.isclose(loss.metrics["kl"], each.sum())
+
+
+def test_free_bits_of_a_law_that_does_not_part_are_those_of_all_its_latents(stream):
+    vae = linear_vae(stream)
+    x = batch(stream, 8, 1)
+    terms = draw_terms(vae, x, 1, generator=dg.random.generator(3))
+    kl, fit = (terms.log_posterior - terms.log_prior).mean(), terms.reconstruction.mean()
+    for share, cost in ((0.99, kl), (1.01, kl * 1.01)):  # of two latents
+        loss = ELBO(free_bits=share * float(kl.detach()) / 2).loss(vae, x, generator=dg.random.generator(3))
+        assert torch.isclose(-loss.value, fit - cost)
+
+
 def test_free_bits_hold_each_latent_apart(stream):
     vae = linear_vae(stream, "diagonal")
     with torch.no_grad():  # the second latent knows nothing: KL 0
@@ -117,8 +147,7 @@ def test_only_the_doubly_reparametrised_signal_grows_with_draws(stream):
 
     def signal(k, dreg):
         noise = gradient_noise(IWAE(k, dreg), vae, x, repeats=150, parameters=at, generator=stream)
-        bias = noise.total_variance() / noise.repeats  # of the squared norm of an estimated mean
-        return (max(float(noise.mean.square().sum()) - bias, 0) / noise.total_variance()) ** 0.5
+        return noise.signal_to_noise()
 
     few, many, plain = signal(4, True), signal(64, True), signal(64, False)
     print(f"signal to noise: DReG {few:.3f} at 4 draws, {many:.3f} at 64 (theory: 4 times as much), IWAE {plain:.3f}")
@@ -149,8 +178,18 @@ def test_score_function_needs_no_rsample_and_costs_variance(stream):
     assert baseline < score / 4  # less than four independent gradients averaged
 
 
+def test_noise_alone_has_no_signal(stream):
+    """An estimated mean of pure noise is of the size of its error, which a ratio that ignores it takes for signal."""
+    g = torch.randn(100, 400, generator=stream, dtype=torch.float64)
+    pure = GradientNoise(g.mean(0), g.var(0), 100)
+    assert pure.signal_to_noise() < 0.07  # not 1 / sqrt(100)
+    loud = GradientNoise(g.mean(0) + 0.5, g.var(0), 100)
+    assert loud.signal_to_noise() == pytest.approx(0.5, rel=0.1)
+
+
 def test_gradient_noise_leaves_the_model_as_it_was(stream):
     vae = linear_vae(stream, "diagonal")
+    vae.observation = dg.implicit.Gaussian(SIGMA, "optimal").double()  # which steps alone move
     before = copy.deepcopy(vae.state_dict())
     gradient_noise(IWAE(3), vae, batch(stream, 4, 1), repeats=3, generator=stream)
     assert all(torch.equal(before[name], value) for name, value in vae.state_dict().items())
@@ -194,6 +233,10 @@ def test_what_is_refused(stream):
     vae = dg.implicit.mlp_vae(6, [8], latent=2, generator=stream)
     with pytest.raises(SupportError, match="0 or 1"):
         ELBO().loss(vae, torch.full((3, 6), 0.5), generator=stream)
+    with pytest.raises(ArgumentError, match="pairs"):
+        ELBO().loss(dg.implicit.mlp_cvae(6, [8], latent=2, classes=3), torch.zeros(3, 6), generator=stream)
+    with pytest.raises(ArgumentError, match="no parameter"):
+        gradient_noise(ELBO(), vae, torch.zeros(3, 6), parameters=[], generator=stream)
 
 
 @pytest.mark.parametrize("objective", [ELBO(), IWAE(5), IWAE(5, dreg=True)], ids=str)
