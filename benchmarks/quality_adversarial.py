@@ -232,8 +232,15 @@ GRID = [
 ]
 ROWS = [_stacked("R1 and R2"), *GRID, *map(_mnist, WAYS), *(_stacked(way) for way in WAYS if way != "R1 and R2")]
 CANDIDATES = [
-    *(_grid("R1 and R2", "Relativistic", penalty={"R1": g, "R2": g}) for g in (0.01, GAMMA, 0.0001)),
-    *(_mnist("R1 and R2", penalty={"R1": g, "R2": g}) for g in (0.05, 0.25, 1.0)),
+    replace(row, seeds=1)
+    for row in (
+        *(_grid("R1 and R2", "Relativistic", penalty={"R1": g, "R2": g}) for g in (1e-2, GAMMA, 1e-4)),
+        _grid("R1 and R2", "Relativistic", penalty={"R1": 1e-2, "R2": 1e-2}, unit=1.0),
+        _grid("R1 and R2", "Relativistic", penalty={"R1": GAMMA, "R2": GAMMA}, hidden=[128] * 2),
+        _grid("R1 and R2", "Relativistic", penalty={"R1": GAMMA, "R2": GAMMA}, rates=[3e-4, 3e-4]),
+        *(_stacked("R1 and R2", rates=[rate, rate], epochs=2) for rate in (2e-4, 5e-4, 1e-3)),
+        *(_mnist("R1 and R2", penalty={"R1": g, "R2": g}, epochs=4) for g in (0.05, 0.25, 1.0)),
+    )
 ]
 FULL = [
     _stacked("R1 and R2", width=64, epochs=40),
