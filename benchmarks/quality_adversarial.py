@@ -199,7 +199,7 @@ def _mnist(way: str, **setting: Any) -> Row:
 
 def _stacked(way: str, **setting: Any) -> Row:
     target = ">= 950 modes" if way == "R1 and R2" else ""
-    everything = {"data": "stacked_mnist", "rows": 128_000, **WAYS[way], "norms": NORMS[way], **IMAGES, "epochs": 8}
+    everything = {"data": "stacked_mnist", "rows": 128_000, **WAYS[way], "norms": NORMS[way], **IMAGES, "epochs": 6}
     return Row(f"stacked MNIST, {way}", run_images, {**everything, **setting}, target, seeds=3)
 
 
