@@ -208,15 +208,7 @@ def _stacked(way: str, **setting: Any) -> Row:
 
 
 def _grid(name: str, loss: str, **setting: Any) -> Row:
-    shared = {
-        "hidden": [128, 128, 128],
-        "latent": 2,
-        "unit": 2.8,
-        "updates": 10_000,
-        "batch": 256,
-        "betas": [0.0, 0.99],
-    }
-    everything = {"loss": loss, "penalty": {}, "rates": [1e-3, 1e-3], **shared, **setting}
+    everything = {"loss": loss, "penalty": {}, **PLANE, **setting}
     return Row(f"25 Gaussians, {name}", run_grid, everything, "25 modes" if name == "R1 and R2" else "", seeds=3)
 
 
