@@ -32,7 +32,8 @@ from tests.train.test_resume import Power, cut
 
 def small(**options):
     options = {"latent": 2, **options}
-    return GAN(Dense(2, [8], 2, generator=0), Dense(2, [8], (), generator=1), **options)
+    G, D = (Dense(2, [8], out, activation="leaky_relu", generator=seed) for seed, out in enumerate((2, ())))
+    return GAN(G, D, **options)
 
 
 def steps(gan, objective, x, n, optimizer=None, seed=0):
