@@ -126,8 +126,9 @@ def _values(real: Tensor, fake: Tensor) -> _Values:
         x, y = x @ basis, y @ basis
     one, other = _moments(x), _moments(y)
     root, other_root = _root(one[1]), _root(other[1])
-    less_real = torch.stack([_gap(other, other_root, _moments(x[blocks_of(x) != b])) for b in range(BLOCKS)])
-    less_fake = torch.stack([_gap(one, root, _moments(y[blocks_of(y) != b])) for b in range(BLOCKS)])
+    of_x, of_y = blocks_of(x), blocks_of(y)
+    less_real = torch.stack([_gap(other, other_root, _moments(x[of_x != b])) for b in range(BLOCKS)])
+    less_fake = torch.stack([_gap(one, root, _moments(y[of_y != b])) for b in range(BLOCKS)])
     return _Values(float(_gap(one, root, other)), less_real, less_fake)
 
 

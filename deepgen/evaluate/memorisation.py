@@ -50,8 +50,7 @@ def memorisation_test(*, train: Tensor, held_out: Tensor, fake: Tensor) -> Score
 
     feature_rows(held_out=held_out, fake=fake, least=20)
     base, real, made = centred(*feature_rows(train=train, held_out=held_out, fake=fake, least=1))
-    slack = tolerance(base, real, made)
-    far, near = _nearest(real, base, slack), _nearest(made, base, slack)
+    far, near = _nearest(real, base), _nearest(made, base)
     m, n = len(far), len(near)
     order = far.sort().values
     below = torch.searchsorted(order, near).double() / m  # held-out rows that are nearer
@@ -77,7 +76,7 @@ def memorisation_test(*, train: Tensor, held_out: Tensor, fake: Tensor) -> Score
     )
 
 
-def _nearest(x: Tensor, base: Tensor, slack: float) -> Tensor:
+def _nearest(x: Tensor, base: Tensor) -> Tensor:
     """Squared distance of each row to the nearest of ``base``, [n] on the CPU; 0 within rounding."""
-    found = torch.cat([squares.amin(1) for _, squares in squared_distances(x, base)]).cpu()
-    return torch.where(found <= slack, 0.0, found)
+    found = torch.cat([squares.amin(1) for _, squares in squared_distances(x, base)])
+    return torch.where(found <= tolerance(x), 0.0, found).cpu()

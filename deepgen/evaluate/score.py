@@ -17,6 +17,7 @@ from deepgen.errors import ArgumentError, ShapeError, SupportError
 from deepgen.evaluate.estimate import LEVEL, Side, _strict
 from deepgen.evaluate.plus_minus import plus_minus
 from deepgen.evaluate.student import t_quantile
+from deepgen.random import generator
 
 BLOCKS = 10  # of rows that the jackknife leaves out in turn, on each side
 
@@ -128,5 +129,9 @@ def jackknife(*replicates: Tensor) -> float:
 
 
 def blocks_of(x: Tensor, blocks: int = BLOCKS) -> Tensor:
-    """The block of each row, ``[n]``: rows in turn, so that rows sorted by class fall into all blocks alike."""
-    return torch.arange(len(x), device=x.device) % blocks
+    """The block of each row, ``[n]``: of equal size, by a fixed shuffle.
+
+    In order, rows sorted by class would part into blocks of one class each; in turn, rows whose labels go round
+    (``torch.arange(n) % 10``, as one draws from a conditional model) would.
+    """
+    return (torch.randperm(len(x), generator=generator(0)) % blocks).to(x.device)

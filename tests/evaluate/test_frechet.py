@@ -94,6 +94,18 @@ def test_rotations_and_shifts_change_nothing(stream):
     assert frechet_distance(real=y, fake=x).value == pytest.approx(one.value)
 
 
+@pytest.mark.parametrize("labels", [torch.arange(600) % 10, torch.arange(600) // 60])
+def test_the_order_of_the_rows_does_not_matter(stream, labels):
+    """Labels that go round or come in turn, as one draws from a conditional model: no block may be a class."""
+    centres = 10 * torch.eye(10)
+    x, y = (centres[labels] + normal((600, 10), generator=stream) for _ in range(2))
+    mixed = torch.randperm(600, generator=stream)
+    one, other = frechet_infinity(real=x, fake=y), frechet_infinity(real=x[mixed], fake=y[mixed])
+    assert max(one.stderr, other.stderr) < 5 * min(one.stderr, other.stderr)
+    assert abs(one.value) < 10 * one.stderr
+    assert abs(one.value - other.value) < 10 * other.stderr
+
+
 def test_more_features_than_rows(stream):
     x, y = (normal((20, 60), generator=stream, dtype=torch.float64) for _ in range(2))
     expected = gaussian_frechet(x.mean(0), torch.cov(x.mT), y.mean(0), torch.cov(y.mT))

@@ -146,6 +146,15 @@ def test_memorisation_detects_copies(stream):
     assert far.p_value < 1e-3  # the tail's test
 
 
+def test_a_fake_far_out_makes_no_copies_of_the_others(stream):
+    x = normal((300, 3), generator=stream)
+    fake = x[200:].clone()
+    fake[0] = 1e9
+    assert memorisation_test(train=x[:100], held_out=x[100:200], fake=fake).note.startswith("0 fakes")
+    fake[1:6] = x[:5]
+    assert memorisation_test(train=x[:100], held_out=x[100:200], fake=fake).note.startswith("5 fakes")
+
+
 @pytest.mark.parametrize("test", [mmd_test, classifier_test])
 def test_generators_decide_and_the_global_stream_stays(test):
     x, before = normal((80, 2), generator=dg.random.generator(0)), torch.get_rng_state()
