@@ -34,7 +34,8 @@ def memorisation_test(*, train: Tensor, held_out: Tensor, fake: Tensor) -> Score
         fake: features ``[l, d]`` of generated rows, at least 20.
 
     Returns:
-        A `Score` with ``n_real`` the held-out rows; its note counts the copies.
+        A `Score` with ``n_real`` the held-out rows; its note counts the copies, and the held-out rows that are training
+        rows themselves: with continuous values there should be none.
 
     Raises:
         ShapeError, SupportError, ArgumentError: see `deepgen.evaluate.score.feature_rows`.
@@ -64,7 +65,8 @@ def memorisation_test(*, train: Tensor, held_out: Tensor, fake: Tensor) -> Score
     edge = pooled.sort().values[max(1, math.ceil(TAIL * (m + n))) - 1]
     ours, all_ = int((near <= edge).sum()), int((pooled <= edge).sum())  # with all that are tied with the last
     tail = float(hypergeom.sf(ours - 1, m + n, n, all_))
-    copies = int((near == 0).sum())
+    copies, known = int((near == 0).sum()), int((far == 0).sum())
+    also = f", and {known:,} of the held-out rows" if known else ""
     return Score(
         "nearer to training",
         float(each.mean()),
@@ -72,7 +74,9 @@ def memorisation_test(*, train: Tensor, held_out: Tensor, fake: Tensor) -> Score
         m,
         n,
         p_value=min(1.0, 2 * ranks, 2 * tail) if ranks == ranks else min(1.0, 2 * tail),
-        note=f"{copies:,} fakes are training rows",
+        floor=0.5,
+        floor_spread=math.sqrt((m + n + 1) / (12 * m * n)),  # of Mann and Whitney's statistic, without ties
+        note=f"{copies:,} fakes are training rows{also}",
     )
 
 

@@ -35,7 +35,8 @@ class Score:
         side: where ``value`` lies, in expectation, with respect to the same figure of the two laws.
         p_value: of the hypothesis that both samples have one law; NaN where the figure has no test.
         replicates: what ``stderr`` was made of, where that is few; 0 for many. The interval widens by it.
-        floor: the mean of the same figure between halves of the real rows; NaN unless `sample_quality` made it.
+        floor: the mean of the same figure between parts of the real rows, by `sample_quality`, or its expectation
+            where equal laws are enough to know it; NaN for none.
         floor_spread: the standard deviation of a single such figure.
         features: the name of the feature map; empty when the caller gave features.
         note: what else must be known, in words.
@@ -89,7 +90,7 @@ def feature_rows(*, least: int = 2, **samples: Tensor) -> list[Tensor]:
     Raises:
         ShapeError: no tensor, not two axes, no rows or columns, or widths that differ.
         SupportError: NaN or infinite entries.
-        ArgumentError: fewer than ``least`` rows.
+        ArgumentError: fewer than ``least`` rows, or matrices on different devices.
 
     >>> feature_rows(real=torch.zeros(3, 2), fake=torch.zeros(3, 4))
     Traceback (most recent call last):
@@ -115,6 +116,8 @@ def feature_rows(*, least: int = 2, **samples: Tensor) -> list[Tensor]:
             raise SupportError(f"{name} holds NaN or infinite features, in {rows:,} of {len(x):,} rows")
         if len(x) < least:
             raise ArgumentError(f"{name} needs at least {least:,} rows for this figure, got {len(x):,}")
+        if x.device != samples[first].device:
+            raise ArgumentError(f"{first} is on {samples[first].device} and {name} on {x.device}: move one by .to(...)")
     return [x.detach().double() for x in samples.values()]
 
 

@@ -20,7 +20,7 @@ def centred(x: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
 
 
 def tolerance(x: Tensor, squares: Tensor | float = 0.0) -> Tensor:
-    """By how much squared distances around ``squares`` to each of the centred rows ``x`` can differ by rounding: ``[n]``.
+    """By how much squared distances around ``squares`` to each of the centred rows ``x`` can be off by rounding: [n].
 
     Such differences are ties. It is a row's own, as a single row far out must not make all the others look alike.
 

@@ -37,7 +37,7 @@ _ROWS = 1000  # through the networks at a time
 
 
 class Bin(NamedTuple):
-    """Mean of p over the rows of a bin, the share of real ones that was seen, the error of their difference, and rows."""
+    """Mean of p over the rows of a bin, the share of real ones seen, the error of their difference, how many rows."""
 
     expected: float
     seen: float

@@ -76,9 +76,9 @@ def follow_weights(net: nn.Module) -> None:
     1.0
     """
     for part in net.modules():
-        for name, steps in getattr(part, "parametrizations", {}).items():
-            for step in steps:
+        if isinstance(part, nn.utils.parametrize.ParametrizationList):
+            for step in part:
                 if isinstance(step, _SpectralNorm):
                     mode = step.training
-                    step.train()(part.parametrizations[name].original)
+                    step.train()(part.original)
                     step.train(mode)

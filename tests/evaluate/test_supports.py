@@ -73,7 +73,7 @@ def test_identical_constant_features_give_one():
 
 
 def test_a_fake_far_out_makes_no_others_alike(stream):
-    """Rounding is judged row by row: with one tolerance for all, a single draw at 1e9 put every fake into every ball."""
+    """Rounding is judged row by row: with one tolerance for all, one draw at 1e9 put every fake into every ball."""
     real, fake = normal((60, 3), generator=stream), normal((60, 3), generator=stream) + 20
     fake[0] = 1e9
     found = support_overlap(real=real, fake=fake)

@@ -117,7 +117,9 @@ def test_calibrations_of_a_true_log_ratio_fail_as_often_as_they_say(alpha, strea
     """The line that was fitted has an error too: without it z had a variance of 1.8, and 13 % failed at 5 %."""
     gan, z, q = known(2.0, 0.5), [], []
     for _ in range(300):
-        found = calibrate(gan, DATA.mean + DATA.stddev * torch.randn(400, 1, generator=stream), bins=5, generator=stream)
+        found = calibrate(
+            gan, DATA.mean + DATA.stddev * torch.randn(400, 1, generator=stream), bins=5, generator=stream
+        )
         z.append(found.z)
         q.append(found.q)
     assert ks(torch.tensor(z), Normal(0.0, 1.0).cdf) > alpha / 2
