@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from deepgen.errors import ShapeError, SupportError
+from deepgen.errors import ArgumentError, ShapeError, SupportError
 from deepgen.evaluate.features import digit_features
+from deepgen.evaluate.latent_rows import at_rest
 
 LEAST = 100  # rows of each sample: below, no figure says much
 _BATCH = 1000  # rows through the map at a time
@@ -62,17 +64,23 @@ def check_rows(given: Mapping[str, Tensor]) -> None:
 
 def mapped(features: Features, rows: Tensor, name: str) -> Tensor:
     """The features ``[n, d]`` of ``rows``, some at a time."""
-    training = isinstance(features, nn.Module) and features.training
-    if isinstance(features, nn.Module):
-        features.eval()
-    try:
+    if not callable(features):
+        raise ArgumentError(f"features must be a callable from rows to features [rows, d], got {features!r}")
+    with at_rest(features):
         found = [features(part) for part in rows.split(_BATCH)]
-    finally:
-        if isinstance(features, nn.Module):
-            features.train(training)
     if not all(isinstance(part, Tensor) and part.dim() == 2 for part in found):
         raise ShapeError(f"{name_of(features)} must return features [rows, d]; wrap it so that it flattens")
     whole = torch.cat(found)
     if len(whole) != len(rows):
         raise ShapeError(f"{name_of(features)} made {len(whole)} rows of features from {len(rows)} of {name}")
     return whole
+
+
+def classes_of(features: Any, rows: Tensor, name: str) -> Tensor:
+    """The classes ``[n]`` that the map's own ``classes`` sees in ``rows``, some at a time."""
+    with at_rest(features):
+        found = [features.classes(part) for part in rows.split(_BATCH)]
+    kinds = torch.cat(found).cpu() if all(isinstance(part, Tensor) and part.dim() == 1 for part in found) else None
+    if kinds is None or len(kinds) != len(rows) or kinds.is_floating_point():
+        raise ShapeError(f"classes of {name_of(features)} must give one integer a row, [{len(rows)}] for {name}")
+    return kinds.long()

@@ -90,6 +90,9 @@ class DigitFeatures(nn.Module):
         torch.Size([5])
         """
         channels = x.shape[1] if x.dim() == 4 else 1
+        if x.dim() < 2 or math.prod(x.shape[1:]) != channels * self.side**2:
+            want = f"[n, channels, {self.side}, {self.side}]"
+            raise ShapeError(f"images must be {want}, without channels or flat, got {list(x.shape)}")
         parts = x.reshape(-1, self.side**2).split(_ROWS)
         digits = torch.cat([self.logits(part).argmax(1) for part in parts]).view(len(x), channels)
         places = 10 ** torch.arange(channels - 1, -1, -1, device=digits.device)

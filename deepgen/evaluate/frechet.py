@@ -25,7 +25,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError
+from deepgen.errors import ArgumentError, ShapeError
 from deepgen.evaluate.score import BLOCKS, Score, blocks_of, feature_rows, jackknife
 
 
@@ -82,10 +82,17 @@ def frechet_least(width: int) -> int:
 def gaussian_frechet(mean: Tensor, covariance: Tensor, other_mean: Tensor, other_covariance: Tensor) -> Tensor:
     """The squared distance of two Gaussians: means ``[d]``, covariances ``[d, d]`` (symmetric, of any rank) -> 0-d.
 
+    Raises:
+        ShapeError: other shapes.
+
     >>> one, zero = torch.eye(2, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
     >>> gaussian_frechet(zero, 9 * one, zero + 2, 4 * one)  # 2 * 2^2 + 2 (3 - 2)^2
     tensor(10., dtype=torch.float64)
     """
+    d = mean.numel()
+    if [list(x.shape) for x in (mean, other_mean, covariance, other_covariance)] != [[d], [d], [d, d], [d, d]]:
+        got = [list(x.shape) for x in (mean, covariance, other_mean, other_covariance)]
+        raise ShapeError(f"means must be [d] and covariances [d, d] of one d, got {got}")
     return _gap((mean, covariance), _root(covariance), (other_mean, other_covariance))
 
 
@@ -126,8 +133,9 @@ def _values(real: Tensor, fake: Tensor) -> _Values:
         x, y = x @ basis, y @ basis
     one, other = _moments(x), _moments(y)
     root, other_root = _root(one[1]), _root(other[1])
-    less_real = torch.stack([_gap(other, other_root, _moments(x[blocks_of(x) != b])) for b in range(BLOCKS)])
-    less_fake = torch.stack([_gap(one, root, _moments(y[blocks_of(y) != b])) for b in range(BLOCKS)])
+    of_x, of_y = blocks_of(x), blocks_of(y)
+    less_real = torch.stack([_gap(other, other_root, _moments(x[of_x != b])) for b in range(BLOCKS)])
+    less_fake = torch.stack([_gap(one, root, _moments(y[of_y != b])) for b in range(BLOCKS)])
     return _Values(float(_gap(one, root, other)), less_real, less_fake)
 
 

@@ -34,7 +34,8 @@ def memorisation_test(*, train: Tensor, held_out: Tensor, fake: Tensor) -> Score
         fake: features ``[l, d]`` of generated rows, at least 20.
 
     Returns:
-        A `Score` with ``n_real`` the held-out rows; its note counts the copies.
+        A `Score` with ``n_real`` the held-out rows; its note counts the copies, and the held-out rows that are training
+        rows themselves: with continuous values there should be none.
 
     Raises:
         ShapeError, SupportError, ArgumentError: see `deepgen.evaluate.score.feature_rows`.
@@ -50,8 +51,7 @@ def memorisation_test(*, train: Tensor, held_out: Tensor, fake: Tensor) -> Score
 
     feature_rows(held_out=held_out, fake=fake, least=20)
     base, real, made = centred(*feature_rows(train=train, held_out=held_out, fake=fake, least=1))
-    slack = tolerance(base, real, made)
-    far, near = _nearest(real, base, slack), _nearest(made, base, slack)
+    far, near = _nearest(real, base), _nearest(made, base)
     m, n = len(far), len(near)
     order = far.sort().values
     below = torch.searchsorted(order, near).double() / m  # held-out rows that are nearer
@@ -65,7 +65,8 @@ def memorisation_test(*, train: Tensor, held_out: Tensor, fake: Tensor) -> Score
     edge = pooled.sort().values[max(1, math.ceil(TAIL * (m + n))) - 1]
     ours, all_ = int((near <= edge).sum()), int((pooled <= edge).sum())  # with all that are tied with the last
     tail = float(hypergeom.sf(ours - 1, m + n, n, all_))
-    copies = int((near == 0).sum())
+    copies, known = int((near == 0).sum()), int((far == 0).sum())
+    also = f", and {known:,} of the held-out rows" if known else ""
     return Score(
         "nearer to training",
         float(each.mean()),
@@ -73,11 +74,13 @@ def memorisation_test(*, train: Tensor, held_out: Tensor, fake: Tensor) -> Score
         m,
         n,
         p_value=min(1.0, 2 * ranks, 2 * tail) if ranks == ranks else min(1.0, 2 * tail),
-        note=f"{copies:,} fakes are training rows",
+        floor=0.5,
+        floor_spread=math.sqrt((m + n + 1) / (12 * m * n)),  # of Mann and Whitney's statistic, without ties
+        note=f"{copies:,} fakes are training rows{also}",
     )
 
 
-def _nearest(x: Tensor, base: Tensor, slack: float) -> Tensor:
+def _nearest(x: Tensor, base: Tensor) -> Tensor:
     """Squared distance of each row to the nearest of ``base``, [n] on the CPU; 0 within rounding."""
-    found = torch.cat([squares.amin(1) for _, squares in squared_distances(x, base)]).cpu()
-    return torch.where(found <= slack, 0.0, found)
+    found = torch.cat([squares.amin(1) for _, squares in squared_distances(x, base)])
+    return torch.where(found <= tolerance(x), 0.0, found).cpu()

@@ -2,9 +2,9 @@
 
     MMD^2 with k(x, y) = mean over s of exp(-|x - y|^2 / (2 s^2)),   s = h/2, h, 2h, h the median distance
 
-(Gretton et al. 2012; h is the median over all rows, of both samples together.) Under equal laws the rows are
-exchangeable, so the value is one of those that come of random relabellings, each as likely: with P of them
-p = (1 + number at or above the value) / (1 + P) is at or below any a with probability at most a.
+(Gretton et al. 2012; h is the median over all pairs of rows that differ, of both samples together.) Under equal laws
+the rows are exchangeable, so the value is one of those that come of random relabellings, each as likely: with P of
+them p = (1 + number at or above the value) / (1 + P) is at or below any a with probability at most a.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 from deepgen.errors import check_count
 from deepgen.evaluate.kernel_distance import Blocks, unbiased_mmd
 from deepgen.evaluate.score import Score, feature_rows
-from deepgen.evaluate.squared_distances import centred, squared_distances
+from deepgen.evaluate.squared_distances import centred, squared_distances, tolerance
 from deepgen.random import resolve
 
 SCALES = (0.5, 1.0, 2.0)  # of the median distance
@@ -52,7 +52,7 @@ def mmd_test(
     check_count(permutations=permutations)
     check_count(4, rows=rows)
     stream = resolve(generator)
-    x, y = (_some(sample, rows, stream) for sample in feature_rows(real=real, fake=fake, least=4))
+    x, y = (at_most(sample, rows, stream) for sample in feature_rows(real=real, fake=fake, least=4))
     x, y = centred(x, y)
     kernel = gaussian(median_distance(torch.cat([x, y]), stream))
     value, stderr = unbiased_mmd(x, y, kernel)
@@ -73,14 +73,18 @@ def gaussian(scale: float) -> Blocks:
 
 
 def median_distance(x: Tensor, stream: torch.Generator) -> float:
-    """The median distance of different rows, of at most 1,000 of them; 1 where that is 0."""
-    x = _some(x, _MEDIAN_ROWS, stream)
+    """The median distance of rows that differ, of at most 1,000 rows; 1 where none do.
+
+    (Where most pairs are equal, as of sparse bits, the median of all would be 0, or rounding.)
+    """
+    x = at_most(x, _MEDIAN_ROWS, stream)
     squares = torch.cat([block for _, block in squared_distances(x, x)])
-    upper = squares[torch.ones_like(squares, dtype=torch.bool).triu(1)]
-    return float(upper.median().sqrt()) or 1.0
+    apart = squares[(squares > tolerance(x).unsqueeze(1)).triu(1)]
+    return float(apart.median().sqrt()) if len(apart) else 1.0
 
 
-def _some(x: Tensor, rows: int, stream: torch.Generator) -> Tensor:
+def at_most(x: Tensor, rows: int, stream: torch.Generator) -> Tensor:
+    """``x``, or ``rows`` of its rows chosen at random where it has more."""
     if len(x) <= rows:
         return x
     return x[torch.randperm(len(x), generator=stream, device=stream.device)[:rows].to(x.device)]
@@ -103,5 +107,5 @@ def _p_value(pooled: Tensor, n: int, kernel: Blocks, permutations: int, stream: 
     m = total - n
     cross, other = row - quadratic, whole - 2 * row + quadratic
     values = quadratic / (n * (n - 1)) + other / (m * (m - 1)) - 2 * cross / (n * m)
-    slack = 1e-12 * float(values.abs().max())  # the same relabelling may round differently
+    slack = 1e-12 * float(whole) / (total * (total - 1))  # the same relabelling may round differently
     return float((values >= values[0] - slack).double().mean())

@@ -83,8 +83,9 @@ def mode_coverage(
     8 of 10 modes (exact draws: 10.0), KL 0.22 ± 0 nats (exact draws: 0.0045 ± 0.00...), p = 0.001 (1,000 fake)
     """
     check_count(modes=modes, simulations=simulations)
-    if fake.dim() != 1 or len(fake) == 0:
-        raise ShapeError(f"fake must be the modes [n] of at least one row, got {list(fake.shape)}")
+    if not isinstance(fake, Tensor) or fake.dim() != 1 or len(fake) == 0:
+        got = list(fake.shape) if isinstance(fake, Tensor) else type(fake).__name__
+        raise ShapeError(f"fake must be a tensor, the modes [n] of at least one row, got {got}")
     if fake.is_floating_point() or int(fake.min()) < 0 or int(fake.max()) >= modes:
         raise SupportError(f"fake must be integers from 0 to {modes - 1}: the mode of each row")
     p = _probabilities(modes, probabilities)
@@ -141,8 +142,9 @@ def multinomial_kl(n: int, modes: int, probabilities: Tensor | None = None) -> f
 def _probabilities(modes: int, probabilities: Tensor | None) -> Tensor:
     if probabilities is None:
         return torch.full((modes,), 1 / modes, dtype=torch.float64)
-    if probabilities.shape != (modes,):
-        raise ShapeError(f"probabilities must be [{modes}], got {list(probabilities.shape)}")
+    if not isinstance(probabilities, Tensor) or probabilities.shape != (modes,):
+        got = list(probabilities.shape) if isinstance(probabilities, Tensor) else type(probabilities).__name__
+        raise ShapeError(f"probabilities must be a tensor [{modes}], got {got}")
     p = probabilities.detach().cpu().double()
     if not bool((p > 0).all()) or abs(float(p.sum()) - 1) > 1e-5:
         raise ArgumentError("probabilities must be above 0 and add up to 1: leave out modes that cannot be")

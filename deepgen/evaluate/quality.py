@@ -23,12 +23,13 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import ArgumentError, check_count, unknown_name
-from deepgen.evaluate.feature_maps import LEAST, Features, check_rows, default_features, mapped, name_of
+from deepgen.evaluate.feature_maps import LEAST, Features, check_rows, classes_of, default_features, mapped, name_of
 from deepgen.evaluate.frechet import frechet_least
 from deepgen.evaluate.memorisation import memorisation_test
 from deepgen.evaluate.quality_figures import divided, figures, floored
 from deepgen.evaluate.quality_table import table
 from deepgen.evaluate.score import Score, feature_rows
+from deepgen.evaluate.supports import overlap_least
 from deepgen.random import resolve
 
 METRICS = ("frechet", "kernel", "overlap", "mmd", "classifier", "modes")
@@ -41,7 +42,8 @@ class Quality:
     Attributes:
         scores: the figures by key: ``frechet``, ``frechet_infinity``, ``kernel``, ``precision``, ``recall``,
             ``density``, ``coverage``, ``mmd``, ``classifier``, ``modes``, ``mode_kl``, ``memorisation``, as far as
-        asked for. features: the name of the feature map.
+            asked for.
+        features: the name of the feature map.
         width: how many features it has.
         n_real, n_fake: rows.
         splits: how many times the real rows were divided for the floors; 0 for none.
@@ -106,8 +108,8 @@ def sample_quality(
     Raises:
         ShapeError: no tensors, empty ones, or events of different shapes.
         SupportError: NaN or infinite values, in the rows or in their features.
-        ArgumentError: too few rows, with the number needed: 100, and with ``frechet`` above 1.2 (d + 2) fakes and,
-            where floors are made, twice as many reals.
+        ArgumentError: real and fake are the same rows. Or too few rows, with the number needed: 100, and with
+            ``frechet`` above 1.2 (d + 2) fakes, with ``overlap`` 4 k + 16, and twice as many reals for the floors.
 
     >>> import deepgen as dg
     >>> data = dg.data.load("digits")
@@ -118,6 +120,7 @@ def sample_quality(
     """
     from deepgen.data.splits import provenance
 
+    metrics = (metrics,) if isinstance(metrics, str) else tuple(metrics)
     for metric in metrics:
         if metric not in METRICS:
             raise unknown_name("metric", metric, METRICS)
@@ -127,14 +130,17 @@ def sample_quality(
         raise ArgumentError("splits must be 0, or at least 2 so that the floors have a spread; got 1")
     given = {"real": real, "fake": fake, **({} if train is None else {"train": train})}
     check_rows(given)
+    if real.shape == fake.shape and torch.equal(real, fake.to(real)):
+        raise ArgumentError("real and fake are the same rows: fake must be draws of a generator, real held-out data")
     space = features if features is not None else default_features(real)
     name = name_of(space)
     rows = {key: mapped(space, part, key) for key, part in given.items()}
     x, y = feature_rows(real=rows["real"], fake=rows["fake"])
-    need = _check_enough(x, y, split=splits > 0, frechet="frechet" in metrics)
+    need = _check_enough(x, y, split=splits > 0, metrics=metrics, k=k)
     stream = resolve(generator)
-    classes = getattr(space, "classes", None) if "modes" in metrics else None
-    kinds = None if classes is None else (classes(real).cpu(), classes(fake).cpu())
+    kinds = None
+    if "modes" in metrics and hasattr(space, "classes"):
+        kinds = classes_of(space, real, "real"), classes_of(space, fake, "fake")
     judge = partial(figures, metrics=metrics, k=k, stream=stream)
     found = judge(x, y, kinds=kinds, permutations=permutations)
     size = min(max(round(len(x) * len(x) / (len(x) + len(y))), need), len(x) - need)
@@ -147,13 +153,18 @@ def sample_quality(
     return Quality(scores, name, x.shape[1], len(x), len(y), splits, data)
 
 
-def _check_enough(x: Tensor, y: Tensor, *, split: bool, frechet: bool) -> int:
+def _check_enough(x: Tensor, y: Tensor, *, split: bool, metrics: Sequence[str], k: int) -> int:
     """Return the rows that each part of the reals must have; raise where the samples are too small."""
     width = x.shape[1]
-    need = max(LEAST, frechet_least(width)) if frechet else LEAST // 2
+    needs = [(LEAST // 2, "")]
+    if "frechet" in metrics:
+        needs.append((max(LEAST, frechet_least(width)), f"the Fréchet distance in {width} features"))
+    if "overlap" in metrics:
+        needs.append((overlap_least(k), f"balls to neighbour {k}"))
+    need, what = max(needs)
     least = {"real": max(LEAST, (2 if split else 1) * need), "fake": max(LEAST, need)}
     for (name, number), rows in zip(least.items(), (x, y), strict=True):
         if len(rows) < number:
-            why = f" (the Fréchet distance in {width} features; metrics= leaves it out)" if number > LEAST else ""
+            why = f" ({what}; metrics= leaves it out)" if number > LEAST else ""
             raise ArgumentError(f"{name} needs at least {number:,} rows{why}, got {len(rows):,}")
     return need

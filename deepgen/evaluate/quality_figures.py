@@ -52,23 +52,29 @@ def figures(
 
 
 def modes(real: Tensor, fake: Tensor) -> dict[str, Score]:
-    """Modes of the reals that the fakes reach, and the KL of the fakes' shares from the reals'."""
-    size = int(max(real.max(), fake.max())) + 1
-    ours, theirs = (torch.bincount(kinds, minlength=size).double() for kinds in (fake, real))
-    known = theirs > 0
+    """Modes of the reals that the fakes reach, and the KL of the fakes' shares from the reals'.
+
+    The error of the first is that of the fakes, (1 - p)^m the chance that m of them miss a mode of share p; it errs
+    upwards, as modes do not come independently.
+    """
     n, m = len(real), len(fake)
+    place = torch.unique(torch.cat([real, fake]), return_inverse=True)[1]
+    size = int(place.max()) + 1
+    theirs, ours = (torch.bincount(kinds, minlength=size).double() for kinds in (place[:n], place[n:]))
+    known = theirs > 0
     seen = float((known & (ours > 0)).sum())
     note = f"of {int(known.sum()):,} in the real rows"
-    union = known | (ours > 0)
-    ours, theirs = ours[union], theirs[union] + 0.5  # half a row more, so that no mode is impossible
-    p, q = ours / m, theirs / theirs.sum()
+    p = ours / m
+    missed = (1 - p[known]) ** m
+    theirs = theirs + 0.5  # half a row more, so that no mode is impossible
+    q = theirs / theirs.sum()
     kl = float(plug_in_kl(ours, q))
     ratio = torch.where(p > 0, (p / q).log(), 0.0)
     variance = float((p * (ratio - kl).square()).sum()) / m
     variance += float((q * (p / q - 1).square()).sum()) / n
     return {
-        "modes": Score("modes", seen, math.nan, n, m, note=note),
-        "mode_kl": Score("KL of modes", kl, math.sqrt(variance), n, m, side="above", note="nats"),
+        "modes": Score("modes", seen, math.sqrt(float((missed * (1 - missed)).sum())), n, m, note=note),
+        "mode_kl": Score("KL of modes", kl, math.sqrt(variance), n, m, note="nats"),
     }
 
 

@@ -17,6 +17,7 @@ from deepgen.errors import ArgumentError, ShapeError, SupportError
 from deepgen.evaluate.estimate import LEVEL, Side, _strict
 from deepgen.evaluate.plus_minus import plus_minus
 from deepgen.evaluate.student import t_quantile
+from deepgen.random import generator
 
 BLOCKS = 10  # of rows that the jackknife leaves out in turn, on each side
 
@@ -34,7 +35,8 @@ class Score:
         side: where ``value`` lies, in expectation, with respect to the same figure of the two laws.
         p_value: of the hypothesis that both samples have one law; NaN where the figure has no test.
         replicates: what ``stderr`` was made of, where that is few; 0 for many. The interval widens by it.
-        floor: the mean of the same figure between halves of the real rows; NaN unless `sample_quality` made it.
+        floor: the mean of the same figure between parts of the real rows, by `sample_quality`, or its expectation
+            where equal laws are enough to know it; NaN for none.
         floor_spread: the standard deviation of a single such figure.
         features: the name of the feature map; empty when the caller gave features.
         note: what else must be known, in words.
@@ -88,7 +90,7 @@ def feature_rows(*, least: int = 2, **samples: Tensor) -> list[Tensor]:
     Raises:
         ShapeError: no tensor, not two axes, no rows or columns, or widths that differ.
         SupportError: NaN or infinite entries.
-        ArgumentError: fewer than ``least`` rows.
+        ArgumentError: fewer than ``least`` rows, or matrices on different devices.
 
     >>> feature_rows(real=torch.zeros(3, 2), fake=torch.zeros(3, 4))
     Traceback (most recent call last):
@@ -114,6 +116,8 @@ def feature_rows(*, least: int = 2, **samples: Tensor) -> list[Tensor]:
             raise SupportError(f"{name} holds NaN or infinite features, in {rows:,} of {len(x):,} rows")
         if len(x) < least:
             raise ArgumentError(f"{name} needs at least {least:,} rows for this figure, got {len(x):,}")
+        if x.device != samples[first].device:
+            raise ArgumentError(f"{first} is on {samples[first].device} and {name} on {x.device}: move one by .to(...)")
     return [x.detach().double() for x in samples.values()]
 
 
@@ -128,5 +132,9 @@ def jackknife(*replicates: Tensor) -> float:
 
 
 def blocks_of(x: Tensor, blocks: int = BLOCKS) -> Tensor:
-    """The block of each row, ``[n]``: rows in turn, so that rows sorted by class fall into all blocks alike."""
-    return torch.arange(len(x), device=x.device) % blocks
+    """The block of each row, ``[n]``: of equal size, by a fixed shuffle.
+
+    In order, rows sorted by class would part into blocks of one class each; in turn, rows whose labels go round
+    (``torch.arange(n) % 10``, as one draws from a conditional model) would.
+    """
+    return (torch.randperm(len(x), generator=generator(0)) % blocks).to(x.device)

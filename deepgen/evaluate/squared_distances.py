@@ -11,15 +11,23 @@ ENTRIES = 2**22  # of one block: 32 MB
 
 
 def centred(x: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
-    """The matrices less the mean row of the first: distances stay, and large means cost no digits."""
-    mean = x.mean(0)
-    return tuple(rows - mean for rows in (x, *others))
+    """The matrices less the median row of the first: distances stay, and large means cost no digits.
+
+    (The median and not the mean, so that one row far out does not move the others away from 0.)
+    """
+    middle = x.median(0).values
+    return tuple(rows - middle for rows in (x, *others))
 
 
-def tolerance(*samples: Tensor) -> float:
-    """Squared distances of centred rows that differ by no more than this differ by rounding: they are ties."""
-    largest = max(float(x.square().sum(1).max()) for x in samples)
-    return 64 * torch.finfo(samples[0].dtype).eps * largest
+def tolerance(x: Tensor, squares: Tensor | float = 0.0) -> Tensor:
+    """By how much squared distances around ``squares`` to each of the centred rows ``x`` can be off by rounding: [n].
+
+    Such differences are ties. It is a row's own, as a single row far out must not make all the others look alike.
+
+    >>> bool(tolerance(torch.tensor([[1.0], [1e6]])).diff() > 1)
+    True
+    """
+    return 128 * torch.finfo(x.dtype).eps * (x.square().sum(1) + squares)
 
 
 def squared_distances(x: Tensor, y: Tensor) -> Iterator[tuple[slice, Tensor]]:

@@ -47,9 +47,9 @@ class Overlap(NamedTuple):
 class _Balls(NamedTuple):
     centres: Tensor  # [n, d]
     radii: Tensor  # [replicates, n] squared: of all rows, and of the halves
+    slack: Tensor  # [replicates, n], what rounding may do to them
     tied: Tensor  # [n], what a row on the rim counts in the density
     alive: Tensor  # [replicates, n], which rows the replicate has
-    slack: float
 
 
 def support_overlap(*, real: Tensor, fake: Tensor, k: int = 5, errors: bool = True) -> Overlap:
@@ -72,11 +72,10 @@ def support_overlap(*, real: Tensor, fake: Tensor, k: int = 5, errors: bool = Tr
     (1.0, True, True)
     """
     check_count(k=k)
-    x, y = centred(*feature_rows(real=real, fake=fake, least=max(2 * _BLOCKS, 4 * k + 16)))
-    slack = tolerance(x, y)
+    x, y = centred(*feature_rows(real=real, fake=fake, least=overlap_least(k)))
     parts, others = _halves(x, errors), _halves(y, errors)
-    inside = _held(_balls(x, k, slack, parts), y, others, k)
-    outside = _held(_balls(y, k, slack, others), x, parts, k)
+    inside = _held(_balls(x, k, parts), y, others, k)
+    outside = _held(_balls(y, k, others), x, parts, k)
 
     def score(name: str, values: Tensor) -> Score:
         halves = values[1:].view(-1, 2)
@@ -89,6 +88,11 @@ def support_overlap(*, real: Tensor, fake: Tensor, k: int = 5, errors: bool = Tr
         score("density", inside.density),
         score("coverage", inside.covered),
     )
+
+
+def overlap_least(k: int) -> int:
+    """The rows of each sample that `support_overlap` needs for balls to the k-th neighbour."""
+    return max(2 * _BLOCKS, 4 * k + 16)
 
 
 def _halves(x: Tensor, errors: bool) -> Tensor:
@@ -104,7 +108,7 @@ def _halves(x: Tensor, errors: bool) -> Tensor:
     return torch.cat([whole, torch.stack([signs, ~signs], 1).flatten(0, 1)])
 
 
-def _balls(x: Tensor, k: int, slack: float, alive: Tensor) -> _Balls:
+def _balls(x: Tensor, k: int, alive: Tensor) -> _Balls:
     """The balls around the rows of ``x``, also as they are when only the rows of a half are there."""
     deep = min(len(x) - 1, 4 * k + 16)  # neighbours kept, so that k of them are in each half, but for rare ones
     radii = x.new_empty(len(alive), len(x))
@@ -114,6 +118,7 @@ def _balls(x: Tensor, k: int, slack: float, alive: Tensor) -> _Balls:
         squares[place, place + rows.start] = math.inf  # nobody is his own neighbour
         near, index = squares.topk(deep, largest=False, sorted=True)
         radius = near[:, k - 1]
+        slack = tolerance(x[rows], radius)
         radii[0, rows] = radius
         less = (near < (radius - slack).unsqueeze(1)).sum(1)
         rim = (near <= (radius + slack).unsqueeze(1)).sum(1) - less
@@ -125,7 +130,7 @@ def _balls(x: Tensor, k: int, slack: float, alive: Tensor) -> _Balls:
             left = alive[r][index].cumsum(1)
             kth = (left < k).sum(1).clamp_max(deep - 1)  # the deepest kept where fewer than k are of this half
             radii[r, rows] = near.gather(1, kth.unsqueeze(1)).squeeze(1)
-    return _Balls(x, radii, tied, alive, slack)
+    return _Balls(x, radii, tolerance(x, radii), tied, alive)
 
 
 class _Held(NamedTuple):
@@ -141,15 +146,16 @@ def _held(balls: _Balls, y: Tensor, alive: Tensor, k: int) -> _Held:
     replicates, n = balls.radii.shape
     shares, sums = y.new_zeros(replicates), y.new_zeros(replicates)
     hit = torch.zeros(replicates, n, dtype=torch.bool, device=y.device)
-    widest = balls.radii.amax(0) + balls.slack
+    widest = (balls.radii + balls.slack).amax(0)
     for rows, squares in squared_distances(y, balls.centres):
         row, ball = (squares <= widest).nonzero(as_tuple=True)  # few: all that follows is about these pairs
         square = squares[row, ball]
         for r in range(replicates):
             gap = square - balls.radii[r, ball]
-            there = (gap <= balls.slack) & balls.alive[r, ball] & alive[r, rows][row]
+            slack = balls.slack[r, ball]
+            there = (gap <= slack) & balls.alive[r, ball] & alive[r, rows][row]
             hit[r, ball[there]] = True
-            weight = torch.where(gap < -balls.slack, 1.0, balls.tied[ball])
+            weight = torch.where(gap < -slack, 1.0, balls.tied[ball])
             weight = torch.where(there, weight, 0.0)
             crowd = torch.bincount(row, weight, minlength=len(squares)).to(y.dtype)  # balls around each row
             shares[r] += (crowd > 0).sum()

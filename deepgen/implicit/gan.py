@@ -9,6 +9,7 @@ towards is said elsewhere (`deepgen.objectives.Adversarial`), as is what else a 
     w'_t = (1 - beta) sum_{i=1}^{t} beta^(t-i) w_i / (1 - beta^t)
 
 the exponential moving average over t updates without the share of the initial weights, as Adam corrects its moments.
+Running statistics of batch norms are averaged alike; spectral norms in it follow the averaged weights by themselves.
 Sources: Goodfellow et al. 2014; Yazici et al. 2019, "The unusual effectiveness of averaging in GAN training"; Mirza &
 Osindero 2014 (conditions).
 """
@@ -23,8 +24,9 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from deepgen.distributions import StandardNormal
-from deepgen.errors import ArgumentError, ShapeError, SupportError, check_count, check_real
+from deepgen.errors import ArgumentError, MissingCapability, ShapeError, SupportError, check_count, check_real
 from deepgen.explicit.rows import check_context
+from deepgen.implicit.spectral import follow_weights, own_vectors
 from deepgen.random import draw, resolve
 
 
@@ -149,11 +151,15 @@ class GAN(nn.Module):
             return
         weight = (1 - self.average) / (1 - self.average ** self.updates.double())
         with_buffers = self.generator.state_dict(keep_vars=True)
+        left = own_vectors(self.averaged)
         for name, mean in self.averaged.state_dict(keep_vars=True).items():
+            if name in left:
+                continue
             if mean.is_floating_point():
                 mean.data.lerp_(with_buffers[name].data, weight.to(mean.dtype))
             else:
                 mean.data.copy_(with_buffers[name].data)
+        follow_weights(self.averaged)
 
     def check(self, x: Any) -> None:
         """Raise a typed error unless ``x`` are finite rows ``[n, *event]``; rows with a context come as a pair."""
@@ -223,6 +229,23 @@ class Given:
         if len(self.context) != 1:
             raise ShapeError(f"generate and logit take one context, and this has {list(self.batch_shape)} of them")
         return self.context.expand(rows, *self.context.shape[1:])
+
+
+def judging(model: Any) -> GAN:
+    """The networks of ``model``, put in eval mode: of a `GAN` that needs no context, or of ``gan(context)``.
+
+    Raises:
+        MissingCapability: it is neither.
+        ArgumentError: a `GAN` that takes a context, without one.
+    """
+    gan = model.model if isinstance(model, Given) else model
+    if not isinstance(gan, GAN):
+        raise MissingCapability(
+            f"needed is a deepgen.implicit.GAN, whose discriminator is at hand, got {type(model).__name__}"
+        )
+    if gan is model and gan.context:
+        raise ArgumentError("this GAN takes a context: hand in gan(context), with one label or vector")
+    return gan.eval()
 
 
 def _call(network: nn.Module, x: Tensor, context: Tensor | None) -> Tensor:

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from deepgen.errors import DivergenceError, check_count, check_real
 from deepgen.implicit.calibration import Calibration
+from deepgen.implicit.gan import judging
 from deepgen.random import draw, resolve, uniform
 from deepgen.samplers.independence import IndependenceKernel, independence
 from deepgen.samplers.langevin import mala
@@ -40,13 +41,16 @@ def latent_target(model: Any, calibration: Calibration | None = None) -> Target:
         model: a trained `GAN`, or ``gan(context)``; it is put in eval mode. Its parameters must not change meanwhile.
         calibration: of `deepgen.implicit.calibrate`; None takes D as it is.
 
+    Raises:
+        MissingCapability, ArgumentError: ``model`` is no `GAN`, or one whose context is missing.
+
     >>> import deepgen as dg
     >>> G, D = dg.implicit.Dense(3, [8], 2, generator=0), dg.implicit.Dense(2, [8], (), generator=1)
     >>> gan = dg.implicit.GAN(G, D, latent=3)
     >>> latent_target(gan).log_density(torch.zeros(5, 3)).shape
     torch.Size([5])
     """
-    getattr(model, "model", model).eval()
+    judging(model)
     line, prior = Calibration() if calibration is None else calibration, model.prior()
     log_prior = density_of(prior)
     return Target(lambda z: log_prior(z) + line.log_ratio(model.logit(model.generate(z))), reference=prior)
@@ -121,6 +125,7 @@ def rejection(
         tries: passes at most.
 
     Raises:
+        MissingCapability, ArgumentError: ``model`` is no `GAN`, or one whose context is missing.
         DivergenceError: fewer than ``n`` were kept after ``tries`` passes; take `mh_gan`.
 
     >>> import deepgen as dg
@@ -131,9 +136,8 @@ def rejection(
     (torch.Size([50, 2]), True)
     """
     check_count(n=n, pilot=pilot, batch=batch, tries=tries)
+    stream = resolve(generator, judging(model).updates.device)
     line, prior = Calibration() if calibration is None else calibration, model.prior()
-    whole = getattr(model, "model", model).eval()
-    stream = resolve(generator, whole.updates.device)
 
     def candidates(count: int) -> tuple[Tensor, Tensor]:
         x = model.generate(draw(prior, (count,), generator=stream))

@@ -81,6 +81,8 @@ class Adversarial:
         check_count(critic_steps=self.critic_steps)
         check_real("generator_rate", self.generator_rate, 0)
         check_real("discriminator_rate", self.discriminator_rate, 0)
+        for beta in self.betas:
+            check_real("each of betas", beta, 0, 1 - 1e-12)
         if isinstance(self.loss, type) or not hasattr(self.loss, "discriminator"):
             raise ArgumentError(f"loss must be such as Hinge() of deepgen.objectives, got {self.loss!r}")
         for penalty in self.penalties:

@@ -9,11 +9,11 @@
     Wasserstein        Arjovsky et al. 2017      f - r                            -f
     Relativistic       Jolicoeur-Martineau 2018  s(f - r)                         s(r - f)
 
-For the logistic ones the best discriminator is D(x) = log p_data(x) - log p_G(x), and there the mean of the
-discriminator's loss is 2 log 2 - 2 JSD(p_data, p_G). `Relativistic` pairs row i of the batch with draw i: it asks which
-of the two is the real one, so that no constant added to D matters and no draw is judged alone. It has no bad local
-minima from dropped modes, where the others have (Sun, Fang & Schwing 2020), and its plain form needs penalties to
-converge (Huang et al. 2024, "The GAN is dead; long live the GAN!").
+For the first two the best discriminator is D(x) = log p_data(x) - log p_G(x), and there the mean of the
+discriminator's loss is 2 log 2 - 2 JSD(p_data, p_G). `Relativistic`, which has the same best one up to a constant,
+pairs row i of the batch with draw i: it asks which of the two is the real one, so that no constant added to D matters
+and no draw is judged alone. It has no bad local minima from dropped modes, where the others have (Sun, Fang & Schwing
+2020), and its plain form needs penalties to converge (Huang et al. 2024, "The GAN is dead; long live the GAN!").
 """
 
 from __future__ import annotations

@@ -82,7 +82,18 @@ def test_distance_of_two_gaussians(stream, alpha):
     score = frechet_infinity(real=x, fake=y)
     reach = dg.evaluate.Score.interval(score, 1 - alpha)
     assert reach[0] < 9 + 1 < reach[1]
-    assert 0.1 < score.stderr < 0.4  # of 2 * 3 * the mean's error, and the scale's: 0.2
+
+
+def test_the_error_of_a_distance(stream):
+    """By the delta method: 4 m^2 (1/n + s^2/n') of the mean, 4 (s - 1)^2 (1/(2n) + s^2/(2n')) of the scale."""
+    n, shift, scale = 1000, 3.0, 2.0
+    squares = []
+    for _ in range(40):
+        x, y = normal((n, 1), generator=stream), scale * normal((n, 1), generator=stream) + shift
+        squares.append(frechet_distance(real=x, fake=y).stderr ** 2)
+    true = (4 * shift**2 + 2 * (scale - 1) ** 2) * (1 + scale**2) / n
+    # forty chi-squares of 18 degrees: 5 % of the mean; it errs upwards a little
+    assert float(torch.tensor(squares).mean()) == pytest.approx(true, rel=0.3)
 
 
 def test_rotations_and_shifts_change_nothing(stream):
@@ -92,6 +103,18 @@ def test_rotations_and_shifts_change_nothing(stream):
     assert other.value == pytest.approx(one.value)
     assert other.stderr == pytest.approx(one.stderr)
     assert frechet_distance(real=y, fake=x).value == pytest.approx(one.value)
+
+
+@pytest.mark.parametrize("labels", [torch.arange(600) % 10, torch.arange(600) // 60])
+def test_the_order_of_the_rows_does_not_matter(stream, labels):
+    """Labels that go round or come in turn, as one draws from a conditional model: no block may be a class."""
+    centres = 10 * torch.eye(10)
+    x, y = (centres[labels] + normal((600, 10), generator=stream) for _ in range(2))
+    mixed = torch.randperm(600, generator=stream)
+    one, other = frechet_infinity(real=x, fake=y), frechet_infinity(real=x[mixed], fake=y[mixed])
+    assert max(one.stderr, other.stderr) < 5 * min(one.stderr, other.stderr)
+    assert abs(one.value) < 10 * one.stderr
+    assert abs(one.value - other.value) < 10 * other.stderr
 
 
 def test_more_features_than_rows(stream):
@@ -111,6 +134,8 @@ def test_what_is_refused():
         frechet_distance(real=x, fake=x.where(x < 2, torch.nan))
     with pytest.raises(dg.errors.ShapeError, match="same number"):
         frechet_distance(real=x, fake=x[:, :4])
+    with pytest.raises(dg.errors.ShapeError, match="one d"):
+        gaussian_frechet(x[0], torch.eye(10), x[0, :4], torch.eye(4))
     with pytest.raises(dg.errors.ShapeError, match="empty"):
         frechet_distance(real=x, fake=x[:0])
     with pytest.raises(dg.errors.ShapeError, match="flatten"):

@@ -48,7 +48,10 @@ def test_lost_modes_show():
 def test_what_is_refused():
     with pytest.raises(dg.errors.SupportError, match="0 to 1"):
         mode_coverage(fake=torch.tensor([0, 2]), modes=2)
-    with pytest.raises(dg.errors.ShapeError):
-        mode_coverage(fake=torch.zeros(0, dtype=torch.long), modes=2)
+    for wrong in (torch.zeros(0, dtype=torch.long), [0, 1]):
+        with pytest.raises(dg.errors.ShapeError):
+            mode_coverage(fake=wrong, modes=2)
+    with pytest.raises(dg.errors.ShapeError, match="got list"):
+        multinomial_kl(5, 2, [0.5, 0.5])
     with pytest.raises(dg.errors.ArgumentError, match="add up"):
         mode_coverage(fake=torch.tensor([0, 1]), modes=2, probabilities=torch.tensor([0.5, 0.4]))

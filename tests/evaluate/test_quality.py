@@ -1,13 +1,20 @@
 """One call: the table, the floors, the features, and what is refused."""
 
 import json
+import math
+from statistics import NormalDist
 
 import pytest
 import torch
 
 import deepgen as dg
 from deepgen.evaluate import DigitFeatures, digit_features, sample_quality
+from deepgen.evaluate.quality_figures import modes
 from deepgen.random import normal
+
+
+def z(alpha):
+    return NormalDist().inv_cdf(1 - alpha / 2)
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +71,11 @@ def test_features_of_the_callers_own():
 def test_shapes_choose_the_network():
     grey = torch.rand(120, 784, generator=dg.random.generator(0))
     for shape in ((784,), (28, 28), (1, 28, 28)):
-        quality = sample_quality(real=grey.view(120, *shape), fake=grey.view(120, *shape), metrics=["kernel"], splits=0)
+        fake = grey.flip(0).view(120, *shape)
+        quality = sample_quality(real=grey.view(120, *shape), fake=fake, metrics="kernel", splits=0)
         assert quality.features == "digit network 28x28, 64 features"
     signed = 2 * grey - 1
-    assert sample_quality(real=signed, fake=signed, metrics=["kernel"], splits=0).features == "raw values"
+    assert sample_quality(real=signed, fake=signed.flip(0), metrics=["kernel"], splits=0).features == "raw values"
 
 
 def test_what_is_refused(digits):
@@ -77,7 +85,13 @@ def test_what_is_refused(digits):
     with pytest.raises(dg.errors.ArgumentError, match=r"real needs at least 200 rows .*, got 150"):
         sample_quality(real=real[:150], fake=real)
     with pytest.raises(dg.errors.ArgumentError, match=r"Fréchet distance in 200 features"):
-        sample_quality(real=torch.ones(300, 200), fake=torch.ones(300, 200))
+        sample_quality(real=torch.ones(300, 200), fake=torch.zeros(300, 200))
+    with pytest.raises(dg.errors.ArgumentError, match=r"real needs at least 112 rows \(balls to neighbour 10"):
+        sample_quality(real=real[:100], fake=real[100:], metrics=["overlap"], k=10)
+    with pytest.raises(dg.errors.ArgumentError, match="the same rows"):
+        sample_quality(real=real, fake=real.clone())
+    with pytest.raises(dg.errors.ArgumentError, match="callable"):
+        sample_quality(real=real, fake=real.flip(0), features=3)
     with pytest.raises(dg.errors.SupportError, match="fake holds NaN"):
         sample_quality(real=real, fake=real.where(real < 0.9, torch.nan))
     with pytest.raises(dg.errors.ShapeError, match="fake must have rows as real has"):
@@ -89,11 +103,11 @@ def test_what_is_refused(digits):
     with pytest.raises(dg.errors.UnknownName, match="did you mean 'frechet'"):
         sample_quality(real=real, fake=real, metrics=["frechett"])
     with pytest.raises(dg.errors.UnknownName, match="unknown figure"):
-        sample_quality(real=real, fake=real, metrics=["overlap"], splits=0)["fid"]
+        sample_quality(real=real, fake=real.flip(0), metrics=["overlap"], splits=0)["fid"]
     with pytest.raises(dg.errors.ArgumentError, match="splits"):
         sample_quality(real=real, fake=real, splits=1)
     with pytest.raises(dg.errors.ShapeError, match="must return features"):
-        sample_quality(real=real, fake=real, features=lambda x: x.sum(1))
+        sample_quality(real=real, fake=real.flip(0), features=lambda x: x.sum(1))
 
 
 def test_the_generator_decides_and_the_global_stream_stays(digits):
@@ -117,8 +131,61 @@ def test_networks_know_digits(digits):
     assert seen.tolist() == [111 * blank] * 4
     with pytest.raises(dg.errors.ShapeError, match="images must be"):
         network(torch.zeros(2, 65))
+    for wrong in (torch.zeros(16, 1, 14, 14), torch.zeros(3, 10), torch.zeros(784)):
+        with pytest.raises(dg.errors.ShapeError, match="images must be"):
+            digit_features(28).classes(wrong)
     with pytest.raises(dg.errors.ArgumentError, match="8 or 28"):
         DigitFeatures(9)
+
+
+class Signs(torch.nn.Module):
+    """Whose classes are any integers, and only right in eval mode."""
+
+    def forward(self, x):
+        return x
+
+    def classes(self, x):
+        assert not self.training
+        return (x[:, 0] > 0).long() * 10**11 - 1
+
+
+def test_classes_are_any_integers_and_nothing_else(stream):
+    x = normal((400, 2), generator=stream)
+    y = normal((300, 2), generator=stream).abs()  # of one class in two
+    network = Signs().train()
+    found = sample_quality(real=x, fake=y, features=network, metrics=["modes"], splits=0)
+    assert network.training
+    share = float((x[:, 0] > 0).double().sum() + 0.5) / 401
+    assert found["mode_kl"].value == pytest.approx(-math.log(share))
+    assert (found["modes"].value, found["modes"].stderr) == (1, 0)
+    network.classes = lambda x: x.softmax(1)
+    with pytest.raises(dg.errors.ShapeError, match="one integer a row"):
+        sample_quality(real=x, fake=y, features=network, metrics=["modes"], splits=0)
+
+
+def test_errors_of_modes_are_those_of_repetitions(stream):
+    """Eight modes of which one is rare: seen by three samples of 200 in four or so."""
+    p = torch.tensor([0.3, 0.2, 0.15, 0.1, 0.1, 0.1, 0.043, 0.007])
+    q = torch.full((8,), 1 / 8)
+    found = [
+        modes(*(torch.multinomial(law, 200, replacement=True, generator=stream) for law in (q, p))) for _ in range(400)
+    ]
+    for key, factor in (("modes", 1.35), ("mode_kl", 1.3)):
+        spread = float(torch.tensor([each[key].value for each in found]).std())
+        claimed = float(torch.tensor([each[key].stderr for each in found]).square().mean().sqrt())
+        assert 1 / factor < claimed / spread < factor, key
+
+
+def test_the_floor_is_that_of_the_rows_at_hand(stream, alpha):
+    """The Fréchet distance's expectation for equal Gaussian laws is known: at 400 and 200 rows, not at the parts'."""
+    floors = []
+    for _ in range(12):
+        x = normal((600, 3), generator=stream)
+        quality = sample_quality(real=x[:400], fake=x[400:], metrics="frechet", splits=2, generator=stream)
+        floors.append(quality["frechet"].floor)
+    floors, known = torch.tensor(floors), (3 + (3 + 9) / 4) * (1 / 400 + 1 / 200)
+    assert abs(float(floors.mean()) - known) < z(alpha) * 1.5 * float(floors.std()) / 12**0.5 + 0.03 * known
+    assert float(floors.std()) / 12**0.5 < 0.15 * known  # so that unscaled floors, 1.5 times as high, would be seen
 
 
 @pytest.mark.statistical

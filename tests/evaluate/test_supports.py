@@ -56,12 +56,12 @@ def test_against_prdc(stream):
 
 
 def test_balls_of_a_half_are_those_of_its_rows(stream):
-    x = normal((50, 2), generator=stream, dtype=torch.float64)
+    x = normal((48, 2), generator=stream, dtype=torch.float64)  # three rows in each of 16 blocks
     parts = supports._halves(x, True)
-    assert parts.shape == (31, 50)
-    signs = 2.0 * parts[1::2, :48] - 1  # of whole rounds of 16 blocks
+    assert parts.shape == (31, 48)
+    signs = 2.0 * parts[1::2] - 1
     torch.testing.assert_close(signs @ signs.mT, 48 * torch.eye(15))  # orthogonal
-    balls = supports._balls(x, 3, 1e-12, parts)
+    balls = supports._balls(x, 3, parts)
     for part, radii in zip(parts, balls.radii, strict=True):
         expected = torch.cdist(x[part], x[part]).sort(1).values[:, 3].square()
         torch.testing.assert_close(radii[part], expected)
@@ -70,6 +70,14 @@ def test_balls_of_a_half_are_those_of_its_rows(stream):
 def test_identical_constant_features_give_one():
     same = torch.full((40, 3), 0.7)
     assert values(support_overlap(real=same, fake=same[:36])) == pytest.approx([1, 1, 1, 1])
+
+
+def test_a_fake_far_out_makes_no_others_alike(stream):
+    """Rounding is judged row by row: with one tolerance for all, one draw at 1e9 put every fake into every ball."""
+    real, fake = normal((60, 3), generator=stream), normal((60, 3), generator=stream) + 20
+    fake[0] = 1e9
+    found = support_overlap(real=real, fake=fake)
+    assert (found.precision.value, found.density.value, found.coverage.value) == (0, 0, 0)
 
 
 def test_swapping_the_samples_swaps_precision_and_recall(stream):

@@ -7,6 +7,7 @@ import torch
 
 import deepgen as dg
 from deepgen.evaluate import classifier_test, kernel_distance, memorisation_test, mmd_test
+from deepgen.evaluate.mmd import median_distance
 from deepgen.random import normal
 
 
@@ -103,6 +104,14 @@ def test_mmd_of_constants_is_zero():
     assert score.p_value == 1
 
 
+def test_the_width_is_that_of_rows_that_differ(stream):
+    """Sparse bits, of which most pairs are equal: a median of 0, or of rounding, would be no width."""
+    bits = (torch.rand(200, 4, generator=stream) < 0.02).double() * 1e-3
+    bits[0] = 1e-3
+    assert 0.9e-3 < median_distance(bits, stream) < 2.1e-3
+    assert median_distance(torch.full((20, 3), 0.7, dtype=torch.float64), stream) == 1
+
+
 def test_classifier_p_values_are_valid(stream, alpha):
     p = []
     for _ in range(200):
@@ -123,15 +132,20 @@ def test_classifier_accuracy_is_the_optimal_one(stream, alpha):
 
 
 def test_memorisation_of_equal_laws(stream, alpha):
-    p, values = [], []
+    p, values, claimed = [], [], []
     for _ in range(100):
         x = normal((120, 3), generator=stream)
         score = memorisation_test(train=x[:40], held_out=x[40:80], fake=x[80:])
         p.append(score.p_value)
         values.append(score.value)
+        claimed.append(score.stderr)
     values = torch.tensor(values)
     assert _at_most(p, 0.1, alpha)
     assert abs(float(values.mean()) - 0.5) < z(alpha) * float(values.std()) / 10
+    true = (81 / (12 * 40 * 40)) ** 0.5  # Mann and Whitney's
+    assert (score.floor, score.floor_spread) == (0.5, pytest.approx(true))
+    assert float(torch.tensor(claimed).square().mean().sqrt()) == pytest.approx(true, rel=0.1)
+    assert float(values.std()) == pytest.approx(true, rel=z(alpha) / 200**0.5)
 
 
 def test_memorisation_detects_copies(stream):
@@ -139,11 +153,22 @@ def test_memorisation_detects_copies(stream):
     every = memorisation_test(train=x[:200], held_out=x[200:400], fake=x[:200])
     assert every.value == 1
     assert every.note == "200 fakes are training rows"
+    leaked = memorisation_test(train=x[:200], held_out=x[197:397], fake=x[397:])
+    assert leaked.note == "0 fakes are training rows, and 3 of the held-out rows"
     few = memorisation_test(train=x[:200], held_out=x[200:400], fake=torch.cat([x[:20], x[400:580]]))
     assert few.p_value < 1e-3
     far = memorisation_test(train=x[:200], held_out=x[200:400], fake=torch.cat([x[:20], x[400:580] + 50]))
     assert far.value < 0.2
     assert far.p_value < 1e-3  # the tail's test
+
+
+def test_a_fake_far_out_makes_no_copies_of_the_others(stream):
+    x = normal((300, 3), generator=stream)
+    fake = x[200:].clone()
+    fake[0] = 1e9
+    assert memorisation_test(train=x[:100], held_out=x[100:200], fake=fake).note.startswith("0 fakes")
+    fake[1:6] = x[:5]
+    assert memorisation_test(train=x[:100], held_out=x[100:200], fake=fake).note.startswith("5 fakes")
 
 
 @pytest.mark.parametrize("test", [mmd_test, classifier_test])

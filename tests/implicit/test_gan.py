@@ -102,6 +102,20 @@ def test_the_average_is_the_closed_form(stream):
     assert torch.equal(plain.generate(torch.ones(1, 3)), plain.generator(torch.ones(1, 3)))
 
 
+def test_the_average_of_a_normalised_generator_is_normalised(stream):
+    """Averages of the vectors u and v are no unit vectors: by them the average's singular values came out as 20."""
+    gan = GAN(SpectralNorm(DenseNet(3, 2, [8], generator=0), generator=1), DenseNet(2, generator=2), latent=3)
+    for _ in range(300):
+        with torch.no_grad():
+            for p in gan.generator.parameters():
+                p += 0.1 * torch.randn(p.shape, generator=stream)
+        gan.generator(torch.zeros(1, 3))  # in training mode: its u and v move
+        gan.follow()
+    for part in gan.averaged.eval().modules():
+        if isinstance(part, nn.Linear):
+            assert float(torch.linalg.matrix_norm(part.weight.detach(), 2)) == pytest.approx(1, abs=0.2)
+
+
 def test_draws_do_not_depend_on_one_another_through_batch_norm(stream):
     gan = GAN(DCGANGenerator(4, (8, 8), 4, generator=0), DCGANDiscriminator((8, 8), 4, generator=1), latent=4).train()
     many = gan.sample(6, generator=3)

@@ -8,7 +8,7 @@ from torch import nn
 from torch.distributions import Normal
 
 import deepgen as dg
-from deepgen.errors import DivergenceError, ShapeError
+from deepgen.errors import ArgumentError, DivergenceError, MissingCapability, ShapeError, SupportError
 from deepgen.implicit import GAN, Calibration, calibrate, latent_langevin, latent_target, mh_gan, rejection
 from deepgen.implicit.calibration import _reliability
 from deepgen.testing import check_kernel, ks
@@ -113,7 +113,43 @@ def test_tests_of_calibrated_logits_have_the_laws_they_say(alpha, stream):
     assert ks(torch.tensor(q), lambda x: torch.special.gammainc(torch.tensor(2.5), x / 2)) > alpha / 2
 
 
+def test_calibrations_of_a_true_log_ratio_fail_as_often_as_they_say(alpha, stream):
+    """The line that was fitted has an error too: without it z had a variance of 1.8, and 13 % failed at 5 %."""
+    gan, z, q = known(2.0, 0.5), [], []
+    for _ in range(300):
+        found = calibrate(
+            gan, DATA.mean + DATA.stddev * torch.randn(400, 1, generator=stream), bins=5, generator=stream
+        )
+        z.append(found.z)
+        q.append(found.q)
+    assert ks(torch.tensor(z), Normal(0.0, 1.0).cdf) > alpha / 2
+    assert ks(torch.tensor(q), lambda x: torch.special.gammainc(torch.tensor(2.5), x / 2)) > alpha / 2
+    # the chi-square of 299 degrees of a variance: within 4.8 deviations
+    assert float(torch.tensor(z).var()) == pytest.approx(1, abs=4.8 * math.sqrt(2 / 299))
+
+
+def test_rows_with_one_logit_are_in_one_bin(stream):
+    """A discriminator of three values: as real rows came first among ties, bins showed them apart."""
+
+    class Steps(nn.Module):
+        def forward(self, x):
+            return x.squeeze(1).clamp(-1, 1).round()
+
+    found = calibrate(GAN(Scale(), Steps(), latent=1), 2 * torch.randn(2000, 1, generator=stream) + 1, generator=stream)
+    assert 1 < len(found.bins) <= 3
+    assert found.p_bins > 1e-6
+    assert sum(b.n for b in found.bins) == found.n
+
+
 def test_what_is_refused(stream):
+    with pytest.raises(MissingCapability, match="GAN"):
+        calibrate(nn.Linear(1, 1), torch.zeros(200, 1))
+    with pytest.raises(MissingCapability, match="GAN"):
+        mh_gan(nn.Linear(1, 1))
+    with pytest.raises(ArgumentError, match="context"):
+        rejection(GAN(Scale(), Ratio(), latent=1, classes=2), 5)
+    with pytest.raises(SupportError, match="NaN"):
+        calibrate(known(), torch.full((200, 1), torch.nan))
     with pytest.raises(ShapeError, match="100"):
         calibrate(known(), torch.zeros(20, 1))
     assert Calibration().log_ratio(torch.ones(2)).tolist() == [1.0, 1.0]
