@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from deepgen.cli.rundir import draw
 from deepgen.evaluate import Bracket, Estimate
 from deepgen.explicit import RBM
 from deepgen.explicit.tokens import TokenModel
+from deepgen.implicit import CVAE
 from deepgen.random import generator, spawn
 from deepgen.samplers import sample_chain
 from deepgen.typing import Samples
@@ -42,12 +44,12 @@ def entry(
     first, second = spawn(generator(seed), 2)
     shown: dict[str, Any] = {}
     if isinstance(model, RBM):
-        samples = model.sample(n, steps=steps, generator=first)
+        samples = draw(model, n, steps=steps, seed=first)
         shown = {"samples": samples, "filters": model, "trace": trace(model, steps, second)}
     elif isinstance(model, TokenModel):
         shown = {"samples": torch.tensor([list(model.stream(length=LETTERS, generator=first))])}
-    elif isinstance(model, Samples):
-        shown = {"samples": model.sample(n, generator=first).flatten(1)}
+    elif isinstance(model, (CVAE, Samples)):
+        shown = {"samples": draw(model, n, steps=steps, seed=first)}
     return Entry(
         name,
         estimates=list(estimates),

@@ -13,6 +13,7 @@ from deepgen.implicit.networks import ConvDecoder, ConvEncoder, Dense
 from deepgen.implicit.posteriors import DiagonalGaussian, FullGaussian
 from deepgen.implicit.ready import conv_vae, mlp_cvae, mlp_vae
 from deepgen.implicit.resnet import ResNetDiscriminator, ResNetGenerator
+from deepgen.implicit.rounded import Rounded
 from deepgen.implicit.semi_supervised import SemiSupervised
 from deepgen.implicit.spectral import SpectralNorm
 from deepgen.implicit.vae import VAE
@@ -43,6 +44,7 @@ __all__ = [
     "Rejected",
     "ResNetDiscriminator",
     "ResNetGenerator",
+    "Rounded",
     "SemiSupervised",
     "SpectralNorm",
     "VampPrior",
