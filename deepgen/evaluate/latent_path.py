@@ -26,7 +26,8 @@ from deepgen.progress import bar
 from deepgen.random import key, streams
 from deepgen.samplers.annealing import anneal, check_betas, equal_length
 from deepgen.samplers.hamiltonian import hmc
-from deepgen.samplers.target import Target, innermost
+from deepgen.samplers.laws import innermost
+from deepgen.samplers.target import Target
 from deepgen.samplers.tempered_path import TemperedPath
 from deepgen.streams import Streams
 

@@ -17,7 +17,7 @@ from torch.distributions import Distribution, Independent, Normal
 
 from deepgen.errors import DivergenceError, MissingCapability, ShapeError, SupportError
 from deepgen.random import draw, lend, normal, spawn
-from deepgen.samplers.target import unchecked
+from deepgen.samplers.laws import unchecked
 from deepgen.typing import Joint, Latent
 
 ROWS = 64  # that draw together

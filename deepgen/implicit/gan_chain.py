@@ -29,7 +29,8 @@ from deepgen.implicit.calibration import Calibration
 from deepgen.random import draw, resolve, uniform
 from deepgen.samplers.independence import IndependenceKernel, independence
 from deepgen.samplers.langevin import mala
-from deepgen.samplers.target import Target, density_of
+from deepgen.samplers.laws import density_of
+from deepgen.samplers.target import Target
 
 
 def latent_target(model: Any, calibration: Calibration | None = None) -> Target:
