@@ -86,7 +86,9 @@ def command(
     orders: Annotated[
         int | None, typer.Option(min=1, help="made (1), deep-nade (8): orders of the variables whose mixture it is.")
     ] = None,
-    channels: Annotated[int | None, typer.Option(min=1, help="pixelcnn: features of each layer (32); gan: of images (32).")] = None,
+    channels: Annotated[
+        int | None, typer.Option(min=1, help="pixelcnn: features of each layer (32); gan: of images (32).")
+    ] = None,
     layers: Annotated[
         int | None, typer.Option(min=1, help="pixelcnn (6), lstm (1), transformer (2): how many.")
     ] = None,

@@ -21,8 +21,8 @@ from deepgen.evaluate.feature_maps import default_features, mapped
 from deepgen.implicit import GAN, DCGANDiscriminator, DCGANGenerator, Dense, Rounded
 from deepgen.layers import Restored, Standardised
 from deepgen.objectives import Adversarial
-from deepgen.random import spawn
 from deepgen.random import generator as source
+from deepgen.random import spawn
 
 if TYPE_CHECKING:
     from deepgen.data import Data

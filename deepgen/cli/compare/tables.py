@@ -1,0 +1,121 @@
+"""The table of a comparison, for a terminal and in Markdown, and what it shows in a sentence.
+
+Values stand in groups by their side, and compare only within one; the sentence below says what follows across them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from deepgen.cli.compare.judged import GROUPS, Judged, leaders
+from deepgen.evaluate import Bracket, Estimate, Score, plus_minus
+from deepgen.evaluate.estimate import LEVEL
+
+QUALITY = {"frechet": "Fréchet", "precision": "precision", "recall": "recall", "classifier": "told apart"}
+HEAD = ("model", "test log-likelihood", "stderr", "side", "method", *QUALITY.values(), "seconds")
+FLOOR = "real rows among themselves"
+
+
+def table(judged: Sequence[Judged], *, markdown: bool = False) -> str:
+    """One line per estimate, of two-sided ones the interval, group by group in the order given."""
+    lines: list[tuple[str, ...]] = []
+    group = None
+    for one in judged:
+        if one.group != group:
+            group = one.group
+            lines.append((f"**{GROUPS[group]}**" if markdown else f"[{GROUPS[group]}]",))
+        lines += _lines(one)
+    floor = next((one.quality for one in judged if one.quality is not None), None)
+    if floor is not None:
+        shown = [_score(floor.scores.get(key), floor=True) for key in QUALITY]
+        lines.append((f"*{FLOOR}*" if markdown else FLOOR, "", "", "", "", *shown, ""))
+    head = HEAD if floor is not None else _without(HEAD)
+    if floor is None:
+        lines = [_without(line) if len(line) == len(HEAD) else line for line in lines]
+    if markdown:
+        full = [head, *((*line, *[""] * (len(head) - len(line))) for line in lines)]
+        marked = ["| " + " | ".join(line) + " |" for line in full]
+        return "\n".join([marked[0], "|" + "---|" * len(head), *marked[1:]])
+    widths = [max(len(line[c]) for line in (head, *lines) if len(line) > 1) for c in range(len(head))]
+    texts = [
+        "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=False)).rstrip() for line in (head, *lines)
+    ]
+    rule = "-" * (sum(widths) + 2 * len(widths) - 2)
+    return "\n".join([texts[0], rule, *texts[1:], rule])
+
+
+def key(judged: Sequence[Judged]) -> str:
+    """What the numbers of the table mean."""
+    text = f"nats per example, higher is better; [intervals] at {100 * LEVEL:.0f} %; seconds of training"
+    first = next((one.quality for one in judged if one.quality is not None), None)
+    if first is None:
+        return text
+    told = "share of rows that a classifier tells from real ones, 0.5 at best"
+    return (
+        f"{text}\nsamples: {first.n_fake:,} draws against {first.n_real:,} held-out rows, features: {first.features}; "
+        f"Fréchet distance, low is better; told apart: {told}"
+    )
+
+
+def remarks(judged: Sequence[Judged]) -> list[str]:
+    """A line for each note, by model."""
+    return [f"{one.title}: {note}" for one in judged for note in (*([one.failed] if one.failed else []), *one.notes)]
+
+
+def verdict(judged: Sequence[Judged]) -> str:
+    """Which model has the largest likelihood of these rows, as far as the sides let it be known.
+
+    >>> exact = [Judged(n, n, [Estimate(v, 0.0, "exact", "sum")]) for n, v in (("a", -2.0), ("b", -1.0))]
+    >>> verdict(exact)
+    'b has the largest log-likelihood of these rows'
+    >>> verdict([*exact, Judged("c", "c", [Estimate(-3.0, 0.1, "below", "bound", n=9)])])
+    'b is sure of -1.00 nats/example; that c lies above is not excluded'
+    """
+    first, surest = leaders(judged)
+    if surest is None:
+        return "no log-likelihood is known from below" if first else "no log-likelihood to compare"
+    others = [one.title for one in first if one is not surest]
+    if not others:
+        return f"{surest.title} has the largest log-likelihood of these rows"
+    floor = surest.range()[0]
+    lie = "lies" if len(others) == 1 else "lie"
+    return f"{surest.title} is sure of {floor:.2f} nats/example; that {_listed(others)} {lie} above is not excluded"
+
+
+def cells(estimate: Estimate | Bracket) -> tuple[str, str, str, str]:
+    """Value, standard error, side and method of one line."""
+    if isinstance(estimate, Estimate):
+        value, _, error = plus_minus(estimate.value, estimate.stderr).partition(" ± ")
+        return value, error, estimate.side, estimate.method
+    both = (estimate.below, estimate.above)
+    ends = [plus_minus(end, one.stderr).split(" ± ") for end, one in zip(estimate.interval(), both, strict=True)]
+    sides = "crossed: failed" if estimate.crossed else ", ".join(one.side for one in both)
+    methods = ", ".join(one.method.partition(" from ")[0] for one in both)  # the page has them in full
+    return f"[{ends[0][0]}, {ends[1][0]}]", f"{ends[0][1]}, {ends[1][1]}", sides, methods
+
+
+def _lines(one: Judged) -> list[tuple[str, ...]]:
+    shown = [_score(one.quality.scores.get(key) if one.quality else None) for key in QUALITY]
+    seconds = "" if one.seconds is None else f"{one.seconds:.1f}"
+    found = [cells(estimate) for estimate in one.likelihood] or [("", "", "", "")]
+    return [
+        (one.title, *each, *shown, seconds) if first else ("", *each, *[""] * (len(QUALITY) + 1))
+        for first, each in ((i == 0, each) for i, each in enumerate(found))
+    ]
+
+
+def _score(score: Score | None, *, floor: bool = False) -> str:
+    if score is None:
+        return ""
+    value, error = (score.floor, score.floor_spread) if floor else (score.value, score.stderr)
+    return "" if math.isnan(value) else plus_minus(value, error)
+
+
+def _without(line: tuple[str, ...]) -> tuple[str, ...]:
+    """A line without the figures of sample quality."""
+    return (*line[:5], *line[5 + len(QUALITY) :])
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
