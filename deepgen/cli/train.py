@@ -25,8 +25,8 @@ def command(
         typer.Argument(
             metavar="MODEL",
             help="rbm, bernoulli (independent units), mixture; made, nade, deep-nade; for images pixelcnn, "
-            "gated-pixelcnn; flows nice, realnvp, maf, nsf; vae, iwae, cvae (given labels), gan, energy; for text lstm, "
-            "transformer.",
+            "gated-pixelcnn; flows nice, realnvp, maf, nsf; vae, iwae, cvae (given labels), gan, energy; for text "
+            "lstm, transformer.",
         ),
     ],
     data: Annotated[str, typer.Option(help="A name from `deepgen data list`, or the path of your own file.")],
@@ -35,8 +35,8 @@ def command(
         int | None,
         typer.Option(
             min=1,
-            help="Passes over the rows (rbm, mixture, deep-nade, vae, gan 200; made, nade, energy 100; flows 50; pixelcnn "
-            "30; text 10).",
+            help="Passes over the rows (rbm, mixture, deep-nade, vae, gan 200; made, nade, energy 100; flows 50; "
+            "pixelcnn 30; text 10).",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of initial weights, order of the rows and chains.")] = 0,

@@ -32,17 +32,15 @@ def results(entries: Sequence[Entry]) -> str:
         "<th>Side</th><th>Method</th>",
         '<th class="num">Seconds</th>',
     ]
-    rows, group = [], ""
+    rows, group, columns = [], "", len([cell for cell in head if cell])
     for index, entry in enumerate(entries):
         if entry.group and entry.group != group:
             group = entry.group
-            rows.append(
-                f'<tr class="group"><th colspan="{len([cell for cell in head if cell])}">{escape(group)}</th></tr>\n'
-            )
+            rows.append(f'<tr class="group"><th colspan="{columns}">{escape(group)}</th></tr>\n')
         for again, estimate in enumerate(entry.each_estimate()):
             rows.append(_row(entry, estimate, bool(again), scale, index, _has_data_error(estimates)))
         if entry.note:
-            rows.append(_noted(entry, index, len([cell for cell in head if cell])))
+            rows.append(_noted(entry, index, columns))
     sides = [*dict.fromkeys(side_of(e) for e in estimates), *(["reversed"] if any(map(_reversed, estimates)) else [])]
     key = "".join(
         f"<dt>{marker(side, 'var(--ink)')}{escape(SIDES[side].word)}</dt><dd>{escape(SIDES[side].meaning)}</dd>"

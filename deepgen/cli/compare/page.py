@@ -30,6 +30,7 @@ def page(found: Comparison, rows: Data) -> Path:
         levels = rows.levels if "alphabet" not in rows.provenance else None
         if draws is not None and levels is not None and one.model != "gan":  # in whole levels, as models take them
             draws = draws / (levels - 1)
+        settings = {"model": one.model, "epochs": one.epochs, "updates": one.steps, "epoch kept": one.best}
         entries.append(
             Entry(
                 one.title,
@@ -37,17 +38,11 @@ def page(found: Comparison, rows: Data) -> Path:
                 seconds=one.seconds,
                 samples=None if draws is None or one.failed else draws[:many],
                 history=history if history is not None and len(history) > 1 and not one.failed else None,
-                settings={
-                    "model": one.model,
-                    "epochs": one.epochs,
-                    "updates": one.steps,
-                    "kept": one.best,
-                    **one.settings,
-                },
+                settings={**settings, **one.settings},
                 quality=one.quality,
                 group=GROUPS[one.group],
                 note=one.failed or "; ".join(one.notes),
-            )  # fmt: skip
+            )
         )
     return report(
         found.page,
