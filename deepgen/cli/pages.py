@@ -34,10 +34,11 @@ def entry(
     n: int = 64,
     steps: int,
     seed: int,
+    **more: Any,
 ) -> Entry:
     """Samples, learning curve and estimates of ``model``, and for an RBM its filters and what its chains did.
 
-    Of a model of tokens one sample of `LETTERS` tokens, as it writes on.
+    Of a model of tokens one sample of `LETTERS` tokens, as it writes on. ``more`` are other fields of the entry.
     """
     from deepgen.plot import Entry
 
@@ -57,6 +58,7 @@ def entry(
         history=history if history and len(history) > 1 else None,
         settings=settings or {},
         **shown,
+        **more,
     )
 
 
