@@ -17,6 +17,7 @@ from deepgen.evaluate import Bracket, Estimate
 from deepgen.train import load_run
 
 SMALL = ("--data", "bars_and_stripes", "--budget", "0.6s", "--quiet", "--out")
+PLAN = {"rows": 64, "looks": 20}
 KEYS = {"format", "version", "data", "budget", "rows", "unit", "verdict", "models"}
 
 
@@ -82,7 +83,7 @@ def test_a_run_that_was_stopped_goes_on(deepgen, tmp_path, monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(training.Spent, "advance", press)
-        patched.setattr(training, "measured", lambda *_: 64)
+        patched.setattr(training, "measured", lambda *_: PLAN)
         stopped = deepgen(*words)
     assert stopped.status == 130
     assert f"{tmp_path} keeps what is done; to resume: deepgen compare" in stopped.err
@@ -90,12 +91,12 @@ def test_a_run_that_was_stopped_goes_on(deepgen, tmp_path, monkeypatch):
     assert not (tmp_path / "made" / "judged.json").exists()
     before = load_run(tmp_path / "made")
     kept = (tmp_path / "bernoulli" / "judged.json").stat().st_mtime_ns
-    assert before.settings["extras"]["plan"] == 64
+    assert before.settings["extras"]["plan"] == PLAN
     done = deepgen(*words)
     assert done.status == 0, done.err
     after = load_run(tmp_path / "made")
     assert after.history.stopped == "max_seconds"
-    assert after.settings["extras"]["plan"] == 64
+    assert after.settings["extras"]["plan"] == PLAN
     assert after.history[-1].step > 3
     assert (tmp_path / "bernoulli" / "judged.json").stat().st_mtime_ns == kept
     assert (tmp_path / "report.html").exists()

@@ -1,8 +1,9 @@
 """Train a recipe for a number of seconds and leave it at its best validation state.
 
 The rate falls in a straight line to zero over the seconds, and training is cut into some twenty slices of equal time;
-after each the model is judged on validation rows. How many rows a slice has is measured before the first step, on a
-copy, and kept with the run, so that a run that was killed goes on with the same plan from its last checkpoint.
+after each the model is judged on validation rows, unless a look takes so long that two would be a fifth of the time:
+then it is left as it ends, at a rate of zero. How many rows a slice has is measured before the first step, on a copy,
+and kept with the run, so that a run that was killed goes on with the same plan from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from deepgen.train import Checkpoint, EarlyStopping, History, fit, load_run
 from deepgen.train.loop import train
 from deepgen.train.store import MANIFEST
 
-SLICES, FEWEST = 20, 4  # between two looks at the validation rows; fewer where a look is dear
+SLICES, FEWEST = 20, 2  # and as many looks at the validation rows; fewer where a look is dear, or none
 LOOKING = 0.2  # of the time, at most, for all looks
 JUDGED = 1000  # validation rows at most
 FOREVER = 10**6  # epochs: it is the clock that ends a run
@@ -94,13 +95,14 @@ def trained(
             return before.model, before.history, best(before.history)
     full = recipe.batch >= len(recipe.data.train)  # such as expectation-maximisation: no rate, no slices
     valid = _few(recipe.valid)
-    if plan is None and not full:
-        plan = measured(recipe, valid, seconds)
+    if plan is None:
+        plan = {"rows": None, "looks": recipe.epochs} if full else measured(recipe, valid, seconds)
+    valid = valid if plan["looks"] else None
     spent = Spent(seconds, tick)
     stopping = [] if valid is None else [EarlyStopping(patience=FOREVER)]
     history = fit(
         recipe.model,
-        recipe.train if plan is None else sliced(recipe.train, plan),
+        recipe.train if plan["rows"] is None else sliced(recipe.train, plan["rows"]),
         recipe.objective,
         epochs=recipe.epochs if full else FOREVER,
         batch_size=recipe.batch,
@@ -125,8 +127,8 @@ def best(history: History) -> int:
     return -max(watched)[1] if watched else len(history)
 
 
-def measured(recipe: Recipe, valid: Any, seconds: float) -> int:
-    """Rows of a slice, from the time that some steps take on a copy, and one look at the validation rows."""
+def measured(recipe: Recipe, valid: Any, seconds: float) -> dict[str, int]:
+    """Rows of a slice and the number of looks, from the time that some steps and a look take on a copy."""
     model = copy.deepcopy(recipe.model)
     objective, stream = recipe.objective, generator(0)
     update = objective.update(model, objective.optimizer(model))
@@ -152,9 +154,11 @@ def measured(recipe: Recipe, valid: Any, seconds: float) -> int:
         with torch.no_grad():
             recipe.monitor(model.eval(), valid)
         look = time.perf_counter() - began
-    slices = SLICES if look == 0 else max(FEWEST, min(SLICES, int(LOOKING * seconds / look)))
-    left = max(seconds - slices * look, seconds / 2) / slices
-    return max(1, round(left / max(each, 1e-6))) * recipe.batch
+    looks = SLICES if look == 0 else min(SLICES, int(LOOKING * seconds / look))
+    looks = looks if looks >= FEWEST else 0
+    slices = looks or SLICES
+    left = (seconds - looks * look) / slices
+    return {"rows": max(1, round(left / max(each, 1e-6))) * recipe.batch, "looks": looks}
 
 
 def _few(valid: Any) -> Any:

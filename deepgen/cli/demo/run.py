@@ -43,7 +43,8 @@ def run(out: Path, *, seed: int = 0, epochs: int = 300) -> list[Fitted]:
     from deepgen.plot import report
 
     data = datasets.load("digits")
-    seeds = [int(g.initial_seed() % 2**31) for g in spawn(generator(seed), 6)]
+    parent = generator(seed)
+    seeds = [int(g.initial_seed() % 2**31) for g in (*spawn(parent, 4), *spawn(parent, 2))]
     with fitting_threads(64 * 256), Bar(2 * epochs + 3 * len(COMPONENTS) + 13) as bar:
         fitted = [
             independent(data, out, bar),
