@@ -168,7 +168,7 @@ def judge(
     if isinstance(model, GAN):
         raise MissingCapability(NO_LIKELIHOOD)
     x = rows_of(getattr(data, split))
-    base = rows_of(data.train) if isinstance(model, CHAINED) else None
+    base = rows_of(data.train) if isinstance(model, RBM) else None
     given = (x, known_labels(model, data, split)) if isinstance(model, CVAE) else x
     return log_likelihood(model, given, method=method, base=base, generator=seed, progress=progress)
 

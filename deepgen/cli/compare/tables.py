@@ -13,12 +13,23 @@ from deepgen.evaluate import Bracket, Estimate, Score, plus_minus
 from deepgen.evaluate.estimate import LEVEL
 
 QUALITY = {"frechet": "Fréchet", "precision": "precision", "recall": "recall", "classifier": "told apart"}
-HEAD = ("model", "test log-likelihood", "stderr", "side", "method", *QUALITY.values(), "seconds")
+HEAD = ("model", "test log-likelihood", "stderr", "side", "method", "seconds")
+DRAWS = ("samples", *QUALITY.values())
 FLOOR = "real rows among themselves"
 
 
 def table(judged: Sequence[Judged], *, markdown: bool = False) -> str:
-    """One line per estimate, of two-sided ones the interval, group by group in the order given."""
+    """Likelihoods, one line per estimate, of two-sided ones the interval, group by group in the order given; and draws.
+
+    >>> print(table([Judged("a", "A", [Estimate(-2.0, 0.0, "exact", "sum")], seconds=3.0), Judged("b", "B")]))
+    model  test log-likelihood  stderr  side   method  seconds
+    ----------------------------------------------------------
+    [exact]
+    A      -2.00                0       exact  sum     3.0
+    [no likelihood]
+    B
+    ----------------------------------------------------------
+    """
     lines: list[tuple[str, ...]] = []
     group = None
     for one in judged:
@@ -26,23 +37,30 @@ def table(judged: Sequence[Judged], *, markdown: bool = False) -> str:
             group = one.group
             lines.append((f"**{GROUPS[group]}**" if markdown else f"[{GROUPS[group]}]",))
         lines += _lines(one)
-    floor = next((one.quality for one in judged if one.quality is not None), None)
-    if floor is not None:
-        shown = [_score(floor.scores.get(key), floor=True) for key in QUALITY]
-        lines.append((f"*{FLOOR}*" if markdown else FLOOR, "", "", "", "", *shown, ""))
-    head = HEAD if floor is not None else _without(HEAD)
-    if floor is None:
-        lines = [_without(line) if len(line) == len(HEAD) else line for line in lines]
+    having = [(one.title, one.quality) for one in judged if one.quality is not None]
+    drawn = [(title, *(_score(quality.scores.get(key)) for key in QUALITY)) for title, quality in having]
+    if having:
+        floors = having[0][1].scores
+        drawn.append((f"*{FLOOR}*" if markdown else FLOOR, *(_score(floors.get(k), floor=True) for k in QUALITY)))
+    parts = [(HEAD, lines), *([(DRAWS, drawn)] if drawn else [])]
     if markdown:
-        full = [head, *((*line, *[""] * (len(head) - len(line))) for line in lines)]
-        marked = ["| " + " | ".join(line) + " |" for line in full]
-        return "\n".join([marked[0], "|" + "---|" * len(head), *marked[1:]])
+        return "\n\n".join(_markdown(head, body) for head, body in parts)
+    return "\n".join(_aligned(head, body) for head, body in parts)
+
+
+def _aligned(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     widths = [max(len(line[c]) for line in (head, *lines) if len(line) > 1) for c in range(len(head))]
     texts = [
         "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=False)).rstrip() for line in (head, *lines)
     ]
     rule = "-" * (sum(widths) + 2 * len(widths) - 2)
     return "\n".join([texts[0], rule, *texts[1:], rule])
+
+
+def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    full = [[*line, *[""] * (len(head) - len(line))] for line in (head, *lines)]
+    marked = ["| " + " | ".join(line) + " |" for line in full]
+    return "\n".join([marked[0], "|" + "---|" * len(head), *marked[1:]])
 
 
 def key(judged: Sequence[Judged]) -> str:
@@ -96,13 +114,9 @@ def cells(estimate: Estimate | Bracket) -> tuple[str, str, str, str]:
 
 
 def _lines(one: Judged) -> list[tuple[str, ...]]:
-    shown = [_score(one.quality.scores.get(key) if one.quality else None) for key in QUALITY]
     seconds = "" if one.seconds is None else f"{one.seconds:.1f}"
     found = [cells(estimate) for estimate in one.likelihood] or [("", "", "", "")]
-    return [
-        (one.title, *each, *shown, seconds) if first else ("", *each, *[""] * (len(QUALITY) + 1))
-        for first, each in ((i == 0, each) for i, each in enumerate(found))
-    ]
+    return [(one.title, *found[0], seconds), *(("", *each, "") for each in found[1:])]
 
 
 def _score(score: Score | None, *, floor: bool = False) -> str:
@@ -110,11 +124,6 @@ def _score(score: Score | None, *, floor: bool = False) -> str:
         return ""
     value, error = (score.floor, score.floor_spread) if floor else (score.value, score.stderr)
     return "" if math.isnan(value) else plus_minus(value, error)
-
-
-def _without(line: tuple[str, ...]) -> tuple[str, ...]:
-    """A line without the figures of sample quality."""
-    return (*line[:5], *line[5 + len(QUALITY) :])
 
 
 def _listed(names: Sequence[str]) -> str:

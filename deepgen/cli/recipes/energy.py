@@ -43,6 +43,6 @@ def energy(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
         batch=options["batch"],
         optimizer=torch.optim.Adam(net.parameters(), lr=options["rate"]),
         schedule=fall,
-        monitor=partial(annealed, x) if options["patience"] else None,
+        monitor=partial(annealed, None) if options["patience"] else None,  # it has a base of its own
         caution=None if binary else caution(data),
     )
