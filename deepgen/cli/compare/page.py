@@ -44,11 +44,12 @@ def page(found: Comparison, rows: Data) -> Path:
                 note=one.failed or "; ".join(one.notes),
             )
         )
+    verdict = tables.verdict(found.models).replace(" -", " −")
     return report(
         found.page,
         entries,
         rows,
         title=f"{len(found.models)} models of {found.data}",
-        summary=f"{tables.verdict(found.models)}. Each was trained for the same time on the same rows.",
+        summary=f"{verdict}. Each was trained for the same time on the same rows.",
         facts={"trained": found.head, "directory": str(found.directory), "command": "deepgen compare"},
     )
