@@ -20,6 +20,7 @@ from deepgen.explicit import (
     Transformer,
 )
 from deepgen.implicit import CVAE, GAN, VAE
+from deepgen.layers import ScalarMLP
 from deepgen.transforms import Autoregressive, Coupling
 
 _FLOWS = {"nice": "NICE", "realnvp": "RealNVP", "maf": "MAF", "nsf": "NSF"}
@@ -55,7 +56,7 @@ def describe(model: nn.Module, name: str | None = None) -> str:
     if isinstance(model, GAN):
         return f"GAN, {_count(model.prior().event_shape.numel(), 'latent')}"
     if isinstance(model, EnergyModel):
-        hidden = getattr(model.net, "arguments", dict)().get("hidden")
+        hidden = model.net.arguments()["hidden"] if isinstance(model.net, ScalarMLP) else None
         shape = model.event_shape
         return f"energy {_chain(shape.numel(), *hidden)}" if hidden and shape else "energy model"
     return type(model).__name__

@@ -68,11 +68,9 @@ def sliced(data: Any, rows: int) -> Any:
     """``data`` as an epoch of about ``rows`` rows: so many drawn at random of more, or all of fewer several times."""
     if isinstance(data, Feed):
         return Feed(data.rows, data.labels, rows)
-    if rows < len(data):
-        return Feed(*data.tensors, drawn=rows) if isinstance(data, TensorDataset) else Feed(data, drawn=rows)
     tensors = data.tensors if isinstance(data, TensorDataset) else (data,)
-    if not all(isinstance(x, Tensor) for x in tensors):
-        return Feed(data, drawn=rows)
+    if rows < len(data) or not all(isinstance(x, Tensor) for x in tensors):
+        return Feed(tensors[0], tensors[1] if len(tensors) > 1 else None, rows)
     room = max(1, 2**26 // sum(x.numel() for x in tensors))
     times = max(1, min(round(rows / len(data)), room))
     several = tuple(x.repeat(times, *(1,) * (x.ndim - 1)) for x in tensors)

@@ -135,7 +135,7 @@ def measured(recipe: Recipe, valid: Any, seconds: float) -> dict[str, int]:
     fed = recipe.train
     rows = fed.tensors[0] if isinstance(fed, TensorDataset) else fed
     first = rows if isinstance(rows, Tensor) else next(iter(batches(fed, recipe.batch, seed=0, epoch=0)))
-    whole = tuple(fed.tensors) if isinstance(fed, TensorDataset) else first
+    whole: Any = tuple(fed.tensors) if isinstance(fed, TensorDataset) else first
     state = objective.start(model.train(), whole, generator=stream)
     each, began = 0.0, time.perf_counter()
     steps = train(update, state, batches(fed, recipe.batch, seed=0, epoch=0), generator=stream)

@@ -73,7 +73,8 @@ def _model(data: Data, options: Mapping[str, Any], classes: int) -> VAE | CVAE:
     features, stream = data.event_shape.numel(), generator(options["seed"])
     width = options["latent"] or max(2, min(50, features // 8))
     likelihood, numbers = _likelihood(data)
-    hidden, rest = options["hidden"], {"activation": "silu", "context": classes, "generator": stream}
+    hidden = options["hidden"]
+    rest: dict[str, Any] = {"activation": "silu", "context": classes, "generator": stream}
     encoder: nn.Module = Dense(features, hidden, 2 * width, **rest)
     decoder: nn.Module = Dense(width, [*reversed(hidden)], numbers * features, **rest)
     if isinstance(likelihood, Gaussian):
