@@ -165,7 +165,7 @@ def test_sides_are_never_mixed():
     heads = [i for i, line in enumerate(lines) if line.startswith("[")]
     assert len(heads) == len({one.group for one in shown}) == 7
     markdown = tables.table(shown, markdown=True).splitlines()
-    assert {line.count("|") for line in markdown} == {len(tables.HEAD) + 1}
+    assert {line.replace("\\|", "").count("|") for line in markdown} == {len(tables.HEAD) + 1}
 
 
 def test_the_verdict_says_no_more_than_the_sides_allow():

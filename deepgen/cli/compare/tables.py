@@ -59,7 +59,7 @@ def _aligned(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     full = [[*line, *[""] * (len(head) - len(line))] for line in (head, *lines)]
-    marked = ["| " + " | ".join(line) + " |" for line in full]
+    marked = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in full]
     return "\n".join([marked[0], "|" + "---|" * len(head), *marked[1:]])
 
 

@@ -21,6 +21,7 @@ from torch.utils.data import TensorDataset
 from deepgen.cli.feed import sliced
 from deepgen.cli.recipes import Recipe
 from deepgen.data import batches
+from deepgen.objectives import ExpectationMaximisation
 from deepgen.random import generator
 from deepgen.train import Checkpoint, EarlyStopping, History, fit, load_run
 from deepgen.train.loop import train
@@ -93,7 +94,7 @@ def trained(
         plan = before.settings["extras"].get("plan")
         if before.history.stopped and before.model is not None:
             return before.model, before.history, best(before.history)
-    full = recipe.batch >= len(recipe.data.train)  # such as expectation-maximisation: no rate, no slices
+    full = isinstance(recipe.objective, ExpectationMaximisation)  # all rows at once: no rate, no slices
     valid = _few(recipe.valid)
     if plan is None:
         plan = {"rows": None, "looks": recipe.epochs} if full else measured(recipe, valid, seconds)

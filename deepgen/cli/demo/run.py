@@ -45,7 +45,7 @@ def run(out: Path, *, seed: int = 0, epochs: int = 300) -> list[Fitted]:
     data = datasets.load("digits")
     parent = generator(seed)
     seeds = [int(g.initial_seed() % 2**31) for g in (*spawn(parent, 4), *spawn(parent, 2))]
-    with fitting_threads(64 * 256), Bar(2 * epochs + 3 * len(COMPONENTS) + 13) as bar:
+    with fitting_threads(64 * 256), Bar(2 * epochs + 3 * len(COMPONENTS) + 23) as bar:
         fitted = [
             independent(data, out, bar),
             mixture(data, out, bar, seeds[0]),
