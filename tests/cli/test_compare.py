@@ -4,6 +4,7 @@ import json
 import math
 import os
 import signal
+import time
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ import torch
 import deepgen as dg
 from deepgen.cli.compare import asked, judging, run, tables, training
 from deepgen.cli.compare.judged import Judged, leaders, ranked
+from deepgen.cli.options import settle
 from deepgen.errors import ArgumentError, DivergenceError, UnknownName
 from deepgen.evaluate import Bracket, Estimate
 from deepgen.train import load_run
@@ -101,7 +103,7 @@ def test_a_run_that_was_stopped_goes_on(deepgen, tmp_path, monkeypatch, pageless
     done = deepgen(*words)
     assert done.status == 0, done.err
     after = load_run(tmp_path / "made")
-    assert after.history.stopped == "max_seconds"
+    assert after.history.stopped in ("max_seconds", "early stopping")  # in an epoch, or between two
     assert after.settings["extras"]["plan"] == PLAN
     assert after.history[-1].step > 3
     assert (tmp_path / "bernoulli" / "judged.json").stat().st_mtime_ns == kept
@@ -201,6 +203,18 @@ def test_the_rate_falls_with_the_time_and_the_clock_outlives_a_stop(monkeypatch)
     now[0] += 100.0
     assert training.Falling(later)(0.0) == 0.0
     assert rate.arguments() == {"seconds": 10.0}
+
+
+def test_an_epoch_of_one_step_is_no_way_around_the_clock(tmp_path):
+    recipe = run.build("made", dg.data.load("bars_and_stripes"), {**settle("made", {}), "seed": 0, "hidden": [4]})
+    out = tmp_path / "plan"
+    began = time.monotonic()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(training, "measured", lambda *_: {"rows": 1, "looks": 2})
+        _, history, best = training.trained(recipe, out, 0.2, seed=0, extras={})
+    assert history.stopped == "early stopping"
+    assert 1 <= best <= len(history)
+    assert time.monotonic() - began < 60
 
 
 def test_the_same_rows_are_held_out_for_all():

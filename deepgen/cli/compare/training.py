@@ -49,6 +49,11 @@ class Spent:
         """From 0 to 1."""
         return min(1.0, (self._before + time.perf_counter() - self._begun) / self.seconds)
 
+    @property
+    def stop(self) -> bool:
+        """Ends the run between epochs; within one its ``max_seconds`` does."""
+        return self.share() >= 1.0
+
     def advance(self) -> None:
         if self.tick is not None:
             self.tick(self.share())
