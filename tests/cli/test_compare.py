@@ -81,17 +81,18 @@ def test_another_comparison_in_the_directory_is_refused(small):
 
 def test_a_run_that_was_stopped_goes_on(deepgen, tmp_path, monkeypatch, pageless):
     """Ctrl-C in the second model: the first is kept, and the second goes on from its step and its seconds."""
-    words = ("compare", "--models", "bernoulli,made", *SMALL, tmp_path)
-    seen = []
+    words = ("compare", "--models", "bernoulli,made", "--data", "bars_and_stripes", "--budget", "1000s", "--quiet")
+    words = (*words, "--out", tmp_path)
+    steps = []
 
     def press(self):
-        seen.append(self.share())
-        if len(seen) == 3:
+        steps.append(self.share())
+        if len(steps) == 4:  # one of bernoulli, and three of made
             os.kill(os.getpid(), signal.SIGINT)
 
+    monkeypatch.setattr(training, "measured", lambda *_: PLAN)
     with monkeypatch.context() as patched:
         patched.setattr(training.Spent, "advance", press)
-        patched.setattr(training, "measured", lambda *_: PLAN)
         stopped = deepgen(*words)
     assert stopped.status == 130
     assert f"{tmp_path} keeps what is done; to resume: deepgen compare" in stopped.err
@@ -100,12 +101,19 @@ def test_a_run_that_was_stopped_goes_on(deepgen, tmp_path, monkeypatch, pageless
     before = load_run(tmp_path / "made")
     kept = (tmp_path / "bernoulli" / "judged.json").stat().st_mtime_ns
     assert before.settings["extras"]["plan"] == PLAN
-    done = deepgen(*words)
+    assert before.history["step"] == [2]
+
+    def end(self):
+        steps.append(self.share())
+
+    monkeypatch.setattr(training, "measured", lambda *_: pytest.fail("the plan was made again"))
+    with monkeypatch.context() as patched:
+        patched.setattr(training.Spent, "advance", end)
+        patched.setattr(training.Spent, "stop", property(lambda self: len(steps) >= 7))
+        done = deepgen(*words)
     assert done.status == 0, done.err
-    after = load_run(tmp_path / "made")
-    assert after.history.stopped in ("max_seconds", "early stopping")  # in an epoch, or between two
-    assert after.settings["extras"]["plan"] == PLAN
-    assert after.history[-1].step > 3
+    assert load_run(tmp_path / "made").history["step"] == [2, 4, 6]  # three steps before, and three after
+    assert steps[3] < steps[4]  # the clock went on from where it stood
     assert (tmp_path / "bernoulli" / "judged.json").stat().st_mtime_ns == kept
 
 
