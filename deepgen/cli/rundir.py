@@ -156,11 +156,18 @@ def draw(model: nn.Module, n: int, *, steps: int, seed: Any, labels: Tensor | No
 
 
 def judge(
-    model: nn.Module, data: Data, split: str, *, method: str = "auto", seed: int = 0, progress: bool = False
+    model: nn.Module,
+    data: Data,
+    split: str,
+    *,
+    method: str = "auto",
+    seed: int = 0,
+    progress: bool = False,
+    **options: Any,
 ) -> Estimate | Bracket:
     """The log-likelihood of a split of ``data``, given the labels where the model takes them.
 
-    Annealing starts from the base rates of the training rows.
+    Annealing starts from the base rates of the training rows; ``options`` are others of `log_likelihood`.
 
     Raises:
         MissingCapability: a GAN, which has none.
@@ -170,7 +177,7 @@ def judge(
     x = rows_of(getattr(data, split))
     base = rows_of(data.train) if isinstance(model, RBM) else None
     given = (x, known_labels(model, data, split)) if isinstance(model, CVAE) else x
-    return log_likelihood(model, given, method=method, base=base, generator=seed, progress=progress)
+    return log_likelihood(model, given, method=method, base=base, generator=seed, progress=progress, **options)
 
 
 NO_LIKELIHOOD = (

@@ -17,6 +17,7 @@ from deepgen.data import Splits
 from deepgen.errors import ArgumentError
 from deepgen.evaluate import Bracket, Estimate, Quality, sample_quality
 from deepgen.evaluate.quality import METRICS
+from deepgen.explicit import EnergyModel
 from deepgen.explicit.tokens import TokenModel
 from deepgen.implicit import CVAE, GAN
 from deepgen.random import generator
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 ROWS = 2000  # held-out rows at most: the same for all models and for both kinds of figure
 STEPS = 2000  # of the chains behind each draw
+ANNEALED = {"chains": 50, "temperatures": 100}  # of an energy model, whose kernels take many steps at each
 LETTERS = 800  # of a text
 
 
@@ -51,7 +53,7 @@ def judged(one: Judged, model: nn.Module, rows: Data, *, seed: int) -> tuple[Jud
     if isinstance(model, GAN):
         notes.append(NO_LIKELIHOOD)
     else:
-        likelihood = [judge(model, rows, "test", seed=seed)]
+        likelihood = [judge(model, rows, "test", seed=seed, **(ANNEALED if isinstance(model, EnergyModel) else {}))]
         notes += weighted(likelihood[0])
     if isinstance(model, TokenModel):
         draws = torch.tensor([list(model.stream(length=LETTERS, generator=seed))])
