@@ -130,16 +130,16 @@ def machine(data: Data, out: Path, bar: Bar, hidden: int, seed: int, epochs: int
     )
 
 
-def latent(data: Data, out: Path, bar: Bar, seed: int) -> Fitted:
+def latent(data: Data, out: Path, bar: Bar, seed: int, epochs: int) -> Fitted:
     """A VAE, left at the epoch with the best validation bound."""
     bar.say("VAE")
-    return _by_recipe("vae", {"epochs": 100, "hidden": [200]}, data, out / "vae", bar, seed)
+    return _by_recipe("vae", {"epochs": epochs, "hidden": [200]}, data, out / "vae", bar, seed)
 
 
-def adversarial(data: Data, out: Path, bar: Bar, seed: int) -> Fitted:
+def adversarial(data: Data, out: Path, bar: Bar, seed: int, epochs: int) -> Fitted:
     """A GAN, left at the epoch whose draws are nearest to the validation rows."""
     bar.say("GAN")
-    return _by_recipe("gan", {"epochs": 120}, data, out / "gan", bar, seed)
+    return _by_recipe("gan", {"epochs": epochs}, data, out / "gan", bar, seed)
 
 
 def _by_recipe(name: str, options: dict[str, Any], data: Data, out: Path, bar: Bar, seed: int) -> Fitted:

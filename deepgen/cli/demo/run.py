@@ -38,21 +38,23 @@ def run(out: Path, *, seed: int = 0, epochs: int = 300) -> list[Fitted]:
     Args:
         out: directory of the page, the picture, the numbers as JSON, and one trained model each.
         seed: of everything drawn, except that the digits are always split the same way.
-        epochs: of each RBM; fewer for a quick look.
+        epochs: of each RBM, and at most of the others; fewer for a quick look.
     """
     from deepgen.plot import report
 
     data = datasets.load("digits")
     parent = generator(seed)
     seeds = [int(g.initial_seed() % 2**31) for g in (*spawn(parent, 4), *spawn(parent, 2))]
-    with fitting_threads(64 * 256), Bar(2 * epochs + 3 * len(COMPONENTS) + 23) as bar:
+    few = [min(epochs, 100), min(epochs, 120)]  # of VAE and GAN
+    total = 2 * epochs + 3 * len(COMPONENTS) + 1 + sum(one // 10 for one in few)
+    with fitting_threads(64 * 256), Bar(total) as bar:
         fitted = [
             independent(data, out, bar),
             mixture(data, out, bar, seeds[0]),
             machine(data, out, bar, 20, seeds[1], epochs),
             machine(data, out, bar, 256, seeds[2], epochs),
-            latent(data, out, bar, seeds[4]),
-            adversarial(data, out, bar, seeds[5]),
+            latent(data, out, bar, seeds[4], few[0]),
+            adversarial(data, out, bar, seeds[5], few[1]),
         ]
         bar.say("drawing")
         fitted = [f.with_quality(data, seeds[3]) for f in fitted]
