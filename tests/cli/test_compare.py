@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import deepgen as dg
-from deepgen.cli.compare import asked, judging, run, tables, training
+from deepgen.cli.compare import asked, comparison, judging, run, tables, training
 from deepgen.cli.compare.judged import Judged, leaders, ranked
 from deepgen.cli.options import settle
 from deepgen.errors import ArgumentError, DivergenceError, UnknownName
@@ -256,9 +256,9 @@ def test_draws_are_judged_beside_real_rows(deepgen, tmp_path):
     }
     assert len(floors) == 1  # one floor for all, whatever the model
     assert stored["gan"]["quality"]["n_fake"] == stored["gan"]["quality"]["n_real"] == 360
-    draws = run.draws_of(tmp_path, "gan")
+    draws = comparison.draws_of(tmp_path, "gan")
     assert draws.shape == (360, 64)
     assert set(draws.unique().tolist()) <= {0.0, 1.0}
     page = (tmp_path / "report.html").read_text()
     assert "Sample quality" in page
-    assert torch.equal(run.draws_of(tmp_path, "mixture"), run.draws_of(tmp_path, "mixture").round())
+    assert torch.equal(comparison.draws_of(tmp_path, "mixture"), comparison.draws_of(tmp_path, "mixture").round())

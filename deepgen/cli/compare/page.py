@@ -10,7 +10,7 @@ from deepgen.cli.compare.judged import GROUPS
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from deepgen.cli.compare.run import Comparison
+    from deepgen.cli.compare.comparison import Comparison
     from deepgen.data import Data
 
 GRID = 64  # draws shown as images
@@ -19,7 +19,7 @@ ROWS = 1000  # and as rows of numbers
 
 def page(found: Comparison, rows: Data) -> Path:
     """Write the page into the directory of ``found``; ``rows`` are the data as they were loaded."""
-    from deepgen.cli.compare.run import draws_of, history_of
+    from deepgen.cli.compare.comparison import draws_of, history_of
     from deepgen.plot import Entry, report
 
     entries = []
