@@ -79,6 +79,18 @@ def test_another_comparison_in_the_directory_is_refused(small):
         dg.compare("bars_and_stripes", "bernoulli,vae,nsf", budget="5s", out=small.directory, progress=False)
 
 
+def test_begun_anew_nothing_of_before_is_taken(tmp_path, monkeypatch, pageless):
+    first = dg.compare("bars_and_stripes", "bernoulli", budget="1s", out=tmp_path, progress=False)
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "fit", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            dg.compare("bars_and_stripes", "bernoulli", budget="1s", seed=1, out=tmp_path, resume=False, progress=False)
+    assert not (tmp_path / "bernoulli" / "manifest.json").exists()
+    again = dg.compare("bars_and_stripes", "bernoulli", budget="1s", seed=1, out=tmp_path, progress=False)
+    assert again["bernoulli"].likelihood[0].value == first["bernoulli"].likelihood[0].value  # it draws nothing
+    assert load_run(tmp_path / "bernoulli").settings["seed"] == 1
+
+
 def test_a_run_that_was_stopped_goes_on(deepgen, tmp_path, monkeypatch, pageless):
     """Ctrl-C in the second model: the first is kept, and the second goes on from its step and its seconds."""
     words = ("compare", "--models", "bernoulli,made", "--data", "bars_and_stripes", "--budget", "1000s", "--quiet")

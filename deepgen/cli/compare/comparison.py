@@ -16,6 +16,7 @@ from deepgen.cli.compare import tables
 from deepgen.cli.compare.judged import Judged
 from deepgen.errors import ArgumentError, CheckpointError
 from deepgen.train import load_run
+from deepgen.train.store import MANIFEST
 
 FOUND, DRAWN = "judged.json", "samples.npy"  # of each model, beside its run
 RESULTS = "results"  # .json and .md
@@ -28,7 +29,8 @@ class Comparison:
     Attributes:
         models: one record each, group by group as in the table.
         data: the name of the data.
-        budget: seconds of training in all, shared out evenly.
+        budget: seconds of training in all.
+        each: seconds of training of each model.
         rows: held-out rows that all were judged on.
         directory: where table, page and the models' own runs are.
     """
@@ -36,6 +38,7 @@ class Comparison:
     models: Sequence[Judged]
     data: str
     budget: float
+    each: float
     rows: int
     directory: Path
 
@@ -53,8 +56,9 @@ class Comparison:
     @property
     def head(self) -> str:
         """How the models were trained and judged."""
-        each = self.budget / max(1, len(self.models))
-        return f"{self.data}: {each:.3g} s of training each ({self.budget:.4g} s in all), {self.rows:,} held-out rows"
+        return (
+            f"{self.data}: {self.each:.3g} s of training each ({self.budget:.4g} s in all), {self.rows:,} held-out rows"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -62,7 +66,7 @@ class Comparison:
             "format": "deepgen comparison",
             "version": 1,
             "data": self.data,
-            "budget": {"seconds": self.budget, "each": self.budget / max(1, len(self.models))},
+            "budget": {"seconds": self.budget, "each": self.each},
             "rows": self.rows,
             "unit": "nats/example",
             "verdict": tables.verdict(self.models),
@@ -118,8 +122,9 @@ def history_of(directory: Path, name: str) -> Any:
 
 
 def forget(out: Path, names: Sequence[str]) -> None:
+    """Remove what was found of these models, and the manifests that make runs of their files."""
     for name in names:
-        for file in (FOUND, DRAWN):
+        for file in (FOUND, DRAWN, MANIFEST):
             (out / name / file).unlink(missing_ok=True)
 
 

@@ -28,9 +28,8 @@ from deepgen.data import Data
 from deepgen.errors import ArgumentError, DeepgenError
 from deepgen.train.state import KEPT
 
-WATCHED = {
-    "rbm": {"patience": 1}
-}  # watched by a quick AIS, which it is not unless asked; of an energy model it is dear
+# Options beside the defaults: an RBM is watched by a quick AIS if asked. Of an energy model that is too dear.
+WATCHED = {"rbm": {"patience": 1}}
 
 
 def compare(
@@ -92,12 +91,12 @@ def compare(
             before = kept(out / each)
             if before is None:
                 source = {"model": each, **{k: wanted[k] for k in ("data", "root", "binarise", "seed")}}
-                before = _one(each, rows, out, share, source, told, resume=resume)
+                before = _one(each, rows, out, share, source, told)
                 told.over()
             else:
                 told.over(kept=True)
             found.append(before)
-            so_far = Comparison(ranked(found), name, total, len(rows.test), out)
+            so_far = Comparison(ranked(found), name, total, share, len(rows.test), out)
             write_results(so_far)
     from deepgen.cli.compare.page import page
 
@@ -119,7 +118,7 @@ def _one(name: str, rows: Data, out: Path, share: float, source: dict[str, Any],
             about = extras(recipe, {**source, **options})
             with fitting_threads(weights(recipe.model)):
                 model, history, best = trained(
-                    recipe, out / name, share, seed=source["seed"], extras=about, resume=resume, tick=told.tick
+                    recipe, out / name, share, seed=source["seed"], extras=about, tick=told.tick
                 )
                 told.stage(name, "judging")
                 last = history[-1] if len(history) else None

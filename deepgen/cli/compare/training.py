@@ -89,12 +89,11 @@ def trained(
     *,
     seed: int,
     extras: Mapping[str, Any],
-    resume: bool = True,
     tick: Callable[[float], None] | None = None,
 ) -> tuple[nn.Module, History, int]:
     """Model, history and best epoch of ``recipe`` after so many ``seconds``; the run is kept in ``out``."""
     plan, before = None, None
-    if resume and (out / MANIFEST).exists():
+    if (out / MANIFEST).exists():
         before = load_run(out)
         plan = before.settings["extras"].get("plan")
         if before.history.stopped and before.model is not None:
@@ -119,7 +118,6 @@ def trained(
         monitor=None if valid is None else recipe.monitor,
         callbacks=[spent, *stopping, Checkpoint(seconds=min(30.0, seconds / 4))],
         out=out,
-        resume=resume,
         progress=False,
         max_seconds=seconds,
         extras={**extras, "plan": plan},
