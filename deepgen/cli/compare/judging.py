@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 ROWS = 2000  # held-out rows at most: the same for all models and for both kinds of figure
 STEPS = 2000  # of the chains behind each draw
-ANNEALED = {"chains": 50, "temperatures": 100}  # of an energy model, whose kernels take many steps at each
+ANNEALED: dict[str, Any] = {
+    "chains": 50,
+    "temperatures": 100,
+}  # of an energy model, whose kernels take many steps at each
 LETTERS = 800  # of a text
 
 

@@ -105,7 +105,7 @@ def compare(
     return result
 
 
-def _one(name: str, rows: Data, out: Path, share: float, source: dict[str, Any], told: Told, *, resume: bool) -> Judged:
+def _one(name: str, rows: Data, out: Path, share: float, source: dict[str, Any], told: Told) -> Judged:
     """Train and judge one model; whatever goes wrong with it is told in its record."""
     one = Judged(name, name)
     draws = None
