@@ -46,6 +46,7 @@ def command(
         judged = len(rows.test) and not isinstance(opened.model, (CVAE, GAN))  # beside what has log p(x) itself
         marks = [baseline(opened.model, rows, rows.test), law(rows, rows.test)] if judged else []
     said = [NO_LIKELIHOOD[0].upper() + NO_LIKELIHOOD[1:] + "."] if silent else []
+    said += ["The likelihood is that of rows given their labels."] if isinstance(opened.model, CVAE) else []
     said += [f"This run is unfinished: {opened.unfinished}."] if opened.unfinished else []
     if again := next((found for found in (restated(e, rows) for e in shown.each_estimate()) if found), None):
         said.append(f"On test rows {in_words(again)}.".replace("-", "−"))
