@@ -20,6 +20,7 @@ ROWS = 1000  # and as rows of numbers
 def page(found: Comparison, rows: Data) -> Path:
     """Write the page into the directory of ``found``; ``rows`` are the data as they were loaded."""
     from deepgen.cli.compare.comparison import draws_of, history_of
+    from deepgen.cli.pages import drawn
     from deepgen.plot import Entry, report
 
     entries = []
@@ -37,7 +38,7 @@ def page(found: Comparison, rows: Data) -> Path:
                 estimates=list(one.likelihood),
                 seconds=one.seconds,
                 samples=None if draws is None or one.failed else draws[:many],
-                history=history if history is not None and len(history) > 1 and not one.failed else None,
+                history=None if one.failed else drawn(history, adversarial=one.model == "gan"),
                 settings={**settings, **one.settings},
                 quality=one.quality,
                 group=GROUPS[one.group],
