@@ -372,7 +372,7 @@ def test_a_report_of_each_kind(deepgen, files):
     [
         ("nsf --data digits", "--binarise none"),
         ("nsf --data bars_and_stripes", "train rbm, mixture, made"),
-        ("made --data table.csv", "table.csv holds real numbers: train nice, realnvp, maf or nsf"),
+        ("made --data table.csv", "table.csv holds real numbers: train nice, realnvp, maf, nsf, vae, gan or energy"),
         ("made --data grey.npy", "at most 32 levels, and grey.npy has 256"),
         ("made --data grey5.npz", "holds numbers from 0 to 1: make bits of them by --binarise threshold"),
         ("nade --data digits --binarise none", "nade takes zeros and ones; digits holds 17 grey levels"),

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from deepgen.data import Data
 
 ROWS = 2000  # held-out rows at most: the same for all models and for both kinds of figure
-STEPS = 2000  # of the chains behind each draw
+STEPS, DEAR = 2000, 1000  # of the chains behind each draw; of an energy model, each a pass through its network
 ANNEALED: dict[str, Any] = {
     "chains": 50,
     "temperatures": 100,
@@ -62,7 +62,7 @@ def judged(one: Judged, model: nn.Module, rows: Data, *, seed: int) -> tuple[Jud
         draws = torch.tensor([list(model.stream(length=LETTERS, generator=seed))])
         quality = None
     else:
-        draws = fakes(model, rows, "test", steps=STEPS, seed=seed)
+        draws = fakes(model, rows, "test", steps=DEAR if isinstance(model, EnergyModel) else STEPS, seed=seed)
         quality, why = graded(rows, draws, seed=seed)
         notes += [why] if why else []
     bits = restated(likelihood[0], rows) if likelihood else None
