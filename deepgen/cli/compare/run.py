@@ -133,6 +133,7 @@ def _one(name: str, rows: Data, out: Path, share: float, source: dict[str, Any],
                 )
                 one, draws = judging.judged(one, model.eval(), recipe.data, seed=source["seed"])
         said = [" ".join(str(warning.message).split()) for warning in caught if _ours(warning)]
+        said = [text for text in said if "Pareto k" not in text]  # which the notes have with the draws
         one = replace(one, notes=[*one.notes, *dict.fromkeys(said)])
     except DeepgenError as error:
         one = replace(one, failed=" ".join(str(error).removesuffix(KEPT).split()), likelihood=(), quality=None)
