@@ -18,6 +18,7 @@ from deepgen.implicit.paths import at_places, interpolate, lerp, slerp, traverse
 from deepgen.implicit.posteriors import DiagonalGaussian, FullGaussian
 from deepgen.implicit.ready import conv_vae, mlp_cvae, mlp_vae
 from deepgen.implicit.resnet import ResNetDiscriminator, ResNetGenerator
+from deepgen.implicit.rounded import Rounded
 from deepgen.implicit.semi_supervised import SemiSupervised
 from deepgen.implicit.spectral import SpectralNorm
 from deepgen.implicit.tied import TiedDense
@@ -54,6 +55,7 @@ __all__ = [
     "Rejected",
     "ResNetDiscriminator",
     "ResNetGenerator",
+    "Rounded",
     "SaltAndPepper",
     "SemiSupervised",
     "SpectralNorm",

@@ -104,7 +104,11 @@ def test_the_average_is_the_closed_form(stream):
 
 def test_the_average_of_a_normalised_generator_is_normalised(stream):
     """Averages of the vectors u and v are no unit vectors: by them the average's singular values came out as 20."""
-    gan = GAN(SpectralNorm(DenseNet(3, 2, [8], generator=0), generator=1), DenseNet(2, generator=2), latent=3)
+    gan = GAN(
+        SpectralNorm(Dense(3, [8], 2, activation="leaky_relu", generator=0), generator=1),
+        Dense(2, [128, 128], (), activation="leaky_relu", generator=2),
+        latent=3,
+    )
     for _ in range(300):
         with torch.no_grad():
             for p in gan.generator.parameters():
