@@ -210,6 +210,7 @@ def test_tensors_datasets_and_loaders_are_all_taken(stream):
         assert "bound" in dg.fit(vae, data, ELBO(), epochs=1, progress=False)[-1].metrics
 
 
+@pytest.mark.filterwarnings("ignore::deepgen.errors.DegenerateWeights")  # nothing has trained this posterior
 def test_evaluation_states_a_bound_and_its_side(stream):
     vae = mlp_vae(6, [8], latent=2, generator=stream)
     found = dg.evaluate.log_likelihood(vae, bits(stream), generator=stream)

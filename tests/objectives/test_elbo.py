@@ -149,9 +149,9 @@ def test_only_the_doubly_reparametrised_signal_grows_with_draws(stream):
         noise = gradient_noise(IWAE(k, dreg), vae, x, repeats=150, parameters=at, generator=stream)
         return noise.signal_to_noise()
 
-    few, many, plain = signal(4, True), signal(64, True), signal(64, False)
-    print(f"signal to noise: DReG {few:.3f} at 4 draws, {many:.3f} at 64 (theory: 4 times as much), IWAE {plain:.3f}")
-    assert many > 2 * few
+    few, many, plain = signal(16, True), signal(256, True), signal(256, False)
+    print(f"signal to noise: DReG {few:.3f} at 16 draws, {many:.3f} at 256 (theory: 4 times as much), IWAE {plain:.3f}")
+    assert many > 2 * few  # 3.0 to 4.6 over twelve models; from 4 draws the growth can still be slower
     assert plain < many / 3
 
 
