@@ -3,9 +3,9 @@
     log p(x) = sum_j x_j l_j - log(1 + e^l_j),        d log p / d l_j = x_j - sigmoid(l_j)
 
 The decoder of a latent variable model puts out logits for k draws of every row of x, and those are most of the numbers
-of a training step. torch takes eight passes through them and keeps most of what they leave; here they are taken a part
-at a time that stays in the cache, in two (one there, one back), and rows of x are not copied for each draw. Four
-factors 1 + e^l share a logarithm.
+of a training step. Here they are taken a part at a time that stays in the cache, nothing but they themselves is kept
+for the way back, and four factors 1 + e^l share a logarithm. On a CPU that takes two thirds to three quarters of
+torch's time for fifty draws of a row (an eighth in float64), and the same for one.
 """
 
 from __future__ import annotations
@@ -71,8 +71,12 @@ class _LogProb(torch.autograd.Function):
             return slope.unsqueeze(-1) * (x - torch.sigmoid(logits)), None
         out, slope, x = torch.empty_like(logits), slope.unsqueeze(-1), x.to(slope.dtype)
         for draws, rows in _parts(logits):
-            mean = logits[draws, rows].to(slope.dtype, copy=True).sigmoid_()
-            torch.mul(torch.sub(x[rows], mean, out=mean), slope[draws, rows], out=out[draws, rows])
+            part = out[draws, rows]
+            if out.dtype == slope.dtype:
+                torch.sigmoid(logits[draws, rows], out=part)
+                torch.sub(x[rows], part, out=part).mul_(slope[draws, rows])
+            else:
+                part.copy_(logits[draws, rows].to(slope.dtype).sigmoid_().sub_(x[rows]).mul_(-slope[draws, rows]))
         return out, None
 
 
