@@ -75,7 +75,10 @@ def products(batch: int) -> Callable[[], None]:
         (HIDDEN, HIDDEN),
         (HIDDEN, WIDTH),
     ]
-    layers = [(torch.randn(batch, a), torch.randn(batch, b), torch.randn(b, a)) for a, b in sizes]
+    stream = dg.random.generator(0)
+    layers = [
+        [dg.random.normal(shape, generator=stream) for shape in ((batch, a), (batch, b), (b, a))] for a, b in sizes
+    ]
 
     def run() -> None:
         for index, (x, y, weight) in enumerate(layers):

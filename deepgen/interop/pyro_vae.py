@@ -88,7 +88,7 @@ def vae_program(vae: nn.Module, *, size: int | None = None, name: str = "vae") -
             x = x.to(z.dtype)
             pyro.sample("x", as_pyro(law), obs=x)
         follow: Any = getattr(latent, "follow", None)
-        if follow is not None and torch.is_grad_enabled():
+        if follow is not None and vae.training and torch.is_grad_enabled():
             follow(law, x)  # the optimal sigma of a Gaussian; the law above has the one from before
         return z
 

@@ -104,7 +104,7 @@ class Planted(VAE):
         with torch.set_grad_enabled(d == "draws hold a graph" and torch.is_grad_enabled()):
             z = draw(self.prior(), (n,), generator=stream)
             if d == "prior too wide":
-                z = 1.3 * z
+                z = 2 * z
             law = self.likelihood(z)
             graph = d == "draws hold a graph"
             x = law.mean if d == "means for draws" else draw(law, generator=stream, reparametrised=graph)
