@@ -1,5 +1,5 @@
-"""Quality against published figures: `python benchmarks/quality.py rbm | tractable [--root FOLDER] [--out DIR]
-[--seed 0] [--choose] [--only WORDS] [--full] [--device cpu] [--threads 1]`.
+"""Quality against published figures: `python benchmarks/quality.py rbm | tractable | latent | adversarial
+[--root FOLDER] [--out DIR] [--seed 0] [--choose] [--only WORDS] [--full] [--device cpu] [--threads 1]`.
 
 Each row trains one model, states what that cost, and evaluates it on the held-out test set. With `--choose` every
 candidate setting is trained instead and judged on the validation rows. A row that has candidates takes the best of that
@@ -19,22 +19,34 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+import quality_adversarial
 import quality_binary
 import quality_flows
+import quality_latent
 import quality_rbm
 import quality_text
 import torch
 from quality_rows import Row, Task
 
 SUITES = {
+    "latent": quality_latent.ROWS,
     "rbm": quality_rbm.ROWS,
     "tractable": [*quality_binary.MNIST, *quality_flows.ROWS, *quality_binary.TABLES, *quality_text.ROWS],
+    "adversarial": quality_adversarial.ROWS,
 }
 CANDIDATES = {
+    "latent": quality_latent.CANDIDATES,
     "rbm": quality_rbm.CANDIDATES,
     "tractable": [*quality_binary.CANDIDATES, *quality_flows.CANDIDATES, *quality_text.CANDIDATES],
+    "adversarial": quality_adversarial.CANDIDATES,
 }
-FULL = {"rbm": quality_rbm.ROWS, "tractable": [*quality_binary.FULL, *quality_flows.FULL, *quality_text.FULL]}
+FULL = {
+    "latent": quality_latent.FULL,
+    "rbm": quality_rbm.ROWS,
+    "tractable": [*quality_binary.FULL, *quality_flows.FULL, *quality_text.FULL],
+    "adversarial": quality_adversarial.FULL,
+}
+OVER_SEEDS = ("likelihood", "bits", "modes found", "good draws", "KL, nats", "Fréchet distance")
 
 
 def main() -> None:
@@ -90,10 +102,10 @@ def _read(store: Path) -> dict[str, Any]:
 
 
 def over_seeds(name: str, results: list[dict[str, Any]]) -> str:
-    """Mean and standard deviation over the seeds of every likelihood."""
+    """Mean and standard deviation over the seeds of every likelihood and figure of draws."""
     lines = []
     for key in results[0]:
-        if "likelihood" in key or "bits" in key:
+        if any(words in key for words in OVER_SEEDS):
             values = [result[key] for result in results]
             mean, spread = statistics.fmean(values), statistics.stdev(values)
             lines.append(f"{name}: {key}: {mean:.3f}, sd {spread:.3f} over {len(values)} seeds")

@@ -58,7 +58,7 @@ def cosine(done: float, warm: float = 0.02) -> float:
 def trained(
     model: nn.Module,
     train: Any,
-    valid: Tensor,
+    valid: Any,
     objective: Any,
     row: Row,
     task: Task,

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
         errors,
         evaluate,
         explicit,
+        implicit,
         interop,
         layers,
         objectives,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
         transforms,
         typing,
     )
+    from deepgen.cli.compare.run import compare
     from deepgen.explicit import RBM
     from deepgen.train import load, load_weights, save
     from deepgen.train.fit import fit
@@ -29,12 +31,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "RBM",
+    "compare",
     "data",
     "distributions",
     "errors",
     "evaluate",
     "explicit",
     "fit",
+    "implicit",
     "interop",
     "layers",
     "load",
@@ -50,7 +54,14 @@ __all__ = [
     "transforms",
     "typing",
 ]
-_HOME = {"RBM": "explicit", "fit": "train", "load": "train", "load_weights": "train", "save": "train"}
+_HOME = {
+    "RBM": "explicit",
+    "compare": "cli.compare.run",
+    "fit": "train",
+    "load": "train",
+    "load_weights": "train",
+    "save": "train",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -66,6 +66,20 @@ class Samples(Protocol):
 
 
 @runtime_checkable
+class Joint(Protocol):
+    """``prior()`` and ``likelihood(z)``, each a torch Distribution: p(x, z) by its two factors, with no posterior.
+
+    >>> import deepgen as dg
+    >>> isinstance(dg.RBM(3, 2), Joint)
+    False
+    """
+
+    def prior(self) -> torch.distributions.Distribution: ...
+
+    def likelihood(self, z: Tensor) -> torch.distributions.Distribution: ...
+
+
+@runtime_checkable
 class Latent(Protocol):
     """``prior()``, ``posterior(x)`` and ``likelihood(z)``, each a torch Distribution.
 
@@ -124,6 +138,8 @@ class Update(Protocol):
 @runtime_checkable
 class Objective(Protocol):
     """What a model is trained towards: ``start``, ``update`` and a default ``optimizer``.
+
+    It may have ``watch()`` besides, which gives a callback that `deepgen.fit` calls after every epoch.
 
     >>> import deepgen as dg
     >>> isinstance(dg.objectives.PersistentCD(), Objective)

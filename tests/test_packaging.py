@@ -33,6 +33,10 @@ def test_the_wheel_holds_the_typed_package_and_nothing_else(wheel):
     assert {n for n in names if n.endswith(".py")} == ours
     assert {n.partition("/")[0] for n in names} == {"deepgen", f"deepgen-{dg.__version__}.dist-info"}
     assert any(n.endswith("licenses/LICENSE") for n in names)
+    weights = {str(p.relative_to(ROOT)) for p in (ROOT / "deepgen/evaluate/weights").rglob("*") if p.is_file()}
+    assert len(weights) == 4  # a manifest and a file of tensors for each of two networks
+    assert weights <= set(names)
+    assert sum(wheel.getinfo(name).file_size for name in weights) < 400_000
 
 
 def test_version_command_and_licence():

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import deepgen
-from deepgen.cli import data, demo, evaluate, report, sample, train
+from deepgen.cli import compare, data, demo, evaluate, report, sample, train
 
 app = typer.Typer(
     name="deepgen",
@@ -41,4 +41,5 @@ app.command("train")(train.command)
 app.command("sample")(sample.command)
 app.command("evaluate")(evaluate.command)
 app.command("report")(report.command)
+app.command("compare")(compare.command)
 app.add_typer(data.app, name="data")

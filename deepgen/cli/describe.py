@@ -13,11 +13,14 @@ from deepgen.explicit import (
     CharRNN,
     DeepNADE,
     Dequantised,
+    EnergyModel,
     Flow,
     GatedPixelCNN,
     PixelCNN,
     Transformer,
 )
+from deepgen.implicit import CVAE, GAN, VAE
+from deepgen.layers import ScalarMLP
 from deepgen.transforms import Autoregressive, Coupling
 
 _FLOWS = {"nice": "NICE", "realnvp": "RealNVP", "maf": "MAF", "nsf": "NSF"}
@@ -36,7 +39,7 @@ def describe(model: nn.Module, name: str | None = None) -> str:
     if isinstance(model, (MADE, DeepNADE)):
         kind = "MADE" if isinstance(model, MADE) else "deep NADE"
         hidden, orders = model.arguments()["hidden"], len(model.get_buffer("orders"))
-        return f"{kind} {_chain(model.features, *hidden)}{_count(orders, 'order')}"
+        return f"{kind} {_chain(model.features, *hidden)}{_several(orders, 'order')}"
     if isinstance(model, (PixelCNN, GatedPixelCNN)):
         kind = "gated PixelCNN" if isinstance(model, GatedPixelCNN) else "PixelCNN"
         return f"{kind}, {model.arguments()['layers']} layers of {model.arguments()['channels']} channels"
@@ -47,6 +50,15 @@ def describe(model: nn.Module, name: str | None = None) -> str:
         return f"Transformer, {len(model.blocks)} blocks of width {model.places.shape[1]}"
     if isinstance(model, (Flow, Dequantised)):
         return _flow(model, name)
+    if isinstance(model, (VAE, CVAE)):
+        kind = f"{'IWAE' if name == 'iwae' else type(model).__name__}, {_count(model.latent, 'latent')}"
+        return kind + (f", {_count(model.classes, 'label')}" if isinstance(model, CVAE) and model.classes else "")
+    if isinstance(model, GAN):
+        return f"GAN, {_count(model.prior().event_shape.numel(), 'latent')}"
+    if isinstance(model, EnergyModel):
+        hidden = model.net.arguments()["hidden"] if isinstance(model.net, ScalarMLP) else None
+        shape = model.event_shape
+        return f"energy {_chain(shape.numel(), *hidden)}" if hidden and shape else "energy model"
     return type(model).__name__
 
 
@@ -54,7 +66,7 @@ def _flow(model: Flow | Dequantised, name: str | None) -> str:
     noisy, inner = ("dequantised ", model.flow) if isinstance(model, Dequantised) else ("", model)
     layers = sum(isinstance(part, (Coupling, Autoregressive)) for part in inner.transform.modules())
     known = _FLOWS.get(name or "", type(inner).__name__)
-    return f"{noisy}{known}{_count(layers, 'transform')}"
+    return f"{noisy}{known}{_several(layers, 'transform')}"
 
 
 def _chain(*widths: int) -> str:
@@ -62,4 +74,8 @@ def _chain(*widths: int) -> str:
 
 
 def _count(number: int, what: str) -> str:
-    return f", {number} {what}s" if number > 1 else ""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _several(number: int, what: str) -> str:
+    return f", {_count(number, what)}" if number > 1 else ""

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from deepgen.cli.options import Root
 from deepgen.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from deepgen.data import Data
+    from deepgen.evaluate import Bracket, Estimate
 
 
 class Split(str, Enum):
@@ -27,65 +34,115 @@ def command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, with every setting.")] = False,
     method: Annotated[
         str,
-        typer.Option(help="auto, exact, bound, ais, reverse, bidirectional, raise, or pseudo (no likelihood)."),
+        typer.Option(
+            help="auto, exact, bound, elbo, iwae, ais, reverse, bidirectional, raise, pseudo (no likelihood)."
+        ),
     ] = "auto",
     split: Annotated[Split, typer.Option(help="Which rows of the data.")] = Split.test,
     data: Annotated[str | None, typer.Option(help="Other data than those it was trained on: a name or a path.")] = None,
     root: Root = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the Monte-Carlo methods.")] = 0,
+    quality: Annotated[bool, typer.Option("--quality", help="Judge samples too, against these rows.")] = False,
 ) -> None:
-    """State a model's log-likelihood in nats per example, with its error, its side and its method."""
-    from deepgen.cli.baseline import baseline, law, worse
+    """State a model's log-likelihood in nats per example, with its error, its side and its method.
+
+    A GAN has none; its samples are judged instead.
+    """
     from deepgen.cli.progress import told_of_compiling
-    from deepgen.cli.restated import in_words, restated
-    from deepgen.cli.rundir import judge, open_run, weights
+    from deepgen.cli.quality import judged_draws
+    from deepgen.cli.rundir import NO_LIKELIHOOD, judge, open_run, weights
     from deepgen.cli.threads import fitting_threads
-    from deepgen.evaluate import Bracket
     from deepgen.evaluate.arguments import LIKELIHOOD
-    from deepgen.typing import Bound, LogProb
+    from deepgen.implicit import CVAE, GAN
+    from deepgen.typing import Bound, Joint, LogProb
 
     opened = open_run(run)
     rows = opened.data(data, root)
     x = getattr(rows, split.value)
     if len(x) == 0:
         raise ArgumentError(f"{rows.provenance['name']} has no {split.value} rows: try --split train, or other --data")
+    silent = isinstance(opened.model, GAN)
     exact, bound = isinstance(opened.model, LogProb), isinstance(opened.model, Bound)
-    if (exact or bound) and method in LIKELIHOOD and method not in ("auto", "exact" if exact else "bound"):
+    latent = isinstance(opened.model, (Joint, CVAE)) and method in ("elbo", "iwae", "prior", "ais")
+    plain = ("auto", "exact" if exact else "bound")
+    if silent and method != "auto":
+        raise ArgumentError(f"{NO_LIKELIHOOD}: leave --method out")
+    if (exact or bound) and not latent and method in LIKELIHOOD and method not in plain:
         has = "an exact likelihood" if exact else "a bound of its own"
         raise ArgumentError(f"{opened.title} has {has}, so it needs no --method {method}: leave --method out")
     with fitting_threads(weights(opened.model)), told_of_compiling():
-        answer = judge(opened.model, rows, x, method=method, seed=seed)
-    plainest = None if method == "pseudo" else baseline(opened.model, rows, x)
-    again, ceiling = restated(answer, rows), None if method == "pseudo" else law(rows, x)
-    beside = restated(plainest[1], rows) if plainest else None
-    if as_json:
-        head: dict[str, object] = {"run": str(run), "model": opened.title, "split": split.value, "seed": seed}
-        if isinstance(answer, Bracket):
-            head["crossed"] = answer.crossed  # true: one bound or its error bar has failed
-        if opened.unfinished:
-            head["unfinished"] = opened.unfinished
-        if again:
-            head[again.unit] = again.to_dict()
-        if plainest:
-            head["baseline"] = {
-                "model": plainest[0],
-                **({beside.unit: beside.to_dict()} if beside else {}),
-                "log_likelihood": plainest[1].to_dict(),
-            }
-        if ceiling:
-            head["law"] = {"model": ceiling[0], "log_likelihood": ceiling[1].to_dict()}
-        print(json.dumps({**head, "log_likelihood": answer.to_dict()}, indent=2))
-        return
-    count = f"{len(x)} {split.value} row{'s' if len(x) > 1 else ''}"
-    print(f"{opened.title} on {count} of {rows.provenance['name']}: {answer}")
+        answer = None
+        if not silent:
+            shown = sys.stderr.isatty() and not as_json
+            answer = judge(opened.model, rows, split.value, method=method, seed=seed, progress=shown)
+        held_out = split is not Split.train
+        draws = judged_draws(opened, rows, split.value, held_out=held_out, seed=seed) if quality or silent else None
+    head: dict[str, object] = {"run": str(run), "model": opened.title, "split": split.value, "seed": seed}
+    if opened.unfinished:
+        head["unfinished"] = opened.unfinished
+    count = f"{opened.title} on {len(x)} {split.value} row{'s' if len(x) > 1 else ''} of {rows.provenance['name']}"
+    if isinstance(opened.model, CVAE):
+        count, head["given"] = f"{count}, given their labels", "labels"
+    if answer is None:
+        head |= {"log_likelihood": None, "why": NO_LIKELIHOOD}
+        lines = [f"{count}: {NO_LIKELIHOOD}"]
+    else:
+        beside = method != "pseudo" and not isinstance(opened.model, CVAE)  # which states another quantity, or none
+        told, lines = _likelihood(answer, opened.model, rows, x, beside=beside)
+        head, lines = {**head, **told}, [f"{count}: {answer}", *lines]
+    if draws:
+        head["sample_quality"], lines = draws.to_dict(), [*lines, f"\n{draws}"]
+    print(json.dumps(head, indent=2) if as_json else "\n".join(lines))
+
+
+def _likelihood(
+    answer: Estimate | Bracket, model: nn.Module, rows: Data, x: Tensor, *, beside: bool
+) -> tuple[dict[str, object], list[str]]:
+    """What is printed of a likelihood, as JSON and as lines; with the plainest model and the law where they compare."""
+    from deepgen.cli.baseline import baseline, law, worse
+    from deepgen.cli.restated import in_words, restated
+    from deepgen.evaluate import Bracket
+
+    plainest, ceiling = (baseline(model, rows, x), law(rows, x)) if beside else (None, None)
+    again, marked = restated(answer, rows), restated(plainest[1], rows) if plainest else None
+    head: dict[str, object] = {}
+    lines = []
+    if isinstance(answer, Bracket):
+        head["crossed"] = answer.crossed  # true: one bound or its error bar has failed
     if again:
-        print(f"that is {in_words(again)}")
+        head[again.unit] = again.to_dict()
+        lines.append(f"that is {in_words(again)}")
+    lines += weighted(answer)
     if plainest:
-        print(f"baseline, {plainest[0]}: {plainest[1]}" + (f", {in_words(beside)}" if beside else ""))
+        units = {marked.unit: marked.to_dict()} if marked else {}
+        head["baseline"] = {"model": plainest[0], **units, "log_likelihood": plainest[1].to_dict()}
+        lines.append(f"baseline, {plainest[0]}: {plainest[1]}" + (f", {in_words(marked)}" if marked else ""))
         if worse(answer, plainest[1]):
-            print("this model is worse than its baseline, by more than the error: it has learned less than that")
+            lines.append("this model is worse than its baseline, by more than the error: it has learned less than that")
     if ceiling:
-        print(f"ceiling, {ceiling[0]}: {ceiling[1]}")
+        head["law"] = {"model": ceiling[0], "log_likelihood": ceiling[1].to_dict()}
+        lines.append(f"ceiling, {ceiling[0]}: {ceiling[1]}")
     spread = (answer.below if isinstance(answer, Bracket) else answer).stderr_data
     if math.isfinite(spread):
-        print(f"other {split.value} rows of that number would move the value by about {spread:.2g}")
+        split = getattr(x, "provenance", {}).get("split", "such")
+        lines.append(f"other {split} rows of that number would move the value by about {spread:.2g}")
+    return {**head, "log_likelihood": answer.to_dict()}, lines
+
+
+def weighted(answer: Estimate | Bracket) -> list[str]:
+    """Of an importance bound, in words: draws, how many of them count, and for how many rows they cannot be trusted.
+
+    >>> from deepgen.evaluate import Estimate
+    >>> settings = {"k": 1000, "rows": 4, "rows with Pareto k above 0.7": 1}
+    >>> bound = Estimate(-9.0, 0.1, "below", "importance-weighted bound", n=4000, ess=400.0, settings=settings)
+    >>> weighted(bound)
+    ['of 1,000 draws a row 100 count on average (ESS); for 1 of 4 rows the weights have a tail with Pareto k above ...']
+    """
+    settings = getattr(answer, "settings", {})
+    heavy, rows = settings.get("rows with Pareto k above 0.7"), settings.get("rows", 0)
+    ess = getattr(answer, "ess", math.nan) if rows else math.nan
+    if heavy is None or not math.isfinite(ess):
+        return []
+    tail = f"for {heavy:,} of {rows:,} rows the weights have a tail with Pareto k above 0.7"
+    tail += ": there the bound lies below by more than its error says" if heavy else ""
+    return [f"of {settings['k']:,} draws a row {ess / rows:.3g} count on average (ESS); {tail}"]

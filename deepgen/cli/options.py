@@ -14,6 +14,7 @@ Root = Annotated[str | None, typer.Option(help="Folder with the files of a named
 _LEARNED = {"epochs": 100, "patience": 20, "batch": 50, "rate": 1e-3}
 _IMAGES = {**_LEARNED, "epochs": 30, "channels": 32, "layers": 6}
 _FLOW = {**_LEARNED, "epochs": 50, "transforms": 5, "hidden": [128, 128]}
+_LATENT = {**_LEARNED, "epochs": 200, "hidden": [200, 200], "latent": None}
 _TEXT = {**_LEARNED, "epochs": 10, "patience": 3, "batch": 32, "rate": 3e-3, "length": None, "dropout": 0.0}
 
 # What an option is when it is not given. None in the signature lets us refuse one that means nothing to the model.
@@ -42,6 +43,11 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "nsf": _FLOW,
     "lstm": {**_TEXT, "hidden": 256, "layers": 1},
     "transformer": {**_TEXT, "rate": 1e-3, "width": 128, "heads": 4, "layers": 2},
+    "vae": _LATENT,
+    "iwae": {**_LATENT, "k": 5},
+    "cvae": _LATENT,
+    "gan": {**_LATENT, "patience": None, "rate": 1e-3, "latent": 16, "channels": 32},
+    "energy": {**_LEARNED, "patience": None, "hidden": [256, 256], "k": 10, "chains": 100},
 }
 
 EXTENDABLE = ("bernoulli", "mixture")  # no rate was planned over the epochs, so more may be added

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from deepgen.cli.rundir import draw
 from deepgen.evaluate import Bracket, Estimate
 from deepgen.explicit import RBM
 from deepgen.explicit.tokens import TokenModel
+from deepgen.implicit import CVAE, GAN
 from deepgen.random import generator, spawn
 from deepgen.samplers import sample_chain
 from deepgen.typing import Samples
@@ -32,30 +34,51 @@ def entry(
     n: int = 64,
     steps: int,
     seed: int,
+    **more: Any,
 ) -> Entry:
     """Samples, learning curve and estimates of ``model``, and for an RBM its filters and what its chains did.
 
-    Of a model of tokens one sample of `LETTERS` tokens, as it writes on.
+    Of a model of tokens one sample of `LETTERS` tokens, as it writes on. ``more`` are other fields of the entry.
     """
     from deepgen.plot import Entry
 
     first, second = spawn(generator(seed), 2)
     shown: dict[str, Any] = {}
     if isinstance(model, RBM):
-        samples = model.sample(n, steps=steps, generator=first)
+        samples = draw(model, n, steps=steps, seed=first)
         shown = {"samples": samples, "filters": model, "trace": trace(model, steps, second)}
     elif isinstance(model, TokenModel):
         shown = {"samples": torch.tensor([list(model.stream(length=LETTERS, generator=first))])}
-    elif isinstance(model, Samples):
-        shown = {"samples": model.sample(n, generator=first).flatten(1)}
+    elif isinstance(model, (CVAE, Samples)):
+        shown = {"samples": draw(model, n, steps=steps, seed=first)}
     return Entry(
         name,
         estimates=list(estimates),
         seconds=history[-1].seconds if history else None,
-        history=history if history and len(history) > 1 else None,
+        history=drawn(history, adversarial=isinstance(model, GAN)),
         settings=settings or {},
         **shown,
+        **more,
     )
+
+
+def drawn(history: History | None, *, adversarial: bool) -> Any:
+    """What a page draws of ``history``: of a GAN, whose monitor is a distance and stands apart from likelihoods, a few.
+
+    >>> from deepgen.train import History, Record
+    >>> metrics = {"told_apart": 0.6, "diversity": 0.9, "penalty": 0.1}
+    >>> game = History([Record(epoch, epoch, 0.1, 0.1, metrics, monitor=-2.0) for epoch in (1, 2)])
+    >>> drawn(game, adversarial=True)["kernel distance from validation rows"]
+    [2.0, 2.0]
+    """
+    if history is None or len(history) < 2:
+        return None
+    if not adversarial:
+        return history
+    named = {"told_apart": "pairs told apart", "diversity": "diversity of draws"}
+    shown = {name: [record.metrics[key] for record in history] for key, name in named.items()}
+    far = [None if record.monitor is None else -record.monitor for record in history]
+    return {"epoch": history["epoch"], "kernel distance from validation rows": far, **shown}
 
 
 def trace(rbm: RBM, steps: int, stream: torch.Generator) -> dict[str, Tensor]:

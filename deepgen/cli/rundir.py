@@ -12,13 +12,15 @@ from torch import Tensor, nn
 
 from deepgen import data as datasets
 from deepgen.cli.describe import describe
+from deepgen.cli.feed import labels_of
 from deepgen.cli.values import as_trained
 from deepgen.errors import ArgumentError, CheckpointError, MissingCapability
 from deepgen.evaluate import Bracket, Estimate, log_likelihood
-from deepgen.explicit import RBM, Dequantised
+from deepgen.explicit import RBM, Dequantised, EnergyModel
+from deepgen.implicit import CVAE, GAN
 from deepgen.random import generator
 from deepgen.train import History, load, load_run
-from deepgen.typing import LogProb, Samples
+from deepgen.typing import Samples
 
 if TYPE_CHECKING:
     from deepgen.data import Data
@@ -134,20 +136,65 @@ def weights(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def draw(model: nn.Module, n: int, *, steps: int, seed: int) -> Tensor:
-    """``n`` samples ``[n, features]``: the ends of ``n`` chains for a Boltzmann machine, or exact draws."""
+CHAINED = (RBM, EnergyModel)  # what draws by chains, of so many steps
+
+
+def draw(model: nn.Module, n: int, *, steps: int, seed: Any, labels: Tensor | None = None) -> Tensor:
+    """``n`` samples ``[n, features]``: the ends of ``n`` chains for a Boltzmann machine, or exact draws.
+
+    Of a model with labels those given ``[n]``, by default all of its own in turn. ``seed`` may be a generator.
+    """
     with torch.no_grad():
-        if isinstance(model, RBM):
-            return model.sample(n, steps=steps, generator=seed)
+        if isinstance(model, CHAINED):
+            return model.sample(n, steps=steps, generator=seed).flatten(1)
+        if isinstance(model, CVAE):
+            labels = torch.arange(n) % model.classes if labels is None else labels
+            return model.sample(n, labels, generator=seed).flatten(1)
         if isinstance(model, Samples):
             return model.sample(n, generator=seed).flatten(1)
     raise MissingCapability(f"{type(model).__name__} cannot be sampled: it has no sample(n, generator=)")
 
 
-def judge(model: nn.Module, data: Data, x: Any, *, method: str = "auto", seed: int = 0) -> Estimate | Bracket:
-    """The log-likelihood of ``x``; annealing starts from the base rates of the training rows of ``data``."""
-    base = None if isinstance(model, LogProb) else rows_of(data.train)
-    return log_likelihood(model, rows_of(x), method=method, base=base, generator=seed)
+def judge(
+    model: nn.Module,
+    data: Data,
+    split: str,
+    *,
+    method: str = "auto",
+    seed: int = 0,
+    progress: bool = False,
+    **options: Any,
+) -> Estimate | Bracket:
+    """The log-likelihood of a split of ``data``, given the labels where the model takes them.
+
+    Annealing starts from the base rates of the training rows; ``options`` are others of `log_likelihood`.
+
+    Raises:
+        MissingCapability: a GAN, which has none.
+    """
+    if isinstance(model, GAN):
+        raise MissingCapability(NO_LIKELIHOOD)
+    x = rows_of(getattr(data, split))
+    base = rows_of(data.train) if isinstance(model, RBM) else None
+    given = (x, known_labels(model, data, split)) if isinstance(model, CVAE) else x
+    return log_likelihood(model, given, method=method, base=base, generator=seed, progress=progress, **options)
+
+
+NO_LIKELIHOOD = (
+    "a GAN has no likelihood: its law is known by its draws alone, and no bound of its density is at hand, so only "
+    "its draws can be judged"
+)
+
+
+def known_labels(model: CVAE, data: Data, split: str) -> Tensor:
+    """The labels of a split, all of them among those that ``model`` was trained on."""
+    labels = labels_of(data, split)
+    if int(labels.max()) >= model.classes:
+        raise ArgumentError(
+            f"the model was trained on labels 0 to {model.classes - 1}, and the {split} rows of "
+            f"{data.provenance['name']} have {int(labels.max())}"
+        )
+    return labels
 
 
 def rows_of(split: Any) -> Tensor:

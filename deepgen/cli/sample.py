@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FORMATS = (".png", ".npy", ".npz", ".csv")
-STEPS = 2000  # of Gibbs sampling
+STEPS = 2000  # of the chains
 DIGITS = "%.9g"  # so that float32 reads back to the bit, and whole numbers stay whole
 
 
@@ -30,7 +30,10 @@ def command(
         ),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(min=0, help="rbm: Gibbs steps from the start of each chain (2000).")
+        int | None, typer.Option(min=0, help="rbm, energy: steps from the start of each chain (2000).")
+    ] = None,
+    label: Annotated[
+        int | None, typer.Option(min=0, help="cvae: the label to draw rows of; all of them in turn by default.")
     ] = None,
     prompt: Annotated[str, typer.Option(help="Of a text: what it begins with.")] = "",
     length: Annotated[int | None, typer.Option(min=1, help="Of a text: characters to draw (500).")] = None,
@@ -40,16 +43,23 @@ def command(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the samples.")] = 0,
 ) -> None:
     """Draw samples from a trained model."""
+    import torch
+
     from deepgen.cli.progress import told_of_compiling
-    from deepgen.cli.rundir import draw, open_run, weights
+    from deepgen.cli.rundir import CHAINED, draw, open_run, weights
     from deepgen.cli.texts import LENGTH, write_texts
     from deepgen.cli.threads import fitting_threads
-    from deepgen.explicit import RBM
     from deepgen.explicit.tokens import TokenModel
+    from deepgen.implicit import CVAE
 
     opened = open_run(run)
-    if steps is not None and not isinstance(opened.model, RBM):
-        raise ArgumentError(f"--steps is for the chains of an rbm, and this run is of {opened.title}, which has none")
+    if steps is not None and not isinstance(opened.model, CHAINED):
+        raise ArgumentError(
+            f"--steps is for the chains of an rbm or an energy model, and this run is of {opened.title}, which has none"
+        )
+    if label is not None and not (isinstance(opened.model, CVAE) and label < opened.model.classes):
+        has = f"labels 0 to {opened.model.classes - 1}" if isinstance(opened.model, CVAE) else "no labels"
+        raise ArgumentError(f"--label {label}: this run is of {opened.title}, which has {has}")
     alphabet = opened.source.get("alphabet")
     if isinstance(opened.model, TokenModel) and alphabet is not None:
         with fitting_threads(weights(opened.model)), told_of_compiling():
@@ -72,7 +82,8 @@ def command(
     if out.suffix not in FORMATS:
         raise ArgumentError(f"--out must end in one of {', '.join(FORMATS)}, got {str(out)!r}")
     with fitting_threads(weights(opened.model)), told_of_compiling():
-        samples = draw(opened.model, n or 64, steps=STEPS if steps is None else steps, seed=seed)
+        labels = None if label is None else torch.full((n or 64,), label)
+        samples = draw(opened.model, n or 64, steps=STEPS if steps is None else steps, seed=seed, labels=labels)
     write(samples, out, opened.image_shape, opened.source.get("levels"), opened.source.get("columns"))
     print(f"{n or 64} samples from {run} in {out}")
 

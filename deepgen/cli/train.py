@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from deepgen.cli.interrupted import parting
 from deepgen.cli.options import EXTENDABLE, Root, model_name, settle
 from deepgen.errors import ArgumentError, DivergenceError
+
+if TYPE_CHECKING:
+    from deepgen.cli.recipes import Recipe
 
 FEW_UPDATES = 2000
 
@@ -22,7 +25,8 @@ def command(
         typer.Argument(
             metavar="MODEL",
             help="rbm, bernoulli (independent units), mixture; made, nade, deep-nade; for images pixelcnn, "
-            "gated-pixelcnn; flows nice, realnvp, maf, nsf; for text lstm, transformer.",
+            "gated-pixelcnn; flows nice, realnvp, maf, nsf; vae, iwae, cvae (given labels), gan, energy; for text "
+            "lstm, transformer.",
         ),
     ],
     data: Annotated[str, typer.Option(help="A name from `deepgen data list`, or the path of your own file.")],
@@ -31,7 +35,8 @@ def command(
         int | None,
         typer.Option(
             min=1,
-            help="Passes over the rows (rbm, mixture, deep-nade 200; made, nade 100; flows 50; pixelcnn 30; text 10).",
+            help="Passes over the rows (rbm, mixture, deep-nade, vae, gan 200; made, nade, energy 100; flows 50; "
+            "pixelcnn 30; text 10).",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of initial weights, order of the rows and chains.")] = 0,
@@ -40,7 +45,7 @@ def command(
         typer.Option(
             min=0,
             help="Stop after so many epochs without a better validation likelihood, and keep the best (20; text 3; "
-            "rbm, by a quick AIS, and mixture: never). 0 keeps the last epoch.",
+            "rbm and energy, by a quick AIS, mixture and gan: never). 0 keeps the last epoch.",
         ),
     ] = None,
     binarise: Annotated[
@@ -58,7 +63,7 @@ def command(
         str | None,
         typer.Option(
             help="Hidden units (rbm 128, nade 500, lstm 256), or of each layer: made 500; deep-nade 500,500; "
-            "flows 128,128."
+            "flows 128,128; vae, gan 200,200; energy 256,256."
         ),
     ] = None,
     components: Annotated[int | None, typer.Option(min=1, help="mixture: components (20).")] = None,
@@ -66,15 +71,24 @@ def command(
         str | None,
         typer.Option(help="rbm: bernoulli units for zeros and ones, or gaussian for real values (bernoulli)."),
     ] = None,
-    k: Annotated[int | None, typer.Option(min=1, help="rbm: Gibbs steps per update (1).")] = None,
-    chains: Annotated[int | None, typer.Option(min=1, help="rbm: persistent chains (100).")] = None,
+    k: Annotated[
+        int | None,
+        typer.Option(min=1, help="rbm (1), energy (10): chain steps per update; iwae: draws of the bound (5)."),
+    ] = None,
+    chains: Annotated[int | None, typer.Option(min=1, help="rbm, energy: persistent chains (100).")] = None,
+    latent: Annotated[
+        int | None,
+        typer.Option(min=1, help="vae: latent variables (an eighth of the columns, from 2 to 50); gan (16)."),
+    ] = None,
     weight_decay: Annotated[
         float | None, typer.Option(min=0.0, help="rbm: of the weights, not the biases (0).")
     ] = None,
     orders: Annotated[
         int | None, typer.Option(min=1, help="made (1), deep-nade (8): orders of the variables whose mixture it is.")
     ] = None,
-    channels: Annotated[int | None, typer.Option(min=1, help="pixelcnn: features of each layer (32).")] = None,
+    channels: Annotated[
+        int | None, typer.Option(min=1, help="pixelcnn: features of each layer (32); gan: of images (32).")
+    ] = None,
     layers: Annotated[
         int | None, typer.Option(min=1, help="pixelcnn (6), lstm (1), transformer (2): how many.")
     ] = None,
@@ -93,9 +107,9 @@ def command(
     given = {"epochs": epochs, "patience": patience, "visible": visible, "hidden": hidden, "rate": rate,
              "batch": batch, "k": k, "chains": chains, "weight_decay": weight_decay, "components": components,
              "orders": orders, "channels": channels, "layers": layers, "transforms": transforms, "width": width,
-             "heads": heads, "dropout": dropout, "length": length}  # fmt: skip
+             "heads": heads, "dropout": dropout, "length": length, "latent": latent}  # fmt: skip
     chosen = {"seed": seed, "binarise": binarise, **settle(model, given)}
-    source = {"model": model, "data": _absolute(data), "root": root and str(Path(root).resolve()), **chosen}
+    source = {"model": model, "data": absolute(data), "root": root and str(Path(root).resolve()), **chosen}
     if out.exists() and not out.is_dir():
         raise ArgumentError(f"--out is the directory of the run, and {out} is a file: choose another name")
     with parting(out, context.obj or [], fresh=not resume):
@@ -129,7 +143,7 @@ def _train(
     rows = recipe.data
     if recipe.caution:
         print(f"deepgen: warning: {recipe.caution}", file=sys.stderr)
-    watched = recipe.monitor is not None and len(rows.valid) > 0
+    watched = recipe.valid is not None
     if patience and not watched:
         raise ArgumentError(f"--patience needs validation rows, and {rows.provenance['name']} leaves none: drop it")
     stopping = EarlyStopping(source["patience"]) if source["patience"] and watched else None
@@ -144,25 +158,20 @@ def _train(
         with fitting_threads(weights(recipe.model)), told_of_compiling(lines):
             history = fit(
                 recipe.model,
-                rows.train,
+                recipe.train,
                 recipe.objective,
                 epochs=recipe.epochs,
                 batch_size=recipe.batch,
                 optimizer=recipe.optimizer,
                 schedule=recipe.schedule,
                 seed=source["seed"],
-                valid=rows.valid if watched else None,
+                valid=recipe.valid,
                 monitor=recipe.monitor if watched else None,
                 callbacks=callbacks,
                 out=out,
                 resume=resume,
                 progress=terminal and not quiet,
-                extras={
-                    **source,
-                    **(recipe.notes or {}),
-                    "image_shape": rows.image_shape and list(rows.image_shape),
-                    "columns": rows.provenance.get("columns"),
-                },
+                extras=extras(recipe, source),
             )
     except DivergenceError as error:
         told = str(error).removesuffix(KEPT)  # a shell has no error to take the weights from
@@ -187,7 +196,14 @@ def _train(
         print(f"{last.step} updates are few: more --epochs or a smaller --batch would train longer", file=sys.stderr)
 
 
-def _absolute(data: str) -> str:
+def extras(recipe: Recipe, source: dict[str, Any]) -> dict[str, Any]:
+    """What later commands find in the directory of a run."""
+    rows = recipe.data
+    shape = rows.image_shape and list(rows.image_shape)
+    return {**source, **(recipe.notes or {}), "image_shape": shape, "columns": rows.provenance.get("columns")}
+
+
+def absolute(data: str) -> str:
     """A path that later commands, run elsewhere, will find; names stay names."""
     from deepgen.data import names
 

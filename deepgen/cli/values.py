@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
+from deepgen.data.redrawn import Redrawn
 from deepgen.data.splits import name_split
 from deepgen.errors import ArgumentError
 
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 BITS = "binary"
 MODELS = {
-    BITS: "rbm, mixture, made, nade or deep-nade",
-    "real": "nice, realnvp, maf or nsf (or rbm with --visible gaussian, on standardised columns)",
+    BITS: "rbm, mixture, made, nade, deep-nade, vae, gan or energy",
+    "real": "nice, realnvp, maf, nsf, vae, gan or energy (or rbm with --visible gaussian, on standardised columns)",
     "text": "lstm or transformer",
 }
 
@@ -94,6 +95,14 @@ def whole(data: Data) -> Data:
     return _mapped(data, lambda x: (x * top).round(), facts, support=constraints.integer_interval(0, top))
 
 
+def as_images(data: Data) -> Data:
+    """Rows ``[rows, height, width]`` of rows ``[rows, features]``, for networks that convolve."""
+    sides = data.image_shape
+    assert sides is not None
+    shaped = _mapped(data, lambda x: x.unflatten(1, sides), data.provenance, support=data.support)
+    return replace(shaped, event_shape=torch.Size(sides))
+
+
 def spelled(data: Data, alphabet: str) -> Data:
     """A text in the codes of ``alphabet``, which numbers the characters that a model knows."""
     own = data.provenance.get("alphabet")
@@ -122,6 +131,8 @@ def as_trained(data: Data, source: dict[str, Any]) -> Data:
     """``data`` in the numbers that a run was trained on, as `deepgen train` noted them in its ``source``."""
     if source.get("alphabet") is not None:
         return spelled(data, source["alphabet"])
+    if source.get("images"):
+        return as_images(data)
     if source.get("levels") is None:
         return data
     if kind(data) != "grey" or data.levels != source["levels"]:
@@ -138,7 +149,13 @@ def _few(characters: list[str]) -> str:
 
 def _mapped(data: Data, change: Callable[[Tensor], Tensor], facts: dict[str, Any], *, support: Any) -> Data:
     """The three splits changed alike; each still knows where it comes from."""
+
+    def changed(rows: Any) -> Any:
+        if isinstance(rows, Redrawn):
+            return Redrawn(change(rows.values), rows.noise, levels=rows.levels, generator=rows.generator)
+        return change(rows)
+
     parts: dict[str, Any] = {
-        split: name_split(change(getattr(data, split)), split, facts) for split in ("train", "valid", "test")
+        split: name_split(changed(getattr(data, split)), split, facts) for split in ("train", "valid", "test")
     }
     return replace(data, **parts, support=support, provenance=facts)

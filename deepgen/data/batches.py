@@ -130,7 +130,7 @@ def _of_tensors(
         yield from zip(*gathered, strict=True)
 
 
-def _of_redrawn(data: Redrawn, batch_size: int, seed: int, epoch: int, start: int) -> Iterator[Tensor]:
+def _of_redrawn(data: Redrawn, batch_size: int, seed: int, epoch: int, start: int) -> Iterator[Any]:
     device = data.values.device
     for number, index in _cut(len(data), batch_size, seed, epoch, start):
         yield data.draw(index.to(device), generator=stream(seed, epoch, number, device))
@@ -139,7 +139,9 @@ def _of_redrawn(data: Redrawn, batch_size: int, seed: int, epoch: int, start: in
 def _of_dataset(data: Any, batch_size: int, seed: int, epoch: int, start: int) -> Iterator[Any]:
     for number, index in _cut(len(data), batch_size, seed, epoch, start):
         with _lent([torch.default_generator], [stream(seed, epoch, number).get_state()]):
-            batch = default_collate([data[i] for i in index.tolist()])
+            chosen = index.tolist()  # torch's loaders ask for them together too, where a set can give them so
+            together = data.__getitems__(chosen) if hasattr(data, "__getitems__") else [data[i] for i in chosen]
+            batch = default_collate(together)
         yield batch
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from deepgen.errors import ArgumentError
+from deepgen.errors import ArgumentError, ShapeError
 from deepgen.random import resolve
 
 
@@ -29,7 +29,7 @@ def redraw(values: Tensor, noise: Literal["binary", "uniform"], levels: int, *, 
     return noisy.clamp_max_(1 - torch.finfo(values.dtype).eps / 2)  # rounding would reach 1, where a logit is infinite
 
 
-class Redrawn(Dataset[Tensor]):
+class Redrawn(Dataset[Any]):
     """A map-style Dataset over grey rows ``[rows, features]`` in [0, 1] that hands out a fresh draw at each access.
 
     `deepgen.data.batches`, and so `deepgen.fit`, draws each batch from a generator which depends on seed, epoch and
@@ -39,6 +39,7 @@ class Redrawn(Dataset[Tensor]):
         values: the grey rows.
         noise: ``binary`` or ``uniform``.
         levels: the number of grey levels behind ``values``, which uniform noise needs.
+        context: ``[rows, ...]``, labels say, that are handed out beside each draw as they are: then a draw is a pair.
         generator: a generator, a seed, or None for fresh entropy.
 
     >>> grey = torch.full((5, 2), 0.5)
@@ -53,13 +54,16 @@ class Redrawn(Dataset[Tensor]):
         noise: Literal["binary", "uniform"],
         *,
         levels: int = 256,
+        context: Tensor | None = None,
         generator: torch.Generator | int | None = None,
     ) -> None:
         if noise not in ("binary", "uniform"):
             raise ArgumentError(f"noise must be 'binary' or 'uniform', got {noise!r}")
         if levels < 2:
             raise ArgumentError(f"levels must be at least 2, got {levels}")
-        self.values, self.noise, self.levels = values, noise, levels
+        if context is not None and len(context) != len(values):
+            raise ShapeError(f"context must have a row for each of the {len(values)} rows, got {len(context)}")
+        self.values, self.noise, self.levels, self.context = values, noise, levels, context
         self.provenance: dict[str, Any] = {}
         self.generator = resolve(generator, values.device)
 
@@ -71,21 +75,34 @@ class Redrawn(Dataset[Tensor]):
     def __len__(self) -> int:
         return len(self.values)
 
-    def __getitem__(self, index: Any) -> Tensor:
+    def __getitem__(self, index: Any) -> Any:
         return self.draw(index)
 
-    def draw(self, index: Any = slice(None), *, generator: torch.Generator | None = None) -> Tensor:
+    def draw(self, index: Any = slice(None), *, generator: torch.Generator | None = None) -> Any:
         """Return a fresh draw of the rows at ``index`` (anything that indexes a tensor); all rows by default."""
         source = self.generator if generator is None else generator
         rows = self.values.index_select(0, index) if _numbers(index) else self.values[index]
-        return redraw(rows, self.noise, self.levels, generator=source)
+        drawn = redraw(rows, self.noise, self.levels, generator=source)
+        return drawn if self.context is None else (drawn, self.context[index])
+
+    def beside(self, context: Tensor) -> Redrawn:
+        """Return the same rows as pairs with ``context``, which is not redrawn.
+
+        >>> pairs = Redrawn(torch.full((5, 2), 0.5), "binary", generator=0).beside(torch.arange(5))
+        >>> [part.shape for part in pairs[1:3]]
+        [torch.Size([2, 2]), torch.Size([2])]
+        """
+        return self._again(self.values, context)
 
     def to(self, device: torch.device | str) -> Redrawn:
         """Return the same rows on ``device``, with a generator there seeded from this one."""
+        return self._again(self.values.to(device), None if self.context is None else self.context.to(device))
+
+    def _again(self, values: Tensor, context: Tensor | None) -> Redrawn:
         seed = int(torch.randint(2**62, (1,), generator=self.generator, device=self.generator.device))
-        moved = Redrawn(self.values.to(device), self.noise, levels=self.levels, generator=seed)
-        moved.provenance = self.provenance
-        return moved
+        found = Redrawn(values, self.noise, levels=self.levels, context=context, generator=seed)
+        found.provenance = self.provenance
+        return found
 
     def __repr__(self) -> str:
         return f"Redrawn({list(self.shape)}, {self.noise!r})"

@@ -1,31 +1,87 @@
 """Likelihood and sample quality, each with its error and its side; and whether chains have mixed."""
 
+from deepgen.evaluate.attributes import AttributeEffect, attribute_effect, attribute_vectors, class_vectors
 from deepgen.evaluate.bound import importance_bound
 from deepgen.evaluate.chains import diagnose, ess, mcse, nested_rhat, rhat
+from deepgen.evaluate.classifier_test import classifier_test
+from deepgen.evaluate.collapse import CollapseWarning, LatentUsage, WatchLatents, latent_usage
 from deepgen.evaluate.estimate import Bracket, Estimate, bits_per_dim
+from deepgen.evaluate.features import DigitFeatures, digit_features
+from deepgen.evaluate.frechet import frechet_distance, frechet_infinity, gaussian_frechet
 from deepgen.evaluate.importance import log_mean_exp
+from deepgen.evaluate.information import Information, mutual_information
+from deepgen.evaluate.kernel_distance import kernel_distance
+from deepgen.evaluate.latent import LikelihoodLadder, likelihood_ladder
+from deepgen.evaluate.latent_ais import BidirectionalGap, LatentAIS, bidirectional_gap, latent_ais
+from deepgen.evaluate.latent_bound import LatentBound, latent_bound
+from deepgen.evaluate.latent_units import ActiveUnits, active_units
 from deepgen.evaluate.likelihood import log_density, log_likelihood, log_partition
+from deepgen.evaluate.memorisation import memorisation_test
+from deepgen.evaluate.mmd import mmd_test
+from deepgen.evaluate.modes import Modes, mode_coverage, multinomial_kl
+from deepgen.evaluate.pareto import pareto_k
 from deepgen.evaluate.plus_minus import plus_minus
 from deepgen.evaluate.pseudo import pseudo_likelihood
+from deepgen.evaluate.quality import Quality, sample_quality
+from deepgen.evaluate.score import Score
 from deepgen.evaluate.summary import Summary
 from deepgen.evaluate.sums import Sums
+from deepgen.evaluate.supports import Overlap, support_overlap
 
 __all__ = [
+    "ActiveUnits",
+    "AttributeEffect",
+    "BidirectionalGap",
     "Bracket",
+    "CollapseWarning",
+    "DigitFeatures",
     "Estimate",
+    "Information",
+    "LatentAIS",
+    "LatentBound",
+    "LatentUsage",
+    "LikelihoodLadder",
+    "Modes",
+    "Overlap",
+    "Quality",
+    "Score",
     "Summary",
     "Sums",
+    "WatchLatents",
+    "active_units",
+    "attribute_effect",
+    "attribute_vectors",
+    "bidirectional_gap",
     "bits_per_dim",
+    "class_vectors",
+    "classifier_test",
     "diagnose",
+    "digit_features",
     "ess",
+    "frechet_distance",
+    "frechet_infinity",
+    "gaussian_frechet",
     "importance_bound",
+    "kernel_distance",
+    "latent_ais",
+    "latent_bound",
+    "latent_usage",
+    "likelihood_ladder",
     "log_density",
     "log_likelihood",
     "log_mean_exp",
     "log_partition",
     "mcse",
+    "memorisation_test",
+    "mmd_test",
+    "mode_coverage",
+    "multinomial_kl",
+    "mutual_information",
     "nested_rhat",
+    "pareto_k",
     "plus_minus",
     "pseudo_likelihood",
     "rhat",
+    "sample_quality",
+    "support_overlap",
 ]

@@ -16,10 +16,10 @@ from deepgen.explicit.units import require_tensor
 from deepgen.samplers.run import Tunable
 
 PARTITION = ("auto", "exact", "ais", "reverse", "bidirectional")
-LIKELIHOOD = (*PARTITION, "bound", "raise", "pseudo")
+LIKELIHOOD = (*PARTITION, "bound", "raise", "pseudo", "elbo", "iwae", "prior")
 # Which methods have a use for an option. "auto" may turn out to be one that has.
 _TAKEN_BY = {
-    "samples": ("auto", "bidirectional", "reverse"),
+    "samples": ("auto", "bidirectional", "reverse", "elbo", "iwae", "prior"),
     "chains": ("auto", "ais", "bidirectional", "bound", "raise", "reverse"),
     "temperatures": ("auto", "ais", "bidirectional", "raise", "reverse"),
     "tolerance": ("auto", "ais", "bidirectional", "reverse"),

@@ -33,6 +33,7 @@ from deepgen.evaluate.bound import importance_bound
 from deepgen.evaluate.energy import enumerable, enumerate_log_partition
 from deepgen.evaluate.estimate import Bracket, Estimate
 from deepgen.evaluate.exact import MAX_BITS, closed_form, exact_log_partition, seconds, smaller_side
+from deepgen.evaluate.latent import by_latent, latent_likelihood
 from deepgen.evaluate.pseudo import pseudo_likelihood
 from deepgen.evaluate.start import start
 from deepgen.explicit.energy import EnergyModel
@@ -143,7 +144,7 @@ def log_likelihood(
     method: str = "auto",
     *,
     base: Tensor | None = None,
-    samples: Tensor | None = None,
+    samples: Tensor | int | None = None,
     chains: int | None = None,
     temperatures: Temperatures | None = None,
     tolerance: float | None = None,
@@ -153,16 +154,21 @@ def log_likelihood(
     """Mean log-likelihood of rows of data, in nats/example.
 
     Args:
-        model: anything with a normalised ``log_prob`` (torch's Distributions, too) or a ``bound``, a Boltzmann machine
-            with two layers, or an `EnergyModel`.
+        model: anything with a normalised ``log_prob`` (torch's Distributions, too), a `Latent`, anything with a
+            ``bound``, a Boltzmann machine with two layers, or an `EnergyModel`.
         x: ``[rows, *event]``; for a model with ``context`` a pair, these and ``[rows, context]``.
         method: as for `log_partition`; besides, ``raise`` (a lower bound per row, of the model that annealing
             generates) and ``pseudo`` (the pseudo-likelihood, comparable only with itself). A normalised model takes
-            only ``auto`` and ``exact``, a model with a bound by drawing (`Bound`) only ``auto`` and ``bound``.
+            only ``auto`` and ``exact``, a model with a bound by drawing (`Bound`) only ``auto`` and ``bound``. A model
+            with latent variables takes ``elbo``, ``iwae`` (its importance bound, and what ``auto`` is), ``prior`` (the
+            same with draws of the prior) and ``ais`` (annealing in z, what ``auto`` is without a posterior); all lie
+            below. `likelihood_ladder` shows them together.
         base: rows whose base rates start the path; ``x`` itself without.
-        samples, temperatures, tolerance, generator, progress: as for `log_partition`.
-        chains: how many anneal at the same time (100), for ``raise`` how many per row (5), for ``bound`` how many draws
-            per row (50).
+        samples: as for `log_partition`; with latent variables the draws of each row, k (1000; for ``elbo`` 100 draws of
+            a bound of one).
+        temperatures, tolerance, generator, progress: as for `log_partition`.
+        chains: how many anneal at the same time (100), for ``raise`` how many per row (5; 16 with latent variables),
+            for ``bound`` how many draws per row (50).
 
     Returns:
         An `Estimate`, or a `Bracket` from ``bidirectional``. ``stderr`` is the Monte-Carlo error on these rows,
@@ -182,6 +188,10 @@ def log_likelihood(
     check_method("log_likelihood", method, LIKELIHOOD, options)
     rows, context = split_context(model, x)
     check_rows(model, rows, context)
+    about = {"data": _provenance(rows), "rows": len(rows)}
+    if by_latent(model, context, method):
+        found = latent_likelihood(model, rows, context, method, options, generator=generator, progress=progress)
+        return _with_settings(found, about)
     if isinstance(model, LogProb):
         if method not in ("auto", "exact"):
             raise ArgumentError(f"{type(model).__name__} has an exact log_prob; use method='auto', not {method!r}")
@@ -191,7 +201,6 @@ def log_likelihood(
                     f"{type(model).__name__} has an exact log_prob, which takes no {name}: leave it out"
                 )
         return _exact_mean(model, rows, context)
-    about = {"data": _provenance(rows), "rows": len(rows)}
     if isinstance(model, Bound):
         if method not in ("auto", "bound"):
             raise ArgumentError(f"{type(model).__name__} has a bound; use method='auto', not {method!r}")
@@ -214,6 +223,8 @@ def log_likelihood(
             path, plan, as_numbers(model, rows), log_f, chains=runs, generator=stream, progress=progress
         )
         return _with_settings(replace(bound, stderr_data=_standard_error(bounds)), {**settings, **about})
+    if isinstance(samples, int):
+        raise ArgumentError(f"samples are exact draws of {type(model).__name__}, one a chain; got the number {samples}")
     log_z = log_partition(
         model, method, base=base, samples=samples, chains=chains, temperatures=temperatures, tolerance=tolerance,
         generator=generator, progress=progress,

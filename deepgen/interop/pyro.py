@@ -1,7 +1,7 @@
-"""deepgen's models in Pyro programs: a flow as a ``pyro.sample`` site and as the guide of an SVI.
+"""deepgen's models in Pyro programs: a flow as a ``pyro.sample`` site and as the guide of an SVI, a VAE as both.
 
-Pyro asks a few things of a distribution that torch's own lack; `as_pyro` gives them to a `FlowDistribution`, and
-the density and the draw come from one pass through the flow, as a guide needs both.
+Pyro asks a few things of a distribution that torch's own lack; `as_pyro` gives them to any of torch's and to a
+`FlowDistribution`, whose density and draw come from one pass through the flow, as a guide needs both.
 
     def guide(x):
         pyro.module("posterior", posterior)                         # its parameters join Pyro's store
@@ -35,18 +35,18 @@ from typing import Any, NamedTuple
 import pyro
 import torch
 from pyro import poutine
-from pyro.distributions import TorchDistribution
 from pyro.infer.enum import get_importance_trace
 from pyro.infer.util import plate_log_prob_sum
 from pyro.poutine import Trace
 from torch import Tensor
 
-from deepgen.distributions.flow import FlowDistribution
 from deepgen.errors import ArgumentError, check_count
 from deepgen.evaluate.estimate import Estimate
 from deepgen.evaluate.importance import log_mean_exp
 from deepgen.interop.pyro_kernel import PyroKernel, as_pyro_kernel
+from deepgen.interop.pyro_law import PyroFlow, PyroLaw, as_pyro
 from deepgen.interop.pyro_program import ProgramTarget, program_target
+from deepgen.interop.pyro_vae import VAEProgram, vae_program
 from deepgen.random import lend, resolve
 
 __all__ = [
@@ -54,93 +54,16 @@ __all__ = [
     "ProgramTarget",
     "PyroFlow",
     "PyroKernel",
+    "PyroLaw",
+    "VAEProgram",
     "as_pyro",
     "as_pyro_kernel",
     "evidence",
     "program_target",
+    "vae_program",
 ]
 
 Program = Callable[..., Any]
-
-
-class _Draw(NamedTuple):
-    """A draw and its density, while nothing that the density depends on has changed since."""
-
-    value: Tensor
-    log_prob: Tensor
-    moves: list[int]
-
-
-class PyroFlow(TorchDistribution):
-    """A `FlowDistribution` with Pyro's methods; made by `as_pyro`."""
-
-    arg_constraints: dict[str, Any] = {}  # noqa: RUF012
-
-    def __init__(self, inside: FlowDistribution) -> None:
-        self.inside = inside
-        self._last: _Draw | None = None
-        super().__init__(inside.batch_shape, inside.event_shape, validate_args=False)
-
-    @property
-    def has_rsample(self) -> bool:  # type: ignore[override]
-        return self.inside.has_rsample
-
-    @property
-    def support(self) -> Any:
-        return self.inside.support
-
-    def __call__(self, sample_shape: Any = ()) -> Tensor:
-        """A draw, and its density kept for the `log_prob` of that very tensor, which Pyro asks for next."""
-        if not self.has_rsample:
-            return self.inside.sample(sample_shape)
-        value, log_prob = self.inside.rsample_and_log_prob(sample_shape)
-        self._last = _Draw(value, log_prob, self._moves(value))
-        return value
-
-    def sample(self, sample_shape: Any = ()) -> Tensor:
-        return self.inside.sample(sample_shape)
-
-    def rsample(self, sample_shape: Any = ()) -> Tensor:
-        return self.inside.rsample(sample_shape)
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        last, self._last = self._last, None
-        if last is not None and value is last.value and last.moves == self._moves(value):
-            return last.log_prob
-        return self.inside.log_prob(value)
-
-    def expand(self, batch_shape: Any, _instance: Any = None) -> PyroFlow:
-        return PyroFlow(self.inside.expand(torch.Size(batch_shape)))
-
-    def _moves(self, value: Tensor) -> list[int]:
-        """How often each tensor that the density depends on has been written to, and whether gradients are on."""
-        context = () if self.inside.context is None else (self.inside.context,)
-        tensors = (value, *context, *self.inside.flow.parameters(), *self.inside.flow.buffers())
-        return [int(torch.is_grad_enabled()), *(tensor._version for tensor in tensors)]
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Copies leave the kept draw behind: it belongs to a graph, which cannot be copied."""
-        return self.__dict__ | {"_last": None}
-
-
-def as_pyro(distribution: FlowDistribution) -> PyroFlow:
-    """Return ``distribution`` as a Pyro distribution, for ``pyro.sample``.
-
-    It expands in plates, takes ``to_event`` and ``mask``, and stands inside Pyro's and torch's mixtures, independent
-    and transformed distributions. It draws from torch's global stream, as everything in Pyro does.
-
-    >>> import deepgen as dg, pyro
-    >>> flow = dg.explicit.IAF(2, hidden=[16], generator=0)
-    >>> with dg.random.lend(dg.random.generator(0)):
-    ...     pyro.sample("z", as_pyro(flow())).shape
-    torch.Size([2])
-    """
-    if not isinstance(distribution, FlowDistribution):
-        raise ArgumentError(
-            f"as_pyro takes what calling a flow returns, as in as_pyro(flow()) or as_pyro(flow(context)); "
-            f"got {type(distribution).__name__}"
-        )
-    return PyroFlow(distribution)
 
 
 class Evidence(NamedTuple):

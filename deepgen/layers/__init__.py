@@ -8,6 +8,7 @@ from deepgen.layers.masked import MaskedNet
 from deepgen.layers.mlp import MLP
 from deepgen.layers.recurrent import MultiplicativeLSTM, recurrent
 from deepgen.layers.scalar import ScalarMLP
+from deepgen.layers.standardised import Restored, Standardised
 
 __all__ = [
     "MLP",
@@ -16,7 +17,9 @@ __all__ = [
     "KeyValueCache",
     "MaskedNet",
     "MultiplicativeLSTM",
+    "Restored",
     "ScalarMLP",
+    "Standardised",
     "dropout",
     "linear",
     "recurrent",

@@ -38,12 +38,20 @@ def plain_memory(*tensors: Tensor, dtype: torch.dtype = torch.float32) -> bool:
     >>> plain_memory(torch.zeros(2), torch.zeros(3)), plain_memory(torch.zeros(2), torch.zeros(2).double())
     (True, False)
     """
-    if torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu"):
-        return False
-    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+    if torch.is_autocast_enabled("cpu") or followed():
         return False
     batched = torch._C._functorch.is_legacy_batchedtensor  # what `is_grads_batched=True` sends backwards
     return all(t.is_cpu and t.dtype is dtype and type(t) in _PLAIN and not batched(t) for t in tensors)
+
+
+def followed() -> bool:
+    """Whether something follows each operation, which must then be torch's own.
+
+    >>> followed()
+    False
+    """
+    transformed = torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+    return bool(torch.compiler.is_compiling() or transformed)
 
 
 def few_threads() -> bool:

@@ -9,6 +9,7 @@ from deepgen.plot.distances import nearest, neighbours
 from deepgen.plot.figures import save
 from deepgen.plot.html_report import Entry, report
 from deepgen.plot.images import filters, image_grid, mosaic
+from deepgen.plot.latent import code_map, manifold, traversals
 from deepgen.plot.lines import curves, traces
 from deepgen.plot.plane import planes
 from deepgen.plot.predictive import calibration, fan
@@ -17,11 +18,13 @@ from deepgen.plot.regions import regions
 __all__ = [
     "Entry",
     "calibration",
+    "code_map",
     "completions",
     "curves",
     "fan",
     "filters",
     "image_grid",
+    "manifold",
     "mosaic",
     "nearest",
     "neighbours",
@@ -30,4 +33,5 @@ __all__ = [
     "report",
     "save",
     "traces",
+    "traversals",
 ]

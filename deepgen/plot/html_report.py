@@ -21,10 +21,12 @@ from deepgen.errors import ArgumentError
 from deepgen.evaluate.estimate import Bracket, Estimate
 from deepgen.plot import page, rows, sections, texts
 from deepgen.plot.figures import write
+from deepgen.plot.quality import quality
 from deepgen.plot.results import results
 
 if TYPE_CHECKING:
     from deepgen.data import Data
+    from deepgen.evaluate.quality import Quality
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,9 @@ class Entry:
         history: what `deepgen.fit` returned.
         trace: scalar chain draws: ``[draws, chains]``, a mapping of such tensors, or a Trace of them.
         settings: anything else worth keeping (objective, rate, epochs, ...), shown in the details.
+        quality: what `deepgen.evaluate.sample_quality` found of its samples.
+        group: a heading for its rows in the table of likelihoods, with those of the entries beside it of that group.
+        note: a sentence below its name there: why it has no likelihood, or what else must be known.
 
     >>> exact = Estimate(-19.41, 0.0, "exact", "enumeration", unit="nats/example")
     >>> entry = Entry("RBM 64-20", exact, seconds=12.0, samples=torch.zeros(64, 64), settings={"rate": 0.05})
@@ -55,6 +60,9 @@ class Entry:
     history: Any = None
     trace: Any = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    quality: Quality | None = None
+    group: str = ""
+    note: str = ""
 
     def each_estimate(self) -> list[Estimate | Bracket]:
         """``estimates`` as a list, whether one or several were given."""
@@ -116,6 +124,7 @@ def report(
     parts = [
         ("results", "Test log-likelihood", results(entries)),
         ("samples", "Samples beside real data", shown),
+        ("quality", "Sample quality", quality(entries)),
         ("nearest", "Nearest training images" if drawable else "Nearest training rows", near),
         ("filters", "Learned filters", sections.filters(entries, image_shape) if images else ""),
         ("curves", "Learning curves", sections.curves(entries)),

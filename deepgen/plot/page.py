@@ -72,6 +72,9 @@ th:last-child,td:last-child{padding-right:0}
 thead th{font-weight:500;font-size:.8rem;color:var(--muted);vertical-align:bottom}
 tbody th{font-weight:600}
 tr.again th{font-weight:400;color:var(--muted)}
+tr.group th{padding-top:1.3rem;font-weight:500;font-size:.88rem;color:var(--muted)}
+tr.note td{font-size:.86rem;line-height:1.45;color:var(--muted);padding-top:.3rem}
+tr.floor th{font-weight:400;color:var(--muted)}
 .num{text-align:right;white-space:nowrap}
 td small,th small{display:block;color:var(--muted);font-weight:400;font-size:.8rem}
 td.plot,th.plot{width:12.2rem}
@@ -118,6 +121,8 @@ text-align:right;width:auto;min-width:0}
 table.stack th{text-align:left;font-size:1.02rem}
 table.stack td::before{content:attr(data-label);color:var(--muted);font-size:.85rem;text-align:left;flex:none}
 table.stack td:empty{display:none}
+table.stack tr.note td{display:block;text-align:left}table.stack tr.note th:empty{display:none}
+table.stack tr.group{border:0;padding-bottom:0}table.stack tr.group th{font-size:.88rem}
 table.stack td.plot{padding:.2rem 0;justify-content:flex-start}
 table.stack td.plot::before{content:none}
 details th{width:8rem}}

@@ -21,7 +21,7 @@ def results(entries: Sequence[Entry]) -> str:
     """The section's markup; empty when no entry has an estimate."""
     estimates = [e for entry in entries for e in entry.each_estimate()]
     if not estimates:
-        return ""
+        return "".join(f"<p><b>{escape(e.name)}</b>: {escape(e.note)}</p>" for e in entries if e.note)
     scale = Scale.over(estimates)
     head = [
         "<th>Model</th>",
@@ -32,10 +32,15 @@ def results(entries: Sequence[Entry]) -> str:
         "<th>Side</th><th>Method</th>",
         '<th class="num">Seconds</th>',
     ]
-    rows = []
+    rows, group, columns = [], "", len([cell for cell in head if cell])
     for index, entry in enumerate(entries):
+        if entry.group and entry.group != group:
+            group = entry.group
+            rows.append(f'<tr class="group"><th colspan="{columns}">{escape(group)}</th></tr>\n')
         for again, estimate in enumerate(entry.each_estimate()):
             rows.append(_row(entry, estimate, bool(again), scale, index, _has_data_error(estimates)))
+        if entry.note:
+            rows.append(_noted(entry, index, columns))
     sides = [*dict.fromkeys(side_of(e) for e in estimates), *(["reversed"] if any(map(_reversed, estimates)) else [])]
     key = "".join(
         f"<dt>{marker(side, 'var(--ink)')}{escape(SIDES[side].word)}</dt><dd>{escape(SIDES[side].meaning)}</dd>"
@@ -75,6 +80,14 @@ def _row(entry: Entry, estimate: Estimate | Bracket, again: bool, scale: Scale, 
         f'<td class="num" data-label="seconds">{_seconds(None if again else entry.seconds)}</td>',
     ]
     return f"<tr{' class=again' if again else ''}>{''.join(cells)}</tr>\n"
+
+
+def _noted(entry: Entry, index: int, columns: int) -> str:
+    """What must be known of an entry, across the table; with its name where no estimate has told that."""
+    chip = f'<i class="chip" style="background:{page.variable(index)}"></i>'
+    name = "" if entry.each_estimate() else f"<span>{chip}{escape(entry.name)}</span>"
+    head = f'<th scope="row"{_nowrap(entry.name)}>{name}</th>'
+    return f'<tr class="note">{head}<td colspan="{columns - 1}">{escape(entry.note)}</td></tr>\n'
 
 
 def _reversed(estimate: Estimate | Bracket) -> bool:

@@ -29,7 +29,9 @@ class TemperedPath:
 
     Args:
         kernel: exact, with ``at(beta)``, over a `Target` with a ``reference``.
-        log_steps: None, or the kernel's log step sizes ``[grid]`` at equally spaced temperatures from 0 to 1.
+        log_steps: None, or the kernel's log step sizes ``[grid]`` at the temperatures u^power, u equally spaced in
+            [0, 1].
+        power: of that grid; 4, say, where the target is far narrower than the reference and most happens near 0.
 
     >>> import deepgen as dg
     >>> target = dg.samplers.Target(lambda x: -x.square().sum(-1), reference=dg.data.mixture([[0.0, 0.0]], 1.0))
@@ -39,9 +41,10 @@ class TemperedPath:
 
     log_base = 0.0
 
-    def __init__(self, kernel: Any, *, log_steps: Tensor | None = None) -> None:
+    def __init__(self, kernel: Any, *, log_steps: Tensor | None = None, power: float = 1.0) -> None:
         self.kernel, self.target = require_temperable(kernel, "annealed importance sampling"), target_of(kernel)
         self.log_steps = None if log_steps is None else log_steps.double().tolist()
+        self.power = power
         if self.target is None or self.target.reference is None:
             raise MissingCapability(
                 "the path to this kernel's target has no beginning: give it a reference law, "
@@ -66,34 +69,43 @@ class TemperedPath:
         kernel = self.kernel.at(beta)
         if self.log_steps is None:
             return kernel
-        place = beta * (len(self.log_steps) - 1)
+        place = beta ** (1 / self.power) * (len(self.log_steps) - 1)
         left = min(int(place), len(self.log_steps) - 2)
         log_step = self.log_steps[left] + (place - left) * (self.log_steps[left + 1] - self.log_steps[left])
         return _sized(kernel, torch.tensor(log_step).exp())
 
     @torch.no_grad()
-    def tuned(self, *, generator: torch.Generator) -> TemperedPath:
+    def tuned(
+        self,
+        *,
+        generator: torch.Generator,
+        position: Tensor | None = None,
+        acceptance: float | None = None,
+        power: float = 1.0,
+    ) -> TemperedPath:
         """The same path with step sizes that meet the proposal's aim at every temperature, from a pilot of its own.
 
-        100 chains go up 17 temperatures with 12 steps at each. A kernel other than Metropolis with a proposal that has
-        a ``step_size`` and an ``acceptance`` to aim at is left as it is.
+        100 chains, or those at ``position`` (draws of the reference), go up 17 temperatures u^power with 12 steps at
+        each. ``acceptance`` is the aim, the proposal's own by default. A kernel other than Metropolis with a proposal
+        that has a ``step_size`` and an ``acceptance`` to aim at is left as it is.
         """
         proposal: Any = getattr(self.kernel, "proposal", None)
         if not (isinstance(self.kernel, Metropolis) and hasattr(proposal, "step_size")):
             return self
-        state = self.init(self.start(_PILOTS, generator=generator))
+        state = self.init(self.start(_PILOTS, generator=generator) if position is None else position)
+        aim = proposal.acceptance if acceptance is None else acceptance
         found: list[Tensor] = []
         log_step = torch.as_tensor(proposal.step_size, dtype=torch.float64).log()
-        for beta in torch.linspace(0, 1, _GRID).tolist():
+        for beta in torch.linspace(0, 1, _GRID).pow(power).tolist():
             kernel, steps = self.kernel.at(beta), _SETTLE if found else 4 * _SETTLE
             follower = Follower(log_step, steps, gain=2.0)
             for _ in range(steps):
                 step = follower.log_step.exp().to(state.position)
                 state, info = _sized(kernel, step).step(state, generator=generator)
-                follower.follow(info.acceptance.double().mean() - proposal.acceptance)
+                follower.follow(info.acceptance.double().mean() - aim)
             log_step = follower.settled
             found.append(log_step)
-        return TemperedPath(self.kernel, log_steps=torch.stack(found))
+        return TemperedPath(self.kernel, log_steps=torch.stack(found), power=power)
 
 
 def _sized(kernel: Metropolis, step_size: Tensor) -> Metropolis:

@@ -5,7 +5,8 @@ returns when the promise holds and raises `CheckFailed`, an AssertionError, when
 false-alarm rate ``alpha`` and fresh seeds; see `sequential`.
 
     check_units, check_kernel, check_random, check_estimate, check_checkpoint, check_model,
-    check_density, check_transform, check_gradient, check_causal, check_target, check_involution, check_never_waits
+    check_density, check_latent, check_samples, check_transform, check_gradient, check_causal, check_target,
+    check_involution, check_never_waits
 """
 
 from deepgen.testing.checkpoints import check_checkpoint, demand_same_state
@@ -17,9 +18,12 @@ from deepgen.testing.goodness import chi_square, ks, ks_same, same_cells, same_l
 from deepgen.testing.gradients import check_causal, check_gradient
 from deepgen.testing.involutions import check_involution
 from deepgen.testing.kernels import Invariance, WeakEvidence, check_kernel, kernel_test
+from deepgen.testing.latent import check_latent
 from deepgen.testing.law import Law, integrate, layout
+from deepgen.testing.linear_gaussian import LinearGaussian
 from deepgen.testing.models import check_model
 from deepgen.testing.randomness import check_random, numbers
+from deepgen.testing.samples import check_samples
 from deepgen.testing.sequential import Evidence, sequential
 from deepgen.testing.target import check_target
 from deepgen.testing.transforms import check_transform
@@ -33,6 +37,7 @@ __all__ = [
     "Exact",
     "Invariance",
     "Law",
+    "LinearGaussian",
     "WeakEvidence",
     "check_causal",
     "check_checkpoint",
@@ -41,9 +46,11 @@ __all__ = [
     "check_gradient",
     "check_involution",
     "check_kernel",
+    "check_latent",
     "check_model",
     "check_never_waits",
     "check_random",
+    "check_samples",
     "check_target",
     "check_transform",
     "check_units",

@@ -26,17 +26,17 @@ def check_answers(view: View, x: Tensor, new: nn.Module) -> list[str]:
 
     ``new`` is a copy of the model that was asked nothing yet, so that it has kept nothing.
     """
-    _check_restored(view, x, new)
+    check_restored(view, x, new)
     _check_precision(view, x)
     done = ["restored", "float64"]
     if view.context is not None:
-        _check_context(view, x)
+        check_context(view, x)
         done.append("context")
     if view.can_draw and "method" in inspect.signature(view.model.sample).parameters:
         _check_methods(view, x)
         done.append("methods")
     if isinstance(view.model, Rebuilt):
-        done.append(_check_loaded(view, x))
+        done.append(check_loaded(view, x))
     return done
 
 
@@ -46,7 +46,8 @@ def demand_same(got: list[Tensor], expected: list[Tensor], message: str) -> None
         demand(a.shape == b.shape and torch.allclose(a, b, 1e-4, 1e-4, equal_nan=True), message)
 
 
-def _check_restored(view: View, x: Tensor, new: nn.Module) -> None:
+def check_restored(view: View, x: Tensor, new: nn.Module) -> None:
+    """Answers follow the state: of a copy, of a changed one, of ``new`` with that state, of the old one put back."""
     expected, other = view.answers(x), copy.deepcopy(view)
     demand_same(other.answers(x), expected, f"a deep copy of {view.name} answers differently")
     moving = [value for value in other.model.state_dict().values() if value.is_floating_point()]
@@ -58,14 +59,15 @@ def _check_restored(view: View, x: Tensor, new: nn.Module) -> None:
     demand(changed or not moving, f"{view.name} answers as before after all its parameters changed")
     new.load_state_dict(other.model.state_dict())
     stale = f"{view.name} keeps something from before its parameters changed: it answers differently from a new copy"
-    demand_same(moved, View(new, view.context).answers(x), stale)
+    demand_same(moved, type(view)(new, view.context).answers(x), stale)
     other.model.load_state_dict(view.model.state_dict())
     demand_same(
         other.answers(x), expected, f"{view.name} answers differently after its weights were loaded over others"
     )
 
 
-def _check_loaded(view: View, x: Tensor) -> str:
+def check_loaded(view: View, x: Tensor) -> str:
+    """What is saved and loaded answers alike; says ``no save`` of a model with parts that deepgen does not export."""
     from deepgen import load, save
 
     try:
@@ -75,7 +77,7 @@ def _check_loaded(view: View, x: Tensor) -> str:
     check_checkpoint(view.model)
     with tempfile.TemporaryDirectory() as folder:
         save(view.model, Path(folder) / "model")
-        again = View(load(Path(folder) / "model").eval(), view.context)
+        again = type(view)(load(Path(folder) / "model").eval(), view.context)
         demand_same(again.answers(x), view.answers(x), f"{view.name} answers differently when saved and loaded")
     return "Rebuilt"
 
@@ -97,14 +99,15 @@ def _check_precision(view: View, x: Tensor) -> None:
             demand(not fits or not bool(got.isnan().any()), what)
 
 
-def _check_context(view: View, x: Tensor) -> None:
+def check_context(view: View, x: Tensor) -> None:
+    """A row of the context decides about its own row, and about no other."""
     assert view.context is not None  # for mypy; the caller has looked
     demand(view.rows > 1 and not torch.equal(*view.context[:2]), "context needs two different rows at least")
     changed = view.context.clone()
     changed[0] = view.context[1]
-    before, after = view.answers(x), View(view.model, changed).answers(x)
+    before, after = view.answers(x), type(view)(view.model, changed).answers(x)
     demand_same([a[1:] for a in after], [b[1:] for b in before], f"the context of one row moves others of {view.name}")
-    one, other = (copy.deepcopy(each).double().answers(wide(x)) for each in (view, View(view.model, changed)))
+    one, other = (copy.deepcopy(each).double().answers(wide(x)) for each in (view, type(view)(view.model, changed)))
     moved = any(not torch.equal(a[0], b[0]) for a, b in zip(one, other, strict=True))  # float32 may round it away
     demand(moved, f"{view.name} does not depend on its context")
 

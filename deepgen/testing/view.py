@@ -53,7 +53,7 @@ class View(nn.Module):
 
     def at(self, row: int) -> View:
         """The model in the context of one row."""
-        return self if self.context is None else View(self.model, self.context[row : row + 1])
+        return self if self.context is None else type(self)(self.model, self.context[row : row + 1])
 
     def given(self, n: int) -> tuple[Tensor, ...]:
         """The context of ``n`` rows, as further positional arguments."""

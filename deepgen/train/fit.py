@@ -128,7 +128,9 @@ def fit(
     with ExitStack() as stack:
         interrupt = stack.enter_context(delayed_interrupt())
         stack.callback(model.train, was_training)
-        listeners = [*callbacks, Progress(run.total, run.step)] if progress else list(callbacks)
+        watching: list[Callback] = [objective.watch()] if hasattr(objective, "watch") else []
+        bars = [Progress(run.total, run.step)] if progress else []
+        listeners = [*callbacks, *watching, *bars]
         for listener in listeners:
             if hasattr(listener, "close"):
                 stack.callback(listener.close)

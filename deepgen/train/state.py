@@ -159,6 +159,8 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, Tensor) and value.numel() == 1:
         return value.item()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return describe(value)
     if isinstance(value, numbers.Integral):  # numpy's
         return int(value)
     if isinstance(value, numbers.Real):

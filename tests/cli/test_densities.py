@@ -234,7 +234,10 @@ def test_what_an_exact_density_does_not_take_is_refused_in_words_of_the_command_
     trained(deepgen, f"nice {TABLE}")
     for words, said in (
         ("evaluate run --method ais", "has an exact likelihood, so it needs no --method ais: leave --method out"),
-        ("sample run --steps 50", "--steps is for the chains of an rbm, and this run is of NICE, 2 transforms"),
+        (
+            "sample run --steps 50",
+            "--steps is for the chains of an rbm or an energy model, and this run is of NICE, 2 transforms",
+        ),
         ("evaluate run --data wide.csv", "wide.csv has 5 columns, and run was trained on the 3 of table.csv"),
     ):
         np.savetxt("wide.csv", np.random.default_rng(0).standard_normal((20, 5)), delimiter=",")
@@ -369,7 +372,7 @@ def test_a_report_of_each_kind(deepgen, files):
     [
         ("nsf --data digits", "--binarise none"),
         ("nsf --data bars_and_stripes", "train rbm, mixture, made"),
-        ("made --data table.csv", "table.csv holds real numbers: train nice, realnvp, maf or nsf"),
+        ("made --data table.csv", "table.csv holds real numbers: train nice, realnvp, maf, nsf, vae, gan or energy"),
         ("made --data grey.npy", "at most 32 levels, and grey.npy has 256"),
         ("made --data grey5.npz", "holds numbers from 0 to 1: make bits of them by --binarise threshold"),
         ("nade --data digits --binarise none", "nade takes zeros and ones; digits holds 17 grey levels"),

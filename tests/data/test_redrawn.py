@@ -1,8 +1,9 @@
 import pytest
 import torch
 
+from deepgen.data.batches import batches
 from deepgen.data.redrawn import Redrawn, redraw
-from deepgen.errors import ArgumentError
+from deepgen.errors import ArgumentError, ShapeError
 from deepgen.random import generator
 
 LEVELS = 17
@@ -63,3 +64,22 @@ def test_a_fit_on_dynamic_bits_depends_on_its_seed_alone():
         weights.append(torch.cat([p.detach().reshape(-1) for p in model.parameters()]))
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
+
+
+def test_what_stands_beside_is_not_redrawn_and_keeps_its_row(stream):
+    mark = torch.arange(len(GREY))
+    sure = (mark.unsqueeze(1) >> torch.arange(15) & 1).float()  # each row's number, in bits that are certain
+    pairs = Redrawn(torch.cat([sure, torch.full((len(mark), 1), 0.5)], 1), "binary", generator=0).beside(mark)
+    seen = 0
+    for x, number in batches(pairs, 700, seed=3, epoch=1):
+        assert torch.equal((x[:, :15] * 2 ** torch.arange(15)).sum(1).long(), number)
+        assert 0 < float(x[:, 15].mean()) < 1
+        seen += len(x)
+    assert seen == len(mark)
+    one, two = (next(batches(pairs, 700, seed=3, epoch=epoch))[0][:, 15] for epoch in (1, 2))
+    assert not torch.equal(one, two)
+    again = next(batches(pairs, 700, seed=3, epoch=1, start=5))
+    assert all(torch.equal(a, b) for a, b in zip(again, [*batches(pairs, 700, seed=3, epoch=1)][5], strict=True))
+    assert pairs.to("cpu")[2][1] == 2
+    with pytest.raises(ShapeError, match="20000 rows"):
+        pairs.beside(mark[:5])

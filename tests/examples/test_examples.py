@@ -189,6 +189,32 @@ def test_energy_digits_of_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert imread(tmp_path / "energy_mnist.png").ndim == 3
 
 
+def test_cvae_digits(tmp_path: Path) -> None:
+    numbers = example("cvae_digits")(epochs=25, hidden=64, draws=50, out=tmp_path)
+    assert numbers["gain"] > 5 * numbers["error"] > 0
+    assert numbers["classified"] > 0.6  # 0.1 by chance
+    assert numbers["marginal"] <= numbers["log p(x | y)"]  # Bayes' rule with classes as frequent as one another, nearly
+    assert imread(tmp_path / "cvae_digits.png").ndim == 3
+
+
+def test_vae_manifold(tmp_path: Path) -> None:
+    numbers = example("vae_manifold")(updates=400, hidden=64, draws=50, out=tmp_path)
+    for latent in ("latent 2", "latent 8"):
+        assert -25.35 < numbers[latent] < -10  # above independent Bernoullis
+    assert numbers["neighbours"] > 0.25  # 0.1 by chance
+    assert imread(tmp_path / "vae_manifold_digits.png").ndim == 3
+
+
+def test_latent_arithmetic(tmp_path: Path) -> None:
+    numbers = example("latent_arithmetic")(epochs=60, hidden=64, out=tmp_path)
+    assert numbers["before"] < 0.15
+    assert numbers["moved"] > numbers["before"] + 10 * numbers["error"]
+    assert numbers["moved"] > numbers["random"] + 10 * numbers["error"]
+    assert numbers["own"] > 0.6  # 0.1 by chance
+    assert 2 <= numbers["active"] <= 8
+    assert imread(tmp_path / "latent_arithmetic.png").ndim == 3
+
+
 def test_bayesian_network(tmp_path: Path) -> None:
     numbers = example("bayesian_network")(problems=5, chains=6, steps=1_000, leaps=60, hidden=10, out=tmp_path)
     assert numbers["HMC, all rows, R-hat"] < 1.5
@@ -203,3 +229,10 @@ def test_bayesian_network(tmp_path: Path) -> None:
 def test_no_example_is_left_out() -> None:
     tested = {name[len("test_") :] for name in globals() if name.startswith("test_")}
     assert {path.stem for path in EXAMPLES.glob("*.py")} <= tested
+
+
+def test_gan_frames(tmp_path: Path) -> None:
+    numbers = example("gan_frames")(updates=150, frames=3, out=tmp_path)  # the strip; modes are found later
+    assert 0 <= numbers["good"] <= 1
+    assert numbers["real"] == pytest.approx(1 - math.exp(-4.5), abs=0.02)
+    assert imread(tmp_path / "gan_frames.png").ndim == 3

@@ -14,7 +14,7 @@ def command(
     ),
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything drawn.")] = 0,
 ) -> None:
-    """Train and judge four models of small scanned digits (3 minutes): one table, one report page."""
+    """Train and judge six models of small scanned digits (3 minutes): one table, one report page."""
     from deepgen.cli.demo.run import run
 
     run(out, seed=seed)

@@ -1,9 +1,9 @@
-"""The four models of the demo, trained and judged."""
+"""The models of the demo, trained and judged."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from deepgen.cli.recipes import annealed, fall
+from deepgen.cli.compare.judged import Judged
+from deepgen.cli.describe import describe
+from deepgen.cli.evaluate import weighted
+from deepgen.cli.options import settle
+from deepgen.cli.quality import against, fakes
+from deepgen.cli.recipes import annealed, build, fall
+from deepgen.cli.rundir import NO_LIKELIHOOD
 from deepgen.evaluate import Bracket, Estimate, log_likelihood
 from deepgen.explicit import RBM, BernoulliMixture
 from deepgen.objectives import ExpectationMaximisation, PersistentCD
@@ -20,10 +26,12 @@ from deepgen.train import EarlyStopping, fit, save
 if TYPE_CHECKING:
     from deepgen.cli.progress import Bar
     from deepgen.data import Data
+    from deepgen.evaluate import Quality
     from deepgen.train import History
 
 COMPONENTS = (20, 40, 60, 80)
 ANNEALED = 500  # chains behind each interval
+STEPS = 5000  # Gibbs steps behind every sample
 RATE = 0.2  # at the start; it falls to zero
 
 
@@ -36,11 +44,26 @@ class Fitted:
     history: History
     estimates: Sequence[Estimate | Bracket]
     settings: dict[str, Any]
+    quality: Quality | None = None
+    notes: Sequence[str] = ()
 
     @property
     def seconds(self) -> float:
         """Of training, on the wall."""
         return self.history[-1].seconds
+
+    @property
+    def judged(self) -> Judged:
+        """What the table of a comparison says of it."""
+        return Judged(
+            type(self.model).__name__.lower(), self.name, self.estimates, self.quality, seconds=self.seconds,
+            epochs=len(self.history), steps=self.history[-1].step, notes=self.notes, settings=self.settings,
+        )  # fmt: skip
+
+    def with_quality(self, data: Data, seed: int) -> Fitted:
+        """The same with its draws judged against the test rows."""
+        draws = fakes(self.model, data, "test", steps=STEPS, seed=seed)
+        return replace(self, quality=against(data, "test", draws, held_out=True, seed=seed))
 
 
 def independent(data: Data, out: Path, bar: Bar) -> Fitted:
@@ -107,6 +130,46 @@ def machine(data: Data, out: Path, bar: Bar, hidden: int, seed: int, epochs: int
     )
 
 
+def latent(data: Data, out: Path, bar: Bar, seed: int, epochs: int) -> Fitted:
+    """A VAE, left at the epoch with the best validation bound."""
+    bar.say("VAE")
+    return _by_recipe("vae", {"epochs": epochs, "hidden": [200]}, data, out / "vae", bar, seed)
+
+
+def adversarial(data: Data, out: Path, bar: Bar, seed: int, epochs: int) -> Fitted:
+    """A GAN, left at the epoch whose draws are nearest to the validation rows."""
+    bar.say("GAN")
+    return _by_recipe("gan", {"epochs": epochs}, data, out / "gan", bar, seed)
+
+
+def _by_recipe(name: str, options: dict[str, Any], data: Data, out: Path, bar: Bar, seed: int) -> Fitted:
+    """What `deepgen train` would fit with these options, and `deepgen compare` would say of it."""
+    options = {**settle(name, {}), **options, "seed": seed}
+    recipe = build(name, data, options)
+    history = _fit(
+        recipe.model,
+        data,
+        recipe.objective,
+        out,
+        bar.every(10),
+        epochs=options["epochs"],
+        batch_size=recipe.batch,
+        optimizer=recipe.optimizer,
+        schedule=recipe.schedule,
+        seed=seed,
+        valid=recipe.valid,
+        monitor=recipe.monitor,
+        callbacks=[EarlyStopping(patience=options["epochs"])],
+        source={"model": name, **(recipe.notes or {})},
+    )
+    title = describe(recipe.model, name)
+    if name == "gan":
+        return Fitted(title, recipe.model, history, [], options, notes=[NO_LIKELIHOOD])
+    bar.say(f"bound of {title}")
+    estimate = log_likelihood(recipe.model, data.test, generator=seed)
+    return Fitted(title, recipe.model, history, [estimate], options, notes=weighted(estimate))
+
+
 def _fit(
     model: nn.Module,
     data: Data,
@@ -116,6 +179,7 @@ def _fit(
     *,
     batch_size: int | None = None,
     callbacks: Sequence[Any] = (),
+    source: dict[str, Any] | None = None,
     **options: Any,
 ) -> History:
     """`fit` afresh under the demo's bar; the directory says where the data are from, for `deepgen evaluate`."""
@@ -128,7 +192,7 @@ def _fit(
         out=out,
         resume=False,
         progress=False,
-        extras={"data": "digits", "binarise": None, "image_shape": [8, 8]},
+        extras={"data": "digits", "binarise": None, "image_shape": [8, 8], **(source or {})},
         **options,
     )
 

@@ -1,4 +1,4 @@
-"""The demo's numbers in words: the table, what it shows, and the same as JSON."""
+"""What the demo's table shows, in words, and its numbers as JSON."""
 
 from __future__ import annotations
 
@@ -13,31 +13,17 @@ from torch import Tensor, nn
 
 from deepgen.evaluate import Bracket, Estimate, plus_minus
 from deepgen.evaluate.estimate import LEVEL
+from deepgen.explicit import RBM
 
 if TYPE_CHECKING:
     from deepgen.cli.demo.fits import Fitted
 
 _CROSSED = "the interval's ends crossed: one of its bounds or error bars has failed"
-HEAD = ("model", "test log-likelihood", "stderr", "side", "method", "seconds")
-
-
-def table(fitted: Sequence[Fitted]) -> str:
-    """One line per estimate; of two-sided ones the interval."""
-    rows = [
-        (f.name if first else "", *_cells(estimate), f"{f.seconds:.1f}" if first else "")
-        for f in fitted
-        for first, estimate in ((i == 0, e) for i, e in enumerate(f.estimates))
-    ]
-    widths = [max(len(row[c]) for row in (HEAD, *rows)) for c in range(len(HEAD))]
-    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in (HEAD, *rows)]
-    rule = "-" * max(map(len, lines))
-    note = f"nats per example, higher is better; [intervals] at {100 * LEVEL:.0f} %; seconds of training"
-    return "\n".join([lines[0], rule, *lines[1:], rule, note])
 
 
 def verdict(fitted: Sequence[Fitted], test: Tensor) -> str:
     """What the demo is there to show, from the numbers and whichever way they fall."""
-    small, large = fitted[-2], fitted[-1]
+    small, large = (f for f in fitted if isinstance(f.model, RBM))
     exact = next(e.value for e in small.estimates if isinstance(e, Estimate) and e.side == "exact")
     bracket = next(e for e in small.estimates if isinstance(e, Bracket))
     lines = [f"{small.name}: {position(exact, bracket)}"]
@@ -85,18 +71,13 @@ def paired(large: nn.Module, floor: float, other: nn.Module, test: Tensor) -> tu
 def store(fitted: Sequence[Fitted], path: Path) -> None:
     """Write every estimate with its settings as JSON."""
     rows = [
-        {"model": f.name, "seconds": f.seconds, "settings": f.settings, "estimates": [e.to_dict() for e in f.estimates]}
+        {
+            "model": f.name,
+            "seconds": f.seconds,
+            "settings": f.settings,
+            "estimates": [e.to_dict() for e in f.estimates],
+            "quality": f.quality and f.quality.to_dict(),
+        }
         for f in fitted
     ]
     path.write_text(json.dumps(rows, indent=1) + "\n")
-
-
-def _cells(estimate: Estimate | Bracket) -> tuple[str, str, str, str]:
-    if isinstance(estimate, Estimate):
-        value, _, error = plus_minus(estimate.value, estimate.stderr).partition(" ± ")
-        return value, error, estimate.side, estimate.method
-    both = (estimate.below, estimate.above)
-    ends = [plus_minus(end, one.stderr).split(" ± ") for end, one in zip(estimate.interval(), both, strict=True)]
-    sides = "crossed: failed" if estimate.crossed else ", ".join(one.side for one in both)
-    methods = ", ".join(one.method.partition(" from ")[0] for one in both)  # the page has them in full
-    return f"[{ends[0][0]}, {ends[1][0]}]", f"{ends[0][1]}, {ends[1][1]}", sides, methods

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from deepgen.cli.recipes.adversarial import gan
 from deepgen.cli.recipes.autoregressive import autoregressive
+from deepgen.cli.recipes.energy import energy
 from deepgen.cli.recipes.flows import flow
+from deepgen.cli.recipes.latent import latent
 from deepgen.cli.recipes.mixture import mixture
 from deepgen.cli.recipes.rbm import annealed, below_base_rates, rbm
 from deepgen.cli.recipes.recipe import Recipe, fall
@@ -23,6 +26,9 @@ _RECIPES: dict[str, Callable[[str, Data, Mapping[str, Any]], Recipe]] = {
     **dict.fromkeys(("made", "nade", "deep-nade", "pixelcnn", "gated-pixelcnn"), autoregressive),
     **dict.fromkeys(("nice", "realnvp", "maf", "nsf"), flow),
     **dict.fromkeys(("lstm", "transformer"), tokens),
+    **dict.fromkeys(("vae", "iwae", "cvae"), latent),
+    "gan": gan,
+    "energy": energy,
 }
 
 

@@ -118,7 +118,7 @@ def _pseudo(model: nn.Module, x: Tensor) -> Estimate | Bracket:
     return log_likelihood(model, x[:WATCHED], method="pseudo", generator=0)
 
 
-def annealed(base: Tensor, model: nn.Module, x: Tensor) -> Estimate | Bracket:
+def annealed(base: Tensor | None, model: nn.Module, x: Tensor) -> Estimate | Bracket:
     """A quick AIS log-likelihood to compare epochs by. Its own noise is the same for all, as its seed is.
 
     A warning at every epoch would say no more than its ``stderr`` in the history does.

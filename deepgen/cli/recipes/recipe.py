@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from deepgen.cli.feed import labelled
 from deepgen.evaluate import Bracket, Estimate, log_likelihood
 from deepgen.typing import Objective
 
 if TYPE_CHECKING:
     from deepgen.data import Data
+
+Monitor = Callable[[nn.Module, Any], float | Estimate | Bracket]
 
 WATCHED = 200  # validation rows behind the curve of a model that has no cheap likelihood
 
@@ -27,6 +30,7 @@ class Recipe:
         monitor: judges the model on validation rows after each epoch; None where there is nothing cheap to watch.
         caution: what to warn of, whatever comes out.
         notes: what later commands must know of the numbers that the model takes.
+        labelled: the model takes rows together with their labels.
     """
 
     model: nn.Module
@@ -36,9 +40,22 @@ class Recipe:
     batch: int
     optimizer: torch.optim.Optimizer | None = None
     schedule: Callable[[float], float] | None = None
-    monitor: Callable[[nn.Module, Tensor], Estimate | Bracket] | None = None
+    monitor: Monitor | None = None
     caution: str | None = None
     notes: dict[str, Any] | None = None
+    labelled: bool = False
+
+    @property
+    def train(self) -> Any:
+        """What `deepgen.fit` trains on."""
+        return labelled(self.data, "train") if self.labelled else self.data.train
+
+    @property
+    def valid(self) -> Any:
+        """What the monitor judges by; None where there is no monitor or no such rows."""
+        if self.monitor is None or not len(self.data.valid):
+            return None
+        return labelled(self.data, "valid") if self.labelled else self.data.valid
 
 
 def fall(done: float) -> float:
@@ -57,7 +74,7 @@ def by_adam(
     data: Data,
     options: Mapping[str, Any],
     *,
-    monitor: Callable[[nn.Module, Tensor], Estimate | Bracket] = mean,
+    monitor: Monitor = mean,
     **rest: Any,
 ) -> Recipe:
     """Adam over what is to be learned of a density, at a rate that falls to zero over the epochs."""

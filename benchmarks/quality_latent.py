@@ -1,0 +1,221 @@
+"""Rows of `quality.py latent`: the network of Burda, Grosse & Salakhutdinov 2016 on binary MNIST.
+
+One stochastic layer: 784-200-200 tanh, 50 latents, and back. The figure is the importance-weighted bound of 5000 draws
+a row, which lies below log p(x). What is compared with another row is so on the same rows of data.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from quality_rows import Results, Row, Task, about, trained
+from torch import Tensor, nn
+from torch.utils.data import TensorDataset
+
+import deepgen as dg
+
+LATENT, CLASSES = 50, 10
+MONITORED = 2000  # validation rows behind the curve of training
+PAIRED = 2000  # test rows of those that are compared with one another, whose differences are told by few
+PART = 500  # rows whose bounds are kept together, so that an evaluation can be stopped
+DRAWS = {"test": 5000, "valid": 500}  # of a row; 500 tell candidates apart
+
+
+def run(row: Row, task: Task) -> Results:
+    """Train one network, and judge it by its bound; beside another row's, where the setting names one."""
+    mine, elbo, cost, text = judged(row, task)
+    figures = _figures(mine, elbo, task.judge)
+    if "beside" in row.setting:
+        other = BY_NAME[row.setting["beside"]]
+        theirs, their_elbo, _, _ = judged(other, _of(other, task))
+        for name, gain in (("bound", mine - theirs), ("ELBO", elbo - their_elbo)):
+            error = float(gain.std() / len(gain) ** 0.5)
+            figures[f"{name}, above {other.name}"] = f"{float(gain.mean()):.3f} +- {error:.3f}"
+    return {"data": text, **figures, **cost}
+
+
+def judged(row: Row, task: Task) -> tuple[Tensor, Tensor, Results, str]:
+    """The bound and the ELBO of every held-out row, kept beside the run in parts; its costs, and what the data are."""
+    model, data, cost = fitted(row, task)
+    text, count, draws = about(data, task.judge), len(getattr(data, task.judge)), DRAWS[task.judge]
+    if row.name in COMPARED:
+        count = min(count, PAIRED)
+        text = f"{text}, the first {count}"
+    rows = getattr(data, task.judge)[:count].split(PART)
+    contexts = getattr(data.labels, task.judge)[:count].split(PART) if "classes" in row.setting else [None] * len(rows)
+    streams = dg.random.spawn(dg.random.generator(task.seed), len(rows))
+    place, found = task.folder.with_name(f"{task.folder.name}_{task.judge}"), []
+    place.mkdir(exist_ok=True)
+    for number, (x, context, stream) in enumerate(zip(rows, contexts, streams, strict=True)):
+        part = place / f"{number}.npy"
+        if not part.exists():
+            started = time.process_time()
+            with warnings.catch_warnings():  # of heavy tails, of which the page of results speaks
+                warnings.simplefilter("ignore", dg.errors.DegenerateWeights)
+                bound = dg.evaluate.latent_bound(model, x, [1, draws], context=context, generator=stream)
+            seconds = torch.full_like(bound.pareto_k, (time.process_time() - started) / len(x))
+            beside = part.with_suffix(".tmp")
+            with beside.open("wb") as file:
+                np.save(
+                    file, torch.cat([bound.values, bound.variances, torch.stack([bound.pareto_k, seconds])]).numpy()
+                )
+            beside.replace(part)
+        found.append(torch.from_numpy(np.load(part)))
+    elbo, best, _, variance, tail, seconds = torch.cat(found, 1)
+    cost["stderr of draws"] = round(float(variance.sum()) ** 0.5 / count, 4)
+    cost["rows with Pareto k above 0.7"] = f"{float((tail > 0.7).double().mean()):.0%}"
+    cost["evaluate CPU s"] = round(float(seconds.sum()))
+    return best, elbo, cost, text
+
+
+def fitted(row: Row, task: Task) -> tuple[Any, dg.data.Data, Results]:
+    """The trained model of a row, from its checkpoint if there is one, with its data and what it cost."""
+    s = row.setting
+    data = dg.data.load(s["data"], root=task.root, binarise="dynamic" if s["data"] == "mnist" else None)
+    model = _network(s, task.seed)
+    _begin(model, data.train, task.seed)
+    spent = 0
+    if "after" in s:
+        before = BY_NAME[s["after"]]
+        earlier, _, paid = fitted(before, _of(before, task))
+        model.load_state_dict(earlier.state_dict())
+        spent = paid.get("with those before", paid["train CPU s"])
+    train: Any = data.train
+    valid: Any = data.valid[:MONITORED]
+    if "classes" in s:
+        assert data.labels is not None
+        train = train.beside(data.labels.train)
+        valid = TensorDataset(valid, data.labels.valid[:MONITORED])
+    k = s["k"]
+    objective = dg.objectives.IWAE(k, dreg=True) if k > 1 else dg.objectives.ELBO(warmup=s.get("warmup", 0))
+    cost = trained(model.to(task.device), train, valid, objective, row, task, monitor=_bound_of(k))
+    if spent:
+        cost["with those before"] = cost["train CPU s"] + spent
+    return model.eval(), data, cost
+
+
+def _network(s: Any, seed: int) -> nn.Module:
+    stream = dg.random.generator(seed)
+    posterior = None
+    if "flow" in s:
+        base = dg.implicit.DiagonalGaussian(LATENT)  # reads the encoder's 2 x 50 numbers, and the flow reads them too
+        posterior = dg.explicit.IAF(LATENT, **s["flow"], context=2 * LATENT, base=base, generator=stream)
+    if "classes" not in s:
+        return dg.implicit.mlp_vae(784, [200, 200], latent=LATENT, posterior=posterior, generator=stream)
+    prior = dg.implicit.DiagonalGaussian(LATENT, inputs=CLASSES, generator=stream)
+    return dg.implicit.mlp_cvae(784, [200, 200], latent=LATENT, classes=CLASSES, prior=prior, generator=stream)
+
+
+@torch.no_grad()
+def _begin(model: Any, train: Any, seed: int) -> None:
+    """Weights of Glorot & Bengio 2010 for tanh, and the data's own mean as the decoder's, as in the paper."""
+    stream = dg.random.generator(seed)
+    for layer in (*model.encoder.layers, *model.decoder.layers):
+        nn.init.xavier_uniform_(layer.weight, generator=stream)
+        layer.bias.zero_()
+    rows = train.values if isinstance(train, dg.data.Redrawn) else train
+    model.decoder.layers[-1].bias.copy_(rows.mean(0).clamp(1e-3, 1 - 1e-3).logit())
+
+
+def _bound_of(k: int) -> Callable[[nn.Module, Any], float]:
+    """The bound that is trained, on validation rows, from the same stream at every call."""
+
+    def monitor(model: Any, valid: Any) -> float:
+        stream, given = dg.random.generator(0), valid.tensors if isinstance(valid, TensorDataset) else (valid,)
+        parts = zip(*(part.split(200) for part in given), strict=True)
+        return float(torch.cat([model.bound(*part, samples=k, generator=stream) for part in parts]).double().mean())
+
+    return monitor
+
+
+def _figures(bound: Tensor, elbo: Tensor, judge: str) -> Results:
+    return {
+        f"{judge} bound, {DRAWS[judge]} draws": round(float(bound.mean()), 3),
+        "stderr over rows": round(float(bound.std()) / len(bound) ** 0.5, 3),
+        "side": "below",
+        f"{judge} ELBO": round(float(elbo.mean()), 3),
+    }
+
+
+def _of(row: Row, task: Task) -> Task:
+    """The task of another row, in the same place and with the same seed."""
+    return replace(task, folder=task.folder.with_name(f"{row.folder()}_seed-{task.seed}"))
+
+
+def anneal(row: Row, task: Task) -> Results:
+    """AIS in z of some held-out rows beside their bound, and the gap to reverse AIS on as many simulated rows."""
+    s = row.setting
+    other = BY_NAME[s["of"]]
+    bound, _, _, text = judged(other, _of(other, task))
+    model, data, _ = fitted(other, _of(other, task))
+    started = time.process_time()
+    x = getattr(data, task.judge)[: s["rows"]]
+    same: Any = {"generator": task.seed, "progress": True, **{key: s[key] for key in ("chains", "leaps", "start")}}
+    ahead = dg.evaluate.latent_ais(model, x, temperatures=s["temperatures"], **same)
+    back = dg.evaluate.bidirectional_gap(model, s["simulated"], temperatures=ahead.plan, **same)
+    gain = ahead.values - bound[: len(x)]
+    return {
+        "data": f"{text}, the first {len(x)}",
+        f"{task.judge} AIS": round(ahead.estimate.value, 3),
+        "stderr of chains": round(ahead.estimate.stderr, 3),
+        "side": "below",
+        "bound on these rows": round(float(bound[: len(x)].mean()), 3),
+        "AIS above the bound": f"{float(gain.mean()):.3f} +- {float(gain.std() / len(gain) ** 0.5):.3f}",
+        "bidirectional gap": f"{back.gap.value:.3f} +- {back.gap.stderr:.3f}, {s['simulated']} simulated rows",
+        "ESS of chains a row": round(float(ahead.ess.mean()), 1),
+        "evaluate CPU s": round(time.process_time() - started),
+    }
+
+
+def _row(name: str, target: str, **setting: Any) -> Row:
+    return Row(name, run, {"data": "mnist", **setting}, target)
+
+
+def _other(row: Row, **setting: Any) -> Row:
+    """The same row with other settings."""
+    return replace(row, setting={**row.setting, **setting})
+
+
+ONE = _row("dynamic, 1 draw", ">= -88.5", k=1, epochs=300, batch=100, rate=3e-3, products="bfloat16")
+FIVE = _row("dynamic, 5 draws", ">= -87.3", k=5, after=ONE.name, epochs=150, batch=100, rate=2e-3, products="bfloat16")
+FIFTY = _row(
+    "dynamic, 50 draws", ">= -86.5", k=50, after=FIVE.name, epochs=20, batch=50, rate=1e-3, products="bfloat16"
+)
+FEW = _row("static, 5 draws", "", k=5, epochs=40, batch=100, rate=3e-3, products="bfloat16", data="binarized_mnist")
+STATIC = _row(
+    "static, 50 draws", ">= -89", k=50, after=FEW.name, epochs=8, batch=50, rate=1e-3, products="bfloat16",
+    data="binarized_mnist",
+)  # fmt: skip
+IAF = {"transforms": 2, "hidden": [200]}
+PLAIN = replace(_other(ONE, epochs=60), name="diagonal posterior", target="")
+FLOW = replace(_other(PLAIN, flow=IAF, beside=PLAIN.name), name="flow posterior", target=">= 0.8 above the diagonal")
+LABELS = replace(_other(PLAIN, classes=CLASSES, beside=PLAIN.name), name="labels", target=">= 3 above no labels")
+ANNEALED = Row(
+    "AIS",
+    anneal,
+    {
+        "of": FIFTY.name,
+        "rows": 200,
+        "simulated": 200,
+        "chains": 8,
+        "temperatures": 300,
+        "leaps": 10,
+        "start": "posterior",
+    },
+    "gap < 1, AIS at or above the bound",
+)
+
+ROWS = [ONE, FIVE, FIFTY, STATIC, PLAIN, FLOW, LABELS, ANNEALED]
+CANDIDATES = [*(_other(ONE, epochs=8, rate=rate) for rate in (1e-3, 3e-3, 5e-3, 1e-2)), ONE]
+FULL = [
+    _row(f"{draws} draws, full", target, k=draws, epochs=3280, batch=20, rate=1e-3)
+    for draws, target in ((1, ">= -86.4"), (5, ">= -85.2"), (50, ">= -84.6"))
+]
+COMPARED = [row.name for row in (PLAIN, FLOW, LABELS)]
+BY_NAME = {row.name: row for row in [*ROWS, FEW]}  # those that others start from or stand beside

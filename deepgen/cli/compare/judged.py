@@ -1,0 +1,155 @@
+"""What is found of one model in a comparison: a plain record, and the same as JSON and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from deepgen.evaluate import Bracket, Estimate, Quality, Score
+
+GROUPS = {
+    "exact": "exact",
+    "two-sided": "between two estimates, one from each side",
+    "below": "lower bounds: the truth is at or above",
+    "above": "above the truth on average",
+    "unbiased": "right on average",
+    "undetermined": "of no known side",
+    "given": "given the labels: another quantity, log p(x | label)",
+    "none": "no likelihood",
+    "failed": "failed",
+}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One model.
+
+    Attributes:
+        model: its name on the command line.
+        title: in a word or two, with its size.
+        likelihood: its log-likelihood of the held-out rows, one or several estimates; none where it has none.
+        quality: its draws against the held-out rows.
+        seconds: of training, on the wall, validation included.
+        epochs, steps: done in that time; ``best``: the epoch that was kept.
+        given: ``labels`` where the likelihood is that of rows given their labels.
+        failed: why there is no model, in words; empty of a model that was trained.
+        notes: what else must be known, in words: why a figure is missing, what was warned of.
+        bits: the likelihood in the unit that the field compares by, where there is one.
+        settings: of the model and its training.
+    """
+
+    model: str
+    title: str
+    likelihood: Sequence[Estimate | Bracket] = ()
+    quality: Quality | None = None
+    seconds: float | None = None
+    epochs: int = 0
+    steps: int = 0
+    best: int = 0
+    given: str = ""
+    failed: str = ""
+    notes: Sequence[str] = ()
+    bits: Estimate | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def group(self) -> str:
+        """Under which of `GROUPS` it stands, by its first estimate: only within one do values compare."""
+        if self.failed:
+            return "failed"
+        if not self.likelihood:
+            return "none"
+        if self.given:
+            return "given"
+        first = self.likelihood[0]
+        return "two-sided" if isinstance(first, Bracket) else first.side
+
+    def range(self) -> tuple[float, float]:
+        """Between what its log-likelihood of these very rows is known to lie, at 95 % of the Monte-Carlo error."""
+        low, high = -math.inf, math.inf
+        for estimate in () if self.given else self.likelihood:
+            ends = estimate.interval()
+            if isinstance(estimate, Bracket):
+                one = ends if not estimate.crossed else (-math.inf, math.inf)
+            elif estimate.side in ("exact", "unbiased"):
+                one = ends
+            else:
+                one = (
+                    ends[0] if estimate.side == "below" else -math.inf,
+                    ends[1] if estimate.side == "above" else math.inf,
+                )
+            low, high = max(low, one[0]), min(high, one[1])
+        return low, high
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        plain: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {
+            **plain,
+            "group": self.group,
+            "likelihood": [each.to_dict() for each in self.likelihood],
+            "bits": self.bits and self.bits.to_dict(),
+            "quality": self.quality and self.quality.to_dict(),
+            "notes": list(self.notes),
+            "settings": dict(self.settings),
+        }
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Judged:
+        """Undo `to_dict`."""
+        own = {each.name: plain[each.name] for each in fields(cls)}
+        return cls(**{
+            **own,
+            "likelihood": [_estimate(each) for each in plain["likelihood"]],
+            "bits": None if plain["bits"] is None else _one(plain["bits"]),
+            "quality": None if plain["quality"] is None else _quality(plain["quality"]),
+        })  # fmt: skip
+
+
+def ranked(judged: Sequence[Judged]) -> list[Judged]:
+    """Group by group, within each the largest value first."""
+    order = list(GROUPS)
+
+    def key(one: Judged) -> tuple[int, float]:
+        value = -one.likelihood[0].interval()[0] if one.likelihood else 0.0
+        return order.index(one.group), value
+
+    return sorted(judged, key=key)
+
+
+def leaders(judged: Sequence[Judged]) -> tuple[list[Judged], Judged | None]:
+    """Those of which any may have the largest log-likelihood of these rows, and the one with the largest sure value.
+
+    A lower bound alone excludes nothing above it, so its model is among the first whatever its value.
+    """
+    known = [one for one in judged if one.likelihood and not one.given and not one.failed]
+    if not known:
+        return [], None
+    surest = max(known, key=lambda one: one.range()[0])
+    floor = surest.range()[0]
+    return [one for one in known if one.range()[1] >= floor], surest if math.isfinite(floor) else None
+
+
+def _estimate(plain: Mapping[str, Any]) -> Estimate | Bracket:
+    return Bracket(_one(plain["below"]), _one(plain["above"])) if "below" in plain else _one(plain)
+
+
+def _one(plain: Mapping[str, Any]) -> Estimate:
+    numbers = {name: _number(plain[name]) for name in ("value", "stderr", "ess", "stderr_data")}
+    return Estimate(**{**plain, **numbers, "n": plain["n"] or 0})
+
+
+def _quality(plain: Mapping[str, Any]) -> Quality:
+    texts = ("name", "side", "features", "note")
+    scores = {
+        key: Score(**{name: value if name in texts else _number(value) for name, value in score.items()})
+        for key, score in plain["scores"].items()
+    }
+    return Quality(**{**plain, "scores": scores})
+
+
+def _number(value: Any) -> Any:
+    """What strict JSON holds for a number: None is NaN, and infinities are words."""
+    return math.nan if value is None else float(value) if isinstance(value, str) else value

@@ -1,0 +1,93 @@
+"""From a trained model to what the table says of it: likelihood, draws, sample quality."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from deepgen.cli.describe import describe
+from deepgen.cli.evaluate import weighted
+from deepgen.cli.quality import against, fakes, shown
+from deepgen.cli.restated import restated
+from deepgen.cli.rundir import NO_LIKELIHOOD, judge, rows_of
+from deepgen.data import Splits
+from deepgen.errors import ArgumentError
+from deepgen.evaluate import Bracket, Estimate, Quality, sample_quality
+from deepgen.evaluate.quality import METRICS
+from deepgen.explicit import EnergyModel
+from deepgen.explicit.tokens import TokenModel
+from deepgen.implicit import CVAE, GAN
+from deepgen.random import generator
+
+if TYPE_CHECKING:
+    from deepgen.cli.compare.judged import Judged
+    from deepgen.data import Data
+
+ROWS = 2000  # held-out rows at most: the same for all models and for both kinds of figure
+STEPS, DEAR = 2000, 1000  # of the chains behind each draw; of an energy model, each a pass through its network
+ANNEALED: dict[str, Any] = {
+    "chains": 50,
+    "temperatures": 100,
+}  # of an energy model, whose kernels take many steps at each
+LETTERS = 800  # of a text
+
+
+def held_out(data: Data) -> Data:
+    """``data`` with at most `ROWS` of its test rows, chosen at random but always the same ones."""
+    if len(data.test) <= ROWS:
+        return data
+    chosen = torch.randperm(len(data.test), generator=generator(0))[:ROWS].sort().values
+    test = data.test[chosen]
+    facts = {**data.provenance, "split": "test", "rows": f"{ROWS} of {len(data.test)} at random"}
+    test.provenance = facts  # type: ignore[attr-defined]
+    labels = data.labels
+    if labels is not None and labels.test is not None:
+        labels = Splits(labels.train, labels.valid, torch.as_tensor(labels.test)[chosen])
+    return replace(data, test=test, labels=labels)
+
+
+def judged(one: Judged, model: nn.Module, rows: Data, *, seed: int) -> tuple[Judged, Tensor]:
+    """``one`` with what is found of ``model`` on the test rows of ``rows``, and its draws ``[n, features]``."""
+    notes = list(one.notes)
+    likelihood: list[Estimate | Bracket] = []
+    if isinstance(model, GAN):
+        notes.append(NO_LIKELIHOOD)
+    else:
+        likelihood = [judge(model, rows, "test", seed=seed, **(ANNEALED if isinstance(model, EnergyModel) else {}))]
+        notes += weighted(likelihood[0])
+    if isinstance(model, TokenModel):
+        draws = torch.tensor([list(model.stream(length=LETTERS, generator=seed))])
+        quality = None
+    else:
+        draws = fakes(model, rows, "test", steps=DEAR if isinstance(model, EnergyModel) else STEPS, seed=seed)
+        quality, why = graded(rows, draws, seed=seed)
+        notes += [why] if why else []
+    bits = restated(likelihood[0], rows) if likelihood else None
+    given = "labels" if isinstance(model, CVAE) else ""
+    title = describe(model, one.model)
+    found = replace(
+        one, title=title, likelihood=likelihood, quality=quality, given=given, notes=notes, bits=bits
+    )  # fmt: skip
+    return found, draws
+
+
+def graded(rows: Data, draws: Tensor, *, seed: int) -> tuple[Quality | None, str]:
+    """Sample quality of ``draws``; with fewer figures, or none, where the rows are too few, and then the reason."""
+    if not bool(draws.isfinite().all()):
+        return None, "no sample quality: draws are not finite"
+    try:
+        return against(rows, "test", draws, held_out=True, seed=seed), ""
+    except ArgumentError as few:
+        given: dict[str, Any] = {
+            "real": shown(rows, rows_of(rows.test)),
+            "fake": shown(rows, draws),
+            "train": shown(rows, rows_of(rows.train)),
+        }
+        try:
+            kept = [metric for metric in METRICS if metric != "frechet"]
+            return sample_quality(**given, metrics=kept, generator=seed), f"no Fréchet distance: {few}"
+        except ArgumentError as fewer:
+            return None, f"no sample quality: {fewer}"

@@ -1,0 +1,56 @@
+"""The page of a comparison: the families' draws side by side beside held-out rows, and the table over them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from deepgen.cli.compare import tables
+from deepgen.cli.compare.judged import GROUPS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from deepgen.cli.compare.comparison import Comparison
+    from deepgen.data import Data
+
+GRID = 64  # draws shown as images
+ROWS = 1000  # and as rows of numbers
+
+
+def page(found: Comparison, rows: Data) -> Path:
+    """Write the page into the directory of ``found``; ``rows`` are the data as they were loaded."""
+    from deepgen.cli.compare.comparison import draws_of, history_of
+    from deepgen.cli.pages import drawn
+    from deepgen.plot import Entry, report
+
+    entries = []
+    many = GRID if rows.image_shape is not None else ROWS
+    for one in found.models:
+        draws = draws_of(found.directory, one.model)
+        history = history_of(found.directory, one.model)
+        levels = rows.levels if "alphabet" not in rows.provenance else None
+        if draws is not None and levels is not None and one.model != "gan":  # in whole levels, as models take them
+            draws = draws / (levels - 1)
+        settings = {"model": one.model, "epochs": one.epochs, "updates": one.steps, "epoch kept": one.best}
+        entries.append(
+            Entry(
+                one.title,
+                estimates=list(one.likelihood),
+                seconds=one.seconds,
+                samples=None if draws is None or one.failed else draws[:many],
+                history=None if one.failed else drawn(history, adversarial=one.model == "gan"),
+                settings={**settings, **one.settings},
+                quality=one.quality,
+                group=GROUPS[one.group],
+                note=one.failed or "; ".join(one.notes),
+            )
+        )
+    verdict = tables.verdict(found.models).replace(" -", " −")
+    return report(
+        found.page,
+        entries,
+        rows,
+        title=f"{len(found.models)} models of {found.data}",
+        summary=f"{verdict}. Each was trained for the same time on the same rows.",
+        facts={"trained": found.head, "directory": str(found.directory), "command": "deepgen compare"},
+    )

@@ -1,0 +1,147 @@
+"""Several models under one budget on one data set: trained, judged on the same held-out rows, and put side by side.
+
+Each model has its own run in the directory, which `deepgen sample`, `evaluate` and `report` read, and beside it what
+was found of it. Whatever is done is kept; a run that was stopped goes on from its checkpoint.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from deepgen import data as datasets
+from deepgen.cli.compare import asked, judging
+from deepgen.cli.compare.comparison import Comparison, forget, keep, kept, write_results
+from deepgen.cli.compare.judged import Judged, ranked
+from deepgen.cli.compare.told import Told
+from deepgen.cli.compare.training import trained
+from deepgen.cli.options import settle
+from deepgen.cli.progress import told_of_compiling
+from deepgen.cli.recipes import build
+from deepgen.cli.rundir import load_arguments, weights
+from deepgen.cli.threads import fitting_threads
+from deepgen.cli.train import absolute, extras
+from deepgen.data import Data
+from deepgen.errors import ArgumentError, DeepgenError
+from deepgen.train.state import KEPT
+
+# Options beside the defaults: an RBM is watched by a quick AIS if asked. Of an energy model that is too dear.
+WATCHED = {"rbm": {"patience": 1}}
+
+
+def compare(
+    data: str | Path,
+    models: Sequence[str] | str | None = None,
+    *,
+    budget: str | float = "10m",
+    out: str | Path,
+    seed: int = 0,
+    binarise: str | None = None,
+    root: str | None = None,
+    resume: bool = True,
+    progress: bool = True,
+) -> Comparison:
+    """Train models on the same rows for the same time, judge them on the same held-out rows, write table and page.
+
+    Likelihoods carry their sides: exact values, intervals and lower bounds stand apart, and so does what is given
+    labels. All are nats of the same data: of bits or whole grey levels probabilities, of real values densities in the
+    units of the file; a model of other values is refused and stays in the table with the reason. Draws are judged by
+    `deepgen.evaluate.sample_quality`.
+
+    Args:
+        data: a name of `deepgen.data.names`, or the path of a file of your own.
+        models: names as for ``deepgen train``; None for one model of each family that fits the data.
+        budget: time to train in all, such as ``90s``, ``10m``, ``1h``, or seconds; each model has an equal share, at
+            the end of which it is left at its best state on validation rows. Judging comes on top.
+        out: directory; the same call again keeps what is done and goes on where it was stopped.
+        seed: of everything drawn.
+        binarise, root: as for `deepgen.data.load`.
+        resume: False begins anew in place of what ``out`` holds.
+        progress: show how far it is, on stderr.
+
+    Raises:
+        UnknownName: no such model or data, with the nearest name.
+        ArgumentError: a budget that is none, data without test rows, or another comparison in ``out``.
+        KeyboardInterrupt: Ctrl-C, after what is done was saved.
+
+    >>> import tempfile, deepgen as dg
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     found = dg.compare("bars_and_stripes", ["bernoulli", "nsf"], budget="1s", out=folder, progress=False)
+    >>> found["bernoulli"].group, found["nsf"].failed[:43]
+    ('exact', 'nsf is a density of real values or grey lev')
+    """
+    total = asked.seconds(budget)
+    rows = datasets.load(str(data), **load_arguments(binarise, root))
+    names, out = asked.chosen(models, rows), Path(out)
+    if not len(rows.test):
+        raise ArgumentError(f"{rows.provenance['name']} has no test rows to judge by")
+    wanted = {"data": absolute(str(data)), "root": root and str(Path(root).resolve()), "binarise": binarise,
+              "models": names, "budget": total, "seed": seed}  # fmt: skip
+    asked.settled(out, wanted, resume=resume)
+    if not resume:
+        forget(out, names)
+    rows, share = judging.held_out(rows), total / len(names)
+    found: list[Judged] = []
+    name = str(rows.provenance["name"])
+    with Told(names, share, show=progress) as told, told_of_compiling(progress and told.plain):
+        for each in names:
+            before = kept(out / each)
+            if before is None:
+                source = {"model": each, **{k: wanted[k] for k in ("data", "root", "binarise", "seed")}}
+                before = _one(each, rows, out, share, source, told)
+                told.over()
+            else:
+                told.over(kept=True)
+            found.append(before)
+            so_far = Comparison(ranked(found), name, total, share, len(rows.test), out)
+            write_results(so_far)
+    from deepgen.cli.compare.page import page
+
+    result = replace(so_far, models=ranked(found))
+    page(result, rows)
+    return result
+
+
+def _one(name: str, rows: Data, out: Path, share: float, source: dict[str, Any], told: Told) -> Judged:
+    """Train and judge one model; whatever goes wrong with it is told in its record."""
+    one = Judged(name, name)
+    draws = None
+    options = settle(name, WATCHED.get(name, {}))
+    told.stage(name, f"training for {share:.3g} s")
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            recipe = build(name, rows, {**source, **options})
+            about = extras(recipe, {**source, **options})
+            with fitting_threads(weights(recipe.model)):
+                model, history, best = trained(
+                    recipe, out / name, share, seed=source["seed"], extras=about, tick=told.tick
+                )
+                told.stage(name, "judging")
+                last = history[-1] if len(history) else None
+                one = replace(
+                    one,
+                    seconds=min(share, last.seconds) if last else share,
+                    epochs=len(history),
+                    steps=last.step if last else 0,
+                    best=best,
+                    notes=[recipe.caution] if recipe.caution else [],
+                    settings={**options, "weights": weights(model)},
+                )
+                one, draws = judging.judged(one, model.eval(), recipe.data, seed=source["seed"])
+        said = [" ".join(str(warning.message).split()) for warning in caught if _ours(warning)]
+        said = [text for text in said if "Pareto k" not in text]  # which the notes have with the draws
+        one = replace(one, notes=[*one.notes, *dict.fromkeys(said)])
+    except DeepgenError as error:
+        one = replace(one, failed=" ".join(str(error).removesuffix(KEPT).split()), likelihood=(), quality=None)
+    except (RuntimeError, ValueError, TypeError, MemoryError) as error:  # the others are still to be compared
+        text = " ".join(str(error).split())
+        one = replace(one, failed=f"a fault in deepgen: {type(error).__name__}: {text}", likelihood=(), quality=None)
+    return keep(out / name, one, draws)
+
+
+def _ours(warning: warnings.WarningMessage) -> bool:
+    return issubclass(warning.category, (RuntimeWarning, UserWarning)) and "deepgen" in str(warning.category.__module__)

@@ -1,0 +1,130 @@
+"""The table of a comparison, for a terminal and in Markdown, and what it shows in a sentence.
+
+Values stand in groups by their side, and compare only within one; the sentence below says what follows across them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from deepgen.cli.compare.judged import GROUPS, Judged, leaders
+from deepgen.evaluate import Bracket, Estimate, Score, plus_minus
+from deepgen.evaluate.estimate import LEVEL
+
+QUALITY = {"frechet": "Fréchet", "precision": "precision", "recall": "recall", "classifier": "told apart"}
+HEAD = ("model", "test log-likelihood", "stderr", "side", "method", "seconds")
+DRAWS = ("samples", *QUALITY.values())
+FLOOR = "real rows among themselves"
+
+
+def table(judged: Sequence[Judged], *, markdown: bool = False) -> str:
+    """Likelihoods, one line per estimate, of two-sided ones the interval, group by group in the order given; and draws.
+
+    >>> print(table([Judged("a", "A", [Estimate(-2.0, 0.0, "exact", "sum")], seconds=3.0), Judged("b", "B")]))
+    model  test log-likelihood  stderr  side   method  seconds
+    ----------------------------------------------------------
+    [exact]
+    A      -2.00                0       exact  sum     3.0
+    [no likelihood]
+    B
+    ----------------------------------------------------------
+    """
+    lines: list[tuple[str, ...]] = []
+    group = None
+    for one in judged:
+        if one.group != group:
+            group = one.group
+            lines.append((f"**{GROUPS[group]}**" if markdown else f"[{GROUPS[group]}]",))
+        lines += _lines(one)
+    having = [(one.title, one.quality) for one in judged if one.quality is not None]
+    drawn = [(title, *(_score(quality.scores.get(key)) for key in QUALITY)) for title, quality in having]
+    if having:
+        floors = having[0][1].scores
+        drawn.append((f"*{FLOOR}*" if markdown else FLOOR, *(_score(floors.get(k), floor=True) for k in QUALITY)))
+    parts = [(HEAD, lines), *([(DRAWS, drawn)] if drawn else [])]
+    if markdown:
+        return "\n\n".join(_markdown(head, body) for head, body in parts)
+    return "\n".join(_aligned(head, body) for head, body in parts)
+
+
+def _aligned(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(line[c]) for line in (head, *lines) if len(line) > 1) for c in range(len(head))]
+    texts = [
+        "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=False)).rstrip() for line in (head, *lines)
+    ]
+    rule = "-" * (sum(widths) + 2 * len(widths) - 2)
+    return "\n".join([texts[0], rule, *texts[1:], rule])
+
+
+def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    full = [[*line, *[""] * (len(head) - len(line))] for line in (head, *lines)]
+    marked = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in full]
+    return "\n".join([marked[0], "|" + "---|" * len(head), *marked[1:]])
+
+
+def key(judged: Sequence[Judged]) -> str:
+    """What the numbers of the table mean."""
+    text = f"nats per example, higher is better; [intervals] at {100 * LEVEL:.0f} %; seconds of training"
+    first = next((one.quality for one in judged if one.quality is not None), None)
+    if first is None:
+        return text
+    told = "share of rows that a classifier tells from real ones, 0.5 at best"
+    return (
+        f"{text}\nsamples: {first.n_fake:,} draws against {first.n_real:,} held-out rows, features: {first.features}; "
+        f"Fréchet distance, low is better; told apart: {told}"
+    )
+
+
+def remarks(judged: Sequence[Judged]) -> list[str]:
+    """A line for each note, by model."""
+    return [f"{one.title}: {note}" for one in judged for note in (*([one.failed] if one.failed else []), *one.notes)]
+
+
+def verdict(judged: Sequence[Judged]) -> str:
+    """Which model has the largest likelihood of these rows, as far as the sides let it be known.
+
+    >>> exact = [Judged(n, n, [Estimate(v, 0.0, "exact", "sum")]) for n, v in (("a", -2.0), ("b", -1.0))]
+    >>> verdict(exact)
+    'b has the largest log-likelihood of these rows'
+    >>> verdict([*exact, Judged("c", "c", [Estimate(-3.0, 0.1, "below", "bound", n=9)])])
+    'b is sure of -1.00 nats/example; that c lies above is not excluded'
+    """
+    first, surest = leaders(judged)
+    if surest is None:
+        return "no log-likelihood is known from below" if first else "no log-likelihood to compare"
+    others = [one.title for one in first if one is not surest]
+    if not others:
+        return f"{surest.title} has the largest log-likelihood of these rows"
+    floor = surest.range()[0]
+    lie = "lies" if len(others) == 1 else "lie"
+    return f"{surest.title} is sure of {floor:.2f} nats/example; that {_listed(others)} {lie} above is not excluded"
+
+
+def cells(estimate: Estimate | Bracket) -> tuple[str, str, str, str]:
+    """Value, standard error, side and method of one line."""
+    if isinstance(estimate, Estimate):
+        value, _, error = plus_minus(estimate.value, estimate.stderr).partition(" ± ")
+        return value, error, estimate.side, estimate.method
+    both = (estimate.below, estimate.above)
+    ends = [plus_minus(end, one.stderr).split(" ± ") for end, one in zip(estimate.interval(), both, strict=True)]
+    sides = "crossed: failed" if estimate.crossed else ", ".join(one.side for one in both)
+    methods = ", ".join(one.method.partition(" from ")[0] for one in both)  # the page has them in full
+    return f"[{ends[0][0]}, {ends[1][0]}]", f"{ends[0][1]}, {ends[1][1]}", sides, methods
+
+
+def _lines(one: Judged) -> list[tuple[str, ...]]:
+    seconds = "" if one.seconds is None else f"{one.seconds:.1f}"
+    found = [cells(estimate) for estimate in one.likelihood] or [("", "", "", "")]
+    return [(one.title, *found[0], seconds), *(("", *each, "") for each in found[1:])]
+
+
+def _score(score: Score | None, *, floor: bool = False) -> str:
+    if score is None:
+        return ""
+    value, error = (score.floor, score.floor_spread) if floor else (score.value, score.stderr)
+    return "" if math.isnan(value) else plus_minus(value, error)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

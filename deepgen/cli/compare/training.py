@@ -1,0 +1,172 @@
+"""Train a recipe for a number of seconds and leave it at its best validation state.
+
+The rate falls in a straight line to zero over the seconds, and training is cut into some twenty slices of equal time;
+after each the model is judged on validation rows, unless a look takes so long that two would be a fifth of the time:
+then it is left as it ends, at a rate of zero. How many rows a slice has is measured before the first step, on a copy,
+and kept with the run, so that a run that was killed goes on with the same plan from its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import TensorDataset
+
+from deepgen.cli.feed import sliced
+from deepgen.cli.recipes import Recipe
+from deepgen.data import batches
+from deepgen.objectives import ExpectationMaximisation
+from deepgen.random import generator
+from deepgen.train import Checkpoint, EarlyStopping, History, fit, load_run
+from deepgen.train.loop import train
+from deepgen.train.store import MANIFEST
+
+SLICES, FEWEST = 20, 2  # and as many looks at the validation rows; fewer where a look is dear, or none
+LOOKING = 0.2  # of the time, at most, for all looks
+JUDGED = 1000  # validation rows at most
+FOREVER = 10**6  # epochs: it is the clock that ends a run
+
+
+class Spent:
+    """Seconds of a run, over all its parts; a callback, as its state belongs to the run.
+
+    Args:
+        seconds: the budget.
+        tick: called after each step with the share of it that is spent.
+    """
+
+    def __init__(self, seconds: float, tick: Callable[[float], None] | None = None) -> None:
+        self.seconds, self.tick = seconds, tick
+        self._before, self._begun = 0.0, time.perf_counter()
+
+    def share(self) -> float:
+        """From 0 to 1."""
+        return min(1.0, (self._before + time.perf_counter() - self._begun) / self.seconds)
+
+    @property
+    def stop(self) -> bool:
+        """Ends the run between epochs; within one its ``max_seconds`` does."""
+        return self.share() >= 1.0
+
+    def advance(self) -> None:
+        if self.tick is not None:
+            self.tick(self.share())
+
+    def __call__(self, record: Any, model: nn.Module) -> None:
+        """Nothing to do per epoch."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self.share() * self.seconds}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._before, self._begun = state["seconds"], time.perf_counter()
+
+
+class Falling:
+    """A schedule for `deepgen.fit`: the rate falls with the time that is spent, whatever the number of the step."""
+
+    def __init__(self, spent: Spent) -> None:
+        self.spent = spent
+
+    def __call__(self, done: float) -> float:
+        return 1.0 - self.spent.share()
+
+    def arguments(self) -> dict[str, Any]:
+        """What a checkpoint knows it by."""
+        return {"seconds": self.spent.seconds}
+
+
+def trained(
+    recipe: Recipe,
+    out: Path,
+    seconds: float,
+    *,
+    seed: int,
+    extras: Mapping[str, Any],
+    tick: Callable[[float], None] | None = None,
+) -> tuple[nn.Module, History, int]:
+    """Model, history and best epoch of ``recipe`` after so many ``seconds``; the run is kept in ``out``."""
+    plan, before = None, None
+    if (out / MANIFEST).exists():
+        before = load_run(out)
+        plan = before.settings["extras"].get("plan")
+        if before.history.stopped and before.model is not None:
+            return before.model, before.history, best(before.history)
+    full = isinstance(recipe.objective, ExpectationMaximisation)  # all rows at once: no rate, no slices
+    valid = _few(recipe.valid)
+    if plan is None:
+        plan = {"rows": None, "looks": recipe.epochs} if full else measured(recipe, valid, seconds)
+    valid = valid if plan["looks"] else None
+    spent = Spent(seconds, tick)
+    stopping = [] if valid is None else [EarlyStopping(patience=FOREVER)]
+    history = fit(
+        recipe.model,
+        recipe.train if plan["rows"] is None else sliced(recipe.train, plan["rows"]),
+        recipe.objective,
+        epochs=recipe.epochs if full else FOREVER,
+        batch_size=recipe.batch,
+        optimizer=recipe.optimizer,
+        schedule=Falling(spent) if recipe.schedule is not None else None,
+        seed=seed,
+        valid=valid,
+        monitor=None if valid is None else recipe.monitor,
+        callbacks=[spent, *stopping, Checkpoint(seconds=min(30.0, seconds / 4))],
+        out=out,
+        progress=False,
+        max_seconds=seconds,
+        extras={**extras, "plan": plan},
+    )
+    return recipe.model, history, best(history)
+
+
+def best(history: History) -> int:
+    """The epoch whose monitor was highest, the last without one; 0 where no epoch was done."""
+    watched = [(record.monitor, -record.epoch) for record in history if record.monitor is not None]
+    return -max(watched)[1] if watched else len(history)
+
+
+def measured(recipe: Recipe, valid: Any, seconds: float) -> dict[str, int]:
+    """Rows of a slice and the number of looks, from the time that some steps and a look take on a copy."""
+    model = copy.deepcopy(recipe.model)
+    objective, stream = recipe.objective, generator(0)
+    update = objective.update(model, objective.optimizer(model))
+    fed = recipe.train
+    rows = fed.tensors[0] if isinstance(fed, TensorDataset) else fed
+    first = rows if isinstance(rows, Tensor) else next(iter(batches(fed, recipe.batch, seed=0, epoch=0)))
+    whole: Any = tuple(fed.tensors) if isinstance(fed, TensorDataset) else first
+    state = objective.start(model.train(), whole, generator=stream)
+    each, began = 0.0, time.perf_counter()
+    steps = train(update, state, batches(fed, recipe.batch, seed=0, epoch=0), generator=stream)
+    for number, _ in enumerate(steps, 1):
+        now = time.perf_counter()
+        if number <= 2:  # the first may compile
+            began = now
+            each = 1e-3
+        else:
+            each = (now - began) / (number - 2)
+        if number >= 22 or (number > 2 and now - began > 0.02 * seconds):
+            break
+    look = 0.0
+    if valid is not None and recipe.monitor is not None:
+        began = time.perf_counter()
+        with torch.no_grad():
+            recipe.monitor(model.eval(), valid)
+        look = time.perf_counter() - began
+    looks = SLICES if look == 0 else min(SLICES, int(LOOKING * seconds / look))
+    looks = looks if looks >= FEWEST else 0
+    slices = looks or SLICES
+    left = (seconds - looks * look) / slices
+    return {"rows": max(1, round(left / max(each, 1e-6))) * recipe.batch, "looks": looks}
+
+
+def _few(valid: Any) -> Any:
+    """The first validation rows."""
+    if isinstance(valid, TensorDataset):
+        return TensorDataset(*(x[:JUDGED] for x in valid.tensors))
+    return None if valid is None else valid[:JUDGED]

@@ -1,0 +1,77 @@
+"""What `deepgen.fit` is fed: rows, rows with their labels, or each epoch so many rows drawn at random."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, TensorDataset
+
+from deepgen.data import Redrawn
+from deepgen.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from deepgen.data import Data
+
+
+class Feed(Dataset[Any]):
+    """Rows, or pairs of a row and its label, by number; with ``drawn`` that many of them an epoch, at random.
+
+    `deepgen.data.batches` lends torch's stream, seeded by seed, epoch and batch, while a batch is made: what is drawn
+    from it here is repeatable, and outside nothing moves.
+    """
+
+    def __init__(self, rows: Tensor | Redrawn, labels: Tensor | None = None, drawn: int | None = None) -> None:
+        self.rows, self.labels, self.drawn = rows, labels, drawn
+        self.provenance = dict(getattr(rows, "provenance", {}))
+
+    def __len__(self) -> int:
+        return len(self.rows) if self.drawn is None else self.drawn
+
+    def __getitem__(self, index: int) -> Any:
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, index: Sequence[int]) -> list[Any]:
+        at = torch.as_tensor(index) if self.drawn is None else torch.randint(len(self.rows), (len(index),))
+        if isinstance(self.rows, Tensor):
+            x = self.rows.index_select(0, at)
+        else:
+            x = self.rows.draw(at, generator=torch.default_generator)
+        return [*x.unbind()] if self.labels is None else [*zip(x.unbind(), self.labels[at].unbind(), strict=True)]
+
+
+def labels_of(data: Data, split: str) -> Tensor:
+    """The labels of a split as whole numbers from 0 on, or an error that says that there are none."""
+    found = None if data.labels is None else getattr(data.labels, split)
+    name = data.provenance["name"]
+    if found is None:
+        where = "" if data.labels is None else f" for its {split} rows"
+        raise ArgumentError(
+            f"cvae is a model of rows given their labels, and {name} has none{where}: train vae, or take a .npz with "
+            "arrays x and y"
+        )
+    labels = torch.as_tensor(found).long()
+    if len(labels) and int(labels.min()) < 0:
+        raise ArgumentError(f"labels must be whole numbers from 0 on, and {name} has {int(labels.min())}")
+    return labels
+
+
+def labelled(data: Data, split: str) -> Any:
+    """The rows of a split with their labels, as pairs."""
+    rows, labels = getattr(data, split), labels_of(data, split)
+    return TensorDataset(rows, labels) if isinstance(rows, Tensor) else Feed(rows, labels)
+
+
+def sliced(data: Any, rows: int) -> Any:
+    """``data`` as an epoch of about ``rows`` rows: so many drawn at random of more, or all of fewer several times."""
+    if isinstance(data, Feed):
+        return Feed(data.rows, data.labels, rows)
+    tensors = data.tensors if isinstance(data, TensorDataset) else (data,)
+    if rows < len(data) or not all(isinstance(x, Tensor) for x in tensors):
+        return Feed(tensors[0], tensors[1] if len(tensors) > 1 else None, rows)
+    room = max(1, 2**26 // sum(x.numel() for x in tensors))
+    times = max(1, min(round(rows / len(data)), room))
+    several = tuple(x.repeat(times, *(1,) * (x.ndim - 1)) for x in tensors)
+    return several[0] if len(several) == 1 else TensorDataset(*several)

@@ -1,0 +1,73 @@
+"""What ``deepgen evaluate --quality`` and ``deepgen compare`` do: draws of a model against held-out rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from deepgen.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from deepgen.cli.rundir import Opened
+    from deepgen.data import Data
+    from deepgen.evaluate import Quality
+
+MOST = 2000  # rows of each sample: distances are of all pairs
+
+
+def judged_draws(opened: Opened, rows: Data, split: str, *, held_out: bool, seed: int) -> Quality:
+    """`sample_quality` of as many draws as the split has rows, 2,000 at most; memorisation where it is ``held_out``."""
+    from deepgen.cli.sample import STEPS
+    from deepgen.explicit.tokens import TokenModel
+
+    if isinstance(opened.model, TokenModel):
+        raise ArgumentError("--quality judges rows of numbers, and this run is of a text")
+    fake = fakes(opened.model, rows, split, steps=STEPS, seed=seed)
+    return against(rows, split, fake, held_out=held_out, seed=seed)
+
+
+def fakes(model: nn.Module, rows: Data, split: str, *, steps: int, seed: Any) -> Tensor:
+    """As many draws ``[n, features]`` as the split has rows, 2,000 at most, with its labels where the model takes them.
+
+    A random choice of the labels, as the rows may be in their order.
+    """
+    from deepgen.cli.rundir import draw, known_labels
+    from deepgen.implicit import CVAE
+    from deepgen.random import generator
+
+    total = len(getattr(rows, split))
+    labels = None
+    if isinstance(model, CVAE):
+        labels = known_labels(model, rows, split)[torch.randperm(total, generator=generator(0))[:MOST]]
+    return draw(model, min(total, MOST), steps=steps, seed=seed, labels=labels)
+
+
+def against(rows: Data, split: str, fake: Tensor, *, held_out: bool, seed: int) -> Quality:
+    """`sample_quality` of ``fake`` against rows of a split, whole grey levels as values from 0 to 1.
+
+    Of more than 2,000 rows as many are chosen at random: the first of a file need not be like the others (MNIST's
+    are easier).
+    """
+    from deepgen.cli.rundir import rows_of
+    from deepgen.evaluate import sample_quality
+    from deepgen.evaluate.mmd import at_most
+    from deepgen.random import generator
+
+    stream = generator(seed)
+    real = shown(rows, at_most(rows_of(getattr(rows, split)), MOST, stream))
+    train = shown(rows, rows_of(rows.train)) if held_out else None
+    return sample_quality(real=real, fake=shown(rows, fake), train=train, generator=stream)
+
+
+def shown(rows: Data, x: Tensor) -> Tensor:
+    """``x`` ``[n, features]`` as values from 0 to 1 where ``rows`` hold whole grey levels, and as it is elsewhere."""
+    from deepgen.cli.values import in_whole_numbers, kind
+
+    whole = in_whole_numbers(rows) and kind(rows) == "grey"
+    assert rows.levels is not None or not whole
+    scaled = x.flatten(1) / ((rows.levels or 2) - 1) if whole else x.flatten(1)
+    if hasattr(x, "provenance"):
+        scaled.provenance = x.provenance  # type: ignore[attr-defined]
+    return scaled

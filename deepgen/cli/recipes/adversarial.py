@@ -1,0 +1,83 @@
+"""Generative adversarial networks: relativistic pairing with R1 and R2, and the average of the generator.
+
+DCGAN's networks for images whose sides are multiples of 4, from 16 on, dense ones for all other rows. Bits and grey
+levels are grey values while training and rounded when drawn (`deepgen.implicit.Rounded`); real columns are standardised
+inside the networks. There is no likelihood to watch: what is watched is how far draws are from validation rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+from deepgen.cli.recipes.columns import varying
+from deepgen.cli.recipes.recipe import Recipe, fall
+from deepgen.cli.rundir import rows_of
+from deepgen.cli.values import as_images, kind, refused
+from deepgen.evaluate import kernel_distance
+from deepgen.evaluate.feature_maps import default_features, mapped
+from deepgen.implicit import GAN, DCGANDiscriminator, DCGANGenerator, Dense, Rounded
+from deepgen.layers import Restored, Standardised
+from deepgen.objectives import Adversarial
+from deepgen.random import generator as source
+from deepgen.random import spawn
+
+if TYPE_CHECKING:
+    from deepgen.data import Data
+
+SIDE = 16  # of images, from which convolutions pay
+JUDGED = 1000  # validation rows and as many draws, at most
+AVERAGE = 0.995
+
+
+def gan(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
+    """``gan``."""
+    if kind(data) == "text":
+        raise refused("gan draws bits, grey levels or real values", data)
+    sides, levels = data.image_shape, 2 if kind(data) == "binary" else data.levels
+    convolved = sides is not None and levels is not None and all(side >= SIDE and side % 4 == 0 for side in sides)
+    first, second = spawn(source(options["seed"]), 2)
+    generator: nn.Module
+    discriminator: nn.Module
+    if convolved:
+        assert sides is not None
+        data = as_images(data)
+        generator = DCGANGenerator(options["latent"], sides, options["channels"], norm=False, generator=first)
+        discriminator = DCGANDiscriminator(sides, options["channels"], generator=second)
+    else:
+        features, hidden = data.event_shape.numel(), options["hidden"]
+        generator = Dense(options["latent"], hidden, features, activation="silu", generator=first)
+        discriminator = Dense(features, hidden, (), activation="silu", generator=second)
+    if levels is not None:
+        generator = Rounded(generator, levels, squash=not convolved)
+    elif not convolved:
+        x = varying(data)
+        generator = Restored(generator, x.shape[1]).initialise(x)
+        discriminator = Standardised(discriminator, x.shape[1]).initialise(x)
+    model = GAN(generator, discriminator, latent=options["latent"], average=AVERAGE)
+    objective = Adversarial(generator_rate=options["rate"], discriminator_rate=options["rate"])
+    return Recipe(
+        model=model,
+        objective=objective,
+        data=data,
+        epochs=options["epochs"],
+        batch=options["batch"],
+        optimizer=objective.optimizer(model),
+        schedule=fall,
+        monitor=Nearness() if len(data.valid) > 2 else None,
+        notes={"images": convolved},
+    )
+
+
+class Nearness:
+    """A monitor: minus the kernel distance between validation rows and as many draws, in the features of the shape."""
+
+    def __call__(self, model: nn.Module, valid: Tensor) -> float:
+        real = rows_of(valid)[:JUDGED]
+        made: Any = model
+        fake = made.sample(len(real), generator=0)
+        features = default_features(real)
+        x, y = (mapped(features, rows, "rows").double() for rows in (real, fake))
+        return -kernel_distance(real=x, fake=y).value

@@ -1,0 +1,97 @@
+"""Variational autoencoders, with labels or without, by the ELBO or the importance-weighted bound.
+
+The likelihood p(x | z) goes by what values can be: Bernoulli for bits, a category for each of a few grey levels, a
+mixture of discretised logistics for many, and for real values Gaussians whose mean and sigma the decoder puts out.
+Real columns are standardised inside the networks, so bounds and samples are in the units of the data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+from deepgen.cli.feed import labels_of
+from deepgen.cli.recipes.autoregressive import FEW
+from deepgen.cli.recipes.columns import caution, varying
+from deepgen.cli.recipes.recipe import Recipe, by_adam
+from deepgen.cli.rundir import rows_of
+from deepgen.cli.values import kind, refused, whole
+from deepgen.evaluate import Bracket, Estimate
+from deepgen.evaluate.latent_bound import latent_bound
+from deepgen.implicit import CVAE, VAE, Bernoulli, Categorical, Dense, Gaussian, LogisticMixture
+from deepgen.layers import Restored, Standardised
+from deepgen.objectives import ELBO, IWAE
+from deepgen.random import generator
+
+if TYPE_CHECKING:
+    from deepgen.data import Data
+
+WARMUP = 200  # updates over which the KL comes in, so that latents are in use before it presses on them
+DRAWS = 10  # behind a validation bound: enough to choose an epoch by
+
+
+def latent(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
+    """``vae``, ``iwae`` and ``cvae``."""
+    if kind(data) == "text":
+        raise refused(f"{name} is a model of bits, grey levels or real values", data)
+    notes, caveat = None, None
+    if kind(data) in ("real", "unit"):
+        varying(data)
+        caveat = caution(data)
+    elif kind(data) == "grey":
+        notes, data = {"levels": data.levels}, whole(data)
+    classes = int(max(labels_of(data, split).max() for split in ("train", "valid") if len(getattr(data, split)))) + 1 \
+        if name == "cvae" else 0  # fmt: skip
+    model = _model(data, options, classes)
+    draws = options["k"] if name == "iwae" else DRAWS
+    return by_adam(
+        model,
+        IWAE(k=options["k"], dreg=True) if name == "iwae" else ELBO(warmup=WARMUP),
+        data,
+        options,
+        monitor=Bounded(draws),
+        caution=caveat,
+        notes=notes,
+        labelled=name == "cvae",
+    )
+
+
+class Bounded:
+    """A monitor: the importance-weighted bound of so many draws, the same for all epochs, as the seed is."""
+
+    def __init__(self, draws: int) -> None:
+        self.draws = draws
+
+    def __call__(self, model: nn.Module, valid: Any) -> Estimate | Bracket:
+        x, context = (valid, None) if isinstance(valid, Tensor) else valid.tensors
+        return latent_bound(model, x, self.draws, context=context, generator=0).estimate()
+
+
+def _model(data: Data, options: Mapping[str, Any], classes: int) -> VAE | CVAE:
+    features, stream = data.event_shape.numel(), generator(options["seed"])
+    width = options["latent"] or max(2, min(50, features // 8))
+    likelihood, numbers = _likelihood(data)
+    hidden = options["hidden"]
+    rest: dict[str, Any] = {"activation": "silu", "context": classes, "generator": stream}
+    encoder: nn.Module = Dense(features, hidden, 2 * width, **rest)
+    decoder: nn.Module = Dense(width, [*reversed(hidden)], numbers * features, **rest)
+    if isinstance(likelihood, Gaussian):
+        x = rows_of(data.train)
+        encoder = Standardised(encoder, features).initialise(x)
+        decoder = Restored(decoder, features, numbers=numbers).initialise(x)
+    if classes:
+        return CVAE(encoder, decoder, latent=width, classes=classes, likelihood=likelihood)
+    return VAE(encoder, decoder, latent=width, likelihood=likelihood)
+
+
+def _likelihood(data: Data) -> tuple[nn.Module, int]:
+    """What the decoder's numbers mean, and how many there are for each value."""
+    made: Any = Bernoulli()
+    if kind(data) == "grey":
+        assert data.levels is not None
+        made = Categorical(data.levels) if data.levels <= FEW else LogisticMixture(data.levels)
+    elif kind(data) in ("real", "unit"):
+        made = Gaussian(1.0, "decoder")
+    return made, made.numbers

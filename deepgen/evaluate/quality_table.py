@@ -1,0 +1,41 @@
+"""How a `Quality` is printed."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from deepgen.evaluate.plus_minus import plus_minus
+from deepgen.evaluate.score import Score
+
+if TYPE_CHECKING:
+    from deepgen.evaluate.quality import Quality
+
+_BETTER = {"precision": "high", "recall": "high", "density": "1", "coverage": "high", "modes": "high"}
+_BETTER |= {"classifier": "0.5", "memorisation": "0.5"}
+_HEAD = ("figure", "value", "floor (real against real)", "better", "p", "rows real/fake", "note")
+
+
+def table(quality: Quality, *, markdown: bool = False) -> str:
+    """One line a figure: value ± standard error, floor ± deviation of a single one, which way is better, p-value."""
+    rows = [_HEAD, *(_row(key, score) for key, score in quality.scores.items())]
+    if markdown:
+        lines = ["| " + " | ".join(row) + " |" for row in rows]
+        lines.insert(1, "|" + "---|" * len(_HEAD))
+    else:
+        widths = [max(len(row[i]) for row in rows) for i in range(len(_HEAD))]
+        lines = ["   ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    of = f" of {quality.data}" if quality.data else ""
+    head = f"{quality.n_fake:,} fake rows against {quality.n_real:,} real ones{of}"
+    floors = f"floors from {quality.splits} divisions of the real rows" if quality.splits else "no floors"
+    about = f"{head}; features: {quality.features} ({quality.width}); {floors}"
+    return "\n".join([about, *([""] if markdown else []), *lines])
+
+
+def _row(key: str, score: Score) -> tuple[str, ...]:
+    whole = key == "modes"  # a count
+    value = f"{score.value:.0f}" if whole else plus_minus(score.value, score.stderr)
+    floor = "" if math.isnan(score.floor) else plus_minus(score.floor, score.floor_spread)
+    p = "" if math.isnan(score.p_value) else f"{score.p_value:.2g}"
+    sizes = f"{score.n_real:,}/{score.n_fake:,}"
+    return score.name, value, floor, _BETTER.get(key, "low"), p, sizes, score.note

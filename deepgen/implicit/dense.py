@@ -1,0 +1,141 @@
+"""Multilayer networks for encoders, decoders, generators and discriminators of any shape of rows.
+
+    h_0 = [x, context],    h_i = a(W_i h_(i-1) + b_i),    output = W h + b
+
+tanh is the default activation a (as in Burda, Grosse & Salakhutdinov 2016); the networks of a GAN usually
+have leaky rectifiers.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from deepgen.errors import ArgumentError, ShapeError, check_count, unknown_name
+from deepgen.layers.linear import linear
+from deepgen.layers.mlp import check_hidden
+from deepgen.layers.tanh import tanh
+from deepgen.random import resolve
+
+SLOPE = 0.2  # of leaky rectifiers, as in DCGAN
+
+
+def leaky_relu(h: Tensor) -> Tensor:
+    """max(h, 0.2 h).
+
+    >>> leaky_relu(torch.tensor([-1.0, 1.0]))
+    tensor([-0.2000,  1.0000])
+    """
+    return F.leaky_relu(h, SLOPE)
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "tanh": tanh,
+    "relu": torch.relu,
+    "leaky_relu": leaky_relu,
+    "silu": F.silu,
+    "softplus": F.softplus,
+    "sigmoid": torch.sigmoid,
+}
+
+
+class Dense(nn.Module):
+    """``[rows, *inputs] -> [rows, *outputs]`` by linear layers with an activation between them.
+
+    Args:
+        inputs: shape of a row, or its width.
+        hidden: widths of the hidden layers.
+        outputs: shape of what comes out, or its width; ``()``, one number a row: a discriminator.
+        activation: ``tanh``, ``relu``, ``leaky_relu`` (of slope 0.2, as in DCGAN), ``silu``, ``softplus`` or
+            ``sigmoid``; a name, so that `deepgen.save` can write it down.
+        last: the activation after the last layer; None for none.
+        context: width of the context rows that are joined on; 0 for none.
+        generator: source of the initial weights.
+
+    >>> net = Dense((28, 28), [200, 200], 100, context=10, generator=0)
+    >>> net(torch.zeros(5, 28, 28), torch.zeros(5, 10)).shape
+    torch.Size([5, 100])
+    >>> Dense(2, [64, 64], (), activation="leaky_relu", generator=0)(torch.zeros(5, 2)).shape
+    torch.Size([5])
+    """
+
+    def __init__(
+        self,
+        inputs: int | Sequence[int],
+        hidden: Sequence[int],
+        outputs: int | Sequence[int],
+        *,
+        activation: str = "tanh",
+        last: str | None = None,
+        context: int = 0,
+        generator: torch.Generator | int | None = None,
+    ) -> None:
+        super().__init__()
+        if not isinstance(hidden, Sequence) or len(hidden):  # none is a linear map
+            check_hidden(hidden, residual=False)
+        check_count(0, context=context)
+        self.inputs, self.outputs, self.context = shape_of(inputs), shape_of(outputs), int(context)
+        self.activation, stream = activation_of(activation), resolve(generator)
+        self.last = None if last is None else activation_of(last)
+        self._arguments = {"inputs": list(self.inputs), "hidden": list(hidden), "outputs": list(self.outputs),
+                           "activation": activation, "last": last, "context": self.context}  # fmt: skip
+        widths = [math.prod(self.inputs) + self.context, *hidden, math.prod(self.outputs)]
+        self.layers = nn.ModuleList(linear(a, b, generator=stream) for a, b in itertools.pairwise(widths))
+
+    def arguments(self) -> dict[str, Any]:
+        """The constructor's arguments, for `deepgen.save`."""
+        return dict(self._arguments)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        if x.shape[1:].numel() != math.prod(self.inputs):
+            raise ShapeError(f"rows must be [rows, {', '.join(map(str, self.inputs))}], got {list(x.shape)}")
+        h = joined(x.flatten(1), context, self.context)
+        *hidden, last = self.layers  # a slice would be a new module, at every call
+        for layer in hidden:
+            h = self.activation(layer(h))
+        out: Tensor = last(h)
+        return (out if self.last is None else self.last(out)).view(len(x), *self.outputs)
+
+
+def shape_of(shape: int | Sequence[int]) -> tuple[int, ...]:
+    """A shape from one, or from a width.
+
+    >>> shape_of(3), shape_of([28, 28])
+    ((3,), (28, 28))
+    """
+    sides = (shape,) if isinstance(shape, int) else tuple(shape)
+    for side in sides:
+        check_count(side=side)
+    return sides
+
+
+def joined(h: Tensor, context: Tensor | None, width: int) -> Tensor:
+    """``[rows, features]`` and a context of ``width`` after them; an `ArgumentError` if one should be there and is not.
+
+    >>> joined(torch.zeros(5, 3), torch.zeros(5, 10), 10).shape
+    torch.Size([5, 13])
+    """
+    if (context is None) != (width == 0):
+        raise ArgumentError(f"this network takes {f'a context of width {width}' if width else 'no context'}")
+    if context is None:
+        return h
+    if context.shape != (len(h), width):
+        raise ShapeError(f"the context must be [{len(h)}, {width}], got {list(context.shape)}")
+    return torch.cat([h, context.to(h)], 1)
+
+
+def activation_of(name: str) -> Callable[[Tensor], Tensor]:
+    """The function of a name.
+
+    >>> activation_of("relu")(torch.tensor(-1.0))
+    tensor(0.)
+    """
+    if name not in ACTIVATIONS:
+        raise unknown_name("activation", name, ACTIVATIONS)
+    return ACTIVATIONS[name]

@@ -1,0 +1,253 @@
+"""A generative adversarial network: a generator that draws, a discriminator that tells its draws from the data.
+
+    z ~ prior,  x = G(z)          D(x): one logit a row, large where x looks real
+
+The law of x is known by its draws alone: there is no density, so `GAN` keeps `Samples` and no more. What it is trained
+towards is said elsewhere (`deepgen.objectives.Adversarial`), as is what else a discriminator is good for
+(`deepgen.implicit.gan_chain`). Draws come from an average of the generator over training where there is one:
+
+    w'_t = (1 - beta) sum_{i=1}^{t} beta^(t-i) w_i / (1 - beta^t)
+
+the exponential moving average over t updates without the share of the initial weights, as Adam corrects its moments.
+Running statistics of batch norms are averaged alike; spectral norms in it follow the averaged weights by themselves.
+Sources: Goodfellow et al. 2014; Yazici et al. 2019, "The unusual effectiveness of averaging in GAN training"; Mirza &
+Osindero 2014 (conditions).
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from deepgen.distributions import StandardNormal
+from deepgen.errors import ArgumentError, MissingCapability, ShapeError, SupportError, check_count, check_real
+from deepgen.explicit.rows import check_context
+from deepgen.implicit.spectral import follow_weights, own_vectors
+from deepgen.random import draw, resolve
+
+
+class GAN(nn.Module):
+    """Both networks, the law of the latents, and the average of the generator.
+
+    Args:
+        generator: any module ``[rows, *latent] -> [rows, *event]``; with a context ``generator(z, context)``.
+        discriminator: any module ``[rows, *event] -> [rows]`` or ``[rows, 1]``, logits without a sigmoid at the end;
+            with a context ``discriminator(x, context)``.
+        latent: the law of z over one latent: a number of standard normals, a module such as
+            `deepgen.distributions.StandardNormal` whose ``forward(None)`` returns a Distribution, or a Distribution.
+        average: beta. None: no average, and draws come from the generator as it is.
+        classes: how many labels condition both networks, integers from 0 on; 0 for none.
+        context: or the width of the vectors that condition both networks; 0 for none.
+
+    Raises:
+        ArgumentError: ``average`` outside [0, 1), or both ``classes`` and ``context``.
+
+    >>> import deepgen as dg
+    >>> gan = GAN(dg.implicit.Dense(3, [8], 2, generator=0), dg.implicit.Dense(2, [8], (), generator=1), latent=3)
+    >>> gan.sample(5, generator=0).shape, gan.logit(torch.zeros(5, 2)).shape
+    (torch.Size([5, 2]), torch.Size([5]))
+    """
+
+    updates: Tensor
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        *,
+        latent: int | Distribution | nn.Module,
+        average: float | None = 0.999,
+        classes: int = 0,
+        context: int = 0,
+    ) -> None:
+        super().__init__()
+        check_count(0, classes=classes, context=context)
+        if classes and context:
+            raise ArgumentError("the context is a label (classes=) or a vector (context=), not both at once")
+        if average is not None:
+            check_real("average", average, 0, 1)
+            if average == 1:
+                raise ArgumentError("average must be below 1, as 1 would keep no update; leave it out by None")
+        if not isinstance(latent, (Distribution, nn.Module)):
+            check_count(latent=latent)
+            latent = StandardNormal(latent)
+        self.generator, self.discriminator, self.latent = generator, discriminator, latent
+        self.average, self.classes = average, int(classes)
+        self.context = int(classes or context)  # what says to `deepgen.fit` that examples come with one
+        self.averaged = None if average is None else copy.deepcopy(generator).requires_grad_(False)
+        self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
+
+    def arguments(self) -> dict[str, Any]:
+        """The constructor's arguments, for `deepgen.save`."""
+        return {
+            "generator": self.generator,
+            "discriminator": self.discriminator,
+            "latent": self.latent,
+            "average": self.average,
+            "classes": self.classes,
+            "context": 0 if self.classes else self.context,
+        }
+
+    def prior(self) -> Distribution:
+        """The law of one latent z."""
+        law: Any = self.latent
+        return law if isinstance(law, Distribution) else law(None)
+
+    def draw_latents(self, n: int, *, generator: torch.Generator) -> Tensor:
+        """``n`` draws of the prior ``[n, *latent]``."""
+        return draw(self.prior(), (n,), generator=generator)
+
+    def generate(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """x = G(z) by the averaged generator, where there is one: ``[rows, *latent] -> [rows, *event]``."""
+        return _call(self.generator if self.averaged is None else self.averaged, z, context)
+
+    def logit(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """D(x), the discriminator's logit: ``[rows, *event] -> [rows]``."""
+        value = _call(self.discriminator, x, context)
+        if value.shape == (len(x), 1):
+            value = value.squeeze(1)
+        if value.shape != (len(x),):
+            raise ShapeError(
+                f"the discriminator must give one logit a row, [{len(x)}] or [{len(x)}, 1], got {list(value.shape)}"
+            )
+        return value
+
+    @torch.no_grad()
+    def sample(
+        self, n: int, context: Tensor | None = None, *, generator: torch.Generator | int | None = None
+    ) -> Tensor:
+        """``n`` independent draws ``[n, *event]``, one for each row of ``context`` where there is one.
+
+        The networks are in eval mode meanwhile, so that draws do not depend on one another through batch norms.
+
+        Raises:
+            ArgumentError, ShapeError, SupportError: ``n`` below 1, or a context that is missing, uncalled for or wrong.
+        """
+        check_count(n=n)
+        self.check_context(context, n)
+        stream = resolve(generator, self.updates.device)
+        learning = [part for part in self.modules() if part.training]  # others rest by the caller's own choice
+        self.eval()
+        try:
+            return self.generate(self.draw_latents(n, generator=stream), context)
+        finally:
+            for part in learning:
+                part.training = True
+
+    def forward(self, context: Tensor) -> Given:
+        """The draws and logits given ``context``: one label or vector, or a batch ``[*batch, ...]`` of them."""
+        self.check_context(context, None)
+        return Given(self, context)
+
+    @torch.no_grad()
+    def follow(self) -> None:
+        """Take the generator as it is now into the average; called by the objective after every generator step."""
+        self.updates += 1
+        if self.averaged is None or self.average is None:
+            return
+        weight = (1 - self.average) / (1 - self.average ** self.updates.double())
+        with_buffers = self.generator.state_dict(keep_vars=True)
+        left = own_vectors(self.averaged)
+        for name, mean in self.averaged.state_dict(keep_vars=True).items():
+            if name in left:
+                continue
+            if mean.is_floating_point():
+                mean.data.lerp_(with_buffers[name].data, weight.to(mean.dtype))
+            else:
+                mean.data.copy_(with_buffers[name].data)
+        follow_weights(self.averaged)
+
+    def check(self, x: Any) -> None:
+        """Raise a typed error unless ``x`` are finite rows ``[n, *event]``; rows with a context come as a pair."""
+        rows, context = x if isinstance(x, (tuple, list)) and len(x) == 2 else (x, None)
+        if not isinstance(rows, Tensor) or rows.ndim < 2 or len(rows) == 0:
+            got = list(rows.shape) if isinstance(rows, Tensor) else type(rows).__name__
+            raise ShapeError(f"x must be [batch, *event] with at least one row, got {got}")
+        if not bool(rows.isfinite().all()):
+            row = int((~rows.isfinite()).flatten(1).any(1).nonzero()[0])
+            raise SupportError(f"x holds NaN or infinite values, first in row {row}: drop those rows or replace them")
+        self.check_context(context, len(rows))
+
+    def check_context(self, context: Tensor | None, rows: int | None) -> None:
+        """Raise unless ``context`` is what the networks take: labels ``[rows]`` or vectors ``[rows, context]``."""
+        if not self.classes or context is None:
+            check_context(context, self.context, rows)
+            return
+        if context.is_floating_point() or context.dtype == torch.bool:
+            raise ArgumentError(f"labels must be integers from 0 to {self.classes - 1}, got {context.dtype}")
+        if rows is not None and context.shape != (rows,):
+            raise ShapeError(f"labels must be [{rows}], got {list(context.shape)}")
+        if context.numel() and not 0 <= int(context.min()) <= int(context.max()) < self.classes:
+            found = f"{int(context.min())} to {int(context.max())}"
+            raise SupportError(f"labels must be from 0 to {self.classes - 1}, got {found}")
+
+    def extra_repr(self) -> str:
+        kind = f", classes={self.classes}" if self.classes else f", context={self.context}" if self.context else ""
+        return f"average={self.average}{kind}"
+
+
+class Given:
+    """A `GAN` with its context filled in: ``gan(context)``.
+
+    >>> import deepgen as dg
+    >>> G = dg.implicit.Concatenated(dg.implicit.Dense(3, [8], 2, context=10, generator=0), classes=10)
+    >>> D = dg.implicit.Projected(dg.implicit.Dense(2, [8], 16, generator=1), 16, classes=10, generator=2)
+    >>> gan = GAN(G, D, latent=3, classes=10)
+    >>> gan(torch.tensor(7)).sample(5, generator=0).shape, gan(torch.arange(10)).sample(5, generator=0).shape
+    (torch.Size([5, 2]), torch.Size([5, 10, 2]))
+    """
+
+    def __init__(self, model: GAN, context: Tensor) -> None:
+        self.model = model
+        self.batch_shape = context.shape if model.classes else context.shape[:-1]
+        self.context = context.reshape(-1) if model.classes else context.reshape(-1, context.shape[-1])
+
+    def prior(self) -> Distribution:
+        """The law of one latent z, whatever the context."""
+        return self.model.prior()
+
+    def generate(self, z: Tensor) -> Tensor:
+        """x = G(z, context) for one context: ``[rows, *latent] -> [rows, *event]``."""
+        return self.model.generate(z, self._repeated(len(z)))
+
+    def logit(self, x: Tensor) -> Tensor:
+        """D(x, context) for one context: ``[rows, *event] -> [rows]``."""
+        return self.model.logit(x, self._repeated(len(x)))
+
+    def sample(self, n: int, *, generator: torch.Generator | int | None = None) -> Tensor:
+        """``n`` draws for each context: ``[n, *batch, *event]``."""
+        check_count(n=n)
+        each = self.context.repeat(n, *(1,) * (self.context.ndim - 1))
+        x = self.model.sample(len(each), each, generator=generator)
+        return x.view(n, *self.batch_shape, *x.shape[1:])
+
+    def _repeated(self, rows: int) -> Tensor:
+        if len(self.context) != 1:
+            raise ShapeError(f"generate and logit take one context, and this has {list(self.batch_shape)} of them")
+        return self.context.expand(rows, *self.context.shape[1:])
+
+
+def judging(model: Any) -> GAN:
+    """The networks of ``model``, put in eval mode: of a `GAN` that needs no context, or of ``gan(context)``.
+
+    Raises:
+        MissingCapability: it is neither.
+        ArgumentError: a `GAN` that takes a context, without one.
+    """
+    gan = model.model if isinstance(model, Given) else model
+    if not isinstance(gan, GAN):
+        raise MissingCapability(
+            f"needed is a deepgen.implicit.GAN, whose discriminator is at hand, got {type(model).__name__}"
+        )
+    if gan is model and gan.context:
+        raise ArgumentError("this GAN takes a context: hand in gan(context), with one label or vector")
+    return gan.eval()
+
+
+def _call(network: nn.Module, x: Tensor, context: Tensor | None) -> Tensor:
+    value: Tensor = network(x) if context is None else network(x, context)
+    return value

@@ -1,0 +1,117 @@
+"""Variational autoencoders with networks that are there already, in one line; `deepgen.load` rebuilds them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+from deepgen.errors import ArgumentError
+from deepgen.implicit.cvae import CVAE
+from deepgen.implicit.dense import Dense, shape_of
+from deepgen.implicit.images import ConvDecoder, ConvEncoder
+from deepgen.implicit.vae import VAE, laws, numbers_of
+from deepgen.random import resolve
+
+
+def mlp_vae(
+    event_shape: int | Sequence[int],
+    hidden: Sequence[int] = (200, 200),
+    *,
+    latent: int,
+    likelihood: nn.Module | None = None,
+    prior: nn.Module | None = None,
+    posterior: nn.Module | None = None,
+    activation: str = "tanh",
+    generator: torch.Generator | int | None = None,
+) -> VAE:
+    """A `VAE` with multilayer networks: ``hidden`` widths from data to latents, and the reverse on the way back.
+
+    ``mlp_vae(784, [200, 200], latent=50)`` is Burda, Grosse & Salakhutdinov's (2016) network with one stochastic layer.
+
+    Args:
+        event_shape: of an example, or its width.
+        hidden, activation: see `Dense`.
+        latent, likelihood, prior, posterior: see `VAE`. The encoder puts out as many features as the posterior reads.
+        generator: source of the initial weights of both networks.
+
+    >>> import deepgen as dg
+    >>> iaf = dg.explicit.IAF(2, 2, [16], context=20, base=dg.implicit.DiagonalGaussian(2, inputs=20), generator=0)
+    >>> vae = mlp_vae(6, [8], latent=2, posterior=iaf, generator=0)
+    >>> vae.bound(torch.zeros(5, 6), generator=0).shape
+    torch.Size([5])
+    """
+    event, stream = shape_of(event_shape), resolve(generator)
+    made, before, law = laws(latent, likelihood, prior, posterior)
+    outputs = (numbers_of(made) * event[0], *event[1:])
+    encoder = Dense(event, hidden, features_of(law), activation=activation, generator=stream)
+    decoder = Dense(latent, [*reversed(hidden)], outputs, activation=activation, generator=stream)
+    return VAE(encoder, decoder, latent=latent, likelihood=made, prior=before, posterior=law)
+
+
+def mlp_cvae(
+    event_shape: int | Sequence[int],
+    hidden: Sequence[int] = (200, 200),
+    *,
+    latent: int,
+    classes: int = 0,
+    context: int = 0,
+    embed: nn.Module | None = None,
+    likelihood: nn.Module | None = None,
+    prior: nn.Module | None = None,
+    posterior: nn.Module | None = None,
+    activation: str = "tanh",
+    generator: torch.Generator | int | None = None,
+) -> CVAE:
+    """A `CVAE` with multilayer networks, the context joined on to x and to z.
+
+    >>> import deepgen as dg
+    >>> prior = dg.implicit.DiagonalGaussian(2, inputs=3, generator=1)
+    >>> model = mlp_cvae(6, [8], latent=2, classes=3, prior=prior, generator=0)
+    >>> model(torch.tensor([0, 1])).prior().batch_shape
+    torch.Size([2])
+    """
+    event, stream, width = shape_of(event_shape), resolve(generator), classes or context
+    made, before, law = laws(latent, likelihood, prior, posterior)
+    outputs = (numbers_of(made) * event[0], *event[1:])
+    encoder = Dense(event, hidden, features_of(law), activation=activation, context=width, generator=stream)
+    decoder = Dense(latent, [*reversed(hidden)], outputs, activation=activation, context=width, generator=stream)
+    return CVAE(encoder, decoder, latent=latent, classes=classes, context=context, embed=embed, likelihood=made,
+                prior=before, posterior=law)  # fmt: skip
+
+
+def conv_vae(
+    image: Sequence[int],
+    features: Sequence[int] = (32, 64),
+    *,
+    latent: int,
+    hidden: int = 256,
+    likelihood: nn.Module | None = None,
+    prior: nn.Module | None = None,
+    posterior: nn.Module | None = None,
+    activation: str = "silu",
+    generator: torch.Generator | int | None = None,
+) -> VAE:
+    """A `VAE` of images ``(channels, height, width)`` with `ConvEncoder` and `ConvDecoder`.
+
+    >>> conv_vae((1, 8, 8), [4, 8], latent=2, hidden=16, generator=0).sample(3, generator=0).shape
+    torch.Size([3, 1, 8, 8])
+    """
+    stream, (made, before, law) = resolve(generator), laws(latent, likelihood, prior, posterior)
+    same: Any = {"features": features, "hidden": hidden, "activation": activation, "generator": stream}
+    encoder = ConvEncoder(image, features_of(law), **same)
+    decoder = ConvDecoder(latent, image, numbers=numbers_of(made), **same)
+    return VAE(encoder, decoder, latent=latent, likelihood=made, prior=before, posterior=law)
+
+
+def features_of(posterior: Any) -> int:
+    """How many features a posterior reads: its ``inputs``, or the ``context`` of a flow."""
+    width = getattr(posterior, "inputs", None) or getattr(posterior, "context", None)
+    if not isinstance(width, int):
+        raise ArgumentError(
+            f"how many features a {type(posterior).__name__} reads is not known: give the flow a context=, "
+            "or build encoder and decoder yourself and call VAE"
+        )
+    return width

@@ -1,0 +1,84 @@
+"""Spectral norm: every linear layer and convolution of a network divided by its largest singular value.
+
+    W / sigma(W),   sigma(W) = u' W v,   u and v by one power iteration a pass in training
+
+The convolution's matrix is its weight as ``[outputs, the rest]``, as in the paper, which bounds the operator's norm
+within a factor of the kernel's side. u and v are buffers, saved with the model, so that a resumed fit goes on from
+them. (An average of unit vectors is none: `follow_weights` is for a network whose weights are averages.) By torch's own
+parametrisation. Source: Miyato et al. 2018, "Spectral normalization for generative adversarial
+networks".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import _SpectralNorm, spectral_norm
+
+from deepgen.errors import ArgumentError
+from deepgen.random import lend, resolve
+
+_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+
+
+class SpectralNorm(nn.Module):
+    """``net`` with all its linear layers and convolutions normalised, in place.
+
+    Args:
+        net: a network; its own layers are changed.
+        generator: source of the first u and v.
+
+    Raises:
+        ArgumentError: it has no such layer, or is normalised already.
+
+    >>> import deepgen as dg
+    >>> net = SpectralNorm(dg.implicit.Dense(2, [16], (), generator=0), generator=1)
+    >>> float(torch.linalg.matrix_norm(net.net.layers[0].weight, 2).detach().round(decimals=3))
+    1.0
+    """
+
+    def __init__(self, net: nn.Module, *, generator: torch.Generator | int | None = None) -> None:
+        super().__init__()
+        layers = [part for part in net.modules() if isinstance(part, _LAYERS)]
+        if not layers or any(nn.utils.parametrize.is_parametrized(part) for part in layers):
+            raise ArgumentError(f"{type(net).__name__} has no layers to normalise, or they are normalised already")
+        self.net, self.context = net, getattr(net, "context", 0)
+        with lend(resolve(generator)):
+            for part in layers:
+                spectral_norm(part)
+
+    def arguments(self) -> dict[str, Any]:
+        """The constructor's arguments, for `deepgen.save`."""
+        return {"net": self.net}
+
+    def forward(self, *rows: Tensor) -> Tensor:
+        value: Tensor = self.net(*rows)
+        return value
+
+
+def own_vectors(net: nn.Module) -> set[str]:
+    """The names, in ``net.state_dict()``, of the u and v of all spectral norms in it."""
+    found = ((name, part) for name, part in net.named_modules() if isinstance(part, _SpectralNorm))
+    return {f"{name}.{buffer}" for name, part in found for buffer, _ in part.named_buffers()}
+
+
+@torch.no_grad()
+def follow_weights(net: nn.Module) -> None:
+    """One power iteration of every spectral norm in ``net``, in whatever mode it is: u and v after a move of weights.
+
+    >>> net = SpectralNorm(nn.Linear(5, 3), generator=0).eval()
+    >>> _ = net.net.parametrizations.weight.original.data.normal_(generator=torch.Generator().manual_seed(0))
+    >>> for _ in range(100):
+    ...     follow_weights(net)
+    >>> float(torch.linalg.matrix_norm(net.net.weight, 2).detach().round(decimals=3))
+    1.0
+    """
+    for part in net.modules():
+        if isinstance(part, nn.utils.parametrize.ParametrizationList):
+            for step in part:
+                if isinstance(step, _SpectralNorm):
+                    mode = step.training
+                    step.train()(part.original)
+                    step.train(mode)

@@ -1,0 +1,36 @@
+"""The hyperbolic tangent as 2 sigmoid(2 x) - 1, whose sigmoid torch computes in a fraction of the time on a CPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from deepgen.layers.compiled import followed
+
+
+def tanh(x: Tensor) -> Tensor:
+    """tanh x; in float32 on a CPU within 2e-7 of it, elsewhere torch's own.
+
+    >>> tanh(torch.tensor([-1.0, 0.0, 1.0]))
+    tensor([-0.7616,  0.0000,  0.7616])
+    """
+    if not x.is_cpu or x.dtype != torch.float32 or followed():
+        return torch.tanh(x)
+    found: Tensor = _Tanh.apply(x)
+    return found
+
+
+class _Tanh(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        y = torch.mul(x, 2.0).sigmoid_().mul_(2.0).sub_(1.0)
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> Tensor:
+        (y,) = ctx.saved_tensors
+        found: Tensor = torch.ops.aten.tanh_backward(slope, y)
+        return found

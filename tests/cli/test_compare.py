@@ -1,0 +1,276 @@
+"""`deepgen compare`: one budget, one set of held-out rows, sides apart, and nothing that is done is done again."""
+
+import json
+import math
+import os
+import signal
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+
+import deepgen as dg
+from deepgen.cli.compare import asked, comparison, judging, run, tables, training
+from deepgen.cli.compare.judged import Judged, leaders, ranked
+from deepgen.cli.options import settle
+from deepgen.errors import ArgumentError, DivergenceError, UnknownName
+from deepgen.evaluate import Bracket, Estimate
+from deepgen.train import load_run
+
+SMALL = ("--data", "bars_and_stripes", "--budget", "0.6s", "--quiet", "--out")
+PLAN = {"rows": 64, "looks": 20}
+KEYS = {"format", "version", "data", "budget", "rows", "unit", "verdict", "models"}
+
+
+@pytest.fixture
+def pageless(monkeypatch):
+    """Figures take seconds, and one page is enough to look at."""
+    monkeypatch.setattr("deepgen.cli.compare.page.page", lambda *_: None)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """Three models: an exact one, a lower bound, and one that does not fit the data."""
+    out = tmp_path_factory.mktemp("compare")
+    names = ["bernoulli", "vae", "nsf"]
+    return dg.compare("bars_and_stripes", names, budget=0.6, out=out, progress=False)
+
+
+def test_table_page_numbers_and_runs_are_left(small):
+    out = small.directory
+    stored = json.loads((out / "results.json").read_text())
+    assert stored.keys() == KEYS
+    assert stored["budget"] == {"seconds": 0.6, "each": pytest.approx(0.2)}
+    assert [one["group"] for one in stored["models"]] == ["exact", "below", "failed"]
+    for one in stored["models"]:
+        assert all({"value", "stderr", "side", "method"} <= each.keys() for each in one["likelihood"])
+    page = (out / "report.html").read_text()
+    assert "lower bounds: the truth is at or above" in page
+    assert "nsf is a density of real values" in page
+    assert type(dg.load(out / "vae")).__name__ == "VAE"
+    text = (out / "results.md").read_text()
+    assert "| **exact** |" in text
+    assert "| **failed** |" in text
+
+
+def test_its_runs_evaluate_to_the_numbers_of_the_table(small, deepgen):
+    told = json.loads(deepgen("evaluate", small.directory / "bernoulli", "--json").out)
+    assert told["log_likelihood"]["value"] == pytest.approx(small["bernoulli"].likelihood[0].value, rel=1e-9)
+    told = json.loads(deepgen("evaluate", small.directory / "vae", "--json").out)
+    assert told["log_likelihood"]["value"] == pytest.approx(small["vae"].likelihood[0].value, rel=1e-6)
+
+
+def test_a_record_comes_back_from_json(small):
+    for one in small.models:
+        assert json.dumps(Judged.from_dict(json.loads(json.dumps(one.to_dict()))).to_dict()) == json.dumps(
+            one.to_dict()
+        )
+
+
+def test_what_is_done_is_kept(small, monkeypatch):
+    monkeypatch.setattr(run, "_one", lambda *_, **__: pytest.fail("a model was trained again"))
+    again = dg.compare("bars_and_stripes", "bernoulli,vae,nsf", budget="0.6s", out=small.directory, progress=False)
+    assert json.dumps(again.to_dict()) == json.dumps(small.to_dict())
+
+
+def test_another_comparison_in_the_directory_is_refused(small):
+    with pytest.raises(ArgumentError, match=r"begun with budget 0.6, now 5.0: .*--fresh"):
+        dg.compare("bars_and_stripes", "bernoulli,vae,nsf", budget="5s", out=small.directory, progress=False)
+
+
+def test_begun_anew_nothing_of_before_is_taken(tmp_path, monkeypatch, pageless):
+    first = dg.compare("bars_and_stripes", "bernoulli", budget="1s", out=tmp_path, progress=False)
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "fit", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            dg.compare("bars_and_stripes", "bernoulli", budget="1s", seed=1, out=tmp_path, resume=False, progress=False)
+    assert not (tmp_path / "bernoulli" / "manifest.json").exists()
+    again = dg.compare("bars_and_stripes", "bernoulli", budget="1s", seed=1, out=tmp_path, progress=False)
+    assert again["bernoulli"].likelihood[0].value == first["bernoulli"].likelihood[0].value  # it draws nothing
+    assert load_run(tmp_path / "bernoulli").settings["seed"] == 1
+
+
+def test_a_run_that_was_stopped_goes_on(deepgen, tmp_path, monkeypatch, pageless):
+    """Ctrl-C in the second model: the first is kept, and the second goes on from its step and its seconds."""
+    words = ("compare", "--models", "bernoulli,made", "--data", "bars_and_stripes", "--budget", "1000s", "--quiet")
+    words = (*words, "--out", tmp_path)
+    steps = []
+
+    def press(self):
+        steps.append(self.share())
+        if len(steps) == 4:  # one of bernoulli, and three of made
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(training, "measured", lambda *_: PLAN)
+    with monkeypatch.context() as patched:
+        patched.setattr(training.Spent, "advance", press)
+        stopped = deepgen(*words)
+    assert stopped.status == 130
+    assert f"{tmp_path} keeps what is done; to resume: deepgen compare" in stopped.err
+    assert (tmp_path / "bernoulli" / "judged.json").exists()
+    assert not (tmp_path / "made" / "judged.json").exists()
+    before = load_run(tmp_path / "made")
+    kept = (tmp_path / "bernoulli" / "judged.json").stat().st_mtime_ns
+    assert before.settings["extras"]["plan"] == PLAN
+    assert before.history["step"] == [2]
+
+    def end(self):
+        steps.append(self.share())
+
+    monkeypatch.setattr(training, "measured", lambda *_: pytest.fail("the plan was made again"))
+    with monkeypatch.context() as patched:
+        patched.setattr(training.Spent, "advance", end)
+        patched.setattr(training.Spent, "stop", property(lambda self: len(steps) >= 7))
+        done = deepgen(*words)
+    assert done.status == 0, done.err
+    assert load_run(tmp_path / "made").history["step"] == [2, 4, 6]  # three steps before, and three after
+    assert steps[3] < steps[4]  # the clock went on from where it stood
+    assert (tmp_path / "bernoulli" / "judged.json").stat().st_mtime_ns == kept
+
+
+def test_a_model_that_diverges_stays_in_the_table(deepgen, tmp_path, monkeypatch, pageless):
+    def explode(*_, **__):
+        raise DivergenceError("training diverged: a metric is no longer finite at step 7", step=7)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "fit", explode)
+        done = deepgen("compare", "--models", "made", *SMALL, tmp_path)
+    assert done.status == 0
+    assert "made: training diverged: a metric is no longer finite at step 7" in done.out
+    (one,) = json.loads((tmp_path / "results.json").read_text())["models"]
+    assert (one["group"], one["likelihood"]) == ("failed", [])
+
+
+def test_a_fault_in_one_model_does_not_end_the_comparison(deepgen, tmp_path, monkeypatch, pageless):
+    real = run.build
+
+    def broken(name, *rest):
+        if name == "made":
+            raise RuntimeError("shapes do not match")
+        return real(name, *rest)
+
+    monkeypatch.setattr(run, "build", broken)
+    done = deepgen("compare", "--models", "made,bernoulli", *SMALL, tmp_path)
+    assert done.status == 0
+    assert "made: a fault in deepgen: RuntimeError: shapes do not match" in done.out
+    assert "[exact]" in done.out
+
+
+def test_names_and_budgets_that_are_none_are_refused(deepgen, tmp_path):
+    unknown = deepgen("compare", "--models", "mads", *SMALL, tmp_path)
+    assert (unknown.status, unknown.err.count("\n")) == (2, 1)
+    assert "did you mean 'made'?" in unknown.err
+    assert [asked.seconds(text) for text in ("90s", "10m", "1h", "1.5m", 7)] == [90, 600, 3600, 90, 7]
+    for wrong in ("soon", "10 d", "-3s", "", 0, float("nan")):
+        with pytest.raises(ArgumentError, match="--budget"):
+            asked.seconds(wrong)
+    with pytest.raises(UnknownName, match="digits"):
+        dg.compare("digitz", out=tmp_path, progress=False)
+    assert not any(tmp_path.iterdir())
+
+
+def exact(name, value):
+    return Judged(name, name, [Estimate(value, 0.0, "exact", "sum", unit="nats/example")])
+
+
+def bound(name, value, side="below"):
+    return Judged(name, name, [Estimate(value, 0.1, side, "bound", n=1000, unit="nats/example")])
+
+
+def bracket(name, low, high):
+    return Judged(name, name, [Bracket(bound("", low).likelihood[0], bound("", high, "above").likelihood[0])])
+
+
+def test_sides_are_never_mixed():
+    """The greatest value is an optimistic one, the next a bound: neither may stand above the exact ones."""
+    mixed = [bound("optimist", -1.0, "above"), bound("vae", -2.0), bracket("rbm", -4.0, -3.5), exact("a", -6.0)]
+    mixed += [exact("b", -5.0), Judged("gan", "gan"), Judged("cvae", "cvae", bound("", 0.0).likelihood, given="labels")]
+    shown = ranked([*mixed, Judged("nsf", "nsf", failed="refused")])
+    assert [one.model for one in shown] == ["b", "a", "rbm", "vae", "optimist", "cvae", "gan", "nsf"]
+    lines = tables.table(shown).splitlines()
+    heads = [i for i, line in enumerate(lines) if line.startswith("[")]
+    assert len(heads) == len({one.group for one in shown}) == 7
+    markdown = tables.table(shown, markdown=True).splitlines()
+    assert {line.replace("\\|", "").count("|") for line in markdown} == {len(tables.HEAD) + 1}
+
+
+def test_the_verdict_says_no_more_than_the_sides_allow():
+    first, surest = leaders([exact("a", -5.0), bracket("rbm", -7.0, -6.0)])
+    assert ([one.model for one in first], surest.model) == (["a"], "a")
+    first, _ = leaders([exact("a", -5.0), bracket("rbm", -7.0, -4.0), bound("vae", -9.0)])
+    assert [one.model for one in first] == ["a", "rbm", "vae"]  # a bound from below excludes nothing above it
+    first, surest = leaders([bound("optimist", -1.0, "above")])
+    assert ([one.model for one in first], surest) == (["optimist"], None)
+    given = Judged("cvae", "cvae", bound("", 0.0).likelihood, given="labels")
+    assert leaders([given, exact("a", -5.0)])[0] == [exact("a", -5.0)]
+    assert tables.verdict([given]) == "no log-likelihood to compare"
+    crossed = bracket("rbm", -3.0, -6.0)
+    assert crossed.range() == (-math.inf, math.inf)
+
+
+def test_the_rate_falls_with_the_time_and_the_clock_outlives_a_stop(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(training.time, "perf_counter", lambda: now[0])
+    spent = training.Spent(10.0)
+    rate = training.Falling(spent)
+    now[0] += 4.0
+    assert rate(0.99) == pytest.approx(0.6)
+    later = training.Spent(10.0)
+    later.load_state_dict(spent.state_dict())
+    now[0] += 3.0
+    assert training.Falling(later)(0.0) == pytest.approx(0.3)
+    now[0] += 100.0
+    assert training.Falling(later)(0.0) == 0.0
+    assert rate.arguments() == {"seconds": 10.0}
+
+
+def test_an_epoch_of_one_step_is_no_way_around_the_clock(tmp_path):
+    recipe = run.build("made", dg.data.load("bars_and_stripes"), {**settle("made", {}), "seed": 0, "hidden": [4]})
+    out = tmp_path / "plan"
+    began = time.monotonic()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(training, "measured", lambda *_: {"rows": 1, "looks": 2})
+        _, history, best = training.trained(recipe, out, 0.2, seed=0, extras={})
+    assert history.stopped == "early stopping"
+    assert 1 <= best <= len(history)
+    assert time.monotonic() - began < 60
+
+
+def test_the_same_rows_are_held_out_for_all():
+    data = dg.data.load("digits")
+    assert judging.held_out(data) is data
+    test = data.test.repeat(8, 1)
+    labels = dg.data.Splits(None, None, torch.arange(len(test)))
+    fewer, again = (judging.held_out(replace(data, test=test, labels=labels)) for _ in range(2))
+    assert len(fewer.test) == judging.ROWS
+    assert torch.equal(fewer.test, again.test)
+    assert torch.equal(test[fewer.labels.test], fewer.test)  # each row kept its label
+    assert fewer.test.provenance["rows"] == "2000 of 2880 at random"
+
+
+@pytest.mark.parametrize(("name", "expected"), [("digits", "pixelcnn"), ("moons", "nsf")])
+def test_usual_models_fit_the_data(name, expected):
+    assert expected in asked.usual(dg.data.load(name))
+    assert ("rbm" in asked.usual(dg.data.load(name))) == (name == "digits")
+
+
+def test_draws_are_judged_beside_real_rows(deepgen, tmp_path):
+    done = deepgen(
+        "compare", "--models", "mixture,gan", "--data", "digits", "--budget", "1s", "--quiet", "--out", tmp_path
+    )
+    assert done.status == 0, done.err
+    assert "real rows among themselves" in done.out
+    assert "a GAN has no likelihood" in done.out
+    stored = {one["model"]: one for one in json.loads((tmp_path / "results.json").read_text())["models"]}
+    floors = {
+        tuple(round(one["quality"]["scores"][k]["floor"], 9) for k in ("frechet", "recall")) for one in stored.values()
+    }
+    assert len(floors) == 1  # one floor for all, whatever the model
+    assert stored["gan"]["quality"]["n_fake"] == stored["gan"]["quality"]["n_real"] == 360
+    draws = comparison.draws_of(tmp_path, "gan")
+    assert draws.shape == (360, 64)
+    assert set(draws.unique().tolist()) <= {0.0, 1.0}
+    page = (tmp_path / "report.html").read_text()
+    assert "Sample quality" in page
+    assert torch.equal(comparison.draws_of(tmp_path, "mixture"), comparison.draws_of(tmp_path, "mixture").round())

@@ -1,0 +1,21 @@
+"""``deepgen evaluate --quality``."""
+
+import json
+
+
+def test_quality_is_printed_and_in_json(deepgen, tmp_path):
+    words = "train mixture --data digits --components 3 --epochs 2 --quiet --out"
+    assert deepgen(*words.split(), tmp_path / "run").status == 0
+    shown = deepgen("evaluate", tmp_path / "run", "--quality")
+    assert shown.status == 0, shown.err
+    assert "digit network 8x8" in shown.out
+    assert "nearer to training" in shown.out
+    found = json.loads(deepgen("evaluate", tmp_path / "run", "--quality", "--json").out)["sample_quality"]
+    assert found["n_fake"] == found["n_real"] == 360
+    assert found["scores"]["coverage"]["value"] <= 1
+
+
+def test_too_few_rows_are_refused(deepgen, trained):
+    refused = deepgen("evaluate", trained, "--quality")
+    assert refused.status == 2
+    assert "at least" in refused.err

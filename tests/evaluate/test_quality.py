@@ -1,0 +1,202 @@
+"""One call: the table, the floors, the features, and what is refused."""
+
+import json
+import math
+from statistics import NormalDist
+
+import pytest
+import torch
+
+import deepgen as dg
+from deepgen.evaluate import DigitFeatures, digit_features, sample_quality
+from deepgen.evaluate.quality_figures import modes
+from deepgen.random import normal
+
+
+def z(alpha):
+    return NormalDist().inv_cdf(1 - alpha / 2)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return dg.data.load("digits", binarise="none")
+
+
+def test_digits_against_digits_and_noise(digits):
+    noise = dg.random.uniform((359, 64), generator=dg.random.generator(0))
+    good = sample_quality(real=digits.test, fake=digits.valid, splits=3, permutations=50, generator=0)
+    bad = sample_quality(real=digits.test, fake=noise, splits=3, permutations=50, generator=0)
+    assert good.features == "digit network 8x8, 32 features"
+    assert good.data == "digits"
+    for key in ("frechet", "frechet_infinity", "kernel", "mmd", "classifier", "mode_kl"):
+        assert good[key].value < bad[key].value, key
+    for key in ("precision", "recall", "coverage"):
+        assert good[key].value > bad[key].value, key
+    assert good["modes"].value == 10
+    assert bad["mmd"].p_value == pytest.approx(1 / 51)
+    for score in good.scores.values():
+        assert (score.n_real, score.n_fake, score.features) == (360, 359, good.features)
+    for key in ("frechet", "kernel", "coverage"):  # held-out reals lie at the floor
+        assert abs(good[key].value - good[key].floor) < 10 * (good[key].floor_spread + good[key].stderr), key
+    text = str(good)
+    for part in ("digit network 8x8", "360/359", "precision", "real against real", "divisions"):
+        assert part in text
+    assert good.to_markdown().count("|---") == 7
+    assert json.loads(json.dumps(good.to_dict(), allow_nan=False))["scores"]["frechet"]["n_fake"] == 359
+
+
+def test_training_rows_are_recognised(digits):
+    copied = sample_quality(
+        real=digits.test, fake=digits.train[:200], train=digits.train, metrics=[], splits=0, generator=0
+    )
+    assert copied["memorisation"].value == 1
+    assert copied["memorisation"].note == "200 fakes are training rows"
+
+
+def test_features_of_the_callers_own():
+    def halves(x):
+        return x.flatten(1)[:, :2]
+
+    x = normal((400, 3, 2), generator=dg.random.generator(0))
+    quality = sample_quality(real=x[:200], fake=x[200:], features=halves, metrics=["kernel"], splits=2, generator=0)
+    assert (quality.features, quality.width) == ("halves", 2)
+    raw = sample_quality(real=x[:200], fake=x[200:], metrics=["kernel"], splits=0)
+    assert (raw.features, raw.width, list(raw.scores)) == ("raw values", 6, ["kernel"])
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Dropout(0.5))
+    same = sample_quality(real=x[:200], fake=x[200:], features=network, metrics=["kernel"], splits=0)
+    assert same["kernel"].value == raw["kernel"].value
+    assert network.training
+
+
+def test_shapes_choose_the_network():
+    grey = torch.rand(120, 784, generator=dg.random.generator(0))
+    for shape in ((784,), (28, 28), (1, 28, 28)):
+        fake = grey.flip(0).view(120, *shape)
+        quality = sample_quality(real=grey.view(120, *shape), fake=fake, metrics="kernel", splits=0)
+        assert quality.features == "digit network 28x28, 64 features"
+    signed = 2 * grey - 1
+    assert sample_quality(real=signed, fake=signed.flip(0), metrics=["kernel"], splits=0).features == "raw values"
+
+
+def test_what_is_refused(digits):
+    real = digits.test
+    with pytest.raises(dg.errors.ArgumentError, match=r"fake needs at least 100 rows, got 40"):
+        sample_quality(real=real, fake=real[:40])
+    with pytest.raises(dg.errors.ArgumentError, match=r"real needs at least 200 rows .*, got 150"):
+        sample_quality(real=real[:150], fake=real)
+    with pytest.raises(dg.errors.ArgumentError, match=r"Fréchet distance in 200 features"):
+        sample_quality(real=torch.ones(300, 200), fake=torch.zeros(300, 200))
+    with pytest.raises(dg.errors.ArgumentError, match=r"real needs at least 112 rows \(balls to neighbour 10"):
+        sample_quality(real=real[:100], fake=real[100:], metrics=["overlap"], k=10)
+    with pytest.raises(dg.errors.ArgumentError, match="the same rows"):
+        sample_quality(real=real, fake=real.clone())
+    with pytest.raises(dg.errors.ArgumentError, match="callable"):
+        sample_quality(real=real, fake=real.flip(0), features=3)
+    with pytest.raises(dg.errors.SupportError, match="fake holds NaN"):
+        sample_quality(real=real, fake=real.where(real < 0.9, torch.nan))
+    with pytest.raises(dg.errors.ShapeError, match="fake must have rows as real has"):
+        sample_quality(real=real, fake=real[:, :32])
+    with pytest.raises(dg.errors.ShapeError, match="got \\[0, 64\\]"):
+        sample_quality(real=real, fake=real[:0])
+    with pytest.raises(dg.errors.ShapeError, match="must be a tensor"):
+        sample_quality(real=real, fake=real.numpy())
+    with pytest.raises(dg.errors.UnknownName, match="did you mean 'frechet'"):
+        sample_quality(real=real, fake=real, metrics=["frechett"])
+    with pytest.raises(dg.errors.UnknownName, match="unknown figure"):
+        sample_quality(real=real, fake=real.flip(0), metrics=["overlap"], splits=0)["fid"]
+    with pytest.raises(dg.errors.ArgumentError, match="splits"):
+        sample_quality(real=real, fake=real, splits=1)
+    with pytest.raises(dg.errors.ShapeError, match="must return features"):
+        sample_quality(real=real, fake=real.flip(0), features=lambda x: x.sum(1))
+
+
+def test_the_generator_decides_and_the_global_stream_stays(digits):
+    before = torch.get_rng_state()
+    one, again = (
+        sample_quality(
+            real=digits.test, fake=digits.valid, metrics=["mmd", "kernel"], splits=2, permutations=9, generator=3
+        )
+        for _ in range(2)
+    )
+    assert str(one) == str(again)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_networks_know_digits(digits):
+    network = digit_features(8)
+    assert float((network.classes(digits.test) == torch.as_tensor(digits.labels.test)).double().mean()) > 0.93
+    stacked = torch.zeros(4, 3, 28, 28)
+    seen = digit_features(28).classes(stacked)
+    blank = int(digit_features(28).classes(stacked[:1, 0])[0])
+    assert seen.tolist() == [111 * blank] * 4
+    with pytest.raises(dg.errors.ShapeError, match="images must be"):
+        network(torch.zeros(2, 65))
+    for wrong in (torch.zeros(16, 1, 14, 14), torch.zeros(3, 10), torch.zeros(784)):
+        with pytest.raises(dg.errors.ShapeError, match="images must be"):
+            digit_features(28).classes(wrong)
+    with pytest.raises(dg.errors.ArgumentError, match="8 or 28"):
+        DigitFeatures(9)
+
+
+class Signs(torch.nn.Module):
+    """Whose classes are any integers, and only right in eval mode."""
+
+    def forward(self, x):
+        return x
+
+    def classes(self, x):
+        assert not self.training
+        return (x[:, 0] > 0).long() * 10**11 - 1
+
+
+def test_classes_are_any_integers_and_nothing_else(stream):
+    x = normal((400, 2), generator=stream)
+    y = normal((300, 2), generator=stream).abs()  # of one class in two
+    network = Signs().train()
+    found = sample_quality(real=x, fake=y, features=network, metrics=["modes"], splits=0)
+    assert network.training
+    share = float((x[:, 0] > 0).double().sum() + 0.5) / 401
+    assert found["mode_kl"].value == pytest.approx(-math.log(share))
+    assert (found["modes"].value, found["modes"].stderr) == (1, 0)
+    network.classes = lambda x: x.softmax(1)
+    with pytest.raises(dg.errors.ShapeError, match="one integer a row"):
+        sample_quality(real=x, fake=y, features=network, metrics=["modes"], splits=0)
+
+
+def test_errors_of_modes_are_those_of_repetitions(stream):
+    """Eight modes of which one is rare: seen by three samples of 200 in four or so."""
+    p = torch.tensor([0.3, 0.2, 0.15, 0.1, 0.1, 0.1, 0.043, 0.007])
+    q = torch.full((8,), 1 / 8)
+    found = [
+        modes(*(torch.multinomial(law, 200, replacement=True, generator=stream) for law in (q, p))) for _ in range(400)
+    ]
+    for key, factor in (("modes", 1.35), ("mode_kl", 1.3)):
+        spread = float(torch.tensor([each[key].value for each in found]).std())
+        claimed = float(torch.tensor([each[key].stderr for each in found]).square().mean().sqrt())
+        assert 1 / factor < claimed / spread < factor, key
+
+
+def test_the_floor_is_that_of_the_rows_at_hand(stream, alpha):
+    """The Fréchet distance's expectation for equal Gaussian laws is known: at 400 and 200 rows, not at the parts'."""
+    floors = []
+    for _ in range(12):
+        x = normal((600, 3), generator=stream)
+        quality = sample_quality(real=x[:400], fake=x[400:], metrics="frechet", splits=2, generator=stream)
+        floors.append(quality["frechet"].floor)
+    floors, known = torch.tensor(floors), (3 + (3 + 9) / 4) * (1 / 400 + 1 / 200)
+    assert abs(float(floors.mean()) - known) < z(alpha) * 1.5 * float(floors.std()) / 12**0.5 + 0.03 * known
+    assert float(floors.std()) / 12**0.5 < 0.15 * known  # so that unscaled floors, 1.5 times as high, would be seen
+
+
+@pytest.mark.statistical
+def test_floors_hold_fresh_real_rows(stream):
+    """A perfect generator lies within the floor ± t deviations about as often as it should."""
+    inside = {"frechet": 0, "kernel": 0, "coverage": 0}
+    for _ in range(100):
+        x = normal((600, 4), generator=stream)
+        quality = sample_quality(real=x[:400], fake=x[400:], metrics=["frechet", "kernel", "overlap"], generator=stream)
+        for key in inside:
+            score = quality[key]
+            inside[key] += abs(score.value - score.floor) < 2.4 * score.floor_spread  # t of 9 degrees, and the mean's
+    print(inside)
+    assert min(inside.values()) > 80

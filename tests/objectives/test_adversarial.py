@@ -1,0 +1,301 @@
+"""Losses, penalties and steps of adversarial training against hand and quadrature."""
+
+import math
+import warnings
+
+import pytest
+import torch
+from torch import nn
+from torch.distributions import Normal
+
+import deepgen as dg
+from deepgen.errors import ArgumentError, DivergenceError, MissingCapability, ShapeError
+from deepgen.implicit import GAN, Concatenated, DCGANDiscriminator, Dense, Projected, SpectralNorm
+from deepgen.objectives import (
+    R1,
+    R2,
+    Adversarial,
+    AdversarialWarning,
+    GradientPenalty,
+    Hinge,
+    Minimax,
+    NonSaturating,
+    Relativistic,
+    Wasserstein,
+)
+from deepgen.objectives import adversarial_watch as watch
+from deepgen.objectives.adversarial_penalties import Judged, mixed
+from deepgen.testing import check_random, ks
+from tests.train.runs import equal
+from tests.train.test_resume import Power, cut
+
+
+def small(**options):
+    options = {"latent": 2, **options}
+    G, D = (Dense(2, [8], out, activation="leaky_relu", generator=seed) for seed, out in enumerate((2, ())))
+    return GAN(G, D, **options)
+
+
+def steps(gan, objective, x, n, optimizer=None, seed=0):
+    g = dg.random.generator(seed)
+    update, state = objective.update(gan, optimizer or objective.optimizer(gan)), objective.start(gan, x, generator=g)
+    for _ in range(n):
+        state, metrics = update(state, x, generator=g)
+    return metrics
+
+
+class Quadratic(nn.Module):
+    """D(x) = w_1 x + w_2 x^2 + w_0: the log ratio of two Gaussians lies in it."""
+
+    def __init__(self):
+        super().__init__()
+        self.w = nn.Parameter(torch.zeros(3))
+
+    def forward(self, x):
+        return self.w[0] + self.w[1] * x + self.w[2] * x.square()
+
+
+GRID = torch.linspace(-14, 16, 3001, dtype=torch.float64)
+REAL, FAKE = Normal(0.0, 1.0), Normal(1.0, 2.0)
+SPACING = GRID[1] - GRID[0]
+P, Q = (law.log_prob(GRID).exp() * SPACING for law in (REAL, FAKE))
+RATIO = REAL.log_prob(GRID) - FAKE.log_prob(GRID)
+
+
+def minimised(expected):
+    D = Quadratic().double()
+    optimizer = torch.optim.LBFGS(D.parameters(), max_iter=200, tolerance_grad=1e-12, line_search_fn="strong_wolfe")
+
+    def closure():
+        optimizer.zero_grad()
+        value = expected(D(GRID))
+        value.backward()
+        return value
+
+    optimizer.step(closure)
+    return D(GRID).detach(), float(expected(D(GRID).detach()))
+
+
+@pytest.mark.parametrize("loss", [Minimax(), NonSaturating()])
+def test_the_best_discriminator_is_the_log_ratio_and_its_loss_the_divergence(loss):
+    """The value of the game: -<loss> = 2 JSD - 2 log 2."""
+    two = 2 * math.log(2)
+    d, value = minimised(lambda d: P @ loss.discriminator(d, d * 0) + Q @ loss.discriminator(d * 0, d) - two)
+    inside = GRID.abs() < 4
+    assert torch.allclose(d[inside], RATIO[inside], atol=1e-3)
+    log_m = torch.logaddexp(REAL.log_prob(GRID), FAKE.log_prob(GRID)) - math.log(2)
+    jsd = (P @ (REAL.log_prob(GRID) - log_m) + Q @ (FAKE.log_prob(GRID) - log_m)) / 2
+    assert -value == pytest.approx(float(2 * jsd) - two, abs=1e-6)
+    assert float(jsd) > 0.1  # so that a factor of two would be seen
+
+
+def test_the_best_relativistic_discriminator_is_the_log_ratio_up_to_a_constant():
+    thin = slice(None, None, 30)
+
+    def expected(d):
+        d, p, q = d[thin], P[thin] * 30, Q[thin] * 30
+        return p @ Relativistic().discriminator(d.unsqueeze(1), d.unsqueeze(0)) @ q
+
+    d, _ = minimised(expected)
+    inside = GRID.abs() < 4
+    off = d[inside] - RATIO[inside]
+    assert float(off.std()) < 1e-3
+
+
+def test_the_gradient_of_pairs_by_hand():
+    real, fake = torch.tensor([3.0, 0.0], requires_grad=True), torch.tensor([1.0, 2.0], requires_grad=True)
+    loss = Relativistic()
+    wrong = torch.sigmoid(fake - real).detach()  # the chance that the draw is the real one
+    a, b = torch.autograd.grad(loss.discriminator(real, fake).sum(), (real, fake))
+    assert torch.allclose(a, -wrong)
+    assert torch.allclose(b, wrong)
+    a, b = torch.autograd.grad(loss.generator(real, fake).sum(), (real, fake))
+    assert torch.allclose(a, 1 - wrong)
+    assert torch.allclose(b, wrong - 1)
+    shifted = loss.discriminator(real + 5, fake + 5)
+    assert torch.allclose(shifted, loss.discriminator(real, fake))
+
+
+A = torch.tensor([[1.0, -2.0, 0.5], [3.0, 0.1, -1.0]])
+
+
+def bowl(x):
+    """D(x) = sum a x^2 / 2, over rows [n, 2, 3]: the gradient is a x."""
+    return (A * x.square()).flatten(1).sum(1) / 2
+
+
+def judged(x):
+    x = x.detach().requires_grad_()
+    return Judged(x, bowl(x))
+
+
+def test_penalties_are_of_the_norm_over_all_dimensions_of_a_row(stream):
+    real, fake = (torch.randn(5, 2, 3, generator=stream) for _ in range(2))
+    one, two = judged(real), judged(fake)
+    squares = [(A * x).square().sum((1, 2)) for x in (real, fake)]
+    assert torch.allclose(R1(3.0)(one, two, bowl, generator=stream), 1.5 * squares[0])
+    assert torch.allclose(R2(3.0)(one, two, bowl, generator=stream), 1.5 * squares[1])
+    seen = []
+
+    def score(x):
+        seen.append(x)
+        return bowl(x)
+
+    found = GradientPenalty(7.0, 1.5)(one, two, score, generator=stream)
+    norm = (A * seen[0].detach()).square().sum((1, 2)).sqrt()
+    assert torch.allclose(found, 7 * (norm - 1.5) ** 2, rtol=1e-4)
+
+
+def test_a_row_is_mixed_by_one_number(stream, alpha):
+    u = mixed(torch.ones(2000, 2, 3), torch.zeros(2000, 2, 3), generator=stream)
+    assert (u == u[:, :1, :1]).all()
+    assert ks(u[:, 0, 0], lambda e: e) > alpha
+
+
+def test_a_penalty_at_a_flat_discriminator_has_a_finite_gradient(stream):
+    D = nn.Linear(2, 1)
+    nn.init.zeros_(D.weight)
+    x = torch.randn(4, 2, generator=stream).requires_grad_()
+    on = Judged(x, D(x).squeeze(1))
+    GradientPenalty()(on, on, lambda x: D(x).squeeze(1), generator=stream).sum().backward()
+    assert D.weight.grad.isfinite().all()
+
+
+def test_a_half_step_moves_its_own_network_alone_and_the_generator_is_due_every_nth(stream):
+    gan, x = small(), torch.randn(16, 2, generator=stream)
+    objective = Adversarial(critic_steps=3)
+    update, g = objective.update(gan, objective.optimizer(gan)), dg.random.generator(0)
+    state = objective.start(gan, x, generator=g)
+    moved = []
+    for _ in range(6):
+        before = [p.detach().clone() for p in gan.generator.parameters()]
+        judge = gan.discriminator.layers[-1].weight.detach().clone()
+        state, metrics = update(state, x, generator=g)
+        moved.append(any(not torch.equal(a, b) for a, b in zip(before, gan.generator.parameters(), strict=True)))
+        assert not torch.equal(judge, gan.discriminator.layers[-1].weight)
+    assert moved == [False, False, True, False, False, True]
+    assert int(gan.updates) == 2
+    assert all(value.ndim == 0 and value.isfinite() for value in metrics.values())
+
+
+def test_the_two_networks_have_rates_of_their_own():
+    objective = Adversarial(generator_rate=1e-3, discriminator_rate=4e-3)
+    assert [group["lr"] for group in objective.optimizer(small()).param_groups] == [1e-3, 4e-3]
+
+
+CELLS = {
+    "default": (Adversarial(), {}),
+    "wgan-gp": (Adversarial(Wasserstein(), GradientPenalty(), critic_steps=3), {}),
+    "hinge, spectral": (Adversarial(Hinge(), ()), {"spectral": True}),
+    "conditional": (Adversarial(), {"classes": 3}),
+}
+
+
+def cell(spectral=False, classes=0):
+    G = Dense(2, [8], 2, context=classes, generator=0)
+    D = Dense(2, [8], 8 if classes else (), generator=1)
+    if spectral:
+        D = SpectralNorm(D, generator=2)
+    if classes:
+        return GAN(Concatenated(G, classes=3), Projected(D, 8, classes=3, generator=2), latent=2, classes=3)
+    return GAN(G, D, latent=2)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_run_cut_and_resumed_is_the_uninterrupted_run(name, tmp_path, stream):
+    objective, options = CELLS[name]
+    x = torch.randn(60, 2, generator=stream)
+    data = torch.utils.data.TensorDataset(x, torch.arange(60) % 3) if options.get("classes") else x
+
+    def run(objective, out):
+        gan = cell(**options)
+        keeper = dg.train.Checkpoint(steps=2)
+        dg.fit(gan, data, objective, epochs=3, batch_size=20, callbacks=[keeper], out=out, progress=False)
+        return gan
+
+    whole = run(objective, tmp_path / "whole")
+    with pytest.raises(Power):
+        run(cut(objective, 5), tmp_path / "cut")
+    again = run(objective, tmp_path / "cut")
+    assert equal(again, whole)
+    assert not equal(again, cell(**options))
+    assert equal(dg.load(tmp_path / "cut"), whole)
+
+
+def test_a_run_with_another_penalty_is_not_taken_for_this_one(tmp_path, stream):
+    x = torch.randn(20, 2, generator=stream)
+    dg.fit(small(), x, Adversarial(penalty=R1(1.0)), epochs=1, out=tmp_path, progress=False)
+    with pytest.raises(dg.errors.CheckpointError, match="gamma"):
+        dg.fit(small(), x, Adversarial(penalty=R1(2.0)), epochs=1, out=tmp_path, progress=False)
+
+
+def test_randomness(stream):
+    x = torch.randn(30, 2, generator=stream)
+
+    def play(generator):
+        gan, g = small(), dg.random.resolve(generator)
+        objective = Adversarial(Wasserstein(), (GradientPenalty(), R1()))
+        update = objective.update(gan, objective.optimizer(gan))
+        return update(objective.start(gan, x, generator=g), x, generator=g)[1]
+
+    check_random(play, generator=stream)
+
+
+def test_what_is_refused(stream):
+    x = torch.randn(30, 1, 28, 28, generator=stream)
+    judge = DCGANDiscriminator((28, 28), 4, norm=True, generator=0)
+    gan = GAN(Dense(2, [8], (1, 28, 28), generator=0), judge, latent=2)
+    with pytest.raises(ArgumentError, match="batch norm"):
+        Adversarial().start(gan, x, generator=stream)
+    Adversarial(penalty=()).start(gan, x, generator=stream)
+    with pytest.raises(ShapeError, match="one shape"):
+        Adversarial(penalty=()).start(gan, x.flatten(1), generator=stream)
+    with pytest.raises(MissingCapability, match="GAN"):
+        Adversarial().start(nn.Linear(1, 1), x, generator=stream)
+    with pytest.raises(ArgumentError, match="discriminator"):
+        Adversarial().update(gan, torch.optim.SGD(gan.generator.parameters(), lr=0.1))
+    for wrong in ({"loss": Hinge}, {"penalty": R1}, {"critic_steps": 0}, {"penalty": 3.0}, {"betas": (1.0, 0.9)}):
+        with pytest.raises(ArgumentError):
+            Adversarial(**wrong)
+
+
+def test_divergence_is_an_error(stream):
+    x = torch.randn(40, 2, generator=stream)
+    with pytest.raises(DivergenceError):
+        dg.fit(
+            small(), x, Adversarial(generator_rate=1e30, discriminator_rate=1e30), epochs=3, batch_size=10,
+            progress=False,
+        )  # fmt: skip
+
+
+def test_a_collapsed_generator_is_named(stream, monkeypatch):
+    monkeypatch.setattr(watch, "EARLIEST", 1)
+    x, gan = torch.randn(40, 2, generator=stream), small()
+    with torch.no_grad():
+        gan.generator.layers[-1].weight.zero_()
+    objective = Adversarial(generator_rate=0.0)
+    with pytest.warns(AdversarialWarning, match="generator has collapsed") as caught:
+        history = dg.fit(gan, x, objective, epochs=3, progress=False)
+    assert len([w for w in caught if "collapsed" in str(w.message)]) == 1
+    assert history[-1].metrics["diversity"] < 1e-3
+
+
+def test_diversity_is_of_distances(stream):
+    """Draws half as wide as the data: 1/2, whatever the means."""
+    gan = GAN(nn.Linear(2, 2), Dense(2, [8], (), generator=0), latent=2)
+    with torch.no_grad():
+        gan.generator.weight.copy_(torch.eye(2) / 2)
+        gan.generator.bias.fill_(7.0)
+    found = steps(gan, Adversarial(), torch.randn(4000, 2, generator=stream), 1)["diversity"]
+    assert float(found) == pytest.approx(0.5, abs=0.04)
+
+
+def test_a_good_game_is_left_in_peace(stream):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        watch.Watch()(
+            dg.train.Record(
+                1, 5000, 0.0, 0.0, {"diversity": 1.0, "told_apart": 0.8, "real_logit": 1.0, "fake_logit": 0.0}
+            ),
+            nn.Linear(1, 1),
+        )
