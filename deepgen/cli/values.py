@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 BITS = "binary"
 MODELS = {
-    BITS: "rbm, mixture, made, nade, deep-nade, vae, gan or energy",
+    BITS: "rbm, mixture, made, nade, deep-nade, a flow such as nsf, vae, gan or energy",
     "real": "nice, realnvp, maf, nsf, vae, gan or energy (or rbm with --visible gaussian, on standardised columns)",
     "text": "lstm or transformer",
 }

@@ -115,6 +115,18 @@ def test_a_flow_of_grey_levels_states_a_bound_in_both_units(deepgen, files):
     assert np.array_equal(rows, rows.round())
 
 
+def test_a_flow_of_bits_states_a_bound_on_probabilities(deepgen, files):
+    model = trained(deepgen, "nsf --data bars_and_stripes --epochs 20 --batch 16 --transforms 2 --hidden 16")
+    assert (model.levels, model.features) == (2, 16)
+    told = answer(deepgen, "--seed", 5)
+    expected = dg.evaluate.log_likelihood(model, dg.data.load("bars_and_stripes").test, generator=5)
+    assert told["log_likelihood"]["side"] == "below"
+    assert told["log_likelihood"]["value"] == pytest.approx(expected.value, rel=1e-6)
+    assert told["log_likelihood"]["value"] < 0  # an unbounded density of bits would soon be above
+    assert deepgen("sample", "run", "-n", 8, "--out", "a.csv").status == 0
+    assert set(np.loadtxt("a.csv", delimiter=",").flatten()) <= {0.0, 1.0}
+
+
 def test_a_density_of_grey_values_between_0_and_1_has_no_bits_of_their_levels(deepgen, files):
     """A flow fitted in a script takes them as the loader scales them: its density is 256^12 times a probability."""
     flow = dg.explicit.NICE(12, transforms=2, hidden=[8], generator=0)
@@ -370,8 +382,8 @@ def test_a_report_of_each_kind(deepgen, files):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("nsf --data digits", "--binarise none"),
-        ("nsf --data bars_and_stripes", "train rbm, mixture, made"),
+        ("lstm --data digits", "--binarise none"),
+        ("lstm --data bars_and_stripes", "train rbm, mixture, made"),
         ("made --data table.csv", "table.csv holds real numbers: train nice, realnvp, maf, nsf, vae, gan or energy"),
         ("made --data grey.npy", "at most 32 levels, and grey.npy has 256"),
         ("made --data grey5.npz", "holds numbers from 0 to 1: make bits of them by --binarise threshold"),

@@ -50,7 +50,7 @@ def usual(data: Data) -> list[str]:
     """One model of each family that takes such values."""
     found, image = kind(data), data.image_shape is not None
     if found == "binary":
-        return ["mixture", "rbm", "made", *(["pixelcnn"] if image else []), "vae", "gan", "energy"]
+        return ["mixture", "rbm", "made", *(["pixelcnn"] if image else []), "nsf", "vae", "gan", "energy"]
     if found == "grey":
         few = data.levels is not None and data.levels <= 32
         return [*(["made"] if few else []), *(["pixelcnn"] if few and image else []), "realnvp", "nsf", "vae", "gan"]

@@ -69,9 +69,9 @@ def compare(
 
     >>> import tempfile, deepgen as dg
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     found = dg.compare("bars_and_stripes", ["bernoulli", "nsf"], budget="1s", out=folder, progress=False)
-    >>> found["bernoulli"].group, found["nsf"].failed[:43]
-    ('exact', 'nsf is a density of real values or grey lev')
+    ...     found = dg.compare("bars_and_stripes", ["bernoulli", "lstm"], budget="1s", out=folder, progress=False)
+    >>> found["bernoulli"].group, found["lstm"].failed[:17]
+    ('exact', 'lstm takes a text')
     """
     total = asked.seconds(budget)
     rows = datasets.load(str(data), **load_arguments(binarise, root))

@@ -1,8 +1,9 @@
-"""NICE, RealNVP, MAF and neural spline flows: of real values as they are, of grey levels by a bound.
+"""NICE, RealNVP, MAF and neural spline flows: of real values as they are, of bits and grey levels by a bound.
 
 Real values go through a fixed affine map first that gives every column of the training rows mean 0 and variance 1. It
-belongs to the density, log-determinant and all, so likelihoods and samples are in the units of the data. Grey levels
-are dequantised: noise fills their unit cells, a logit maps these to all numbers, and the same affine map follows.
+belongs to the density, log-determinant and all, so likelihoods and samples are in the units of the data. Bits and grey
+levels are dequantised: noise fills their unit cells, a logit maps these to all numbers, and the same affine map
+follows.
 """
 
 from __future__ import annotations
@@ -36,33 +37,32 @@ DRAWS = 2  # of noise a validation row; the same for all epochs, as the seed is
 
 def flow(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
     """``nice``, ``realnvp``, ``maf`` and ``nsf``."""
-    if kind(data) in ("binary", "text"):
-        raise refused(
-            f"{name} is a density of real values or grey levels, which has no bound on values like these", data
-        )
+    if kind(data) == "text":
+        raise refused(f"{name} takes bits, grey levels or real values", data)
     features = data.event_shape.numel()
     if features < 2 and name != "maf":
         raise ArgumentError(f"the couplings of {name} need 2 columns or more, and these rows have 1: train maf")
     family = FAMILIES[name](features, options["transforms"], options["hidden"], generator=options["seed"])
-    grey = kind(data) == "grey"
-    model: nn.Module
-    if grey:
+    found = kind(data)
+    if found == "grey":
         data = whole(data)
-        assert data.levels is not None
+    levels = {"binary": 2, "grey": data.levels}.get(found)
+    model: nn.Module
+    if levels is not None:
         x, logit = rows_of(data.train)[:STARTED], Logit(ALPHA)
         noise = torch.rand(x.shape, generator=generator(options["seed"]))
-        first: list[nn.Module] = [logit, standardised(logit.encode((x + noise) / data.levels)[0])]
-        model = Dequantised(_behind(first, family), data.levels)
+        first: list[nn.Module] = [logit, standardised(logit.encode((x + noise) / levels)[0])]
+        model = Dequantised(_behind(first, family), levels)
     else:
         model = _behind([standardised(varying(data))], family)
     return by_adam(
         model,
-        ELBO() if grey else MaximumLikelihood(),
+        MaximumLikelihood() if levels is None else ELBO(),
         data,
         options,
-        monitor=_bound if grey else mean,
-        caution=None if grey else caution(data),
-        notes={"levels": data.levels} if grey else None,
+        monitor=mean if levels is None else _bound,
+        caution=caution(data) if levels is None else None,
+        notes={"levels": levels} if found == "grey" else None,
     )
 
 
