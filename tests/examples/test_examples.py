@@ -236,3 +236,13 @@ def test_gan_frames(tmp_path: Path) -> None:
     assert 0 <= numbers["good"] <= 1
     assert numbers["real"] == pytest.approx(1 - math.exp(-4.5), abs=0.02)
     assert imread(tmp_path / "gan_frames.png").ndim == 3
+
+
+def test_families(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with warnings.catch_warnings():  # a VAE of a second has few weights that count
+        warnings.simplefilter("ignore", dg.errors.DegenerateWeights)
+        numbers = example("families")(budget=3, models=("bernoulli", "nsf", "vae"), out=tmp_path)
+    assert numbers.keys() == {"bernoulli", "nsf", "vae"}
+    assert numbers["bernoulli"] == pytest.approx(-25.35, abs=0.02)  # as in README
+    assert "lower bounds: the truth is at or above" in capsys.readouterr().out
+    assert imread(tmp_path / "families_digits.png").ndim == 3

@@ -27,8 +27,8 @@ def log_prob_in(model, x, order):
     """log p_o(x) from D passes."""
     total, known = torch.zeros(len(x), dtype=torch.float64), torch.zeros(model.features, dtype=torch.bool)
     for variable in order:
-        p = logits(model, x, known)[:, variable].sigmoid()
-        total += torch.where(x[:, variable] == 1, p, 1 - p).log()
+        logit = logits(model, x, known)[:, variable]
+        total += torch.where(x[:, variable] == 1, logit, -logit).sigmoid().log()  # 1 - p would lose what a small one is
         known[variable] = True
     return total
 

@@ -53,6 +53,14 @@ class Comparison:
                 return one
         raise ArgumentError(f"there is no {name!r} among {', '.join(one.model for one in self.models)}")
 
+    def draws(self, name: str) -> Tensor | None:
+        """What a model was judged by, ``[n, features]``; None of one that failed or has none.
+
+        Raises:
+            ArgumentError: no such model in the comparison.
+        """
+        return draws_of(self.directory, self[name].model)
+
     @property
     def head(self) -> str:
         """How the models were trained and judged."""
