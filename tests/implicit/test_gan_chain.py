@@ -56,7 +56,7 @@ def test_chains_from_the_prior_come_to_the_law_of_the_data(alpha, stream):
 
 
 def test_rejection_by_the_bound_draws_from_the_law_of_the_data(alpha, stream):
-    found = rejection(known(), 4000, bound=BOUND, generator=stream)
+    found = rejection(known(), 4000, bound=BOUND + 1e-5, generator=stream)  # at the very top float32 rounds upwards
     assert found.exceeded == 0
     assert found.acceptance == pytest.approx(math.exp(-BOUND), abs=5 * math.sqrt(0.25 / 4000))  # 1/M of the mean weight
     assert ks(found.x.flatten(), DATA.cdf) > alpha

@@ -176,6 +176,8 @@ def test_what_does_not_fit_together_is_told(stream):
     ):
         with pytest.raises(ArgumentError, match=message):
             wrong()
+    with torch.no_grad():
+        model.encoder.layers[-1].bias.fill_(-3.0)  # codes below 0, whatever the weights
     with pytest.raises(SupportError, match="last='sigmoid'"):
         dg.fit(model, x, Reconstruction(penalty=KLSparsity(0.1)), epochs=1, progress=False)
     with pytest.raises(MissingCapability, match="Reconstruction trains"):
