@@ -72,6 +72,7 @@ CANDIDATES = [
     NADE,
     FEW,
     DEEP,
+    _other(DEEP, {}, epochs=500, ensemble=32),
     PIXEL,
     _other(PIXEL, {}, rate=1.5e-3),
     _other(PIXEL, {}, batch=25, epochs=5, rate=2e-3),
