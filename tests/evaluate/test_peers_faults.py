@@ -70,6 +70,7 @@ def test_no_draw_more_or_less_than_asked_and_each_row_encoded_once(k, chunk, str
     assert found.estimate().n == 3 * k
 
 
+@QUIET
 def test_a_model_is_called_with_a_tensor(stream):
     """Fault 4, beside training data: pythae's model(x) needs {"data": x}."""
     vae, x = mlp_vae(6, [8], latent=2, generator=stream), bits(stream, 5)
