@@ -230,6 +230,7 @@ def test_weights_that_are_nan_are_refused(stream):
         latent_bound(model, x, 10, generator=stream)
 
 
+@QUIET
 def test_nothing_of_the_global_stream_is_used_and_seeds_repeat(stream):
     model = pca(stream, shift=0.1)
     x = model.sample(70, generator=stream)

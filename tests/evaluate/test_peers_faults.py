@@ -44,6 +44,7 @@ def bits(stream, n):
     return torch.randint(2, (n, 6), generator=stream).float()
 
 
+@QUIET
 def test_a_likelihood_has_its_sign_and_an_error_and_keeps_no_graph(stream, alpha):
     """Fault 1: pythae's get_nll returns +mean log p(x) as an NLL, with no error, a graph behind it, in float32."""
     model = LinearGaussian(5, 2, shift=0.1, generator=stream)

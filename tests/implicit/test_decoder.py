@@ -39,6 +39,7 @@ def test_draws_follow_the_marginal(model, oracle, stream, alpha):
     assert min(p) > alpha / len(p)
 
 
+@pytest.mark.filterwarnings("ignore::deepgen.errors.DegenerateWeights")
 def test_its_likelihood_is_annealed_by_default(model, oracle, stream, alpha):
     x = oracle.sample(20, generator=stream)
     found = dg.evaluate.log_likelihood(model, x, chains=8, temperatures=80, generator=stream)

@@ -57,6 +57,7 @@ def test_three_labels_are_enough_for_three_patterns(stream):
     assert (model.predict(x).argmax(1) == truth).double().mean() > 0.9
 
 
+@pytest.mark.filterwarnings("ignore::deepgen.errors.DegenerateWeights")
 def test_it_draws_evaluates_and_comes_back_from_a_file(stream):
     model = small(stream)
     check_checkpoint(model)
