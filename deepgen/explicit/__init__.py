@@ -4,6 +4,7 @@ from deepgen.explicit.autoregressive_flows import IAF, MAF
 from deepgen.explicit.char_rnn import CharRNN
 from deepgen.explicit.conditional import UnitDistribution
 from deepgen.explicit.coupling_flows import NICE, RealNVP
+from deepgen.explicit.dbm import DBM
 from deepgen.explicit.deep_nade import DeepNADE
 from deepgen.explicit.dequantised import Dequantised
 from deepgen.explicit.energy import EnergyModel
@@ -24,6 +25,7 @@ from deepgen.explicit.transformer import Transformer
 from deepgen.explicit.units import Bernoulli, Spin, Units
 
 __all__ = [
+    "DBM",
     "IAF",
     "MADE",
     "MAF",

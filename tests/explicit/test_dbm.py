@@ -1,0 +1,179 @@
+"""The deep Boltzmann machine against sums over all its states, at one to three hidden levels of several kinds."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from torch import nn
+
+import deepgen as dg
+from deepgen.errors import ArgumentError, ShapeError, SupportError
+from deepgen.explicit import DBM, RBM, Bernoulli, Gaussian, Product, Softmax, Spin
+from deepgen.testing import Exact, check_checkpoint, check_kernel, chi_square
+
+MACHINES = {
+    "one": lambda: DBM(4, [3], generator=0),
+    "two": lambda: DBM(4, [3, 2], generator=0),
+    "three": lambda: DBM(3, [2, 3, 2], generator=0),
+    "kinds": lambda: DBM(Softmax(1, 3), [Spin(2), 2, Spin(1)], generator=0),
+    "real": lambda: DBM(Gaussian(2, precision=2.0, learned=True), [3, Spin(2)], generator=0),
+    "joined": lambda: DBM([3, Softmax(1, 3)], [[2, Spin(1)], 2], generator=0),
+    "joined at once": lambda: DBM([2, Spin(2)], [3, 2], generator=0),
+}
+
+
+class Whole(nn.Module):
+    """The hidden levels as one layer, for `Exact`."""
+
+    def __init__(self, dbm):
+        super().__init__()
+        self.dbm, self.visible = dbm, dbm.visible
+        self.hidden = Product(*dbm.levels[1:])
+
+    def energy(self, v, h):
+        return self.dbm.energy(v, *h.split([units.width for units in self.dbm.levels[1:]], -1))
+
+
+def machine(name, dtype=torch.float64):
+    dbm = MACHINES[name]().to(dtype)
+    with torch.no_grad():
+        for shift, parameter in enumerate(dbm.parameters()):
+            wave = torch.sin(torch.arange(parameter.numel()) * 2.4 + 1 + shift).reshape(parameter.shape).to(dtype)
+            parameter.copy_(0.6 * wave)
+    return dbm
+
+
+def rows(dbm, stream, n=6):
+    field = torch.randn(n, dbm.visible.width, generator=stream).to(dbm.biases[0])
+    return dbm.visible.sample(field, generator=stream)
+
+
+@pytest.fixture(params=MACHINES)
+def dbm(request):
+    return machine(request.param)
+
+
+def test_even_and_odd_levels_are_a_machine_of_two_layers(dbm, stream):
+    rbm, whole = dbm.as_rbm(), Exact(Whole(dbm))
+    states = [
+        units.sample(torch.randn(5, units.width, generator=stream).double(), generator=stream) for units in dbm.levels
+    ]
+    v, h = torch.cat(states[::2], 1), torch.cat(states[1::2], 1)
+    assert torch.allclose(rbm.energy(v, h), dbm.energy(*states), rtol=1e-12)
+    assert float(dg.evaluate.log_partition(rbm).value) == pytest.approx(float(whole.joint().log_z.detach()), abs=1e-9)
+    before = [p.clone() for p in dbm.parameters()]
+    for parameter in rbm.parameters():
+        parameter.data.zero_()
+    assert all(torch.equal(p, q) for p, q in zip(dbm.parameters(), before, strict=True))
+    assert all(p.requires_grad for p in dbm.parameters())
+
+
+def test_mean_field_is_a_bound_that_no_turn_lowers(dbm, stream):
+    x = rows(dbm, stream)
+    truth = Exact(Whole(dbm)).log_density(x).detach()
+    bounds = [dbm.mean_field(x, turns=turns, tolerance=0.0).bound.detach() for turns in (1, 2, 4, 8, 100)]
+    for lower, higher in itertools.pairwise(bounds):
+        assert bool((higher >= lower - 1e-12).all())
+    assert bool((bounds[-1] <= truth + 1e-9).all())
+    assert float((truth - bounds[-1]).max()) < 0.5  # weights are of moderate size
+    found = dbm.mean_field(x, tolerance=1e-12, turns=1000)
+    states = [x, *found.means]
+    for level, (field, units) in enumerate(zip(found.fields, dbm.levels[1:], strict=True), 1):
+        assert torch.allclose(field, dbm.field(level, states), atol=1e-9)
+        assert torch.allclose(found.means[level - 1], units.mean(field), atol=1e-12)
+
+
+def test_the_bound_is_the_expected_energy_and_the_entropy(stream):
+    """By brute force over q of a machine with two hidden levels."""
+    dbm = machine("two")
+    x, whole = rows(dbm, stream, 3), Product(*dbm.levels[1:])
+    found = dbm.mean_field(x, turns=1)
+    h = whole.enumerate(0, whole.states)
+    log_q = (h @ torch.cat(found.fields, 1).t()).t() - whole.cumulant(torch.cat(found.fields, 1)).unsqueeze(1)
+    energy = dbm.energy(x.unsqueeze(1), h[:, :3], h[:, 3:])
+    assert torch.allclose((log_q.exp() * (-energy - log_q)).sum(1), found.bound, atol=1e-10)
+
+
+def test_one_hidden_level_is_the_rbm(stream):
+    dbm = machine("one")
+    rbm, x = dbm.as_rbm(), rows(dbm, stream)
+    assert torch.allclose(dbm.mean_field(x).bound, -rbm.free_energy(x), atol=1e-12)
+    assert torch.allclose(dbm.transform(x), rbm.transform(x), atol=1e-12)
+    assert torch.allclose(dbm.reconstruct(x), rbm.reconstruct(x))
+    one, two = (model.sample(20, steps=7, generator=3) for model in (dbm, rbm))
+    assert torch.equal(one, two)
+    fresh, plain = DBM(4, [3], generator=5), RBM(4, 3, generator=5)
+    assert torch.equal(fresh.couplings[0].blocks[0], plain.weight)
+
+
+def test_its_chain_leaves_the_joint_law_alone(dbm, alpha):
+    if any(units.states is None for units in dbm.levels):
+        pytest.skip("a table of states needs discrete units")
+    exact = Exact(dbm.as_rbm())
+    check_kernel(
+        dbm.gibbs(),
+        lambda n, generator: exact.sample(n, generator=generator)[0],
+        p_values=exact.visible_law().p_values,
+        reversible=True,
+        acceptance=None,
+        alpha=alpha,
+    )
+
+
+def test_draws_and_completions_follow_the_law(dbm, stream, alpha):
+    if dbm.visible.states is None:
+        pytest.skip("a table of states needs discrete units")
+    states = dbm.visible.enumerate(0, dbm.visible.states)
+    p = Exact(Whole(dbm)).log_density(states).softmax(0)
+    drawn = dbm.sample(4000, steps=40, generator=stream)
+    assert drawn.shape == (4000, dbm.visible.width)
+    assert chi_square((drawn.unsqueeze(1) == states).all(-1).sum(0), p) > alpha
+    mask = torch.zeros(dbm.visible.width, dtype=torch.bool)
+    mask[: 3 if isinstance(dbm.levels[0], Product) else 1] = True
+    if isinstance(dbm.visible, Softmax):
+        return  # its entries are known together or not at all
+    known = drawn[:1].where(mask, torch.nan)
+    completed = dbm.conditional_sample(known.expand(4000, -1), mask, steps=40, generator=stream)
+    fits = (states == known).logical_or(~mask).all(-1)
+    assert torch.equal(completed[:, mask], known[:, mask].expand(4000, -1))
+    assert chi_square((completed.unsqueeze(1) == states[fits]).all(-1).sum(0), p[fits] / p[fits].sum()) > alpha
+
+
+@pytest.mark.parametrize("name", ["two", "joined", "real"])
+def test_it_comes_back_from_a_file(name):
+    check_checkpoint(machine(name, torch.float32))
+
+
+def test_parts_are_joined_only_where_they_meet():
+    dbm = machine("joined")
+    assert (dbm.couplings[0].dense() == 0).tolist() == [[False] * 2 + [True]] * 3 + [[True] * 2 + [False]] * 3
+    assert len(dbm.couplings[1].blocks) == 1
+    assert isinstance(DBM([3, 2], [4, 2]).as_rbm().visible, Bernoulli)
+
+
+def test_base_rates_are_where_it_starts(stream):
+    dbm = DBM(3, [2, 2], generator=0)
+    x = (torch.rand(50, 3, generator=stream) < 0.2).float()
+    rate = (x.sum(0) + 0.5) / 51
+    assert torch.allclose(dbm.initialise(x).biases[0].sigmoid(), rate)
+
+
+def test_what_is_refused():
+    with pytest.raises(ArgumentError, match=r"hidden must be a list of levels.*got 3"):
+        DBM(4, 3)
+    with pytest.raises(ArgumentError, match=r"hidden\[0\] has 2 parts over 3"):
+        DBM([1, 2, 3], [[4, 5]])
+    with pytest.raises(ArgumentError, match=r"hidden\[0\] is an empty list"):
+        DBM(4, [[]])
+    dbm = DBM(4, [3, 2], generator=0)
+    with pytest.raises(SupportError, match="0 or 1"):
+        dbm.transform(torch.full((1, 4), 0.5))
+    with pytest.raises(SupportError, match="nan"):
+        dbm.check(torch.full((1, 4), math.nan))
+    with pytest.raises(ShapeError, match=r"\[rows, 4\]"):
+        dbm.conditional_sample(torch.zeros(2, 3), torch.ones(3, dtype=torch.bool))
+    with pytest.raises(ShapeError, match="mask must be boolean"):
+        dbm.conditional_sample(torch.zeros(2, 4), torch.ones(4))
+    with pytest.raises(ShapeError, match="3 levels"):
+        dbm.energy(torch.zeros(1, 4), torch.zeros(1, 3))
