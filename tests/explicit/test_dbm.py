@@ -125,7 +125,7 @@ def test_draws_and_completions_follow_the_law(dbm, stream, alpha):
     if dbm.visible.states is None:
         pytest.skip("a table of states needs discrete units")
     states = dbm.visible.enumerate(0, dbm.visible.states)
-    p = Exact(Whole(dbm)).log_density(states).softmax(0)
+    p = Exact(Whole(dbm)).log_density(states).detach().softmax(0)
     drawn = dbm.sample(4000, steps=40, generator=stream)
     assert drawn.shape == (4000, dbm.visible.width)
     assert chi_square((drawn.unsqueeze(1) == states).all(-1).sum(0), p) > alpha
