@@ -70,17 +70,16 @@ class ELBO(Ascent):
     def _of_laws(self, latent: Any, x: Tensor, step: Tensor | int, generator: torch.Generator, learn: bool) -> Loss:
         through = self.gradient == "reparametrised"
         terms = draw_terms(latent, x, self.samples, generator=generator, reparametrised=through, learn=learn)
-        kl = posterior_kl(terms, closed_form=self.closed_form, each=self.free_bits > 0)  # [rows] or [rows, groups]
-        fit, groups = terms.reconstruction.mean(), kl.mean(0)  # of all draws, and of all rows
+        fit, groups = terms.reconstruction.mean(), posterior_kl(terms, self.closed_form).mean(0)  # of all draws and rows
         cost = groups.sum()
         beta = self.beta if self.warmup == 0 else self.beta * (torch.as_tensor(step) / self.warmup).clamp_max(1)
         if through:
             free = self.free_bits * terms.z.shape[-1] / groups.numel()
-            value = fit - beta * (groups.clamp_min(free).sum() if self.free_bits else cost)
+            loss = beta * (groups.clamp_min(free).sum() if self.free_bits else cost) - fit
         else:
-            value = self._score(terms, beta)
+            loss = -self._score(terms, beta)
         fit, cost = fit.detach(), cost.detach()
-        return Loss(-value, {"bound": fit - cost, "reconstruction": fit, "kl": cost})
+        return Loss(loss, {"bound": fit - cost, "reconstruction": fit, "kl": cost})
 
     def _score(self, terms: Terms, beta: Any) -> Tensor:
         """A value whose gradient is E[(log w - baseline) grad log q + grad log p], log w with its KL weighed."""

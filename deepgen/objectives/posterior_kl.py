@@ -13,25 +13,25 @@ from torch.distributions import Independent, kl_divergence
 from deepgen.implicit.latent import Terms
 
 
-def posterior_kl(terms: Terms, *, closed_form: bool, each: bool) -> Tensor:
-    """KL(q || p) of each row in nats, ``[rows]``; with ``each`` latent by latent, ``[rows, groups]``.
+def posterior_kl(terms: Terms, closed_form: bool) -> Tensor:
+    """KL(q || p) in nats, row by row and latent by latent: ``[rows, groups]``.
 
     Where a law is no product over latents the whole vector is one group.
 
     >>> import torch, deepgen as dg
-    >>> q, p = dg.implicit.DiagonalGaussian(2)(torch.tensor([[1.0, 2.0, 0.0, 0.0]])), dg.distributions.StandardNormal(2)()
-    >>> posterior_kl(Terms(q, p, q.mean, torch.zeros(1)), closed_form=True, each=True)  # m^2 / 2
+    >>> q = dg.implicit.DiagonalGaussian(2)(torch.tensor([[1.0, 2.0, 0.0, 0.0]]))  # means, log scales
+    >>> p = dg.distributions.StandardNormal(2)()
+    >>> posterior_kl(Terms(q, p, q.mean, torch.zeros(1)), closed_form=True)  # m^2 / 2
     tensor([[0.5000, 2.0000]])
     """
     exact = exact_kl(terms) if closed_form else None
     if exact is not None:
-        return exact if each else exact.sum(1)
+        return exact
     q: Any = terms.q
     p: Any = terms.p
-    if each and _parted(q) and _parted(p):
+    if _parted(q) and _parted(p):
         return (q.base_dist.log_prob(terms.z) - p.base_dist.log_prob(terms.z)).mean(0)
-    kl = (terms.log_posterior - terms.log_prior).mean(0)
-    return kl.unsqueeze(1) if each else kl
+    return (terms.log_posterior - terms.log_prior).mean(0).unsqueeze(1)
 
 
 def exact_kl(terms: Terms) -> Tensor | None:
