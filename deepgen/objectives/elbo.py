@@ -70,7 +70,8 @@ class ELBO(Ascent):
     def _of_laws(self, latent: Any, x: Tensor, step: Tensor | int, generator: torch.Generator, learn: bool) -> Loss:
         through = self.gradient == "reparametrised"
         terms = draw_terms(latent, x, self.samples, generator=generator, reparametrised=through, learn=learn)
-        fit, groups = terms.reconstruction.mean(), posterior_kl(terms, self.closed_form).mean(0)  # of all draws and rows
+        fit = terms.reconstruction.mean()  # of all draws and rows
+        groups = posterior_kl(terms, self.closed_form).mean(0)
         cost = groups.sum()
         beta = self.beta if self.warmup == 0 else self.beta * (torch.as_tensor(step) / self.warmup).clamp_max(1)
         if through:

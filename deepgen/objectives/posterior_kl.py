@@ -1,6 +1,8 @@
 """KL(q || p) of a posterior and the prior, in closed form where torch has one and from the draws elsewhere.
 
-    KL_j = E_q [ log q_j(z_j | x) - log p_j(z_j) ],      KL = sum_j KL_j        where both laws are products over z_j
+    KL_j = E_q [ log q_j(z_j | x) - log p_j(z_j) ],      KL = sum_j KL_j
+
+The parts j are single latents where both laws are products over them, and else there is one, the whole vector.
 """
 
 from __future__ import annotations
@@ -14,9 +16,7 @@ from deepgen.implicit.latent import Terms
 
 
 def posterior_kl(terms: Terms, closed_form: bool) -> Tensor:
-    """KL(q || p) in nats, row by row and latent by latent: ``[rows, groups]``.
-
-    Where a law is no product over latents the whole vector is one group.
+    """KL_j in nats of each row and group of latents, ``[rows, groups]``.
 
     >>> import torch, deepgen as dg
     >>> q = dg.implicit.DiagonalGaussian(2)(torch.tensor([[1.0, 2.0, 0.0, 0.0]]))  # means, log scales
