@@ -67,7 +67,7 @@ class Ascent:
         With ``learn``, as in a training step, an optimal sigma follows the batch once it has been scored.
         """
         x, *context = batch if isinstance(batch, (tuple, list)) else (batch,)
-        given: Any = model(*context) if context and getattr(model, "context", 0) else model
+        given: Any = model(*context) if getattr(model, "context", 0) and context else model
         if _has_laws(given):
             check = getattr(given, "check", None)
             if check is not None and x.device.type == "cpu":
