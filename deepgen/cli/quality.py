@@ -58,7 +58,18 @@ def against(rows: Data, split: str, fake: Tensor, *, held_out: bool, seed: int) 
     stream = generator(seed)
     real = shown(rows, at_most(rows_of(getattr(rows, split)), MOST, stream))
     train = shown(rows, rows_of(rows.train)) if held_out else None
-    return sample_quality(real=real, fake=shown(rows, fake), train=train, generator=stream)
+    return sample_quality(real=real, fake=in_grey(real, shown(rows, fake)), train=train, generator=stream)
+
+
+def in_grey(real: Tensor, fake: Tensor) -> Tensor:
+    """``fake`` as the default features of ``real`` take it: as a picture would show it where these are a digit network.
+
+    A model of real values has some mass outside [0, 1], and a digit network refuses it.
+    """
+    from deepgen.evaluate import DigitFeatures
+    from deepgen.evaluate.feature_maps import default_features
+
+    return fake.clamp(0, 1) if isinstance(default_features(real), DigitFeatures) else fake
 
 
 def shown(rows: Data, x: Tensor) -> Tensor:

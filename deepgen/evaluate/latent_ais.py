@@ -28,7 +28,15 @@ from deepgen.evaluate.arguments import check_rows
 from deepgen.evaluate.estimate import Bracket, Estimate
 from deepgen.evaluate.importance import row_log_mean_exp
 from deepgen.evaluate.latent_path import Plan, plan, run, starts
-from deepgen.evaluate.latent_rows import Block, blocks, check_support, observed, require_joint, with_contexts
+from deepgen.evaluate.latent_rows import (
+    Block,
+    blocks,
+    check_law_takes,
+    observed,
+    require_joint,
+    require_one_device,
+    with_contexts,
+)
 from deepgen.random import draw, resolve
 
 _SPREAD = 10  # moves at the posterior that part chains begun at one draw
@@ -103,6 +111,7 @@ def latent_ais(
     check_count(2, chains=chains)
     check_count(leaps=leaps)
     start = temperatures.start if isinstance(temperatures, Plan) else start
+    require_one_device(model, x, context)
     require_joint(model, context, posterior=start == "posterior", purpose="to anneal")
     check_rows(model, x, context)
     model, context = with_contexts(model, len(x), context)
@@ -217,7 +226,7 @@ def _seen(model: Any, x: Tensor, context: Tensor | None, stream: torch.Generator
     name = ""
     for block in blocks(model, x, context, stream):
         law = block.view.likelihood(_prior_draw(block))
-        check_support(law, block.x)
+        check_law_takes(law, block.x)
         name = observed(law)
     return name
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from deepgen.cli.describe import describe
 from deepgen.cli.evaluate import weighted
-from deepgen.cli.quality import against, fakes, shown
+from deepgen.cli.quality import against, fakes, in_grey, shown
 from deepgen.cli.restated import restated
 from deepgen.cli.rundir import NO_LIKELIHOOD, judge, rows_of
 from deepgen.data import Splits
@@ -81,9 +81,10 @@ def graded(rows: Data, draws: Tensor, *, seed: int) -> tuple[Quality | None, str
     try:
         return against(rows, "test", draws, held_out=True, seed=seed), ""
     except ArgumentError as few:
+        real = shown(rows, rows_of(rows.test))
         given: dict[str, Any] = {
-            "real": shown(rows, rows_of(rows.test)),
-            "fake": shown(rows, draws),
+            "real": real,
+            "fake": in_grey(real, shown(rows, draws)),
             "train": shown(rows, rows_of(rows.train)),
         }
         try:
