@@ -153,7 +153,7 @@ def exact_floor(n: int, probabilities: Tensor, *, simulations: int = 1000, gener
 
     >>> floor = exact_floor(26_000, torch.full((1000,), 1e-3), generator=torch.Generator())
     >>> print(plus_minus(floor.mean, floor.spread))
-    0.01926 ± 0.000...
+    0.01934 ± 0.0008...
     """
     p = _probabilities(len(probabilities), probabilities)
     drawn = _simulated(n, p, simulations, generator)
