@@ -58,7 +58,7 @@ def in_words(model: Autoencoder, rate: float) -> str:
 
 
 def chain_draws(model: Autoencoder, n: int, rate: float | None, *, steps: int, seed: Any) -> Tensor:
-    """The ends of ``n`` chains of the denoiser `[n, features]`, from zeros, or from the means of real columns.
+    """The ends of ``n`` chains of the denoiser ``[n, features]``, from zeros, or from the means of real columns.
 
     Of bits and levels each state leads to any other at every step, so that chains have one law, whatever their start.
     Of real values that is not known, and chains that run away are refused.
@@ -137,7 +137,7 @@ def losses(model: Autoencoder, x: Tensor, rate: float | None, *, seed: Any, repe
         for _ in range(repeats)
     ])  # fmt: skip
     assert rate is not None
-    settings |= {"noise": in_words(model, rate), "noises of each row": repeats}
+    settings = {**settings, "noise": in_words(model, rate), "noises of each row": repeats}
     return Losses(stated, _mean(each, "unbiased", "reconstruction loss under noise", settings))
 
 

@@ -15,6 +15,7 @@ from deepgen.errors import DivergenceError
 from deepgen.evaluate.student import t_quantile
 from deepgen.train import load_run
 
+DIGITS = "--data digits --epochs 2 --batch 200 --hidden 8"
 BARS = "--data bars_and_stripes --epochs 3 --batch 16 --hidden 8"
 
 
@@ -49,6 +50,7 @@ def test_what_is_printed_is_the_reconstruction_loss_with_its_error_and_unit(deep
     assert clean["value"] == pytest.approx(float(each.mean()), rel=1e-5)
     assert clean["stderr_data"] == pytest.approx(float(each.std()) / math.sqrt(len(x)), rel=1e-4)
     assert (clean["stderr"], clean["unit"], clean["method"]) == (0.0, "nats/example", "reconstruction loss")
+    assert clean["settings"] == {"rows": len(x)}
     assert (noisy["n"], noisy["settings"]["noise"]) == (10 * len(x), "30 % of the values set to 0")
     assert found["log_likelihood"] is None
     assert found["why"].startswith("an autoencoder has no likelihood")
@@ -92,15 +94,15 @@ def test_it_is_watched_by_the_loss_of_validation_rows(deepgen, trained):
 
 
 def test_draws_are_ends_of_the_chain_from_a_start_that_knows_no_data(deepgen, trained):
-    model = trained(BARS)
+    model = trained(DIGITS)
     done = deepgen("sample", "run", "-n", 7, "--steps", 20, "--seed", 3, "--out", "a.npy")
     assert done.status == 0, done.err
     assert "no exact draws" in done.out
     kernel = dg.implicit.DenoisingChain(model, dg.implicit.Masking(0.3))
-    trace = dg.samplers.sample_chain(kernel, torch.zeros(7, 16), 1, warmup=19, generator=3)
+    trace = dg.samplers.sample_chain(kernel, torch.zeros(7, 64), 1, warmup=19, generator=3)
     assert np.array_equal(np.load("a.npy"), trace.draws[0].numpy())
     quality = told(deepgen, "--quality")["sample_quality"]
-    assert quality["n_fake"] == len(dg.data.load("bars_and_stripes").test)
+    assert quality["n_fake"] == 360
     assert deepgen("report", "run", "--steps", 20).status == 0
     page = Path("run/report.html").read_text(encoding="utf-8")
     assert "An autoencoder has no likelihood" in page
@@ -176,12 +178,12 @@ def test_a_comparison_judges_it_by_its_draws_alone(tmp_path, monkeypatch):
     monkeypatch.setattr("deepgen.cli.compare.page.page", lambda *_: None)
     with monkeypatch.context() as patched:
         patched.setattr("deepgen.cli.denoising.STEPS", 20)
-        found = dg.compare("bars_and_stripes", "bernoulli,autoencoder", budget=0.6, out=tmp_path, progress=False)
+        found = dg.compare("digits", "bernoulli,autoencoder", budget=0.6, out=tmp_path, progress=False)
     one = found["autoencoder"]
     assert (one.group, one.failed, list(one.likelihood)) == ("none", "", [])
     assert one.quality is not None
     assert any("an autoencoder has no likelihood" in note for note in one.notes)
-    assert found.draws("autoencoder").shape == (found.rows, 16)
+    assert found.draws("autoencoder").shape == (360, 64)
     assert "no likelihood" in str(found)
 
 
