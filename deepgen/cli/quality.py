@@ -19,16 +19,18 @@ MOST = 2000  # rows of each sample: distances are of all pairs
 
 def judged_draws(opened: Opened, rows: Data, split: str, *, held_out: bool, seed: int) -> Quality:
     """`sample_quality` of as many draws as the split has rows, 2,000 at most; memorisation where it is ``held_out``."""
-    from deepgen.cli.sample import STEPS
+    from deepgen.cli.rundir import usual_steps
     from deepgen.explicit.tokens import TokenModel
 
     if isinstance(opened.model, TokenModel):
         raise ArgumentError("--quality judges rows of numbers, and this run is of a text")
-    fake = fakes(opened.model, rows, split, steps=STEPS, seed=seed)
+    fake = fakes(
+        opened.model, rows, split, steps=usual_steps(opened.model), seed=seed, noise=opened.source.get("noise")
+    )
     return against(rows, split, fake, held_out=held_out, seed=seed)
 
 
-def fakes(model: nn.Module, rows: Data, split: str, *, steps: int, seed: Any) -> Tensor:
+def fakes(model: nn.Module, rows: Data, split: str, *, steps: int, seed: Any, noise: float | None = None) -> Tensor:
     """As many draws ``[n, features]`` as the split has rows, 2,000 at most, with its labels where the model takes them.
 
     A random choice of the labels, as the rows may be in their order.
@@ -41,7 +43,7 @@ def fakes(model: nn.Module, rows: Data, split: str, *, steps: int, seed: Any) ->
     labels = None
     if isinstance(model, CVAE):
         labels = known_labels(model, rows, split)[torch.randperm(total, generator=generator(0))[:MOST]]
-    return draw(model, min(total, MOST), steps=steps, seed=seed, labels=labels)
+    return draw(model, min(total, MOST), steps=steps, seed=seed, labels=labels, noise=noise)
 
 
 def against(rows: Data, split: str, fake: Tensor, *, held_out: bool, seed: int) -> Quality:

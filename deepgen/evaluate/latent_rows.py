@@ -146,6 +146,12 @@ def blocks(model: Any, x: Tensor, context: Tensor | None, stream: torch.Generato
             yield Block(at(model, beside), part, own)
 
 
+def prior_draw(block: Block) -> Tensor:
+    """One z of the prior for each row ``[rows, *latent]``."""
+    prior = block.view.prior()
+    return draw(prior, () if prior.batch_shape else (len(block.x),), generator=block.stream)
+
+
 def drawn(law: Distribution, draws: int, rows: int, stream: torch.Generator) -> tuple[Tensor, Tensor]:
     """z ``[draws, rows, *latent]`` and their log density ``[draws, rows]``; a law without a batch serves all rows.
 
