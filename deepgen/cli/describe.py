@@ -19,7 +19,7 @@ from deepgen.explicit import (
     PixelCNN,
     Transformer,
 )
-from deepgen.implicit import CVAE, GAN, VAE
+from deepgen.implicit import CVAE, GAN, VAE, Autoencoder, Dense
 from deepgen.layers import ScalarMLP
 from deepgen.transforms import Autoregressive, Coupling
 
@@ -55,6 +55,10 @@ def describe(model: nn.Module, name: str | None = None) -> str:
         return kind + (f", {_count(model.classes, 'label')}" if isinstance(model, CVAE) and model.classes else "")
     if isinstance(model, GAN):
         return f"GAN, {_count(model.prior().event_shape.numel(), 'latent')}"
+    if isinstance(model, Autoencoder):
+        dense = next((part for part in model.encoder.modules() if isinstance(part, Dense)), None)
+        told = "" if dense is None else f" {_chain(dense.inputs[0], *dense.arguments()['hidden'], dense.outputs[0])}"
+        return f"autoencoder{told}"
     if isinstance(model, EnergyModel):
         hidden = model.net.arguments()["hidden"] if isinstance(model.net, ScalarMLP) else None
         shape = model.event_shape

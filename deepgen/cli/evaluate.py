@@ -46,14 +46,15 @@ def command(
 ) -> None:
     """State a model's log-likelihood in nats per example, with its error, its side and its method.
 
-    A GAN has none; its samples are judged instead.
+    A GAN has none; its samples are judged instead. Nor has an autoencoder; its reconstruction loss is stated.
     """
+    from deepgen.cli import denoising
     from deepgen.cli.progress import told_of_compiling
     from deepgen.cli.quality import judged_draws
-    from deepgen.cli.rundir import NO_LIKELIHOOD, judge, open_run, weights
+    from deepgen.cli.rundir import judge, open_run, rows_of, silent, weights
     from deepgen.cli.threads import fitting_threads
     from deepgen.evaluate.arguments import LIKELIHOOD
-    from deepgen.implicit import CVAE, GAN
+    from deepgen.implicit import CVAE, GAN, Autoencoder
     from deepgen.typing import Bound, Joint, LogProb
 
     opened = open_run(run)
@@ -61,31 +62,38 @@ def command(
     x = getattr(rows, split.value)
     if len(x) == 0:
         raise ArgumentError(f"{rows.provenance['name']} has no {split.value} rows: try --split train, or other --data")
-    silent = isinstance(opened.model, GAN)
+    why, noise = silent(opened.model), opened.source.get("noise")
     exact, bound = isinstance(opened.model, LogProb), isinstance(opened.model, Bound)
     latent = isinstance(opened.model, (Joint, CVAE)) and method in ("elbo", "iwae", "prior", "ais")
     plain = ("auto", "exact" if exact else "bound")
-    if silent and method != "auto":
-        raise ArgumentError(f"{NO_LIKELIHOOD}: leave --method out")
+    if why and method != "auto":
+        raise ArgumentError(f"{why}: leave --method out")
     if (exact or bound) and not latent and method in LIKELIHOOD and method not in plain:
         has = "an exact likelihood" if exact else "a bound of its own"
         raise ArgumentError(f"{opened.title} has {has}, so it needs no --method {method}: leave --method out")
     with fitting_threads(weights(opened.model)), told_of_compiling():
-        answer = None
-        if not silent:
+        answer, restored = None, None
+        if isinstance(opened.model, Autoencoder):
+            restored = denoising.losses(opened.model, rows_of(x), noise, seed=seed)
+        elif not why:
             shown = sys.stderr.isatty() and not as_json
             answer = judge(opened.model, rows, split.value, method=method, seed=seed, progress=shown)
         held_out = split is not Split.train
-        draws = judged_draws(opened, rows, split.value, held_out=held_out, seed=seed) if quality or silent else None
+        asked = quality or isinstance(opened.model, GAN)
+        draws = judged_draws(opened, rows, split.value, held_out=held_out, seed=seed) if asked else None
     head: dict[str, object] = {"run": str(run), "model": opened.title, "split": split.value, "seed": seed}
     if opened.unfinished:
         head["unfinished"] = opened.unfinished
     count = f"{opened.title} on {len(x)} {split.value} row{'s' if len(x) > 1 else ''} of {rows.provenance['name']}"
     if isinstance(opened.model, CVAE):
         count, head["given"] = f"{count}, given their labels", "labels"
-    if answer is None:
-        head |= {"log_likelihood": None, "why": NO_LIKELIHOOD}
-        lines = [f"{count}: {NO_LIKELIHOOD}"]
+    if isinstance(opened.model, Autoencoder) and restored is not None:
+        head |= {"log_likelihood": None, "why": why, **restored.to_dict()}
+        first, *others = restored.lines(opened.model, noise)
+        lines = [f"{count}: {first}", *others, why]
+    elif answer is None:
+        head |= {"log_likelihood": None, "why": why}
+        lines = [f"{count}: {why}"]
     else:
         beside = method != "pseudo" and not isinstance(opened.model, CVAE)  # which states another quantity, or none
         told, lines = _likelihood(answer, opened.model, rows, x, beside=beside)

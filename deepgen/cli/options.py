@@ -46,6 +46,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "vae": _LATENT,
     "iwae": {**_LATENT, "k": 5},
     "cvae": _LATENT,
+    "autoencoder": {**_LATENT, "noise": 0.3},
     "gan": {**_LATENT, "patience": None, "rate": 1e-3, "latent": 16, "channels": 32},
     "energy": {**_LEARNED, "patience": None, "hidden": [256, 256], "k": 10, "chains": 100},
 }
@@ -54,7 +55,22 @@ EXTENDABLE = ("bernoulli", "mixture")  # no rate was planned over the epochs, so
 
 _LEFT_OUT = {
     "iaf": "an iaf scores given data one variable after the other, so training it by likelihood would take as many "
-    "network passes a step as there are columns: maf is the same flow with the fast direction towards the data"
+    "network passes a step as there are columns: maf is the same flow with the fast direction towards the data",
+    **dict.fromkeys(
+        ("m2", "semi-supervised"),
+        "M2 learns from rows of which only some have labels, which no file given here can say: in Python it is "
+        "deepgen.implicit.SemiSupervised; where all rows have labels train cvae",
+    ),
+    **dict.fromkeys(
+        ("planar", "planarflow", "planar-flow"),
+        "a planar flow has one direction only, so it is trained on data or drawn from and never both: in Python it is "
+        "deepgen.explicit.PlanarFlow; realnvp, maf and nsf have both",
+    ),
+    **dict.fromkeys(
+        ("ising", "potts"),
+        "the couplings of an Ising or Potts grid are given, so there is nothing to learn from data: in Python it is "
+        "deepgen.explicit.Ising or Potts; of bits train rbm",
+    ),
 }
 
 
@@ -80,6 +96,8 @@ def settle(model: str, given: dict[str, Any]) -> dict[str, Any]:
         chosen["hidden"] = _widths(model, chosen["hidden"])
     if "rate" in chosen and not chosen["rate"] > 0:
         raise ArgumentError(f"--rate must be above 0, got {chosen['rate']}")
+    if "noise" in chosen and not 0 <= chosen["noise"] < 1:
+        raise ArgumentError(f"--noise must be from 0 to below 1, got {chosen['noise']}")
     return chosen
 
 

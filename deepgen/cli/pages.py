@@ -12,7 +12,7 @@ from deepgen.cli.rundir import draw
 from deepgen.evaluate import Bracket, Estimate
 from deepgen.explicit import RBM
 from deepgen.explicit.tokens import TokenModel
-from deepgen.implicit import CVAE, GAN
+from deepgen.implicit import CVAE, GAN, Autoencoder
 from deepgen.random import generator, spawn
 from deepgen.samplers import sample_chain
 from deepgen.typing import Samples
@@ -34,6 +34,7 @@ def entry(
     n: int = 64,
     steps: int,
     seed: int,
+    noise: float | None = None,
     **more: Any,
 ) -> Entry:
     """Samples, learning curve and estimates of ``model``, and for an RBM its filters and what its chains did.
@@ -49,36 +50,49 @@ def entry(
         shown = {"samples": samples, "filters": model, "trace": trace(model, steps, second)}
     elif isinstance(model, TokenModel):
         shown = {"samples": torch.tensor([list(model.stream(length=LETTERS, generator=first))])}
-    elif isinstance(model, (CVAE, Samples)):
-        shown = {"samples": draw(model, n, steps=steps, seed=first)}
+    elif isinstance(model, (CVAE, Samples)) or (isinstance(model, Autoencoder) and noise):
+        shown = {"samples": draw(model, n, steps=steps, seed=first, noise=noise)}
     return Entry(
         name,
         estimates=list(estimates),
         seconds=history[-1].seconds if history else None,
-        history=drawn(history, adversarial=isinstance(model, GAN)),
+        history=drawn(history, type(model)),
         settings=settings or {},
         **shown,
         **more,
     )
 
 
-def drawn(history: History | None, *, adversarial: bool) -> Any:
-    """What a page draws of ``history``: of a GAN, whose monitor is a distance and stands apart from likelihoods, a few.
+# Of models whose monitor is no likelihood, and stands apart from one: what minus the monitor is, and metrics shown.
+_APART = {
+    GAN: (
+        "kernel distance from validation rows",
+        {"told_apart": "pairs told apart", "diversity": "diversity of draws"},
+    ),
+    Autoencoder: (
+        "reconstruction loss of validation rows, nats per example",
+        {"reconstruction_loss": "reconstruction loss in training, nats per example"},
+    ),
+}
+
+
+def drawn(history: History | None, model: type) -> Any:
+    """What a page draws of the ``history`` of such a model: all, or of one without a likelihood what is named.
 
     >>> from deepgen.train import History, Record
     >>> metrics = {"told_apart": 0.6, "diversity": 0.9, "penalty": 0.1}
     >>> game = History([Record(epoch, epoch, 0.1, 0.1, metrics, monitor=-2.0) for epoch in (1, 2)])
-    >>> drawn(game, adversarial=True)["kernel distance from validation rows"]
+    >>> drawn(game, GAN)["kernel distance from validation rows"]
     [2.0, 2.0]
     """
     if history is None or len(history) < 2:
         return None
-    if not adversarial:
+    if model not in _APART:
         return history
-    named = {"told_apart": "pairs told apart", "diversity": "diversity of draws"}
+    watched, named = _APART[model]
     shown = {name: [record.metrics[key] for record in history] for key, name in named.items()}
     far = [None if record.monitor is None else -record.monitor for record in history]
-    return {"epoch": history["epoch"], "kernel distance from validation rows": far, **shown}
+    return {"epoch": history["epoch"], watched: far, **shown}
 
 
 def trace(rbm: RBM, steps: int, stream: torch.Generator) -> dict[str, Tensor]:

@@ -19,16 +19,18 @@ MOST = 2000  # rows of each sample: distances are of all pairs
 
 def judged_draws(opened: Opened, rows: Data, split: str, *, held_out: bool, seed: int) -> Quality:
     """`sample_quality` of as many draws as the split has rows, 2,000 at most; memorisation where it is ``held_out``."""
-    from deepgen.cli.sample import STEPS
+    from deepgen.cli.rundir import usual_steps
     from deepgen.explicit.tokens import TokenModel
 
     if isinstance(opened.model, TokenModel):
         raise ArgumentError("--quality judges rows of numbers, and this run is of a text")
-    fake = fakes(opened.model, rows, split, steps=STEPS, seed=seed)
+    fake = fakes(
+        opened.model, rows, split, steps=usual_steps(opened.model), seed=seed, noise=opened.source.get("noise")
+    )
     return against(rows, split, fake, held_out=held_out, seed=seed)
 
 
-def fakes(model: nn.Module, rows: Data, split: str, *, steps: int, seed: Any) -> Tensor:
+def fakes(model: nn.Module, rows: Data, split: str, *, steps: int, seed: Any, noise: float | None = None) -> Tensor:
     """As many draws ``[n, features]`` as the split has rows, 2,000 at most, with its labels where the model takes them.
 
     A random choice of the labels, as the rows may be in their order.
@@ -41,7 +43,7 @@ def fakes(model: nn.Module, rows: Data, split: str, *, steps: int, seed: Any) ->
     labels = None
     if isinstance(model, CVAE):
         labels = known_labels(model, rows, split)[torch.randperm(total, generator=generator(0))[:MOST]]
-    return draw(model, min(total, MOST), steps=steps, seed=seed, labels=labels)
+    return draw(model, min(total, MOST), steps=steps, seed=seed, labels=labels, noise=noise)
 
 
 def against(rows: Data, split: str, fake: Tensor, *, held_out: bool, seed: int) -> Quality:
@@ -58,7 +60,18 @@ def against(rows: Data, split: str, fake: Tensor, *, held_out: bool, seed: int) 
     stream = generator(seed)
     real = shown(rows, at_most(rows_of(getattr(rows, split)), MOST, stream))
     train = shown(rows, rows_of(rows.train)) if held_out else None
-    return sample_quality(real=real, fake=shown(rows, fake), train=train, generator=stream)
+    return sample_quality(real=real, fake=in_grey(real, shown(rows, fake)), train=train, generator=stream)
+
+
+def in_grey(real: Tensor, fake: Tensor) -> Tensor:
+    """``fake`` as the default features of ``real`` take it: as a picture would show it where these are a digit network.
+
+    A model of real values has some mass outside [0, 1], and a digit network refuses it.
+    """
+    from deepgen.evaluate import DigitFeatures
+    from deepgen.evaluate.feature_maps import default_features
+
+    return fake.clamp(0, 1) if isinstance(default_features(real), DigitFeatures) else fake
 
 
 def shown(rows: Data, x: Tensor) -> Tensor:

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from deepgen import data as datasets
+from deepgen.cli import denoising
 from deepgen.cli.describe import describe
 from deepgen.cli.feed import labels_of
 from deepgen.cli.values import as_trained
 from deepgen.errors import ArgumentError, CheckpointError, MissingCapability
 from deepgen.evaluate import Bracket, Estimate, log_likelihood
 from deepgen.explicit import RBM, Dequantised, EnergyModel
-from deepgen.implicit import CVAE, GAN
+from deepgen.implicit import CVAE, GAN, Autoencoder
 from deepgen.random import generator
 from deepgen.train import History, load, load_run
 from deepgen.typing import Samples
@@ -136,16 +137,27 @@ def weights(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-CHAINED = (RBM, EnergyModel)  # what draws by chains, of so many steps
+CHAINED = (RBM, EnergyModel, Autoencoder)  # what draws by chains, of so many steps
+STEPS = 2000  # of the chains, but for those of `denoising`
 
 
-def draw(model: nn.Module, n: int, *, steps: int, seed: Any, labels: Tensor | None = None) -> Tensor:
-    """``n`` samples ``[n, features]``: the ends of ``n`` chains for a Boltzmann machine, or exact draws.
+def usual_steps(model: nn.Module) -> int:
+    """Steps of the chains of ``model`` where none were asked for."""
+    return denoising.STEPS if isinstance(model, Autoencoder) else STEPS
 
-    Of a model with labels those given ``[n]``, by default all of its own in turn. ``seed`` may be a generator.
+
+def draw(
+    model: nn.Module, n: int, *, steps: int, seed: Any, labels: Tensor | None = None, noise: float | None = None
+) -> Tensor:
+    """``n`` samples ``[n, features]``: the ends of ``n`` chains of a Boltzmann machine or a denoiser, or exact draws.
+
+    Of a model with labels those given ``[n]``, by default all of its own in turn. ``noise`` is what an autoencoder was
+    trained under. ``seed`` may be a generator.
     """
     with torch.no_grad():
-        if isinstance(model, CHAINED):
+        if isinstance(model, Autoencoder):
+            return denoising.chain_draws(model, n, noise, steps=steps, seed=seed).flatten(1)
+        if isinstance(model, (RBM, EnergyModel)):
             return model.sample(n, steps=steps, generator=seed).flatten(1)
         if isinstance(model, CVAE):
             labels = torch.arange(n) % model.classes if labels is None else labels
@@ -170,10 +182,10 @@ def judge(
     Annealing starts from the base rates of the training rows; ``options`` are others of `log_likelihood`.
 
     Raises:
-        MissingCapability: a GAN, which has none.
+        MissingCapability: a GAN or an autoencoder, which have none.
     """
-    if isinstance(model, GAN):
-        raise MissingCapability(NO_LIKELIHOOD)
+    if why := silent(model):
+        raise MissingCapability(why)
     x = rows_of(getattr(data, split))
     base = rows_of(data.train) if isinstance(model, RBM) else None
     given = (x, known_labels(model, data, split)) if isinstance(model, CVAE) else x
@@ -184,6 +196,13 @@ NO_LIKELIHOOD = (
     "a GAN has no likelihood: its law is known by its draws alone, and no bound of its density is at hand, so only "
     "its draws can be judged"
 )
+
+
+def silent(model: nn.Module) -> str:
+    """Why ``model`` has no likelihood, in words; empty of one that has."""
+    if isinstance(model, GAN):
+        return NO_LIKELIHOOD
+    return denoising.NO_LIKELIHOOD if isinstance(model, Autoencoder) else ""
 
 
 def known_labels(model: CVAE, data: Data, split: str) -> Tensor:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FORMATS = (".png", ".npy", ".npz", ".csv")
-STEPS = 2000  # of the chains
 DIGITS = "%.9g"  # so that float32 reads back to the bit, and whole numbers stay whole
 
 
@@ -30,7 +29,8 @@ def command(
         ),
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(min=0, help="rbm, energy: steps from the start of each chain (2000).")
+        int | None,
+        typer.Option(min=0, help="rbm, energy (2000), autoencoder (500): steps from the start of each chain."),
     ] = None,
     label: Annotated[
         int | None, typer.Option(min=0, help="cvae: the label to draw rows of; all of them in turn by default.")
@@ -46,16 +46,17 @@ def command(
     import torch
 
     from deepgen.cli.progress import told_of_compiling
-    from deepgen.cli.rundir import CHAINED, draw, open_run, weights
+    from deepgen.cli.rundir import CHAINED, draw, open_run, usual_steps, weights
     from deepgen.cli.texts import LENGTH, write_texts
     from deepgen.cli.threads import fitting_threads
     from deepgen.explicit.tokens import TokenModel
-    from deepgen.implicit import CVAE
+    from deepgen.implicit import CVAE, Autoencoder
 
     opened = open_run(run)
     if steps is not None and not isinstance(opened.model, CHAINED):
         raise ArgumentError(
-            f"--steps is for the chains of an rbm or an energy model, and this run is of {opened.title}, which has none"
+            "--steps is for the chains of an rbm, an energy model or an autoencoder, and this run is of "
+            f"{opened.title}, which has none"
         )
     if label is not None and not (isinstance(opened.model, CVAE) and label < opened.model.classes):
         has = f"labels 0 to {opened.model.classes - 1}" if isinstance(opened.model, CVAE) else "no labels"
@@ -83,9 +84,16 @@ def command(
         raise ArgumentError(f"--out must end in one of {', '.join(FORMATS)}, got {str(out)!r}")
     with fitting_threads(weights(opened.model)), told_of_compiling():
         labels = None if label is None else torch.full((n or 64,), label)
-        samples = draw(opened.model, n or 64, steps=STEPS if steps is None else steps, seed=seed, labels=labels)
+        steps = usual_steps(opened.model) if steps is None else steps
+        noise = opened.source.get("noise")
+        samples = draw(opened.model, n or 64, steps=steps, seed=seed, labels=labels, noise=noise)
     write(samples, out, opened.image_shape, opened.source.get("levels"), opened.source.get("columns"))
     print(f"{n or 64} samples from {run} in {out}")
+    if isinstance(opened.model, Autoencoder):
+        print(
+            f"ends of chains of {steps} steps, noise and a draw of the denoiser: no exact draws, their law is as near "
+            "that of the data as the denoiser is good"
+        )
 
 
 def write(

@@ -25,8 +25,8 @@ def command(
         typer.Argument(
             metavar="MODEL",
             help="rbm, bernoulli (independent units), mixture; made, nade, deep-nade; for images pixelcnn, "
-            "gated-pixelcnn; flows nice, realnvp, maf, nsf; vae, iwae, cvae (given labels), gan, energy; for text "
-            "lstm, transformer.",
+            "gated-pixelcnn; flows nice, realnvp, maf, nsf; vae, iwae, cvae (given labels), gan, energy; autoencoder "
+            "(no likelihood); for text lstm, transformer.",
         ),
     ],
     data: Annotated[str, typer.Option(help="A name from `deepgen data list`, or the path of your own file.")],
@@ -35,8 +35,8 @@ def command(
         int | None,
         typer.Option(
             min=1,
-            help="Passes over the rows (rbm, mixture, deep-nade, vae, gan 200; made, nade, energy 100; flows 50; "
-            "pixelcnn 30; text 10).",
+            help="Passes over the rows (rbm, mixture, deep-nade, vae, autoencoder, gan 200; made, nade, energy 100; "
+            "flows 50; pixelcnn 30; text 10).",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of initial weights, order of the rows and chains.")] = 0,
@@ -63,7 +63,7 @@ def command(
         str | None,
         typer.Option(
             help="Hidden units (rbm 128, nade 500, lstm 256), or of each layer: made 500; deep-nade 500,500; "
-            "flows 128,128; vae, gan 200,200; energy 256,256."
+            "flows 128,128; vae, autoencoder, gan 200,200; energy 256,256."
         ),
     ] = None,
     components: Annotated[int | None, typer.Option(min=1, help="mixture: components (20).")] = None,
@@ -78,7 +78,16 @@ def command(
     chains: Annotated[int | None, typer.Option(min=1, help="rbm, energy: persistent chains (100).")] = None,
     latent: Annotated[
         int | None,
-        typer.Option(min=1, help="vae: latent variables (an eighth of the columns, from 2 to 50); gan (16)."),
+        typer.Option(
+            min=1, help="vae, autoencoder: width of the code (an eighth of the columns, from 2 to 50); gan (16)."
+        ),
+    ] = None,
+    noise: Annotated[
+        float | None,
+        typer.Option(
+            help="autoencoder: share of the values that are set to 0 before it restores them; of real values the size "
+            "of normal noise, in standard deviations of the column (0.3). 0 for none."
+        ),
     ] = None,
     weight_decay: Annotated[
         float | None, typer.Option(min=0.0, help="rbm: of the weights, not the biases (0).")
@@ -107,7 +116,7 @@ def command(
     given = {"epochs": epochs, "patience": patience, "visible": visible, "hidden": hidden, "rate": rate,
              "batch": batch, "k": k, "chains": chains, "weight_decay": weight_decay, "components": components,
              "orders": orders, "channels": channels, "layers": layers, "transforms": transforms, "width": width,
-             "heads": heads, "dropout": dropout, "length": length, "latent": latent}  # fmt: skip
+             "heads": heads, "dropout": dropout, "length": length, "latent": latent, "noise": noise}  # fmt: skip
     chosen = {"seed": seed, "binarise": binarise, **settle(model, given)}
     source = {"model": model, "data": absolute(data), "root": root and str(Path(root).resolve()), **chosen}
     if out.exists() and not out.is_dir():

@@ -12,8 +12,9 @@ from deepgen.evaluate.importance import log_mean_exp
 from deepgen.evaluate.information import Information, mutual_information
 from deepgen.evaluate.kernel_distance import kernel_distance
 from deepgen.evaluate.latent import LikelihoodLadder, likelihood_ladder
-from deepgen.evaluate.latent_ais import BidirectionalGap, LatentAIS, bidirectional_gap, latent_ais
+from deepgen.evaluate.latent_ais import LatentAIS, latent_ais
 from deepgen.evaluate.latent_bound import LatentBound, latent_bound
+from deepgen.evaluate.latent_gap import BidirectionalGap, bidirectional_gap
 from deepgen.evaluate.latent_units import ActiveUnits, active_units
 from deepgen.evaluate.likelihood import log_density, log_likelihood, log_partition
 from deepgen.evaluate.memorisation import memorisation_test

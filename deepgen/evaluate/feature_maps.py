@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, ShapeError, SupportError
+from deepgen.errors import ArgumentError, DeepgenError, ShapeError, SupportError
 from deepgen.evaluate.features import digit_features
-from deepgen.evaluate.latent_rows import at_rest
+from deepgen.evaluate.latent_rows import at_rest, devices_of
 
 LEAST = 100  # rows of each sample: below, no figure says much
 _BATCH = 1000  # rows through the map at a time
@@ -48,7 +49,7 @@ def name_of(features: Features) -> str:
 
 
 def check_rows(given: Mapping[str, Tensor]) -> None:
-    """Raise unless all are finite rows of one shape."""
+    """Raise unless all are finite rows of one shape on one device."""
     for name, rows in given.items():
         if not isinstance(rows, Tensor):
             raise ShapeError(f"{name} must be a tensor, got {type(rows).__name__}; torch.as_tensor(x) makes one")
@@ -58,6 +59,8 @@ def check_rows(given: Mapping[str, Tensor]) -> None:
             raise ShapeError(
                 f"{name} must have rows as real has, {list(given['real'].shape[1:])}, got {list(rows.shape[1:])}"
             )
+        if rows.device != given["real"].device:
+            raise ArgumentError(f"real is on {given['real'].device} and {name} on {rows.device}: move one by .to()")
         if not bool(rows.isfinite().all()):
             raise SupportError(f"{name} holds NaN or infinite values: a generator that diverged, or missing data")
 
@@ -66,7 +69,7 @@ def mapped(features: Features, rows: Tensor, name: str) -> Tensor:
     """The features ``[n, d]`` of ``rows``, some at a time."""
     if not callable(features):
         raise ArgumentError(f"features must be a callable from rows to features [rows, d], got {features!r}")
-    with at_rest(features):
+    with at_rest(features), _elsewhere(features, rows, name):
         found = [features(part) for part in rows.split(_BATCH)]
     if not all(isinstance(part, Tensor) and part.dim() == 2 for part in found):
         raise ShapeError(f"{name_of(features)} must return features [rows, d]; wrap it so that it flattens")
@@ -76,9 +79,23 @@ def mapped(features: Features, rows: Tensor, name: str) -> Tensor:
     return whole
 
 
+@contextmanager
+def _elsewhere(features: Any, rows: Tensor, name: str) -> Iterator[None]:
+    """A typed error where a network on another device than the rows fails; one that moves them itself may work."""
+    try:
+        yield
+    except RuntimeError as error:
+        places = devices_of(getattr(features, "__self__", features))
+        if isinstance(error, DeepgenError) or not places or str(rows.device) in places:
+            raise
+        raise ArgumentError(
+            f"{name_of(features)} is on {', '.join(places)} and {name} on {rows.device}: move one by .to()"
+        ) from error
+
+
 def classes_of(features: Any, rows: Tensor, name: str) -> Tensor:
     """The classes ``[n]`` that the map's own ``classes`` sees in ``rows``, some at a time."""
-    with at_rest(features):
+    with at_rest(features), _elsewhere(features, rows, name):
         found = [features.classes(part) for part in rows.split(_BATCH)]
     kinds = torch.cat(found).cpu() if all(isinstance(part, Tensor) and part.dim() == 1 for part in found) else None
     if kinds is None or len(kinds) != len(rows) or kinds.is_floating_point():

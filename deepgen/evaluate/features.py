@@ -4,9 +4,11 @@
 
 The features are h, before its ReLU: their law is nearer to a Gaussian, which is what the Fréchet distance compares.
 Each has the standard deviation 1 over the training digits.
-Grey values lie in [0, 1]; training showed grey, thresholded and Bernoulli versions of each image, shifted by up to a
-pixel (two at side 28), so that binarised samples can be judged too. `benchmarks/digit_features.py` trains both and
-states their accuracy. The weights are checkpoints beside this file; nothing is downloaded.
+Grey values lie in [0, 1], and others are refused: features of pixels from 0 to 255 or from -1 to 1 would be those of a
+network far from all that it has seen, and a distance in them would look as good as any. Training showed grey,
+thresholded and Bernoulli versions of each image, shifted by up to a pixel (two at side 28), so that binarised samples
+can be judged too. `benchmarks/digit_features.py` trains both and states their accuracy. The weights are checkpoints
+beside this file; nothing is downloaded.
 
 Limits: digits. On other images of these shapes the features are those of a network that has seen only digits: usable to
 compare, as random convolutions are, and worse than ones made for the data.
@@ -22,12 +24,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from deepgen.errors import ArgumentError, ShapeError
+from deepgen.errors import ArgumentError, ShapeError, SupportError
 from deepgen.random import lend, resolve
 
 WEIGHTS = Path(__file__).parent / "weights"
 WIDTHS = {8: 32, 28: 64}  # features, by the side of the image
 _ROWS = 1000  # at a time
+_SLACK = 1e-3  # outside [0, 1], of arithmetic in few bits
 
 
 class DigitFeatures(nn.Module):
@@ -39,6 +42,7 @@ class DigitFeatures(nn.Module):
 
     Raises:
         ArgumentError: another side.
+        SupportError: of a call: values outside [0, 1].
 
     >>> DigitFeatures(8, generator=0)(torch.zeros(5, 64)).shape
     torch.Size([5, 32])
@@ -72,7 +76,9 @@ class DigitFeatures(nn.Module):
         """The features ``[n, width]`` of grey images ``[n, side^2]``, ``[n, side, side]`` or ``[n, 1, side, side]``."""
         if x.dim() < 2 or math.prod(x.shape[1:]) != self.side**2:
             raise ShapeError(f"images must be [n, 1, {self.side}, {self.side}] or flat, got {list(x.shape)}")
-        h: Tensor = self.features(self.convolutions(x.reshape(-1, 1, self.side, self.side).to(self.features.weight)))
+        x = x.reshape(-1, 1, self.side, self.side).to(self.features.weight)
+        _check_grey(x)
+        h: Tensor = self.features(self.convolutions(x))
         return h
 
     def logits(self, x: Tensor) -> Tensor:
@@ -97,6 +103,24 @@ class DigitFeatures(nn.Module):
         digits = torch.cat([self.logits(part).argmax(1) for part in parts]).view(len(x), channels)
         places = 10 ** torch.arange(channels - 1, -1, -1, device=digits.device)
         return (digits * places).sum(1)
+
+
+def _check_grey(x: Tensor) -> None:
+    """Raise `SupportError` unless all values lie in [0, 1], give or take rounding."""
+    least, most = (float(end) for end in x.detach().aminmax()) if x.numel() else (0.0, 1.0)
+    if least >= -_SLACK and most <= 1 + _SLACK:
+        return
+    if most > 2 and least >= 0:
+        advice = "whole grey levels are divided by the highest, 255 say: x / 255"
+    elif -1 <= least < -0.5 and most <= 1:
+        advice = "where they go from -1 to 1, give (x + 1) / 2"
+    elif math.isnan(least) or math.isnan(most):
+        advice = "NaN is no grey value"
+    else:
+        advice = "grey values with noise are brought back by x.clamp(0, 1)"
+    raise SupportError(
+        f"the digit network was trained on grey values from 0 to 1, got values from {least:.4g} to {most:.4g}: {advice}"
+    )
 
 
 def digit_features(side: int) -> DigitFeatures:

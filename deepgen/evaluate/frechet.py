@@ -3,9 +3,13 @@
     d^2 = |m - m'|^2 + tr S + tr S' - 2 tr (S^1/2 S' S^1/2)^1/2          (Dowson & Landau 1982)
 
 m, S are the mean and covariance (divided by n - 1) of ``real`` features ``[n, d]``, m', S' of ``fake``. With Inception
-features it is the FID of Heusel et al. 2017. The trace is the sum of the roots of the eigenvalues of the symmetric
-product, which are never negative, so nothing complex arises and covariances without full rank need no jitter.
-Rows are centred before anything is squared: a float32 implementation loses all digits where means are large.
+features it is the FID of Heusel et al. 2017. With any A A^T = S and B B^T = S' (Bhatia, Jain & Lim 2019, theorem 1)
+
+    d^2 = |m - m'|^2 + min_U |A - B U|^2,    U orthogonal; at the minimum V W^T of the decomposition A^T B = W D V^T
+
+which is how it is computed: nothing large is subtracted, nothing complex arises, covariances without full rank need no
+jitter. A, B are triangular factors of the centred rows, never squared, with the widest column first, so that columns of
+deviations from 1 to 1e8 keep their digits.
 
 The plug-in value lies above the distance of the laws, by about c/n + c'/n'. For equal Gaussian laws with eigenvalues l
 
@@ -15,7 +19,9 @@ which grows with d^2: values at different n do not compare. `frechet_infinity` t
 through the samples and the samples without one block each (Quenouille's jackknife; Chong & Forsyth 2020 fit it through
 several n). It needs n well above d, and can be negative.
 
-Limits: two moments only, so laws that differ elsewhere can be at distance 0. Rows must be independent for the errors.
+Limits: two moments only, so laws that differ elsewhere can be at distance 0. Columns count in their own units: of raw
+values, one with a far larger variance than the others is all that the figure sees, so divide columns by the deviations
+of the real rows first. Rows must be independent for the errors.
 """
 
 from __future__ import annotations
@@ -93,29 +99,41 @@ def gaussian_frechet(mean: Tensor, covariance: Tensor, other_mean: Tensor, other
     if [list(x.shape) for x in (mean, other_mean, covariance, other_covariance)] != [[d], [d], [d, d], [d, d]]:
         got = [list(x.shape) for x in (mean, covariance, other_mean, other_covariance)]
         raise ShapeError(f"means must be [d] and covariances [d, d] of one d, got {got}")
-    return _gap((mean, covariance), _root(covariance), (other_mean, other_covariance))
+    order = (covariance + other_covariance).diagonal().argsort(descending=True)
+    one, other = (
+        _Law(centre[order], _root(square[order][:, order]))
+        for centre, square in ((mean, covariance), (other_mean, other_covariance))
+    )
+    return _gap(one, other)
 
 
-_Moments = tuple[Tensor, Tensor]
+class _Law(NamedTuple):
+    mean: Tensor
+    factor: Tensor  # A [d, rank or more], A A^T the covariance
 
 
-def _gap(one: _Moments, root: Tensor, other: _Moments) -> Tensor:
-    """The squared distance, given the root of the covariance of ``one``."""
-    product = root @ other[1] @ root
-    cross = _kept(torch.linalg.eigvalsh((product + product.mT) / 2)).sqrt().sum()
-    gap = (one[0] - other[0]).square().sum() + one[1].trace() + other[1].trace() - 2 * cross
-    return gap.clamp_min(0.0)
+def _gap(one: _Law, other: _Law) -> Tensor:
+    """The squared distance of two Gaussians."""
+    a, b = one.factor, other.factor
+    if a.shape[1] < b.shape[1]:  # U must keep the length of what it turns
+        a, b = b, a
+    left, _, right = torch.linalg.svd(a.mT @ b, full_matrices=False)
+    return (one.mean - other.mean).square().sum() + (a - b @ (left @ right).mT).square().sum()
 
 
 def _root(covariance: Tensor) -> Tensor:
-    values, vectors = torch.linalg.eigh(covariance)
-    return (vectors * _kept(values).sqrt()) @ vectors.mT
-
-
-def _kept(values: Tensor) -> Tensor:
-    """Eigenvalues without those that are rounding: their roots would not be small."""
+    """A triangular factor of a covariance, by its correlations: what is rounding there is so in every unit."""
+    scale = covariance.diagonal().clamp_min(0).sqrt()
+    unit = torch.where(scale > 0, scale, 1.0)
+    values, vectors = torch.linalg.eigh(covariance / unit / unit.unsqueeze(1))
     noise = len(values) * torch.finfo(values.dtype).eps * values.abs().max()
-    return torch.where(values > noise, values, 0.0)
+    roots = torch.where(values > noise, values, 0.0).sqrt()  # of rounding they would not be small
+    return _triangular((scale.unsqueeze(1) * vectors * roots).mT)
+
+
+def _triangular(x: Tensor) -> Tensor:
+    """The lower triangle L with L L^T = x^T x."""
+    return torch.linalg.qr(x, mode="r")[1].mT
 
 
 class _Values(NamedTuple):
@@ -127,20 +145,18 @@ class _Values(NamedTuple):
 def _values(real: Tensor, fake: Tensor) -> _Values:
     x, y = feature_rows(real=real, fake=fake, least=2 * BLOCKS)
     centre = x.mean(0)
-    x, y = x - centre, y - centre
-    if x.shape[1] > len(x) + len(y):  # nothing happens outside the span of the rows, and a rotation changes no distance
-        basis = torch.linalg.qr(torch.cat([x, y]).mT)[0]
-        x, y = x @ basis, y @ basis
-    one, other = _moments(x), _moments(y)
-    root, other_root = _root(one[1]), _root(other[1])
+    order = (x.var(0) + y.var(0)).argsort(descending=True)
+    x, y = (x - centre)[:, order], (y - centre)[:, order]
+    one, other = _law(x), _law(y)
     of_x, of_y = blocks_of(x), blocks_of(y)
-    less_real = torch.stack([_gap(other, other_root, _moments(x[of_x != b])) for b in range(BLOCKS)])
-    less_fake = torch.stack([_gap(one, root, _moments(y[of_y != b])) for b in range(BLOCKS)])
-    return _Values(float(_gap(one, root, other)), less_real, less_fake)
+    less_real = torch.stack([_gap(_law(x[of_x != b]), other) for b in range(BLOCKS)])
+    less_fake = torch.stack([_gap(one, _law(y[of_y != b])) for b in range(BLOCKS)])
+    return _Values(float(_gap(one, other)), less_real, less_fake)
 
 
-def _moments(x: Tensor) -> _Moments:
-    return x.mean(0), torch.atleast_2d(torch.cov(x.mT))
+def _law(x: Tensor) -> _Law:
+    mean = x.mean(0)
+    return _Law(mean, _triangular(x - mean) / (len(x) - 1) ** 0.5)
 
 
 def _plug_in(values: _Values, real: Tensor, fake: Tensor) -> Score:

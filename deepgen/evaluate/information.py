@@ -24,7 +24,7 @@ from torch import Tensor
 
 from deepgen.errors import MissingCapability, ShapeError, check_count
 from deepgen.evaluate.estimate import Bracket, Estimate, Side
-from deepgen.evaluate.latent_rows import ROWS, at_rest, blocks, drawn, require_joint
+from deepgen.evaluate.latent_rows import ROWS, at_rest, blocks, drawn, require_joint, require_one_device
 from deepgen.random import resolve
 
 _TABLE, _NUMBERS = 2**23, 2**21  # densities kept at once; numbers of z that are scored together
@@ -84,6 +84,7 @@ def mutual_information(
 
     Raises:
         MissingCapability: the model lacks a law, or its prior depends on the context.
+        ArgumentError: the model, the rows or their contexts lie on different devices.
 
     >>> import deepgen as dg, deepgen.testing
     >>> model = dg.testing.LinearGaussian(5, 2, generator=0)
@@ -94,6 +95,7 @@ def mutual_information(
     True
     """
     check_count(draws=draws)
+    require_one_device(model, x, context)
     require_joint(model, context, posterior=True, purpose="to say what its codes tell")
     if len(x) < 2:
         raise ShapeError(f"what tells rows apart needs at least 2 rows, got {len(x)}")

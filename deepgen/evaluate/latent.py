@@ -20,9 +20,10 @@ from deepgen.errors import ArgumentError, DegenerateWeights, check_count
 from deepgen.evaluate.annealed import Temperatures
 from deepgen.evaluate.arguments import check_rows, split_context
 from deepgen.evaluate.estimate import Estimate
-from deepgen.evaluate.latent_ais import BidirectionalGap, LatentAIS, bidirectional_gap, latent_ais
+from deepgen.evaluate.latent_ais import LatentAIS, latent_ais
 from deepgen.evaluate.latent_bound import LatentBound, latent_bound
-from deepgen.evaluate.latent_rows import at, is_joint, require_joint, with_contexts
+from deepgen.evaluate.latent_gap import BidirectionalGap, bidirectional_gap
+from deepgen.evaluate.latent_rows import at, is_joint, require_joint, require_one_device, with_contexts
 from deepgen.evaluate.pareto import TRUSTED
 from deepgen.evaluate.plus_minus import plus_minus
 from deepgen.random import resolve
@@ -144,7 +145,7 @@ def likelihood_ladder(
 
     Raises:
         MissingCapability: no prior or likelihood, or latent variables that are not real.
-        ShapeError, SupportError, DivergenceError: as for `deepgen.evaluate.latent_bound`.
+        ShapeError, SupportError, ArgumentError, DivergenceError: as for `deepgen.evaluate.latent_bound`.
 
     >>> import deepgen as dg, deepgen.testing
     >>> model = dg.testing.LinearGaussian(4, 1, shift=0.5, generator=0)
@@ -160,6 +161,7 @@ def likelihood_ladder(
     """
     rows, context = split_context(model, x)
     check_count(2 if simulated else 0, simulated=simulated)  # now, not after the hours of AIS
+    require_one_device(model, rows, context)
     require_joint(model, context, posterior=False, purpose="for its likelihood")
     check_rows(model, rows, context)
     model, context = with_contexts(model, len(rows), context)

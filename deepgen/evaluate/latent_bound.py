@@ -29,12 +29,13 @@ from deepgen.evaluate.estimate import Estimate
 from deepgen.evaluate.latent_rows import (
     Block,
     blocks,
-    check_support,
+    check_law_takes,
     check_weights,
     drawn,
     log_likelihood,
     observed,
     require_joint,
+    require_one_device,
     with_contexts,
 )
 from deepgen.evaluate.pareto import TRUSTED, pareto_k
@@ -144,6 +145,7 @@ def latent_bound(
         ShapeError: no rows, rows of another shape, neither one context nor as many as rows, or laws whose event axes
             are not summed.
         DivergenceError: a weight is NaN or infinite.
+        ArgumentError: the model, the rows or their contexts lie on different devices.
 
     >>> import deepgen as dg, deepgen.testing
     >>> model = dg.testing.LinearGaussian(5, 2, shift=0.2, generator=0)
@@ -163,6 +165,7 @@ def latent_bound(
     check_count(ks[-1], draws=draws)
     if proposal not in ("posterior", "prior"):
         raise ArgumentError(f'proposal must be "posterior" or "prior", got {proposal!r}')
+    require_one_device(model, x, context)
     require_joint(model, context, posterior=proposal == "posterior", purpose="for an importance-weighted bound")
     check_rows(model, x, context)
     model, context = with_contexts(model, len(x), context)
@@ -198,7 +201,7 @@ def _log_weights(block: Block, draws: int, proposal: str, chunk: int) -> tuple[T
         for part, log_q_part in zip(z.split(each), log_q.split(each), strict=True):
             likelihood = view.likelihood(part)
             if not name:
-                check_support(likelihood, x)
+                check_law_takes(likelihood, x)
                 name = observed(likelihood)
             log_w = log_likelihood(view, part, x, len(prior.event_shape), likelihood).double()
             if proposal == "posterior":

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
-from deepgen.errors import DivergenceError, MissingCapability, ShapeError, SupportError
+from deepgen.errors import ArgumentError, DivergenceError, MissingCapability, ShapeError, SupportError
 from deepgen.explicit.units import require_tensor
 from deepgen.random import draw, lend, normal, spawn
 from deepgen.samplers.laws import unchecked
@@ -44,6 +44,30 @@ def with_contexts(model: Any, rows: int, context: Tensor | None) -> tuple[Any, T
     if len(context) not in (1, rows):
         raise ShapeError(f"{len(context)} contexts were given for {rows} rows: give one for each, or one for all")
     return model, context.expand(rows, *context.shape[1:])
+
+
+def devices_of(model: Any) -> list[str]:
+    """Where its parameters and buffers lie: several devices of a model in parts, none of what has no tensors."""
+    tensors = (*model.parameters(), *model.buffers()) if isinstance(model, nn.Module) else ()
+    return sorted({str(each.device) for each in tensors})
+
+
+def require_one_device(model: Any, x: Tensor, context: Tensor | None = None) -> None:
+    """Raise `ArgumentError` unless rows and contexts lie where the model has parameters, if it has any.
+
+    >>> require_one_device(nn.Linear(2, 1, device="meta"), torch.zeros(3, 2))
+    Traceback (most recent call last):
+    deepgen.errors.ArgumentError: the model is on meta and x on cpu: move one by .to()
+    """
+    unfilled: Any = getattr(model, "unfilled", None)
+    if unfilled is not None and context is None:
+        model, context = unfilled()
+    places = devices_of(model)
+    for name, rows in (("x", x), ("context", context)):
+        if isinstance(rows, Tensor) and places and str(rows.device) not in places:
+            raise ArgumentError(f"the model is on {', '.join(places)} and {name} on {rows.device}: move one by .to()")
+    if isinstance(x, Tensor) and isinstance(context, Tensor) and x.device != context.device:
+        raise ArgumentError(f"x is on {x.device} and context on {context.device}: move one by .to()")
 
 
 class Block(NamedTuple):
@@ -93,6 +117,8 @@ def require_joint(model: Any, context: Tensor | None, *, posterior: bool, purpos
 def at_rest(model: Any) -> Iterator[None]:
     """The model in evaluation mode for a ``with`` block: no dropout, and no row that depends on others by batch norm.
 
+    Of a bound method, such as ``net.embed``, the module that it belongs to.
+
     >>> net = nn.Sequential(nn.Dropout())
     >>> with at_rest(net):
     ...     net[0].training
@@ -100,6 +126,7 @@ def at_rest(model: Any) -> Iterator[None]:
     >>> net[0].training
     True
     """
+    model = getattr(model, "__self__", model)
     learning = [part for part in model.modules() if part.training] if isinstance(model, nn.Module) else []
     try:
         for part in learning:
@@ -117,6 +144,12 @@ def blocks(model: Any, x: Tensor, context: Tensor | None, stream: torch.Generato
     with at_rest(model):
         for part, beside, own in zip(parts, contexts, spawn(stream, len(parts)), strict=True):
             yield Block(at(model, beside), part, own)
+
+
+def prior_draw(block: Block) -> Tensor:
+    """One z of the prior for each row ``[rows, *latent]``."""
+    prior = block.view.prior()
+    return draw(prior, () if prior.batch_shape else (len(block.x),), generator=block.stream)
 
 
 def drawn(law: Distribution, draws: int, rows: int, stream: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -167,7 +200,7 @@ def observed(law: Any) -> str:
     return name
 
 
-def check_support(law: Distribution, x: Tensor) -> None:
+def check_law_takes(law: Distribution, x: Tensor) -> None:
     """Raise where rows lie outside the support of p(x | z), such as grey values under a Bernoulli.
 
     Raises:

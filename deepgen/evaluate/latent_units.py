@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import MissingCapability, ShapeError, check_count, check_real
-from deepgen.evaluate.latent_rows import blocks, drawn
+from deepgen.evaluate.latent_rows import blocks, drawn, require_one_device
 from deepgen.random import resolve
 
 SURE = 2.0  # standard errors beyond which a unit is taken to lie on one side
@@ -91,6 +91,7 @@ def active_units(
     Raises:
         MissingCapability: the model has neither ``posterior(x)`` nor ``encode(x)``.
         ShapeError: fewer than four rows.
+        ArgumentError: the model, the rows or their contexts lie on different devices.
 
     >>> import deepgen as dg, deepgen.testing
     >>> model = dg.testing.LinearGaussian(5, 2, generator=0)
@@ -99,6 +100,7 @@ def active_units(
     """
     check_count(2, draws=draws)
     check_real("threshold", threshold, 0)
+    require_one_device(model, x, context)
     if len(x) < 4:
         raise ShapeError(f"a variance over rows and its error need at least 4 rows, got {len(x)}")
     parts, noises = [], []

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,6 +24,14 @@ from torch import Tensor
 from deepgen.errors import ArgumentError, ShapeError, SupportError, check_count
 from deepgen.evaluate.plus_minus import plus_minus
 from deepgen.random import resolve
+
+
+class _Floor(NamedTuple):
+    """mean: exact; spread: the deviation of a single one, simulated; drawn: those simulated ``[simulations]``."""
+
+    mean: float
+    spread: float
+    drawn: Tensor
 
 
 @dataclass(frozen=True)
@@ -92,8 +101,8 @@ def mode_coverage(
     n, stream = len(fake), resolve(generator)
     counts = torch.bincount(fake.cpu().long(), minlength=modes).double()
     kl = float(plug_in_kl(counts, p))
-    drawn = _simulated(n, p, simulations, stream)
-    at_least = float((drawn >= kl - 1e-12).sum())
+    floor = exact_floor(n, p, simulations=simulations, generator=stream)
+    at_least = float((floor.drawn >= kl - 1e-12).sum())
     share = counts / n
     log_ratio = torch.where(share > 0, (share / p).log(), 0.0)
     spread = float((share * (log_ratio - kl).square()).sum()) / n
@@ -102,8 +111,8 @@ def mode_coverage(
         modes=modes,
         kl=kl,
         stderr=math.sqrt(spread),
-        kl_floor=multinomial_kl(n, modes, p),
-        kl_floor_spread=float(drawn.std(correction=0)),
+        kl_floor=floor.mean,
+        kl_floor_spread=floor.spread,
         covered_floor=float(-torch.expm1(n * torch.log1p(-p)).sum()) if modes > 1 else 1.0,
         p_value=(1 + at_least) / (1 + simulations),
         n_fake=n,
@@ -137,6 +146,18 @@ def multinomial_kl(n: int, modes: int, probabilities: Tensor | None = None) -> f
         gain = torch.special.xlogy(c, c / mean) - (c - mean)  # the second part has mean 0, and spares cancellation
         total += number * float((log_mass.exp() * gain).sum())
     return total / n
+
+
+def exact_floor(n: int, probabilities: Tensor, *, simulations: int = 1000, generator: torch.Generator) -> _Floor:
+    """What the plug-in KL of ``n`` exact draws is from their own ``probabilities`` ``[modes]``, all above 0, in nats.
+
+    >>> floor = exact_floor(26_000, torch.full((1000,), 1e-3), generator=torch.Generator())
+    >>> print(plus_minus(floor.mean, floor.spread))
+    0.01934 ± 0.0008...
+    """
+    p = _probabilities(len(probabilities), probabilities)
+    drawn = _simulated(n, p, simulations, generator)
+    return _Floor(multinomial_kl(n, len(p), p), float(drawn.std(correction=0)), drawn)
 
 
 def _probabilities(modes: int, probabilities: Tensor | None) -> Tensor:

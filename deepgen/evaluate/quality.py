@@ -8,7 +8,8 @@ The floor of a figure is the same figure between two random parts of the real ro
 (the rows are exchangeable, so this is the law of the figure for a perfect generator, at fewer rows): mean and standard
 deviation over ``splits``. The Fréchet distances, kernel distance, MMD^2 and mode KL of equal laws are quadratic forms
 whose mean and deviation go as 1/n_real + 1/n_fake (to first order), so their floors are scaled from the parts to the
-rows at hand. The others are stated as they came.
+rows at hand. The others are stated as they came. The floor of the mode KL is the expectation for n_fake exact draws of
+the real rows' shares (`deepgen.evaluate.modes`), which needs no parts; real against real stands in its note.
 
 Rows must be independent: draws of one chain make every standard error and p-value too small.
 """
@@ -101,7 +102,8 @@ def sample_quality(
         metrics: which of ``frechet``, ``kernel``, ``overlap`` (precision, recall, density, coverage), ``mmd``,
             ``classifier``, ``modes`` (where ``features`` has a method ``classes``).
         k: which neighbour ends a ball of the overlap figures.
-        splits: random divisions of the real rows behind each floor; 0 for no floors, 2 or more otherwise.
+        splits: random divisions of the real rows behind each floor; 0 for none, which leaves floors known without,
+            2 or more otherwise.
         permutations: of the MMD's p-value.
         generator: chooses parts, permutations and subsets: a generator, a seed, or None for fresh entropy.
 

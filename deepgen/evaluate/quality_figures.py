@@ -14,7 +14,8 @@ from deepgen.evaluate.classifier_test import classifier_test
 from deepgen.evaluate.frechet import frechet_both
 from deepgen.evaluate.kernel_distance import kernel_distance
 from deepgen.evaluate.mmd import mmd_test
-from deepgen.evaluate.modes import plug_in_kl
+from deepgen.evaluate.modes import exact_floor, plug_in_kl
+from deepgen.evaluate.plus_minus import plus_minus
 from deepgen.evaluate.score import Score
 from deepgen.evaluate.supports import support_overlap
 
@@ -47,12 +48,16 @@ def figures(
     if "classifier" in metrics:
         found["classifier"] = classifier_test(real=x, fake=y, generator=stream)
     if kinds is not None:
-        found.update(modes(*kinds))
+        found.update(modes(*kinds, stream=stream if errors else None))
     return found
 
 
-def modes(real: Tensor, fake: Tensor) -> dict[str, Score]:
+def modes(real: Tensor, fake: Tensor, *, stream: torch.Generator | None = None) -> dict[str, Score]:
     """Modes of the reals that the fakes reach, and the KL of the fakes' shares from the reals'.
+
+    The floor of the second is that of as many exact draws of the reals' shares (with ``stream``, which simulates its
+    spread): it takes these as known. They come of n rows, so that of a perfect generator is 1 + m / n times as high to
+    first order, as it is between two parts of the reals.
 
     The error of the first is that of the fakes, (1 - p)^m the chance that m of them miss a mode of share p; it errs
     upwards, as modes do not come independently.
@@ -63,7 +68,6 @@ def modes(real: Tensor, fake: Tensor) -> dict[str, Score]:
     theirs, ours = (torch.bincount(kinds, minlength=size).double() for kinds in (place[:n], place[n:]))
     known = theirs > 0
     seen = float((known & (ours > 0)).sum())
-    note = f"of {int(known.sum()):,} in the real rows"
     p = ours / m
     missed = (1 - p[known]) ** m
     theirs = theirs + 0.5  # half a row more, so that no mode is impossible
@@ -72,9 +76,16 @@ def modes(real: Tensor, fake: Tensor) -> dict[str, Score]:
     ratio = torch.where(p > 0, (p / q).log(), 0.0)
     variance = float((p * (ratio - kl).square()).sum()) / m
     variance += float((q * (p / q - 1).square()).sum()) / n
+    note, about = f"of {int(known.sum()):,} in the real rows", "nats"
+    floor: tuple[float, float] = math.nan, math.nan
+    if stream is not None:
+        exact = exact_floor(m, q.cpu(), generator=stream)
+        floor, about = (exact.mean, exact.spread), f"nats; floor: {m:,} exact draws of the reals' shares"
     return {
         "modes": Score("modes", seen, math.sqrt(float((missed * (1 - missed)).sum())), n, m, note=note),
-        "mode_kl": Score("KL of modes", kl, math.sqrt(variance), n, m, note="nats"),
+        "mode_kl": Score(
+            "KL of modes", kl, math.sqrt(variance), n, m, floor=floor[0], floor_spread=floor[1], note=about
+        ),
     }
 
 
@@ -89,12 +100,18 @@ def divided(
 
 
 def floored(key: str, score: Score, halves: Sequence[Score]) -> Score:
-    """``score`` beside mean and deviation of the same figure between real rows, at its own n where that is known."""
+    """``score`` beside mean and deviation of the same figure between real rows, at its own n where that is known.
+
+    A floor that is known exactly stays, and the note tells of the real rows.
+    """
     if not halves:
         return score
     values = [half.value for half in halves]
     scale = _spread(score) / _spread(halves[0]) if key in _QUADRATIC else 1.0
-    return replace(score, floor=scale * fmean(values), floor_spread=scale * stdev(values))
+    floor, spread = scale * fmean(values), scale * stdev(values)
+    if not math.isnan(score.floor):
+        return replace(score, note=f"{score.note}; real against real {plus_minus(floor, spread)}")
+    return replace(score, floor=floor, floor_spread=spread)
 
 
 def _spread(score: Score) -> float:

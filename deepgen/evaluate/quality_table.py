@@ -27,7 +27,7 @@ def table(quality: Quality, *, markdown: bool = False) -> str:
         lines = ["   ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
     of = f" of {quality.data}" if quality.data else ""
     head = f"{quality.n_fake:,} fake rows against {quality.n_real:,} real ones{of}"
-    floors = f"floors from {quality.splits} divisions of the real rows" if quality.splits else "no floors"
+    floors = f"floors from {quality.splits} divisions of the real rows" if quality.splits else "no floors of real rows"
     about = f"{head}; features: {quality.features} ({quality.width}); {floors}"
     return "\n".join([about, *([""] if markdown else []), *lines])
 

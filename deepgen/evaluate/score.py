@@ -36,7 +36,7 @@ class Score:
         p_value: of the hypothesis that both samples have one law; NaN where the figure has no test.
         replicates: what ``stderr`` was made of, where that is few; 0 for many. The interval widens by it.
         floor: the mean of the same figure between parts of the real rows, by `sample_quality`, or its expectation
-            where equal laws are enough to know it; NaN for none.
+            where that is known: of equal laws, or of exact draws; NaN for none.
         floor_spread: the standard deviation of a single such figure.
         features: the name of the feature map; empty when the caller gave features.
         note: what else must be known, in words.
@@ -108,6 +108,8 @@ def feature_rows(*, least: int = 2, **samples: Tensor) -> list[Tensor]:
         width = samples[first].shape[1]
         if x.shape[1] != width:
             raise ShapeError(f"{first} and {name} must have the same number of features, got {width} and {x.shape[1]}")
+        if x.device != samples[first].device:
+            raise ArgumentError(f"{first} is on {samples[first].device} and {name} on {x.device}: move one by .to()")
     for name, x in samples.items():
         if x.is_complex():
             raise SupportError(f"{name} must be real numbers, got {x.dtype}")
@@ -116,8 +118,6 @@ def feature_rows(*, least: int = 2, **samples: Tensor) -> list[Tensor]:
             raise SupportError(f"{name} holds NaN or infinite features, in {rows:,} of {len(x):,} rows")
         if len(x) < least:
             raise ArgumentError(f"{name} needs at least {least:,} rows for this figure, got {len(x):,}")
-        if x.device != samples[first].device:
-            raise ArgumentError(f"{first} is on {samples[first].device} and {name} on {x.device}: move one by .to(...)")
     return [x.detach().double() for x in samples.values()]
 
 

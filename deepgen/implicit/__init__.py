@@ -16,7 +16,7 @@ from deepgen.implicit.images import ConvDecoder, ConvEncoder
 from deepgen.implicit.likelihoods import Bernoulli, Categorical, Gaussian, LogisticMixture
 from deepgen.implicit.paths import at_places, interpolate, lerp, slerp, traverse
 from deepgen.implicit.posteriors import DiagonalGaussian, FullGaussian
-from deepgen.implicit.ready import conv_vae, mlp_cvae, mlp_vae
+from deepgen.implicit.ready import conv_cvae, conv_vae, mlp_cvae, mlp_vae
 from deepgen.implicit.resnet import ResNetDiscriminator, ResNetGenerator
 from deepgen.implicit.rounded import Rounded
 from deepgen.implicit.semi_supervised import SemiSupervised
@@ -64,6 +64,7 @@ __all__ = [
     "at_places",
     "calibrate",
     "conv_autoencoder",
+    "conv_cvae",
     "conv_vae",
     "interpolate",
     "latent_langevin",

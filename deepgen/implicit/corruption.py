@@ -1,7 +1,7 @@
 """Noise on rows, for models that learn to take it away: laws C(x~ | x) that draw and are not scored.
 
     Masking(rate)            each value is `value`, 0 by default, with chance `rate`
-    GaussianNoise(sigma)     x + sigma xi
+    GaussianNoise(sigma)     x + sigma xi, one sigma for all or one for each column
     SaltAndPepper(rate)      each value is `low` or `high`, equally likely, with chance `rate`
 
 A corruption is any function ``(x [rows, *event], *, generator) -> [rows, *event]``; what it makes need not be a value
@@ -10,13 +10,14 @@ that x can take. Source: Vincent et al. 2010, "Stacked denoising autoencoders", 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, check_real
+from deepgen.errors import ArgumentError, ShapeError, check_real
 from deepgen.random import normal, uniform
 
 
@@ -47,19 +48,25 @@ class Masking:
 
 @dataclass(frozen=True)
 class GaussianNoise:
-    """Normal noise of standard deviation ``sigma``, in the units of the data.
+    """Normal noise of standard deviation ``sigma``, in the units of the data; several are one for each column.
 
     >>> GaussianNoise(0.0)(torch.ones(1, 3), generator=torch.Generator())
     tensor([[1., 1., 1.]])
     """
 
-    sigma: float
+    sigma: float | Sequence[float]
 
     def __post_init__(self) -> None:
-        check_real("sigma", self.sigma, 0)
+        if isinstance(self.sigma, Sequence):
+            object.__setattr__(self, "sigma", tuple(self.sigma))  # so that it is hashed and compared by its numbers
+        for one in self.sigma if isinstance(self.sigma, tuple) else (self.sigma,):
+            check_real("sigma", one, 0)
 
     def __call__(self, x: Tensor, *, generator: torch.Generator) -> Tensor:
-        return x + self.sigma * normal(x.shape, generator=generator, dtype=x.dtype)
+        if isinstance(self.sigma, tuple) and x.shape[-1] != len(self.sigma):
+            raise ShapeError(f"sigma has {len(self.sigma)} numbers, one for each column, and x is {list(x.shape)}")
+        sigma = torch.tensor(self.sigma, dtype=x.dtype, device=x.device)
+        return x + sigma * normal(x.shape, generator=generator, dtype=x.dtype)
 
 
 @dataclass(frozen=True)

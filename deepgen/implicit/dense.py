@@ -99,8 +99,8 @@ class Dense(nn.Module):
         *hidden, last = self.layers  # a slice would be a new module, at every call
         for layer in hidden:
             h = self.activation(layer(h))
-        out: Tensor = last(h)
-        return (out if self.last is None else self.last(out)).view(len(x), *self.outputs)
+        out: Tensor = last(h) if self.last is None else self.last(last(h))
+        return out if len(self.outputs) == 1 else out.view(len(x), *self.outputs)
 
 
 def shape_of(shape: int | Sequence[int]) -> tuple[int, ...]:

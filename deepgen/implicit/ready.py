@@ -106,6 +106,39 @@ def conv_vae(
     return VAE(encoder, decoder, latent=latent, likelihood=made, prior=before, posterior=law)
 
 
+def conv_cvae(
+    image: Sequence[int],
+    features: Sequence[int] = (32, 64),
+    *,
+    latent: int,
+    classes: int = 0,
+    context: int = 0,
+    embed: nn.Module | None = None,
+    hidden: int = 256,
+    likelihood: nn.Module | None = None,
+    prior: nn.Module | None = None,
+    posterior: nn.Module | None = None,
+    activation: str = "silu",
+    generator: torch.Generator | int | None = None,
+) -> CVAE:
+    """A `CVAE` of images ``(channels, height, width)`` with `ConvEncoder` and `ConvDecoder`.
+
+    The context's code joins the flat maps before the encoder's hidden layer, and z before the decoder's. What it is (a
+    label, a vector, or anything that ``embed`` turns into one) is said as for `CVAE`; the rest as for `conv_vae`.
+
+    >>> model = conv_cvae((1, 8, 8), [4, 8], latent=2, classes=10, hidden=16, generator=0)
+    >>> model(torch.arange(10)).sample(10, generator=0).shape  # one of each label
+    torch.Size([10, 1, 8, 8])
+    """
+    stream, (made, before, law) = resolve(generator), laws(latent, likelihood, prior, posterior)
+    same: Any = {"features": features, "hidden": hidden, "activation": activation, "context": classes or context,
+                 "generator": stream}  # fmt: skip
+    encoder = ConvEncoder(image, features_of(law), **same)
+    decoder = ConvDecoder(latent, image, numbers=numbers_of(made), **same)
+    return CVAE(encoder, decoder, latent=latent, classes=classes, context=context, embed=embed, likelihood=made,
+                prior=before, posterior=law)  # fmt: skip
+
+
 def features_of(posterior: Any) -> int:
     """How many features a posterior reads: its ``inputs``, or the ``context`` of a flow."""
     width = getattr(posterior, "inputs", None) or getattr(posterior, "context", None)

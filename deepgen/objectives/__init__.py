@@ -7,8 +7,9 @@ from deepgen.objectives.adversarial_watch import AdversarialWarning
 from deepgen.objectives.chains import AdversarialChains, PersistentChains
 from deepgen.objectives.coding_penalties import L1, Contraction, KLSparsity
 from deepgen.objectives.contrastive import ContrastiveDivergence, PersistentCD
-from deepgen.objectives.elbo import ELBO, IWAE
+from deepgen.objectives.elbo import ELBO
 from deepgen.objectives.gradient_noise import GradientNoise, gradient_noise
+from deepgen.objectives.iwae import IWAE
 from deepgen.objectives.likelihood import ExpectationMaximisation, MaximumLikelihood
 from deepgen.objectives.mixing import AdversarialMixing
 from deepgen.objectives.order_agnostic import OrderAgnostic

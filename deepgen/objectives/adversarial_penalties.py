@@ -18,7 +18,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from deepgen.errors import check_real
+from deepgen.errors import ArgumentError, check_real
 from deepgen.random import uniform
 
 
@@ -109,8 +109,20 @@ class GradientPenalty:
 
 
 def slope(judged: Judged) -> Tensor:
-    """The gradient of each row's logit with respect to the row: ``[rows, values]``, differentiable."""
-    (gradient,) = torch.autograd.grad(judged.logits.sum(), judged.rows, create_graph=True)
+    """The gradient of each row's logit with respect to the row: ``[rows, values]``, differentiable.
+
+    Raises:
+        ArgumentError: autograd finds no way from the logits to the rows. It may be that the discriminator does not look
+            at them, with a gradient of 0, or that it rounds or detaches them, with one that is not known.
+    """
+    gradient = None
+    if judged.logits.requires_grad:
+        gradient = torch.autograd.grad(judged.logits.sum(), judged.rows, create_graph=True, allow_unused=True)[0]
+    if gradient is None:
+        raise ArgumentError(
+            "the penalty is on the gradient of the discriminator's logits with respect to its rows, and there is none: "
+            "it must use its rows, and neither detach nor round them on the way (or take penalty=())"
+        )
     return gradient.flatten(1)
 
 

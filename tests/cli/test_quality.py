@@ -2,6 +2,11 @@
 
 import json
 
+import torch
+
+from deepgen.cli.quality import in_grey
+from deepgen.evaluate import sample_quality
+
 
 def test_quality_is_printed_and_in_json(deepgen, tmp_path):
     words = "train mixture --data digits --components 3 --epochs 2 --quiet --out"
@@ -19,3 +24,11 @@ def test_too_few_rows_are_refused(deepgen, trained):
     refused = deepgen("evaluate", trained, "--quality")
     assert refused.status == 2
     assert "at least" in refused.err
+
+
+def test_draws_beyond_grey_are_judged_as_a_picture_shows_them(stream):
+    real, noisy = torch.rand(120, 64, generator=stream), torch.randn(120, 64, generator=stream)
+    assert torch.equal(in_grey(real, noisy), noisy.clamp(0, 1))
+    assert sample_quality(real=real, fake=in_grey(real, noisy), metrics="kernel", splits=0).width == 32
+    assert torch.equal(in_grey(real[:, :5], noisy[:, :5]), noisy[:, :5])
+    assert torch.equal(in_grey(2 * real, noisy), noisy)

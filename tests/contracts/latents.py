@@ -55,7 +55,9 @@ def conv(x, **parts):
     return build
 
 
-def cvae(kind, x=bits, **parts):
+def cvae(kind, x=bits, make=i.mlp_cvae, **parts):
+    """An MLP, or ``make=conv_cvae``, given a context of one kind."""
+
     def build(g):
         labels = torch.arange(ROWS) % 3
         options, context = {
@@ -67,7 +69,8 @@ def cvae(kind, x=bits, **parts):
             ),
         }[kind]
         made = {name: part(g) for name, part in parts.items()}
-        return i.mlp_cvae(WIDTH, [6], **{"latent": 2, **options, **made}, generator=g), x(g), context
+        shape = ((1, 4, 4), [3]) if make is i.conv_cvae else (WIDTH, [6])
+        return make(*shape, **{"latent": 2, **options, **made}, generator=g), x(g), context
 
     return build
 
@@ -123,6 +126,12 @@ LATENTS = {
     "CVAE, Gaussian prior": cvae("labels", prior=lambda g: i.DiagonalGaussian(2, inputs=3, generator=g)),
     "CVAE, flow prior": cvae("labels", prior=lambda g: dg.explicit.MAF(2, 1, [6], context=3, generator=g)),
     "CVAE, flow posterior": cvae("labels", posterior=iaf),
+    "CVAE of images, labels": cvae("labels", images, i.conv_cvae),
+    "CVAE of images, vectors": cvae("vectors", images, i.conv_cvae),
+    "CVAE of images, images": cvae("images", images, i.conv_cvae),
+    "CVAE of images, categorical": cvae(
+        "labels", level_images, i.conv_cvae, likelihood=lambda g: i.Categorical(LEVELS)
+    ),
     "M2": semi_supervised,
     "linear": lambda g: (LinearGaussian(WIDTH, 2, sigma=0.8, shift=0.2, scale=1.2, generator=g), reals(g), None),
     "decoder, sigma": decoder(lambda: 0.5, reals),

@@ -8,6 +8,12 @@ from deepgen.distributions import bits
 from deepgen.distributions.bits import IndependentBits
 
 
+@pytest.fixture(autouse=True)
+def few_are_many(monkeypatch):
+    """Small tensors are not left to torch, or there would be nothing to test."""
+    monkeypatch.setattr(bits, "_FEW", 0)
+
+
 def laws(logits, dims=1):
     base = Bernoulli(logits=logits, validate_args=False)
     return IndependentBits(base, dims, validate_args=False), Independent(base, dims, validate_args=False)
@@ -61,6 +67,14 @@ def test_second_and_forward_derivatives(stream):
     assert torch.allclose(second, -p * (1 - p))
     _, along = torch.func.jvp(lambda at: laws(at)[0].log_prob(x), (logits.detach(),), (torch.ones_like(logits),))
     assert torch.allclose(along, (1 - p).sum(-1))
+
+
+def test_few_logits_are_left_to_torch_but_not_sums_of_few_digits(stream, monkeypatch):
+    monkeypatch.setattr(bits, "_FEW", 2 * 3 * 5 + 1)
+    logits, x = torch.randn(2, 3, 5, generator=stream), torch.ones(3, 5)
+    ours, theirs = (law.log_prob(x) for law in laws(logits))
+    assert torch.equal(ours, theirs)
+    assert laws(logits.bfloat16())[0].log_prob(x.bfloat16()).dtype == torch.float32
 
 
 def test_odd_shapes_and_slopes_in_x_are_left_to_torch(stream):

@@ -96,6 +96,39 @@ def test_the_error_of_a_distance(stream):
     assert float(torch.tensor(squares).mean()) == pytest.approx(true, rel=0.3)
 
 
+WIDE = torch.tensor([1e-3, 1e7, 1.0, 1e4], dtype=torch.float64)  # deviations of columns
+
+
+def test_each_column_counts_however_wide_another_is(stream):
+    """One correlation, other deviations: with S = C C the distance of S and a^2 S is (a - 1)^2 tr S, columns apart."""
+    rows = normal((40, 4), generator=stream, dtype=torch.float64)
+    narrow = WIDE.where(WIDE < 1e7, 0.0)
+    zero, correlation = torch.zeros(4, dtype=torch.float64), torch.corrcoef(rows.mT)
+    correlation[1], correlation[:, 1] = 0.0, 0.0
+    correlation[1, 1] = 1.0
+    one = correlation * WIDE * WIDE.unsqueeze(1)
+    part = correlation * narrow * narrow.unsqueeze(1)
+    other = one + part * (1.5**2 - 1)  # the widest column stays as it was
+    expected = 0.25 * part.trace()
+    torch.testing.assert_close(gaussian_frechet(zero, one, zero, other), expected, rtol=1e-6, atol=0)
+    own = torch.diag(WIDE.square())
+    assert float(gaussian_frechet(zero, own, zero, own)) < 1e-12
+    torch.testing.assert_close(gaussian_frechet(zero, own, zero, 4 * own), WIDE.square().sum(), rtol=1e-12, atol=0)
+    least = torch.diag(torch.where(WIDE == 1e-3, 2 * WIDE, WIDE).square())
+    torch.testing.assert_close(gaussian_frechet(zero, own, zero, least), (WIDE[0]).square(), rtol=1e-9, atol=0)
+
+
+def test_a_wide_column_that_both_samples_share_costs_the_others_nothing(stream):
+    """Its rows are alike and in pairs opposite, so that it has nothing to do with the others, exactly."""
+    x, y = (normal((100, 3), generator=stream, dtype=torch.float64) for _ in range(2))
+    x, y = (torch.cat([rows, rows]) for rows in (x, y))
+    wide = 1e6 * normal((100, 1), generator=stream, dtype=torch.float64)
+    wide = torch.cat([wide, -wide])
+    without = gaussian_frechet(x.mean(0), torch.cov(x.mT), y.mean(0), torch.cov(y.mT))
+    score = frechet_distance(real=torch.cat([x, wide], 1), fake=torch.cat([y, wide], 1))
+    assert score.value == pytest.approx(float(without), rel=1e-6)
+
+
 def test_rotations_and_shifts_change_nothing(stream):
     x, y = (normal((50, 4), generator=stream, dtype=torch.float64) for _ in range(2))
     turn = rotation(4, stream)

@@ -193,6 +193,33 @@ def test_without_a_posterior_the_ladder_draws_from_the_prior(stream):
         dg.evaluate.log_likelihood(Generator(), x, "iwae")
 
 
+LADDER = {
+    "ladder": dg.evaluate.likelihood_ladder,
+    "bound": dg.evaluate.latent_bound,
+    "ais": dg.evaluate.latent_ais,
+    "units": dg.evaluate.active_units,
+    "information": dg.evaluate.mutual_information,
+}
+
+
+@pytest.mark.parametrize("name", LADDER)
+def test_a_model_and_rows_on_two_devices_are_refused_with_both_names(name, stream):
+    call = LADDER[name]
+    model = pca(stream)
+    x = model.sample(5, generator=stream)
+    with pytest.raises(dg.errors.ArgumentError, match="the model is on cpu and x on meta"):
+        call(model, x.to("meta"))
+    with pytest.raises(dg.errors.ArgumentError, match="the model is on meta and x on cpu"):
+        call(model.to("meta"), x)
+    cvae = dg.implicit.mlp_cvae(5, [4], latent=2, classes=3, generator=0)
+    bits, labels = (x > 0).float(), torch.arange(5) % 3
+    beside = labels.to("meta")
+    with pytest.raises(dg.errors.ArgumentError, match="the model is on cpu and context on meta"):
+        call(cvae, (bits, beside)) if name == "ladder" else call(cvae, bits, context=beside)
+    with pytest.raises(dg.errors.ArgumentError, match="the model is on cpu and x on meta"):
+        call(cvae(torch.tensor([2])), bits.to("meta"))
+
+
 def test_models_are_judged_at_rest_and_go_on_learning(stream):
     class Dropping(Only):
         def __init__(self, model):

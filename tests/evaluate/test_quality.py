@@ -9,6 +9,7 @@ import torch
 
 import deepgen as dg
 from deepgen.evaluate import DigitFeatures, digit_features, sample_quality
+from deepgen.evaluate.modes import plug_in_kl
 from deepgen.evaluate.quality_figures import modes
 from deepgen.random import normal
 
@@ -65,6 +66,9 @@ def test_features_of_the_callers_own():
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Dropout(0.5))
     same = sample_quality(real=x[:200], fake=x[200:], features=network, metrics=["kernel"], splits=0)
     assert same["kernel"].value == raw["kernel"].value
+    assert network.training
+    same = sample_quality(real=x[:200], fake=x[200:], features=network.forward, metrics=["kernel"], splits=0)
+    assert same["kernel"].value == raw["kernel"].value  # a method's module rests, too
     assert network.training
 
 
@@ -138,6 +142,47 @@ def test_networks_know_digits(digits):
         DigitFeatures(9)
 
 
+SCALES = {"x / 255": (0, 255), r"\(x \+ 1\) / 2": (-1, 1), r"x\.clamp\(0, 1\)": (-0.2, 1.1)}
+
+
+@pytest.mark.parametrize("advice", SCALES)
+@pytest.mark.parametrize("side", [8, 28])
+def test_digit_features_refuse_other_scales_and_say_what_to_do(side, advice, stream):
+    low, high = SCALES[advice]
+    x = dg.random.uniform((200, side, side), generator=stream)
+    x[0, 0, 0], x[-1, -1, -1] = 0.0, 1.0
+    network, off = digit_features(side), low + (high - low) * x
+    assert network(x).isfinite().all()
+    assert network((x * 255).round().div(255)).isfinite().all()
+    assert network((x > 0.5).to(torch.uint8)).isfinite().all()
+    for call in (network, network.classes, network.logits):
+        with pytest.raises(dg.errors.SupportError, match=advice):
+            call(off)
+    with pytest.raises(dg.errors.SupportError, match=advice):  # where the rows choose the network, too
+        sample_quality(real=x.flip(0), fake=off, metrics="kernel", splits=0)
+
+
+def test_rows_on_two_devices_are_refused_with_both_names(digits):
+    real, away = digits.test, digits.valid.to("meta")
+    every = "real is on cpu and {} on meta"
+    with pytest.raises(dg.errors.ArgumentError, match=every.format("fake")):
+        sample_quality(real=real, fake=away)
+    with pytest.raises(dg.errors.ArgumentError, match=every.format("train")):
+        sample_quality(real=real, fake=digits.valid, train=away)
+    with pytest.raises(dg.errors.ArgumentError, match=every.format("fake")):
+        dg.evaluate.frechet_distance(real=real, fake=away)
+    network = torch.nn.Linear(64, 3, device="meta")
+    for features in (network, network.forward):
+        with pytest.raises(dg.errors.ArgumentError, match="on meta and real on cpu"):
+            sample_quality(real=real, fake=digits.valid, features=features)
+
+    def broken(x):
+        raise RuntimeError("mine")
+
+    with pytest.raises(RuntimeError, match="mine"):
+        sample_quality(real=real, fake=digits.valid, features=broken)
+
+
 class Signs(torch.nn.Module):
     """Whose classes are any integers, and only right in eval mode."""
 
@@ -161,6 +206,26 @@ def test_classes_are_any_integers_and_nothing_else(stream):
     network.classes = lambda x: x.softmax(1)
     with pytest.raises(dg.errors.ShapeError, match="one integer a row"):
         sample_quality(real=x, fake=y, features=network, metrics=["modes"], splits=0)
+
+
+def test_the_floor_of_the_mode_kl_is_that_of_exact_draws(stream, alpha):
+    """Against draws of the very shares that the KL is from, and not against parts of the real rows."""
+    x, y = (normal((n, 2), generator=stream) for n in (600, 150))
+    network = Signs()
+    network.classes = lambda x: (x[:, 0] > 0).long() + 2 * (x[:, 1] > 1).long()
+    for splits in (0, 2):
+        score = sample_quality(real=x, fake=y, features=network, metrics=["modes"], splits=splits, generator=stream)[
+            "mode_kl"
+        ]
+        shares = torch.bincount(network.classes(x), minlength=4).double() + 0.5
+        shares = shares / shares.sum()
+        draws = torch.multinomial(shares, 4000 * 150, replacement=True, generator=stream).view(4000, 150)
+        found = plug_in_kl(torch.nn.functional.one_hot(draws).sum(1).double(), shares)
+        assert abs(float(found.mean()) - score.floor) < z(alpha) * float(found.std()) / 4000**0.5
+        assert score.floor == pytest.approx(3 / 300, rel=0.2)  # parts of the reals would have 3/300 + 3/1200
+        assert score.floor_spread == pytest.approx(float(found.std()), rel=0.25)  # of a thousand
+        assert "150 exact draws" in score.note
+        assert ("real against real" in score.note) == (splits > 0)
 
 
 def test_errors_of_modes_are_those_of_repetitions(stream):

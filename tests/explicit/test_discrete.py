@@ -53,9 +53,7 @@ def test_conditionals_are_those_of_the_sums_over_states(name, stream):
 @pytest.mark.parametrize("name", [name for name in BUILDERS if "categories" not in name and "context" not in name])
 def test_a_variable_sees_those_before_it_and_all_of_them(name, stream):
     model = build(name, stream)
-    rows = 5 * torch.randn(
-        64, model.features, generator=stream
-    )  # far apart: between 0 and 1 all of ten ReLUs can be off
+    rows = 5 * torch.randn(64, model.features, generator=stream)  # near 0 all of ten ReLUs can be off
     for order in model._orders:
         check_causal(
             lambda x, order=order: model.conditionals(x.t(), None, order)[0].t(), rows, order, what=f"{name} {order}"

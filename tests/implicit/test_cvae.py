@@ -9,7 +9,7 @@ from torch.utils.data import TensorDataset
 
 import deepgen as dg
 from deepgen.errors import ArgumentError, ShapeError, SupportError
-from deepgen.implicit import mlp_cvae
+from deepgen.implicit import conv_cvae, mlp_cvae
 from deepgen.implicit.latent import draw_terms
 from deepgen.objectives import ELBO, IWAE
 from deepgen.testing.checkpoints import check_checkpoint
@@ -61,6 +61,29 @@ def test_a_label_changes_what_is_learned_and_drawn(stream):
     assert each.shape == (3, 6)
 
 
+def test_images_are_drawn_by_the_context_they_are_given(stream):
+    """Four 4 x 4 images, each lit in one quarter; labels as such, one-hot vectors, and other images all say which."""
+    y = torch.arange(400) % 4
+    quarters = torch.eye(4).reshape(4, 1, 2, 2).repeat_interleave(2, 2).repeat_interleave(2, 3)
+    embed = dg.implicit.Dense((1, 4, 4), [], 4, generator=stream)
+    for context, options in (
+        (y, {"classes": 4}),
+        (nn.functional.one_hot(y, 4).float(), {"context": 4}),
+        (quarters.transpose(2, 3)[y], {"context": 4, "embed": embed}),
+    ):
+        model = conv_cvae((1, 4, 4), [8], latent=1, hidden=16, generator=stream, **options)
+        model(context).bound(quarters[y], generator=stream).mean().neg().backward()
+        assert all(p.grad is not None and p.grad.abs().max() > 0 for p in model.parameters())
+        adam = torch.optim.Adam(model.parameters(), lr=0.03)
+        given = TensorDataset(quarters[y], context)
+        dg.fit(model, given, ELBO(), epochs=30, batch_size=40, optimizer=adam, progress=False)
+        drawn = model.sample(400, context, generator=stream)
+        assert drawn.shape == (400, 1, 4, 4)
+        each = torch.stack([drawn[y == label].mean(0) for label in range(4)])
+        assert torch.equal(each.round(), quarters)
+        check_checkpoint(model)
+
+
 @pytest.mark.parametrize("kind", ["classes", "context", "embed", "prior", "flow prior"])
 def test_each_kind_of_context_trains_draws_and_comes_back_from_a_file(kind, stream):
     x, y = pairs(stream)
@@ -105,6 +128,10 @@ def test_what_is_refused(stream):
         mlp_cvae(6, [8], latent=2, context=3)(torch.full((40, 3), torch.nan)).bound(x)
     with pytest.raises(ArgumentError, match="VampPrior"):
         mlp_cvae(6, [8], latent=2, classes=3, prior=dg.implicit.VampPrior(6, 4))
+    with pytest.raises(ArgumentError, match="one of them"):
+        conv_cvae((1, 4, 4), [4], latent=2)
+    with pytest.raises(ShapeError, match="images must be"):
+        conv_cvae((1, 4, 4), [4], latent=2, classes=3)(y).bound(torch.zeros(40, 1, 8, 8))
 
 
 def test_a_single_latent_has_a_likelihood_given_one_context(stream):

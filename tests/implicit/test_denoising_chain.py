@@ -116,6 +116,18 @@ def test_corruptions_have_the_rates_that_they_say(stream, alpha):
     noise = (GaussianNoise(2.0)(x, generator=stream) - x) / 2
     assert close(noise.square().mean(), 1.0, 2.0)
     assert noised.dtype == noise.dtype == x.dtype
-    for bad in (lambda: Masking(1.5), lambda: GaussianNoise(-1.0), lambda: SaltAndPepper(0.1, 1.0, 0.0)):
+    each = GaussianNoise([2.0, 0.0, 0.5])
+    noise = (each(x[:, :3], generator=stream) - x[:, :3])[:, [0, 2]] / torch.tensor([2.0, 0.5])
+    assert abs(float(noise.square().mean()) - 1) < z * (2 / noise.numel()) ** 0.5
+    assert torch.equal(each(x[:, :3], generator=stream)[:, 1], x[:, 1])
+    assert each == GaussianNoise((2.0, 0.0, 0.5))
+    with pytest.raises(ShapeError, match="one for each column"):
+        each(x, generator=stream)
+    for bad in (
+        lambda: Masking(1.5),
+        lambda: GaussianNoise(-1.0),
+        lambda: GaussianNoise([1.0, -1.0]),
+        lambda: SaltAndPepper(0.1, 1.0, 0.0),
+    ):
         with pytest.raises(dg.errors.ArgumentError):
             bad()

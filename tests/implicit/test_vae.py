@@ -196,6 +196,20 @@ def test_rows_that_the_likelihood_cannot_have_made_are_refused(stream):
         dg.implicit.VampPrior(6, 4, bounded=False).initialise(torch.full((9, 6), torch.nan))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.uint8, torch.int64, torch.bool])
+def test_bits_of_any_dtype_are_taken_and_nothing_near_them(dtype):
+    law, bits = dg.implicit.Bernoulli(), torch.tensor([[0, 1, 1]]).to(dtype)
+    law.check(bits)
+    law.check(bits[:0])
+    wrong = [2, 128, 255] if dtype == torch.uint8 else [] if dtype == torch.bool else [2, -1]
+    if dtype.is_floating_point:
+        digit = torch.finfo(dtype).eps
+        wrong += [0.5, 1e-30, 1 - digit / 2, 1 + digit, math.nan, math.inf, -math.inf]
+    for value in wrong:
+        with pytest.raises(SupportError, match="0 or 1"):
+            law.check(torch.cat([bits, torch.full((1, 3), value, dtype=dtype)]))
+
+
 def test_tensors_datasets_and_loaders_are_all_taken(stream):
     """pythae takes only batches of the form {"data": x}: a TensorDataset is an AttributeError."""
     x = bits(stream)

@@ -161,6 +161,37 @@ def test_a_penalty_at_a_flat_discriminator_has_a_finite_gradient(stream):
     assert D.weight.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("penalty", [R1(), R2(), GradientPenalty()])
+def test_a_discriminator_without_a_gradient_in_its_rows_is_refused(penalty, stream):
+    """Whether it ignores the rows, or rounds or detaches them: to autograd these are all one."""
+    bias, x = torch.zeros(4, requires_grad=True), torch.randn(4, 2, generator=stream).requires_grad_()
+    blind = (
+        lambda x: torch.zeros(len(x)),
+        lambda x: bias,
+        lambda x: bias * x.detach().sum(1),
+        lambda x: (x > 0).to(x).sum(1) + bias,
+    )
+    for score in blind:
+        on = Judged(x, score(x))
+        with pytest.raises(ArgumentError, match="must use its rows"):
+            penalty(on, on, score, generator=stream)
+
+
+def test_a_discriminator_of_the_context_alone_is_refused_in_words(stream):
+    class Blind(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.level = nn.Parameter(torch.zeros(()))
+
+        def forward(self, x):
+            return self.level.expand(len(x))
+
+    gan, x = GAN(Dense(2, [8], 2, generator=0), Blind(), latent=2), torch.randn(30, 2, generator=stream)
+    with pytest.raises(ArgumentError, match=r"penalty=\(\)"):
+        steps(gan, Adversarial(), x, 1)
+    assert steps(gan, Adversarial(penalty=()), x, 1)["told_apart"] == 0.5
+
+
 def test_a_half_step_moves_its_own_network_alone_and_the_generator_is_due_every_nth(stream):
     gan, x = small(), torch.randn(16, 2, generator=stream)
     objective = Adversarial(critic_steps=3)

@@ -10,16 +10,16 @@ from torch import Tensor, nn
 
 from deepgen.cli.describe import describe
 from deepgen.cli.evaluate import weighted
-from deepgen.cli.quality import against, fakes, shown
+from deepgen.cli.quality import against, fakes, in_grey, shown
 from deepgen.cli.restated import restated
-from deepgen.cli.rundir import NO_LIKELIHOOD, judge, rows_of
+from deepgen.cli.rundir import judge, rows_of, silent, usual_steps
 from deepgen.data import Splits
 from deepgen.errors import ArgumentError
 from deepgen.evaluate import Bracket, Estimate, Quality, sample_quality
 from deepgen.evaluate.quality import METRICS
 from deepgen.explicit import EnergyModel
 from deepgen.explicit.tokens import TokenModel
-from deepgen.implicit import CVAE, GAN
+from deepgen.implicit import CVAE
 from deepgen.random import generator
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from deepgen.data import Data
 
 ROWS = 2000  # held-out rows at most: the same for all models and for both kinds of figure
-STEPS, DEAR = 2000, 1000  # of the chains behind each draw; of an energy model, each a pass through its network
+DEAR = 1000  # steps of the chains of an energy model, each a pass through its network
 ANNEALED: dict[str, Any] = {
     "chains": 50,
     "temperatures": 100,
@@ -49,12 +49,14 @@ def held_out(data: Data) -> Data:
     return replace(data, test=test, labels=labels)
 
 
-def judged(one: Judged, model: nn.Module, rows: Data, *, seed: int) -> tuple[Judged, Tensor]:
+def judged(
+    one: Judged, model: nn.Module, rows: Data, *, seed: int, noise: float | None = None
+) -> tuple[Judged, Tensor]:
     """``one`` with what is found of ``model`` on the test rows of ``rows``, and its draws ``[n, features]``."""
     notes = list(one.notes)
     likelihood: list[Estimate | Bracket] = []
-    if isinstance(model, GAN):
-        notes.append(NO_LIKELIHOOD)
+    if why_none := silent(model):
+        notes.append(why_none)
     else:
         likelihood = [judge(model, rows, "test", seed=seed, **(ANNEALED if isinstance(model, EnergyModel) else {}))]
         notes += weighted(likelihood[0])
@@ -62,7 +64,8 @@ def judged(one: Judged, model: nn.Module, rows: Data, *, seed: int) -> tuple[Jud
         draws = torch.tensor([list(model.stream(length=LETTERS, generator=seed))])
         quality = None
     else:
-        draws = fakes(model, rows, "test", steps=DEAR if isinstance(model, EnergyModel) else STEPS, seed=seed)
+        steps = DEAR if isinstance(model, EnergyModel) else usual_steps(model)
+        draws = fakes(model, rows, "test", steps=steps, seed=seed, noise=noise)
         quality, why = graded(rows, draws, seed=seed)
         notes += [why] if why else []
     bits = restated(likelihood[0], rows) if likelihood else None
@@ -81,9 +84,10 @@ def graded(rows: Data, draws: Tensor, *, seed: int) -> tuple[Quality | None, str
     try:
         return against(rows, "test", draws, held_out=True, seed=seed), ""
     except ArgumentError as few:
+        real = shown(rows, rows_of(rows.test))
         given: dict[str, Any] = {
-            "real": shown(rows, rows_of(rows.test)),
-            "fake": shown(rows, draws),
+            "real": real,
+            "fake": in_grey(real, shown(rows, draws)),
             "train": shown(rows, rows_of(rows.train)),
         }
         try:

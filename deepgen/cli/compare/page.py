@@ -21,9 +21,11 @@ def page(found: Comparison, rows: Data) -> Path:
     """Write the page into the directory of ``found``; ``rows`` are the data as they were loaded."""
     from deepgen.cli.compare.comparison import draws_of, history_of
     from deepgen.cli.pages import drawn
+    from deepgen.implicit import GAN, Autoencoder
     from deepgen.plot import Entry, report
 
     entries = []
+    kinds: dict[str, type] = {"gan": GAN, "autoencoder": Autoencoder}
     many = GRID if rows.image_shape is not None else ROWS
     for one in found.models:
         draws = draws_of(found.directory, one.model)
@@ -38,7 +40,7 @@ def page(found: Comparison, rows: Data) -> Path:
                 estimates=list(one.likelihood),
                 seconds=one.seconds,
                 samples=None if draws is None or one.failed else draws[:many],
-                history=None if one.failed else drawn(history, adversarial=one.model == "gan"),
+                history=None if one.failed else drawn(history, kinds.get(one.model, object)),
                 settings={**settings, **one.settings},
                 quality=one.quality,
                 group=GROUPS[one.group],

@@ -131,7 +131,9 @@ def _one(name: str, rows: Data, out: Path, share: float, source: dict[str, Any],
                     notes=[recipe.caution] if recipe.caution else [],
                     settings={**options, "weights": weights(model)},
                 )
-                one, draws = judging.judged(one, model.eval(), recipe.data, seed=source["seed"])
+                one, draws = judging.judged(
+                    one, model.eval(), recipe.data, seed=source["seed"], noise=options.get("noise")
+                )
         said = [" ".join(str(warning.message).split()) for warning in caught if _ours(warning)]
         said = [text for text in said if "Pareto k" not in text]  # which the notes have with the draws
         one = replace(one, notes=[*one.notes, *dict.fromkeys(said)])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from deepgen.cli.recipes.adversarial import gan
+from deepgen.cli.recipes.autoencoder import autoencoder
 from deepgen.cli.recipes.autoregressive import autoregressive
 from deepgen.cli.recipes.energy import energy
 from deepgen.cli.recipes.flows import flow
@@ -27,6 +28,7 @@ _RECIPES: dict[str, Callable[[str, Data, Mapping[str, Any]], Recipe]] = {
     **dict.fromkeys(("nice", "realnvp", "maf", "nsf"), flow),
     **dict.fromkeys(("lstm", "transformer"), tokens),
     **dict.fromkeys(("vae", "iwae", "cvae"), latent),
+    "autoencoder": autoencoder,
     "gan": gan,
     "energy": energy,
 }

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
+from deepgen.cli.quality import in_grey
 from deepgen.cli.recipes.columns import varying
 from deepgen.cli.recipes.recipe import Recipe, fall
 from deepgen.cli.rundir import rows_of
@@ -77,7 +78,7 @@ class Nearness:
     def __call__(self, model: nn.Module, valid: Tensor) -> float:
         real = rows_of(valid)[:JUDGED]
         made: Any = model
-        fake = made.sample(len(real), generator=0)
+        fake = in_grey(real, made.sample(len(real), generator=0))
         features = default_features(real)
         x, y = (mapped(features, rows, "rows").double() for rows in (real, fake))
         return -kernel_distance(real=x, fake=y).value

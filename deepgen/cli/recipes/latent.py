@@ -34,14 +34,7 @@ DRAWS = 10  # behind a validation bound: enough to choose an epoch by
 
 def latent(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
     """``vae``, ``iwae`` and ``cvae``."""
-    if kind(data) == "text":
-        raise refused(f"{name} is a model of bits, grey levels or real values", data)
-    notes, caveat = None, None
-    if kind(data) in ("real", "unit"):
-        varying(data)
-        caveat = caution(data)
-    elif kind(data) == "grey":
-        notes, data = {"levels": data.levels}, whole(data)
+    data, caveat, notes = prepared(name, data)
     classes = int(max(labels_of(data, split).max() for split in ("train", "valid") if len(getattr(data, split)))) + 1 \
         if name == "cvae" else 0  # fmt: skip
     model = _model(data, options, classes)
@@ -69,10 +62,25 @@ class Bounded:
         return latent_bound(model, x, self.draws, context=context, generator=0).estimate()
 
 
+def prepared(name: str, data: Data) -> tuple[Data, str | None, dict[str, Any] | None]:
+    """The data as networks with a law at their end take them, what to warn of, and notes for later commands."""
+    if kind(data) == "text":
+        raise refused(f"{name} is a model of bits, grey levels or real values", data)
+    if kind(data) in ("real", "unit"):
+        varying(data)
+        return data, caution(data), None
+    return (whole(data), None, {"levels": data.levels}) if kind(data) == "grey" else (data, None, None)
+
+
+def code_width(options: Mapping[str, Any], features: int) -> int:
+    """Of ``--latent``: an eighth of the columns, from 2 to 50, where it was not given."""
+    return options["latent"] or max(2, min(50, features // 8))
+
+
 def _model(data: Data, options: Mapping[str, Any], classes: int) -> VAE | CVAE:
     features, stream = data.event_shape.numel(), generator(options["seed"])
-    width = options["latent"] or max(2, min(50, features // 8))
-    likelihood, numbers = _likelihood(data)
+    width = code_width(options, features)
+    likelihood, numbers = law_of_values(data)
     hidden = options["hidden"]
     rest: dict[str, Any] = {"activation": "silu", "context": classes, "generator": stream}
     encoder: nn.Module = Dense(features, hidden, 2 * width, **rest)
@@ -86,7 +94,7 @@ def _model(data: Data, options: Mapping[str, Any], classes: int) -> VAE | CVAE:
     return VAE(encoder, decoder, latent=width, likelihood=likelihood)
 
 
-def _likelihood(data: Data) -> tuple[nn.Module, int]:
+def law_of_values(data: Data) -> tuple[nn.Module, int]:
     """What the decoder's numbers mean, and how many there are for each value."""
     made: Any = Bernoulli()
     if kind(data) == "grey":
