@@ -34,6 +34,8 @@ class Coupling(nn.Module):
 
     def up(self, x: Tensor) -> Tensor:
         """x.W: ``[..., below] -> [..., above]``."""
+        if len(self.widths) == 1:
+            return x @ self.blocks[0]
         return torch.cat([part @ w for part, w in zip(x.split(self.widths, -1), self.blocks, strict=True)], -1)
 
     def down(self, y: Tensor) -> Tensor:
