@@ -76,7 +76,7 @@ class DBM(nn.Module):
                     f"hidden[{number}] has {len(above)} parts over {len(below)}: give one for each, or one for all"
                 )
         stream = resolve(generator)
-        self._parts = parts
+        self.parts = parts
         self.levels: Sequence[Units] = nn.ModuleList(_joined(level) for level in parts)  # type: ignore[assignment, misc]
         widths = [[part.width for part in level] for level in parts]
         self.couplings: Sequence[Coupling] = nn.ModuleList(  # type: ignore[assignment]
@@ -86,7 +86,7 @@ class DBM(nn.Module):
 
     def arguments(self) -> dict[str, Any]:
         """The constructor's arguments, for `deepgen.save`."""
-        levels = [level[0] if len(level) == 1 else list(level) for level in self._parts]
+        levels = [level[0] if len(level) == 1 else list(level) for level in self.parts]
         return {"visible": levels[0], "hidden": levels[1:]}
 
     @property
@@ -262,7 +262,7 @@ class DBM(nn.Module):
             widths = [part.width for part in level]
             return f"{sum(widths)} ({', '.join(map(str, widths))})" if len(widths) > 1 else f"{widths[0]}"
 
-        first, *rest = self._parts
+        first, *rest = self.parts
         head = told(first).replace(" (", " visible (", 1) if len(first) > 1 else f"{told(first)} visible"
         return f"DBM({head}; hidden {', '.join(map(told, rest))})"
 

@@ -21,7 +21,6 @@ product of centred rows for each gives both means at once. At one hidden level a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -49,8 +48,8 @@ class DeepState(NamedTuple):
 class Joint(NamedTuple):
     """A block of weights and the columns it joins, of level ``below`` and of the next."""
 
-    block: nn.Parameter
     below: int
+    block: nn.Parameter
     columns: slice
     columns_above: slice
 
@@ -78,7 +77,7 @@ class DeepStep:
             raise ArgumentError("binary=True takes the products of an RBM; for a DBM leave it at 'auto'")
         self.model, self.options = model, options
         self.widths = [units.width for units in model.levels]
-        self.joints = [joint for below in range(len(model.couplings)) for joint in _joints(model, below)]
+        self.joints = [Joint(below, *j) for below, coupling in enumerate(model.couplings) for j in coupling.joints()]
         parts = (units for units in model.levels if isinstance(units, nn.Module))
         self.own = list(dict.fromkeys(p for units in parts for p in units.parameters() if p.requires_grad))
         blocks = [joint.block for joint in self.joints]
@@ -132,7 +131,7 @@ class DeepStep:
         for gradient, gap in zip(gradients, gaps, strict=True):
             torch.neg(gap, out=gradient)
         if self.options.centred:
-            for _, low, columns, above in self.joints:
+            for low, _, columns, above in self.joints:
                 x, y = rows[low][:, columns], rows[low + 1][:, above]
                 gradients[low][columns].addmv_(x.t(), y @ offsets[low + 1][above])
                 gradients[low + 1][above].addmv_(y.t(), x @ offsets[low][columns])
@@ -177,13 +176,3 @@ def walk(
     for level in range(1, count, 2):
         states[level] = levels[level].mean(fields[level])
     return fields, states, drawn
-
-
-def _joints(model: DBM, below: int) -> list[Joint]:
-    coupling = model.couplings[below]
-    places = zip(_columns(coupling.widths), _columns(coupling.widths_above), strict=True)
-    return [Joint(block, below, *columns) for block, columns in zip(coupling.blocks, places, strict=True)]
-
-
-def _columns(widths: Sequence[int]) -> list[slice]:
-    return [slice(stop - width, stop) for width, stop in zip(widths, accumulate(widths), strict=True)]
