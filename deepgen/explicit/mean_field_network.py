@@ -53,10 +53,9 @@ class MeanFieldNetwork(nn.Module):
         self.levels: list[Units] = nn.ModuleList(copy.deepcopy(list(dbm.levels[1:])))  # type: ignore[assignment, arg-type]
         widths = [units.width for units in dbm.levels]
         self.up = nn.ModuleList(linear(a, b, generator=stream) for a, b in itertools.pairwise(widths))
-        self.down = nn.ModuleList(
-            linear(b, a, bias=False, generator=stream) for a, b in itertools.pairwise(widths[1:])
-        )
+        self.down = nn.ModuleList(linear(b, a, bias=False, generator=stream) for a, b in itertools.pairwise(widths[1:]))
         self.head = linear(widths[-1], outputs, generator=stream)
+        self.to(dbm.biases[0])
         with torch.no_grad():
             for layer, coupling, bias in zip(self.up, dbm.couplings, dbm.biases[1:], strict=True):
                 layer.weight.copy_(coupling.dense().t())  # type: ignore[operator]
@@ -65,7 +64,6 @@ class MeanFieldNetwork(nn.Module):
                 layer.weight.copy_(coupling.dense())  # type: ignore[operator]
             self.head.weight.normal_(0.0, 0.01, generator=stream)
             self.head.bias.zero_()
-        self.to(dbm.biases[0])
 
     def arguments(self) -> dict[str, object]:
         """The constructor's arguments, for `deepgen.save`."""

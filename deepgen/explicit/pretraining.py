@@ -70,23 +70,23 @@ def pretrain(
     """
     dbm.check(x)
     check_count(epochs=epochs)
+    fitting = {"schedule": schedule, "epochs": epochs, "batch_size": batch_size, "progress": progress}
     biases = [torch.zeros_like(bias) for bias in dbm.biases]
     number, last = 0, len(dbm.couplings) - 1
     for below, coupling in enumerate(dbm.couplings):
         drawn = []
         for part, (block, columns, above) in enumerate(coupling.joints()):
-            sides = (_side(dbm, side, part, len(coupling.blocks)) for side in (below, below + 1))
-            doubled = (below > 0, below < last)
-            machine = RBM(*(_Doubled(units) if twice else units for units, twice in zip(sides, doubled, strict=True)),
-                          generator=0).to(block)  # fmt: skip
+            alone = len(coupling.blocks) == 1
+            visible, hidden = (dbm.levels[n] if alone else dbm.parts[n][part] for n in (below, below + 1))
+            machine = RBM(
+                _Doubled(visible) if below > 0 else visible, _Doubled(hidden) if below < last else hidden, generator=0
+            ).to(block)
             machine.weight.copy_(block)
             rows = x[:, columns]
             machine.initialise(rows)
-            drawn.append(
-                climb(machine, rows, objective, optimizer=None if optimizer is None else optimizer(machine),
-                      schedule=schedule, epochs=epochs, batch_size=batch_size, seed=seed + number, progress=progress,
-                      out=None if out is None else Path(out) / f"machine-{number}")  # fmt: skip
-            )
+            own = None if optimizer is None else optimizer(machine)
+            place = None if out is None else Path(out) / f"machine-{number}"
+            drawn.append(climb(machine, rows, objective, seed=seed + number, optimizer=own, out=place, **fitting))
             block.copy_(machine.weight)
             biases[below][columns] += machine.visible_bias
             biases[below + 1][above] += machine.hidden_bias
@@ -111,11 +111,6 @@ def climb(machine: RBM, x: Tensor, objective: Any, *, seed: int, **fitting: Any)
     with torch.no_grad():
         fields = (machine.hidden_field(rows.to(machine.weight)) for rows in x.split(ROWS))
         return torch.cat([machine.hidden.sample(field, generator=stream) for field in fields])
-
-
-def _side(dbm: DBM, level: int, part: int, parts: int) -> Units:
-    """The whole ``level``, or one of several parts of it."""
-    return dbm.levels[level] if parts == 1 else dbm.parts[level][part]
 
 
 class _Doubled(nn.Module):

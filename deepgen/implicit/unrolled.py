@@ -25,8 +25,8 @@ from deepgen.explicit.units import Spin, Units, as_units
 from deepgen.implicit.autoencoder import Autoencoder
 from deepgen.implicit.dense import Dense
 from deepgen.implicit.likelihoods import Bernoulli, Gaussian
-from deepgen.random import spawn
 from deepgen.random import generator as new_generator
+from deepgen.random import spawn
 
 _MEANS = {BernoulliUnits: "sigmoid", Spin: "tanh", GaussianUnits: None}  # E[h | f] as an activation
 

@@ -115,7 +115,7 @@ class PersistentCD(Contrastive):
     chains: int = 100
     _: KW_ONLY
     turns: int = 20
-    tolerance: float = 1e-3
+    tolerance: float = 0.01
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -192,7 +192,7 @@ def _as_rbm(model: nn.Module) -> RBM:
     if not isinstance(model, RBM):
         raise MissingCapability(
             f"contrastive divergence trains an RBM, got {type(model).__name__}; "
-            "a DBM is trained by deepgen.objectives.PersistentCD, an EnergyModel by deepgen.objectives.PersistentChains, "
-            "a model with log_prob by deepgen.objectives.MaximumLikelihood"
+            "a DBM is trained by deepgen.objectives.PersistentCD, an EnergyModel by "
+            "deepgen.objectives.PersistentChains, a model with log_prob by deepgen.objectives.MaximumLikelihood"
         )
     return model

@@ -123,9 +123,7 @@ class DeepStep:
             else:
                 joint.block.addmm_(below, above, beta=1 - rate * decay, alpha=rate)
 
-    def _biases(
-        self, rows: Sequence[Tensor], gaps: Sequence[Tensor], offsets: Sequence[Tensor], means: Tensor
-    ) -> None:
+    def _biases(self, rows: Sequence[Tensor], gaps: Sequence[Tensor], offsets: Sequence[Tensor], means: Tensor) -> None:
         """Minus db through the rows, which are fewer numbers than dW, and what sparsity adds."""
         gradients = self.descent.gradients[len(self.joints) : len(self.joints) + len(gaps)]
         for gradient, gap in zip(gradients, gaps, strict=True):
@@ -157,9 +155,7 @@ class DeepStep:
             buffer.copy_(gradient)
 
 
-def walk(
-    model: DBM, chains: Tensor, k: int, generator: torch.Generator
-) -> tuple[list[Tensor], list[Tensor], Tensor]:
+def walk(model: DBM, chains: Tensor, k: int, generator: torch.Generator) -> tuple[list[Tensor], list[Tensor], Tensor]:
     """``k`` Gibbs steps from odd levels ``chains`` ``[chains, odd]``.
 
     Returns fields and states of every level, the odd levels' being means given the even ones, and the next chains.

@@ -29,9 +29,7 @@ class Descent:
     def move(self, rate: float | None) -> None:
         """Let the optimizer step, or, with the ``rate`` of plain SGD, take its step for all but the products."""
         if rate is not None:
-            for parameter, gradient in zip(
-                self.trained[self.products :], self.gradients[self.products :], strict=True
-            ):
+            for parameter, gradient in zip(self.trained[self.products :], self.gradients[self.products :], strict=True):
                 parameter.add_(gradient, alpha=-rate)
         for parameter, gradient in zip(self.trained, self.gradients, strict=True):
             parameter.grad = gradient if rate is None else None

@@ -124,7 +124,9 @@ def test_it_goes_on_from_its_folder_and_is_a_function_of_its_seed(seed, tmp_path
     x = (torch.rand(40, 5, generator=dg.random.generator(seed)) < 0.3).float()
 
     def run(seed, out=None):
-        dbm = pretrain(DBM(5, [4, Gaussian(3, learned=True)], generator=0), x, epochs=2, batch_size=10, seed=seed, out=out)
+        dbm = pretrain(
+            DBM(5, [4, Gaussian(3, learned=True)], generator=0), x, epochs=2, batch_size=10, seed=seed, out=out
+        )
         return [p.detach().clone() for p in dbm.parameters()]
 
     first = run(1, tmp_path)
