@@ -18,15 +18,14 @@ from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, check_count
 from deepgen.explicit.gaussian import Gaussian as GaussianUnits
-from deepgen.explicit.pretraining import climb
 from deepgen.explicit.rbm import RBM
 from deepgen.explicit.units import Bernoulli as BernoulliUnits
 from deepgen.explicit.units import Spin, Units, as_units
 from deepgen.implicit.autoencoder import Autoencoder
 from deepgen.implicit.dense import Dense
 from deepgen.implicit.likelihoods import Bernoulli, Gaussian
+from deepgen.random import draw, spawn
 from deepgen.random import generator as new_generator
-from deepgen.random import spawn
 
 _MEANS = {BernoulliUnits: "sigmoid", Spin: "tanh", GaussianUnits: None}  # E[h | f] as an activation
 
@@ -60,15 +59,20 @@ def rbm_stack(
     >>> [rbm.weight.shape for rbm in rbms]
     [torch.Size([6, 4]), torch.Size([4, 2])]
     """
+    from deepgen.objectives import ContrastiveDivergence
+    from deepgen.train import fit
+
     if isinstance(hidden, int) or len(hidden) == 0:
         raise ArgumentError(f"hidden must be a list of layers, lowest first, such as [200, 50], got {hidden!r}")
     check_count(epochs=epochs)
     layer = as_units(x.shape[1], "visible") if visible is None else visible
     stack: list[RBM] = []
     for number, units in enumerate(hidden):
-        rbm = RBM(layer, units, generator=spawn(new_generator(seed + number), 1)[0]).initialise(x)
-        x = climb(rbm, x, objective, epochs=epochs, batch_size=batch_size, seed=seed + number, progress=progress)
-        layer = rbm.hidden
+        start, drawing = spawn(new_generator(seed + number), 2)
+        rbm = RBM(layer, units, generator=start).initialise(x)
+        fit(rbm, x, ContrastiveDivergence() if objective is None else objective, epochs=epochs, batch_size=batch_size,
+            seed=seed + number, progress=progress)  # fmt: skip
+        x, layer = draw(rbm.hidden_given(x), generator=drawing).detach(), rbm.hidden
         stack.append(rbm)
     return stack
 
