@@ -13,11 +13,13 @@ from deepgen.explicit.gated_pixelcnn import GatedPixelCNN
 from deepgen.explicit.gaussian import Gaussian
 from deepgen.explicit.lattice import Ising, Potts
 from deepgen.explicit.made import MADE
+from deepgen.explicit.mean_field_network import MeanFieldNetwork
 from deepgen.explicit.mixture import BernoulliMixture
 from deepgen.explicit.nade import NADE
 from deepgen.explicit.nsf import NSF
 from deepgen.explicit.pixelcnn import PixelCNN
 from deepgen.explicit.planar import PlanarFlow
+from deepgen.explicit.pretraining import pretrain
 from deepgen.explicit.product import Product
 from deepgen.explicit.rbm import RBM
 from deepgen.explicit.softmax import Softmax
@@ -43,6 +45,7 @@ __all__ = [
     "GatedPixelCNN",
     "Gaussian",
     "Ising",
+    "MeanFieldNetwork",
     "PixelCNN",
     "PlanarFlow",
     "Potts",
@@ -53,4 +56,5 @@ __all__ = [
     "Transformer",
     "UnitDistribution",
     "Units",
+    "pretrain",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -34,6 +35,8 @@ class Coupling(nn.Module):
 
     def up(self, x: Tensor) -> Tensor:
         """x.W: ``[..., below] -> [..., above]``."""
+        if len(self.widths) == 1:
+            return x @ self.blocks[0]
         return torch.cat([part @ w for part, w in zip(x.split(self.widths, -1), self.blocks, strict=True)], -1)
 
     def down(self, y: Tensor) -> Tensor:
@@ -48,5 +51,13 @@ class Coupling(nn.Module):
         """W, zero where parts are not joined: ``[below, above]``."""
         return torch.block_diag(*self.blocks)
 
+    def joints(self) -> list[tuple[nn.Parameter, slice, slice]]:
+        """Each block of weights, with the columns of the two levels that it joins."""
+        return list(zip(self.blocks, _columns(self.widths), _columns(self.widths_above), strict=True))
+
     def extra_repr(self) -> str:
         return f"{self.widths} to {self.widths_above}"
+
+
+def _columns(widths: Sequence[int]) -> list[slice]:
+    return [slice(stop - width, stop) for width, stop in zip(widths, itertools.accumulate(widths), strict=True)]

@@ -22,13 +22,14 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, ShapeError, check_count, check_real
 from deepgen.explicit.coupling import Coupling
+from deepgen.explicit.mean_field import MeanField, settle
 from deepgen.explicit.product import Product
 from deepgen.explicit.rbm import RBM
 from deepgen.explicit.units import Bernoulli, Units, as_units, check_values
@@ -36,16 +37,6 @@ from deepgen.random import resolve
 from deepgen.samplers.block_gibbs import BlockGibbs
 
 TOLERANCE, TURNS = 1e-4, 200  # of a mean; even and odd levels once each
-
-
-class MeanField(NamedTuple):
-    """fields, means: of each hidden level, lowest first ``[rows, width]``; bound: of log sum_h exp(-E(v, h)) in nats
-    ``[rows]``; turns: how many it took."""
-
-    fields: list[Tensor]
-    means: list[Tensor]
-    bound: Tensor
-    turns: int
 
 
 class DBM(nn.Module):
@@ -85,7 +76,7 @@ class DBM(nn.Module):
                     f"hidden[{number}] has {len(above)} parts over {len(below)}: give one for each, or one for all"
                 )
         stream = resolve(generator)
-        self._parts = parts
+        self.parts = parts
         self.levels: Sequence[Units] = nn.ModuleList(_joined(level) for level in parts)  # type: ignore[assignment, misc]
         widths = [[part.width for part in level] for level in parts]
         self.couplings: Sequence[Coupling] = nn.ModuleList(  # type: ignore[assignment]
@@ -95,7 +86,7 @@ class DBM(nn.Module):
 
     def arguments(self) -> dict[str, Any]:
         """The constructor's arguments, for `deepgen.save`."""
-        levels = [level[0] if len(level) == 1 else list(level) for level in self._parts]
+        levels = [level[0] if len(level) == 1 else list(level) for level in self.parts]
         return {"visible": levels[0], "hidden": levels[1:]}
 
     @property
@@ -154,22 +145,7 @@ class DBM(nn.Module):
         """
         check_count(turns=turns)
         check_real("tolerance", tolerance, 0)
-        v = v.to(self.biases[0])
-        last = len(self.levels) - 1
-        states = [v, *(self._way_up(v) if start is None else start)]
-        fields = [v] * (last + 1)
-        done = 0
-        while done < turns:
-            done += 1
-            moved = torch.zeros((), dtype=v.dtype, device=v.device)
-            for first in (1, 2):
-                for level in range(first, last + 1, 2):
-                    fields[level] = self.field(level, states)
-                    mean = self.levels[level].mean(fields[level])
-                    moved = torch.maximum(moved, (mean - states[level]).detach().abs().amax())
-                    states[level] = mean
-            if last == 1 or float(moved) <= tolerance:
-                break
+        fields, states, done = settle(self, v.to(self.biases[0]), tolerance=tolerance, turns=turns, start=start)
         return MeanField(fields[1:], states[1:], self._bound(fields, states), done)
 
     def _bound(self, fields: Sequence[Tensor], states: Sequence[Tensor]) -> Tensor:
@@ -177,13 +153,6 @@ class DBM(nn.Module):
         for units, bias, f, m in list(zip(self.levels, self.biases, fields, states, strict=True))[1:]:
             bound = bound + units.cumulant(f) + ((bias - f) * m).sum(-1)
         return bound
-
-    def _way_up(self, v: Tensor) -> list[Tensor]:
-        states, last = [v], len(self.levels) - 1
-        for level in range(1, last + 1):
-            sent = self.couplings[level - 1].up(states[-1])
-            states.append(self.levels[level].mean(self.biases[level] + (sent if level == last else 2 * sent)))
-        return states[1:]
 
     @torch.no_grad()
     def as_rbm(self) -> RBM:
@@ -293,7 +262,7 @@ class DBM(nn.Module):
             widths = [part.width for part in level]
             return f"{sum(widths)} ({', '.join(map(str, widths))})" if len(widths) > 1 else f"{widths[0]}"
 
-        first, *rest = self._parts
+        first, *rest = self.parts
         head = told(first).replace(" (", " visible (", 1) if len(first) > 1 else f"{told(first)} visible"
         return f"DBM({head}; hidden {', '.join(map(told, rest))})"
 

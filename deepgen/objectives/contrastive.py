@@ -23,14 +23,18 @@ a shorter way, see `deepgen.explicit.binary`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, MissingCapability, check_count, check_real
+from deepgen.explicit.dbm import DBM
 from deepgen.explicit.rbm import RBM
+from deepgen.explicit.units import Units
+from deepgen.objectives import contrastive_deep
 from deepgen.objectives.contrastive_step import ContrastiveState, ContrastiveStep
 from deepgen.objectives.products import Products
 from deepgen.typing import Update
@@ -69,8 +73,7 @@ class Contrastive(ABC):
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """Plain SGD at 0.05, or at 0.005 where a layer is real-valued (Hinton 2010, section 13.2)."""
         rbm = _as_rbm(model)
-        real = rbm.visible.states is None or rbm.hidden.states is None
-        return torch.optim.SGD(rbm.parameters(), lr=0.005 if real else 0.05)
+        return _sgd(rbm, (rbm.visible, rbm.hidden))
 
     @abstractmethod
     def _sample(self, products: Products, chains: Tensor, generator: torch.Generator) -> Tensor:
@@ -81,9 +84,12 @@ class Contrastive(ABC):
 class PersistentCD(Contrastive):
     """Persistent contrastive divergence: stochastic maximum likelihood for an `RBM` over any pair of unit layers.
 
+    A `DBM` of any levels takes it too, and then ascends the variational bound (`deepgen.objectives.contrastive_deep`).
+
     The rate, momentum and decay are the optimizer's (by default plain SGD). The metric ``moment_gap``
     is the Euclidean norm of <h>_d - <h>_m, which the gradient sets to zero. It says whether chains look like data to
-    the hidden layer and nothing about the likelihood, for which see `deepgen.evaluate.log_likelihood`.
+    the hidden layers and nothing about the likelihood, for which see `deepgen.evaluate.log_likelihood`. A DBM has
+    another, ``turns``, those that mean field took.
 
     Args:
         k: Gibbs steps between updates.
@@ -94,7 +100,8 @@ class PersistentCD(Contrastive):
         sparsity: ``(target, cost)`` pulls each hidden unit's running mean towards ``target`` through its bias, with
             gradient ``cost (mean - target)`` (Hinton 2010, section 11).
         binary: take products as sums over ones, by `deepgen.explicit.binary`; ``"auto"`` where they are faster (sparse
-            Bernoulli data on a CPU), True to insist, False never. Both ways sample the same law.
+            Bernoulli data on a CPU), True to insist, False never. Both ways sample the same law. Of an RBM only.
+        turns, tolerance: of a DBM's mean field in one step; see `DBM.mean_field`.
 
     >>> import deepgen as dg
     >>> rbm, x = dg.RBM(visible=6, hidden=4, generator=0), torch.eye(6)
@@ -106,14 +113,30 @@ class PersistentCD(Contrastive):
     """
 
     chains: int = 100
+    _: KW_ONLY
+    turns: int = 20
+    tolerance: float = 0.01
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_count(chains=self.chains)
+        check_count(chains=self.chains, turns=self.turns)
+        check_real("tolerance", self.tolerance, 0)
 
-    def start(self, model: nn.Module, x: Tensor, *, generator: torch.Generator) -> ContrastiveState:
+    def start(self, model: nn.Module, x: Tensor, *, generator: torch.Generator) -> Any:
         """Chains at hidden layers drawn given random rows of the data ``x``, offsets at the means over ``x``."""
+        if isinstance(model, DBM):
+            return contrastive_deep.start(model, x, self, generator)
         return _start(_as_rbm(model), x, self.chains, generator)
+
+    def update(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Update:
+        """The step function: sample, write the gradients, let ``optimizer`` step."""
+        if isinstance(model, DBM):
+            return contrastive_deep.DeepStep(model, optimizer, self)
+        return super().update(model, optimizer)
+
+    def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
+        """Plain SGD at 0.05, or at 0.005 where a level is real-valued (Hinton 2010, section 13.2)."""
+        return _sgd(model, model.levels) if isinstance(model, DBM) else super().optimizer(model)
 
     def _sample(self, products: Products, chains: Tensor, generator: torch.Generator) -> Tensor:
         products.walk(chains, self.k, generator)
@@ -160,11 +183,16 @@ def _start(model: RBM, x: Tensor, chains: int, generator: torch.Generator) -> Co
         return ContrastiveState(hidden, x.sum(0).to(model.weight) / len(x), model.hidden.mean(field).mean(0))
 
 
+def _sgd(model: nn.Module, levels: Iterable[Units]) -> torch.optim.Optimizer:
+    real = any(units.states is None for units in levels)
+    return torch.optim.SGD(model.parameters(), lr=0.005 if real else 0.05)
+
+
 def _as_rbm(model: nn.Module) -> RBM:
     if not isinstance(model, RBM):
         raise MissingCapability(
             f"contrastive divergence trains an RBM, got {type(model).__name__}; "
-            "an EnergyModel is trained by deepgen.objectives.PersistentChains, "
-            "a model with log_prob by deepgen.objectives.MaximumLikelihood"
+            "a DBM is trained by deepgen.objectives.PersistentCD, an EnergyModel by "
+            "deepgen.objectives.PersistentChains, a model with log_prob by deepgen.objectives.MaximumLikelihood"
         )
     return model

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from deepgen.explicit.rbm import RBM
 from deepgen.objectives.binary_products import SPARSE, BinaryProducts, use_binary
+from deepgen.objectives.descent import Descent
 from deepgen.objectives.products import Offsets, Products, Target
 
 if TYPE_CHECKING:
@@ -29,8 +30,7 @@ class ContrastiveState(NamedTuple):
 class ContrastiveStep:
     """The `Update` of ``options`` for one model and optimizer.
 
-    Plain SGD is added to the weights by the outer product itself, which spares writing and reading the gradient; any
-    other optimizer finds minus the gradients of the log-likelihood in ``p.grad``.
+    Gradients are those of minus the log-likelihood; how they reach the parameters is `Descent`.
 
     Args:
         sample: ``sample(products, chains, generator)`` leaves visible layers of batch and chains with their mean
@@ -38,15 +38,12 @@ class ContrastiveStep:
     """
 
     def __init__(self, model: RBM, optimizer: torch.optim.Optimizer, options: Contrastive, sample: Sample) -> None:
-        self.model, self.optimizer, self.options, self.sample = model, optimizer, options, sample
+        self.model, self.options, self.sample = model, options, sample
         self.insist, self.allow = use_binary(model, options.binary)
         layers = (layer for layer in (model.visible, model.hidden) if isinstance(layer, nn.Module))
         self.own = [p for layer in layers for p in layer.parameters() if p.requires_grad]
-        self.trained = [model.weight, model.visible_bias, model.hidden_bias, *self.own]
-        self.gradients = [torch.zeros_like(p) for p in self.trained]
-        stepped = {id(p) for group in optimizer.param_groups for p in group["params"]}
-        self.all_stepped = all(id(p) in stepped and p.requires_grad for p in self.trained)
-        self.counted = False
+        self.descent = Descent(optimizer, [model.weight, model.visible_bias, model.hidden_bias, *self.own], 1)
+        self.gradients = self.descent.gradients
         self.workspaces: dict[tuple[bool, int, int], Products] = {}
 
     @torch.no_grad()
@@ -60,7 +57,7 @@ class ContrastiveStep:
         if self.own:
             for buffer, gradient in zip(self.gradients[3:], products.own_gradients(), strict=True):
                 buffer.copy_(gradient)
-        rate = _plain_rate(self.optimizer) if self.all_stepped else None
+        rate = self.descent.rate()
         if rate is None:
             target = Target(self.gradients[0], biases, alpha=1.0, beta=0.0)
         else:
@@ -72,7 +69,7 @@ class ContrastiveStep:
         if options.sparsity is not None:
             goal, cost = options.sparsity
             self.gradients[2].add_(means[1] - goal, alpha=cost)
-        self._move(rate)
+        self.descent.move(rate)
         return ContrastiveState(chains, *means), {"moment_gap": torch.linalg.vector_norm(products.dh)}
 
     def _products(self, state: ContrastiveState, batch: Tensor) -> Products:
@@ -85,26 +82,3 @@ class ContrastiveStep:
                 self.workspaces.clear()
             self.workspaces[sizes] = (BinaryProducts if binary else Products)(self.model, count, chains, self.own)
         return self.workspaces[sizes]
-
-    def _move(self, rate: float | None) -> None:
-        """Let the optimizer step, or, with the ``rate`` of plain SGD, take its step for all but the weights."""
-        if rate is not None:
-            for parameter, gradient in zip(self.trained[1:], self.gradients[1:], strict=True):
-                parameter.add_(gradient, alpha=-rate)
-        for parameter, gradient in zip(self.trained, self.gradients, strict=True):
-            parameter.grad = gradient if rate is None else None
-        if rate is None or not self.counted:
-            self.optimizer.step()  # with plain SGD once, without gradients, to let a scheduler see that steps are taken
-            self.counted = True
-
-
-def _plain_rate(optimizer: torch.optim.Optimizer) -> float | None:
-    """The rate of plain SGD, or None if anything else stands between a gradient and its step."""
-    if type(optimizer) is not torch.optim.SGD or len(optimizer.param_groups) > 1:
-        return None
-    group = optimizer.param_groups[0]
-    if group["momentum"] or group["weight_decay"] or group["maximize"] or not isinstance(group["lr"], float):
-        return None
-    if optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks:
-        return None
-    return group["lr"]

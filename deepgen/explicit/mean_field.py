@@ -1,0 +1,72 @@
+"""Turns of mean field in a deep Boltzmann machine: each level at what the means of its neighbours send.
+
+    f_l = b_l + m_(l-1).W_(l-1) + W_l.m_(l+1),      m_l = E[x_l | f_l],      m_0 = v
+
+A turn sets the odd levels and then the even ones, each of which raises the bound of `deepgen.explicit.dbm` or leaves
+it. What the data send to the lowest hidden level stays the same and is computed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from deepgen.explicit.dbm import DBM
+
+
+class MeanField(NamedTuple):
+    """fields, means: of each hidden level, lowest first ``[rows, width]``; bound: of log sum_h exp(-E(v, h)) in nats
+    ``[rows]``; turns: how many it took."""
+
+    fields: list[Tensor]
+    means: list[Tensor]
+    bound: Tensor
+    turns: int
+
+
+def settle(
+    model: DBM, v: Tensor, *, tolerance: float, turns: int, start: Sequence[Tensor] | None = None
+) -> tuple[list[Tensor], list[Tensor], int]:
+    """Fields and means of every level, visible first (whose field is v itself), and the turns taken.
+
+    Args:
+        model: the machine.
+        v: rows ``[rows, visible]`` in its dtype.
+        tolerance: end when no mean of any row moves by more; 0 takes all turns and never waits for a device.
+        turns: the most.
+        start: means of the hidden levels, ``[rows, width]`` or ``[width]``, the same for all rows; None for one way up.
+    """
+    last = len(model.levels) - 1
+    sent = model.biases[1] + model.couplings[0].up(v)
+    states = [v, *(_way_up(model, sent) if start is None else start)]
+    fields, done = [v] * (last + 1), 0
+    turns = 1 if last == 1 else turns
+    while done < turns:
+        done += 1
+        moved = []
+        for level in (*range(1, last + 1, 2), *range(2, last + 1, 2)):
+            if level > 1:
+                fields[level] = model.field(level, states)
+            else:
+                fields[1] = sent if last == 1 else sent + model.couplings[1].down(states[2])
+            mean = model.levels[level].mean(fields[level])
+            if tolerance > 0 and done < turns:
+                moved.append((mean - states[level]).detach().abs().amax())
+            states[level] = mean
+        if moved and float(torch.stack(moved).amax()) <= tolerance:
+            break
+    shape = (len(v), -1)  # a start of one row may not have met the data yet
+    return [f.expand(shape) for f in fields], [m.expand(shape) for m in states], done
+
+
+def _way_up(model: DBM, sent: Tensor) -> list[Tensor]:
+    """One way up, what comes from below counted twice below the top, where nothing comes from above yet."""
+    last, states = len(model.levels) - 1, []
+    for level in range(1, last + 1):
+        below = sent if level == 1 else model.biases[level] + model.couplings[level - 1].up(states[-1])
+        states.append(model.levels[level].mean(below if level == last else 2 * below - model.biases[level]))
+    return states

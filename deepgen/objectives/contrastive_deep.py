@@ -1,0 +1,174 @@
+"""Persistent contrastive divergence of a deep Boltzmann machine: mean field for the data, chains for the model.
+
+The bound of `deepgen.explicit.dbm`, with its product law q held where mean field left it, minus log Z has as gradient a
+difference of two means, over data with q (d) and over the model (m). With offsets mu_l for every level it is taken in
+centred form,
+
+    dW_l = <(x_l - mu_l)(x_(l+1) - mu_(l+1))'>_d - <...>_m
+    db_l = <x_l>_d - <x_l>_m - dW_l mu_(l+1) - dW_(l-1)' mu_(l-1)
+
+which is the gradient of the machine written in x_l - mu_l, mapped back: fixed points stay, flipped bits of any level
+change nothing, and a deep machine learns without pre-training. Sources: Salakhutdinov & Hinton 2009, "Deep Boltzmann
+machines"; Montavon & Mueller 2012, "Deep Boltzmann machines and the centering trick"; Melchior, Fischer & Wiskott 2016,
+"How to center deep Boltzmann machines", equations 9 to 11.
+
+The offsets are running means over data, and mean field starts at them: what the higher levels are without a row to look
+at. Chains live at the odd levels. A Gibbs step draws the even ones, then the odd ones, whose means enter the gradient.
+As a coupling joins an odd to an even level, and weights of 1/rows for data and -1/chains for chains sum to 0, one
+product of centred rows for each gives both means at once. At one hidden level all this is the step of an `RBM`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from deepgen.errors import ArgumentError
+from deepgen.explicit.dbm import DBM
+from deepgen.explicit.mean_field import settle
+from deepgen.objectives.descent import Descent
+
+if TYPE_CHECKING:
+    from deepgen.objectives.contrastive import PersistentCD
+
+ROWS = 1000  # whose mean responses the offsets start at
+
+
+class DeepState(NamedTuple):
+    """chains: odd levels side by side ``[chains, odd]``; means: of every level, visible first, side by side: running
+    means over data, which serve as offsets ``[all levels]``."""
+
+    chains: Tensor
+    means: Tensor
+
+
+class Joint(NamedTuple):
+    """A block of weights and the columns it joins, of level ``below`` and of the next."""
+
+    below: int
+    block: nn.Parameter
+    columns: slice
+    columns_above: slice
+
+
+@torch.no_grad()
+def start(model: DBM, x: Tensor, options: PersistentCD, generator: torch.Generator) -> DeepState:
+    """Chains at the mean field of random rows of the data ``x``, offsets at the means over ``x``."""
+    model.check(x)
+    rows = torch.randint(len(x), (max(options.chains, ROWS),), generator=generator, device=generator.device)
+    v = x[rows.to(x.device)].to(model.biases[0])
+    fields, means, _ = settle(model, v, tolerance=options.tolerance, turns=options.turns)
+    odd = [
+        units.sample(field[: options.chains], generator=generator)
+        for units, field in zip(model.levels[1::2], fields[1::2], strict=True)
+    ]
+    visible_mean = x.sum(0).to(v) / len(x)
+    return DeepState(torch.cat(odd, 1), torch.cat([visible_mean, *(mean.mean(0) for mean in means[1:])]))
+
+
+class DeepStep:
+    """The `Update` of ``options`` for one machine and optimizer; gradients are those of minus bound minus log Z."""
+
+    def __init__(self, model: DBM, optimizer: torch.optim.Optimizer, options: PersistentCD) -> None:
+        if options.binary is True:
+            raise ArgumentError("binary=True takes the products of an RBM; for a DBM leave it at 'auto'")
+        self.model, self.options = model, options
+        self.widths = [units.width for units in model.levels]
+        self.joints = [Joint(below, *j) for below, coupling in enumerate(model.couplings) for j in coupling.joints()]
+        parts = (units for units in model.levels if isinstance(units, nn.Module))
+        self.own = list(dict.fromkeys(p for units in parts for p in units.parameters() if p.requires_grad))
+        blocks = [joint.block for joint in self.joints]
+        self.descent = Descent(optimizer, [*blocks, *model.biases, *self.own], len(blocks))
+
+    @torch.no_grad()
+    def __call__(
+        self, state: DeepState, batch: Tensor, *, generator: torch.Generator
+    ) -> tuple[DeepState, dict[str, Tensor]]:
+        options, model, offsets = self.options, self.model, state.means.split(self.widths)
+        v = batch.to(model.biases[0])
+        fields, data, turns = settle(
+            model, v, tolerance=options.tolerance, turns=options.turns, start=offsets[1:] if options.centred else None
+        )
+        free_fields, free, chains = walk(model, state.chains, options.k, generator)
+        share = torch.cat((v.new_full((len(v),), 1 / len(v)), v.new_full((len(chains),), -1 / len(chains))))
+        rows = [torch.cat(pair) for pair in zip(data, free, strict=True)]
+        gaps = [x.t() @ share for x in rows]
+        means = torch.cat([mean.mean(0) for mean in data]).lerp_(state.means, 1 - options.sliding)
+        if self.own:
+            self._own(fields, data, free_fields, free)
+        if options.centred:
+            for x, offset in zip(rows, offsets, strict=True):
+                x.sub_(offset)
+        for x in rows[1::2]:
+            x.mul_(share.unsqueeze(1))
+        self._biases(rows, gaps, offsets, means)
+        rate = self.descent.rate()
+        self._weights(rows, rate)
+        self.descent.move(rate)
+        return DeepState(chains, means), {
+            "moment_gap": torch.linalg.vector_norm(torch.cat(gaps[1:])),
+            "turns": torch.tensor(float(turns)),
+        }
+
+    def _weights(self, rows: Sequence[Tensor], rate: float | None) -> None:
+        """Minus dW and the decay to the gradients, or, with a ``rate``, their step."""
+        decay = self.options.weight_decay
+        for joint, gradient in zip(self.joints, self.descent.gradients, strict=False):
+            below, above = rows[joint.below][:, joint.columns].t(), rows[joint.below + 1][:, joint.columns_above]
+            if rate is None:
+                gradient.copy_(joint.block).mul_(decay).addmm_(below, above, alpha=-1.0)
+            else:
+                joint.block.addmm_(below, above, beta=1 - rate * decay, alpha=rate)
+
+    def _biases(self, rows: Sequence[Tensor], gaps: Sequence[Tensor], offsets: Sequence[Tensor], means: Tensor) -> None:
+        """Minus db through the rows, which are fewer numbers than dW, and what sparsity adds."""
+        gradients = self.descent.gradients[len(self.joints) : len(self.joints) + len(gaps)]
+        for gradient, gap in zip(gradients, gaps, strict=True):
+            torch.neg(gap, out=gradient)
+        if self.options.centred:
+            for low, _, columns, above in self.joints:
+                x, y = rows[low][:, columns], rows[low + 1][:, above]
+                gradients[low][columns].addmv_(x.t(), y @ offsets[low + 1][above])
+                gradients[low + 1][above].addmv_(y.t(), x @ offsets[low][columns])
+        if self.options.sparsity is not None:
+            goal, cost = self.options.sparsity
+            for gradient, mean in zip(gradients[1:], means.split(self.widths)[1:], strict=True):
+                gradient.add_(mean - goal, alpha=cost)
+
+    def _own(self, *sides: Sequence[Tensor]) -> None:
+        """Minus the gradients of the levels' own parameters, data minus chains.
+
+        Of a level drawn or given that of u(x), of one known by its field f that of -A(f), the mean of u(x) under it.
+        """
+        fields, data, free_fields, free = sides
+        with torch.enable_grad():
+            total = torch.zeros(())
+            for level, units in enumerate(self.model.levels):
+                here = -units.cumulant(fields[level]).mean() if level else units.energy(data[0]).mean()
+                drawn = units.energy(free[level]) if level % 2 == 0 else -units.cumulant(free_fields[level])
+                total = total + here - drawn.mean()
+            gradients = torch.autograd.grad(total, self.own)
+        for buffer, gradient in zip(self.descent.gradients[-len(self.own) :], gradients, strict=True):
+            buffer.copy_(gradient)
+
+
+def walk(model: DBM, chains: Tensor, k: int, generator: torch.Generator) -> tuple[list[Tensor], list[Tensor], Tensor]:
+    """``k`` Gibbs steps from odd levels ``chains`` ``[chains, odd]``.
+
+    Returns fields and states of every level, the odd levels' being means given the even ones, and the next chains.
+    """
+    levels, count = model.levels, len(model.levels)
+    states, fields = [chains] * count, [chains] * count
+    for level, values in zip(range(1, count, 2), chains.split([u.width for u in levels[1::2]], 1), strict=True):
+        states[level] = values
+    for _ in range(k):
+        for level in (*range(0, count, 2), *range(1, count, 2)):
+            fields[level] = model.field(level, states)
+            states[level] = levels[level].sample(fields[level], generator=generator)
+    drawn = torch.cat(states[1::2], 1)
+    for level in range(1, count, 2):
+        states[level] = levels[level].mean(fields[level])
+    return fields, states, drawn

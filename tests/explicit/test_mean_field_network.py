@@ -1,0 +1,73 @@
+"""The network that starts as a deep machine: its first pass is mean field, and it learns labels."""
+
+import pytest
+import torch
+from torch.utils.data import TensorDataset
+
+import deepgen as dg
+from deepgen.errors import ArgumentError, ShapeError, SupportError
+from deepgen.explicit import DBM, MeanFieldNetwork
+from deepgen.testing import check_checkpoint
+from tests.explicit.test_dbm import MACHINES, machine, rows
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_the_first_pass_is_a_turn_of_mean_field(name, stream):
+    dbm = machine(name)
+    x, network = rows(dbm, stream), MeanFieldNetwork(dbm, outputs=2, generator=0)
+    start = [torch.rand(len(x), units.width, generator=stream).double() for units in dbm.levels[1:]]
+    found = network.hidden(torch.cat([x, *start[1:]], 1))
+    states = [x, *start]
+    for level in range(1, len(dbm.levels)):  # level by level from below
+        states[level] = dbm.levels[level].mean(dbm.field(level, states))
+        torch.testing.assert_close(found[level - 1], states[level], rtol=0, atol=1e-12)
+    if len(dbm.levels) < 4:  # where that is the order of even and odd levels too
+        turn = dbm.mean_field(x, turns=1, start=start).means
+        torch.testing.assert_close(found, turn, rtol=0, atol=1e-12)
+    settled = dbm.mean_field(x, turns=5000, tolerance=1e-13).means
+    torch.testing.assert_close(network.hidden(torch.cat([x, *settled[1:]], 1)), settled, rtol=0, atol=1e-9)
+
+
+def test_inputs_spare_the_mean_field(stream):
+    dbm = machine("three")
+    x, network = rows(dbm, stream), MeanFieldNetwork(dbm, outputs=3, generator=0)
+    inputs = network.inputs(x)
+    assert inputs.shape == (6, 3 + 3 + 2)
+    torch.testing.assert_close(inputs[:, 3:], torch.cat(dbm.mean_field(x).means[1:], 1))
+    assert torch.equal(network(x), network(inputs))
+    logits = network(inputs)
+    labels = torch.tensor([0, 1, 2, 0, 1, 2])
+    torch.testing.assert_close(-network.log_prob(labels, x).mean(), torch.nn.functional.cross_entropy(logits, labels))
+
+
+def test_it_learns_labels_and_leaves_the_machine(seed):
+    stream = dg.random.generator(seed)
+    x = (torch.rand(200, 6, generator=stream) < 0.5).float()
+    labels = (x[:, 0] != x[:, 1]).long()  # no linear function of x tells them
+    dbm = DBM(6, [12, 4], generator=stream)
+    with torch.no_grad():
+        for coupling in dbm.couplings:
+            coupling.blocks[0].normal_(0.0, 1.0, generator=stream)
+    network = MeanFieldNetwork(dbm, outputs=2, generator=stream)
+    pairs = TensorDataset(labels, network.inputs(x))
+    adam = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], lr=0.02)
+    dg.fit(network, pairs, dg.objectives.MaximumLikelihood(), epochs=60, batch_size=50, optimizer=adam, progress=False)
+    assert float((network(x).argmax(1) == labels).float().mean()) > 0.9
+    for name, value in network.dbm.state_dict().items():
+        assert torch.equal(value, dbm.state_dict()[name])
+    assert not torch.equal(network.up[0].weight, dbm.couplings[0].blocks[0].t())
+
+
+@pytest.mark.parametrize("name", ["one", "joined", "real"])
+def test_it_comes_back_from_a_file(name):
+    check_checkpoint(MeanFieldNetwork(machine(name, torch.float32), outputs=2, generator=0))
+
+
+def test_what_is_refused():
+    network = MeanFieldNetwork(DBM(4, [3, 2]), outputs=2)
+    with pytest.raises(ShapeError, match=r"x must be \[rows, 4\], or \[rows, 6\] with the means, got \[2, 5\]"):
+        network(torch.zeros(2, 5))
+    with pytest.raises(SupportError, match="0 or 1"):
+        network.inputs(torch.full((1, 4), 0.5))
+    with pytest.raises(ArgumentError, match="outputs must be an integer"):
+        MeanFieldNetwork(DBM(4, [3]), outputs=0)

@@ -1,0 +1,263 @@
+"""Steps of a deep machine against those of an RBM, against sums over all states, and under flipped bits."""
+
+import copy
+
+import pytest
+import torch
+
+import deepgen as dg
+from deepgen.errors import ArgumentError, MissingCapability, SupportError
+from deepgen.explicit import DBM, RBM, Gaussian
+from deepgen.objectives import ContrastiveDivergence, PersistentCD
+from deepgen.objectives.contrastive_deep import DeepState
+from deepgen.testing import Exact
+from tests.contracts.layers import machine as pair_of_layers
+from tests.explicit.test_dbm import MACHINES, Whole, machine, rows
+from tests.objectives.steps import named_gradients, snapshot, still
+from tests.objectives.test_contrastive import REPEATS, Mirrored, assert_means
+
+SETTLED = {"turns": 2000, "tolerance": 1e-11}
+
+
+@pytest.mark.parametrize("plain", [True, False], ids=["in the product", "by the optimizer"])
+@pytest.mark.parametrize(
+    ("pair", "options"),
+    [
+        ("bernoulli-bernoulli", {"weight_decay": 0.1, "sparsity": (0.2, 0.3)}),
+        ("spin-softmax", {"centred": False}),
+        ("mixed-mixed", {"weight_decay": 0.1}),
+        ("learned-bernoulli", {}),
+    ],
+)
+def test_one_hidden_level_is_the_rbm(pair, options, plain, seed):
+    rbm = pair_of_layers(pair, torch.float64)
+    dbm = DBM(copy.deepcopy(rbm.visible), [copy.deepcopy(rbm.hidden)]).double()
+    with torch.no_grad():
+        dbm.couplings[0].blocks[0].copy_(rbm.weight)
+        dbm.biases[0].copy_(rbm.visible_bias)
+        dbm.biases[1].copy_(rbm.hidden_bias)
+    x = rbm.sample(12, steps=3, generator=seed)
+    objective, found = PersistentCD(k=2, chains=9, sliding=0.2, **options), []
+    for model in (rbm, dbm):
+        stream = dg.random.generator(seed)
+        state = objective.start(model, x, generator=stream)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.0 if plain else 0.5)
+        step = objective.update(model, optimizer)
+        for batch in (x, x[:5]):
+            state, metrics = step(state, batch, generator=stream)
+        found.append((state, metrics, model))
+    (one, told, _), (two, told_too, _) = found
+    torch.testing.assert_close(one.chains, two.chains, rtol=0, atol=1e-12)
+    torch.testing.assert_close(torch.cat(one[1:]), two.means, rtol=0, atol=1e-14)
+    torch.testing.assert_close(told["moment_gap"], told_too["moment_gap"])
+    named = {"couplings.0.blocks.0": "weight", "biases.0": "visible_bias", "biases.1": "hidden_bias"}
+    for name, p in dbm.named_parameters():
+        same = named.get(name, name.replace("levels.0", "visible").replace("levels.1", "hidden"))
+        torch.testing.assert_close(p, rbm.get_parameter(same), rtol=0, atol=1e-12)
+
+
+def centred_names(dbm):
+    """(coupling, block name, columns, columns above) of all blocks."""
+    return [
+        (below, f"couplings.{below}.blocks.{i}", columns, above)
+        for below, coupling in enumerate(dbm.couplings)
+        for i, (_, columns, above) in enumerate(coupling.joints())
+    ]
+
+
+def centred(gradient, dbm, offsets):
+    """The gradient of the machine in W and b_l + W_l mu_(l+1) + W_(l-1)' mu_(l-1) by the chain rule, mapped back."""
+
+    def ordinary(values):
+        biases = [values[f"biases.{level}"].clone() for level in range(len(dbm.levels))]
+        for below, name, columns, above in centred_names(dbm):
+            biases[below][columns] = biases[below][columns] - values[name] @ offsets[below + 1][above]
+            biases[below + 1][above] = biases[below + 1][above] - values[name].t() @ offsets[below][columns]
+        return values | {f"biases.{level}": bias for level, bias in enumerate(biases)}
+
+    moved = {name: torch.zeros_like(g).requires_grad_() for name, g in gradient.items()}
+    names = list(gradient)
+    outputs = ordinary(moved)
+    inner = torch.autograd.grad([outputs[n] for n in names], [moved[n] for n in names], [gradient[n] for n in names])
+    return {name: g.detach() for name, g in ordinary(dict(zip(names, inner, strict=True))).items()}
+
+
+@pytest.mark.parametrize(("name", "shift"), [*((name, True) for name in MACHINES), ("two", False), ("real", False)])
+def test_gradient_is_that_of_the_bound_less_log_z(name, shift, stream, alpha):
+    """The bound by autograd through mean field at its fixed point, log Z by a sum, chains that are exact draws."""
+    dbm = machine(name)
+    x, exact, whole = rows(dbm, stream), Exact(dbm.as_rbm()), Exact(Whole(dbm))
+    objective = PersistentCD(k=2, chains=400, centred=shift, **SETTLED)
+    state = objective.start(dbm, x, generator=stream)
+    named, start = dict(dbm.named_parameters()), state.means.split([u.width for u in dbm.levels])[1:]
+    bound = dbm.mean_field(x, turns=300, tolerance=1e-12, start=start).bound.mean()
+    ascent = torch.autograd.grad(bound, list(named.values()))
+    inside = dict(whole.model.dbm.named_parameters())
+    decline = torch.autograd.grad(whole.log_z, [inside[n] for n in named])
+    expected = {n: a.detach() - d for n, a, d in zip(named, ascent, decline, strict=True)}
+    if shift:
+        expected = centred(expected, dbm, state.means.split([u.width for u in dbm.levels]))
+    step, gradients = objective.update(dbm, still(dbm)), []
+    for _ in range(REPEATS):
+        chains = exact.sample(400, generator=stream)[1]
+        step(state._replace(chains=chains), x, generator=stream)
+        gradients.append(named_gradients(dbm))
+    assert_means(gradients, {n: -g for n, g in expected.items()}, alpha)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+@pytest.mark.parametrize("level", [0, 1])
+def test_flipped_bits_of_any_level_are_learnt_alike(level, momentum, seed):
+    """x -> 1 - x of one level; centred training maps along step by step, uncentred training does not."""
+    widths = [7, 4, 3]
+    x = (torch.rand(30, widths[0], generator=dg.random.generator(seed)) < 0.2).double()
+    x[:, 0] = 1.0  # a mean far from its mirror image
+
+    def flip(dbm):
+        for below, coupling in enumerate(dbm.couplings):
+            (weight,) = coupling.blocks
+            if below == level:
+                dbm.biases[below + 1] += weight.sum(0)
+            elif below + 1 == level:
+                dbm.biases[below] += weight.sum(1)
+            if level in (below, below + 1):
+                weight.neg_()
+        dbm.biases[level].neg_()
+
+    @torch.no_grad()
+    def train(flipped, centre):
+        stream = dg.random.generator(seed)
+        visible, *hidden = (Mirrored(w, flipped and i == level) for i, w in enumerate(widths))
+        dbm = DBM(visible, hidden, generator=stream).double()
+        for parameter in dbm.parameters():
+            parameter.normal_(0.0, 0.5, generator=stream)
+        data = 1 - x if flipped and level == 0 else x
+        chains = (torch.rand(9, widths[1], generator=stream) < 0.3).double()
+        means = [torch.rand(w, generator=stream).double() for w in widths]
+        if flipped:
+            flip(dbm)
+            means[level] = 1 - means[level]
+            chains = 1 - chains if level == 1 else chains
+        method = PersistentCD(k=2, centred=centre, sliding=0.1, turns=6, tolerance=0.0)
+        state = DeepState(chains, torch.cat(means))
+        step = method.update(dbm, torch.optim.SGD(dbm.parameters(), lr=0.1, momentum=momentum))
+        for batch in data.split(10) * 2:
+            state, _ = step(state, batch, generator=stream)
+        if flipped:
+            flip(dbm)
+        return snapshot(dbm)
+
+    for here, there in zip(train(False, True), train(True, True), strict=True):
+        torch.testing.assert_close(here, there, rtol=0, atol=1e-12)
+    pairs = zip(train(False, False), train(True, False), strict=True)
+    assert max(float((a - b).abs().max()) for a, b in pairs) > 1e-3
+
+
+def data_for(dbm, seed, n=40):
+    return rows(dbm, dg.random.generator(seed), n).float()
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("name", ["three", "joined", "real"])
+def test_a_fit_that_was_killed_ends_in_the_same_bits(name, momentum, seed, tmp_path):
+    x = data_for(machine(name), seed)
+    objective = PersistentCD(k=2, chains=7, weight_decay=1e-3)
+
+    def run(*epochs, out=None):
+        dbm = machine(name, torch.float32)
+        optimizer = torch.optim.SGD(dbm.parameters(), lr=0.05, momentum=momentum)
+        for until in epochs:
+            if out is not None and until != epochs[0]:
+                dbm = machine(name, torch.float32)
+                optimizer = torch.optim.SGD(dbm.parameters(), lr=0.05, momentum=momentum)
+            dg.fit(dbm, x, objective, epochs=until, batch_size=16, optimizer=optimizer, seed=seed, out=out,
+                   progress=False)  # fmt: skip
+        return snapshot(dbm)
+
+    for here, there in zip(run(3), run(1, 3, out=tmp_path), strict=True):
+        assert torch.equal(here, there)
+    assert not torch.equal(run(3)[0], snapshot(machine(name, torch.float32))[0])
+
+
+def after_a_step(name, seed, optimizer, **options):
+    dbm = machine(name)
+    x, stream = rows(dbm, dg.random.generator(seed), 8), dg.random.generator(seed)
+    objective = PersistentCD(chains=9, sliding=0.25, **options)
+    first = objective.start(dbm, x, generator=stream)
+    state, metrics = objective.update(dbm, optimizer(dbm))(first, x[:5], generator=stream)
+    return dbm, x, first, state, metrics
+
+
+@pytest.mark.parametrize("name", ["three", "joined", "real"])
+def test_plain_sgd_in_the_products_is_sgd(name, seed):
+    options = {"weight_decay": 0.1, "sparsity": (0.1, 0.2)}
+    fused = after_a_step(name, seed, lambda dbm: torch.optim.SGD(dbm.parameters(), lr=0.3), **options)[0]
+    plain = after_a_step(name, seed, lambda dbm: torch.optim.SGD(dbm.parameters(), lr=0.3, momentum=0.5), **options)[0]
+    assert fused.couplings[0].blocks[0].grad is None
+    for a, b in zip(snapshot(fused), snapshot(plain), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
+
+
+def test_weight_decay_and_sparsity_add_their_gradients(seed):
+    bare, *_ = after_a_step("three", seed, still)
+    decayed, *_ = after_a_step("three", seed, still, weight_decay=0.3)
+    sparse, _, _, state, _ = after_a_step("three", seed, still, sparsity=(0.1, 0.7))
+    means = state.means.split([units.width for units in bare.levels])
+    for name, gradient in named_gradients(bare).items():
+        weight = bare.get_parameter(name).detach() if name.startswith("couplings") else 0.0
+        torch.testing.assert_close(decayed.get_parameter(name).grad, gradient + 0.3 * weight)
+        level = int(name.split(".")[1]) if name.startswith("biases") else 0
+        pull = 0.7 * (means[level] - 0.1) if level else 0.0
+        torch.testing.assert_close(sparse.get_parameter(name).grad, gradient + pull)
+
+
+@pytest.mark.parametrize("name", ["three", "joined"])
+def test_offsets_are_running_means_over_data(name, seed):
+    dbm, x, first, state, metrics = after_a_step(name, seed, still, **SETTLED)
+    means = torch.cat([x, dbm.transform(x)], 1)
+    torch.testing.assert_close(first.means[: dbm.visible.width], x.mean(0))
+    found = dbm.mean_field(x[:5], turns=2000, tolerance=1e-12).means
+    batch = torch.cat([x[:5], *found], 1).mean(0).detach()
+    torch.testing.assert_close(state.means, 0.75 * first.means + 0.25 * batch, rtol=0, atol=1e-6)
+    assert first.means.shape == means[0].shape
+    assert 1 < float(metrics["turns"]) < 2000
+
+
+def test_few_turns_are_told(seed):
+    *_, metrics = after_a_step("two", seed, still, turns=1)
+    assert float(metrics["turns"]) == 1
+
+
+def test_what_is_refused(stream):
+    dbm = DBM(3, [2, 2], generator=0)
+    with pytest.raises(ArgumentError, match="binary=True takes the products of an RBM"):
+        PersistentCD(binary=True).update(dbm, still(dbm))
+    with pytest.raises(MissingCapability, match="trains an RBM, got DBM; a DBM is trained by"):
+        ContrastiveDivergence().start(dbm, torch.zeros(1, 3), generator=stream)
+    with pytest.raises(SupportError, match=r"got 0\.3"):
+        PersistentCD().start(dbm, torch.tensor([[0.3, 0.0, 1.0]]), generator=stream)
+    for options, says in (
+        ({"turns": 0}, "turns must be an integer of at least 1, got 0"),
+        ({"tolerance": -1}, "tolerance must be a finite number of at least 0, got -1"),
+    ):
+        with pytest.raises(ArgumentError, match=says):
+            PersistentCD(**options)
+
+
+def test_the_default_rate_is_smaller_for_real_units():
+    for layer, rate in ((3, 0.05), (Gaussian(3), 0.005)):
+        assert PersistentCD().optimizer(DBM(2, [2, layer])).param_groups[0]["lr"] == rate
+    assert PersistentCD().optimizer(RBM(3, 2)).param_groups[0]["lr"] == 0.05
+
+
+def test_packed_rows_train_like_float_ones(seed):
+    x = data_for(DBM(7, [2]), seed)
+
+    def after(data):
+        dbm, stream = DBM(7, [4, 3], generator=seed), dg.random.generator(seed)
+        objective = PersistentCD(chains=5)
+        step = objective.update(dbm, objective.optimizer(dbm))
+        step(objective.start(dbm, data, generator=stream), data, generator=stream)
+        return snapshot(dbm)
+
+    assert all(torch.equal(a, b) for a, b in zip(after(x), after(x.to(torch.uint8)), strict=True))
