@@ -100,7 +100,8 @@ def log_f(
     if two_layers:
         return _exact(log_density(undirected(model), x))
     if draws is None:
-        if seconds(model, len(x)) <= patience:
+        cost = seconds(model, len(x))
+        if cost <= patience and cost < math.inf:
             return _exact(log_f_exactly(model, x))
         if isinstance(model, DBM):
             return _mean_field(model, x, progress)
