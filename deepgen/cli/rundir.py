@@ -16,7 +16,7 @@ from deepgen.cli.feed import labels_of
 from deepgen.cli.values import as_trained
 from deepgen.errors import ArgumentError, CheckpointError, MissingCapability
 from deepgen.evaluate import Bracket, Estimate, log_likelihood
-from deepgen.explicit import RBM, Dequantised, EnergyModel
+from deepgen.explicit import DBM, DBN, RBM, Dequantised, EnergyModel
 from deepgen.implicit import CVAE, GAN
 from deepgen.random import generator
 from deepgen.train import History, load, load_run
@@ -117,7 +117,7 @@ def open_run(directory: Path) -> Opened:
 
 def _features(model: nn.Module) -> int | None:
     """Columns of a row that ``model`` takes; None if it does not say."""
-    if isinstance(model, RBM):
+    if isinstance(model, MACHINES):
         return int(model.visible.width)
     if isinstance(model, Dequantised):
         return model.features
@@ -136,7 +136,8 @@ def weights(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-CHAINED = (RBM, EnergyModel)  # what draws by chains, of so many steps
+MACHINES = (RBM, DBM, DBN)
+CHAINED = (*MACHINES, EnergyModel)  # what draws by chains, of so many steps
 
 
 def draw(model: nn.Module, n: int, *, steps: int, seed: Any, labels: Tensor | None = None) -> Tensor:
@@ -175,7 +176,7 @@ def judge(
     if isinstance(model, GAN):
         raise MissingCapability(NO_LIKELIHOOD)
     x = rows_of(getattr(data, split))
-    base = rows_of(data.train) if isinstance(model, RBM) else None
+    base = rows_of(data.train) if isinstance(model, MACHINES) else None
     given = (x, known_labels(model, data, split)) if isinstance(model, CVAE) else x
     return log_likelihood(model, given, method=method, base=base, generator=seed, progress=progress, **options)
 

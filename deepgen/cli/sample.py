@@ -55,7 +55,8 @@ def command(
     opened = open_run(run)
     if steps is not None and not isinstance(opened.model, CHAINED):
         raise ArgumentError(
-            f"--steps is for the chains of an rbm or an energy model, and this run is of {opened.title}, which has none"
+            f"--steps is for the chains of an rbm, dbn, dbm or energy model, and this run is of {opened.title}, "
+            "which has none"
         )
     if label is not None and not (isinstance(opened.model, CVAE) and label < opened.model.classes):
         has = f"labels 0 to {opened.model.classes - 1}" if isinstance(opened.model, CVAE) else "no labels"

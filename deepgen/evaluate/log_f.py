@@ -52,7 +52,9 @@ class LogF(NamedTuple):
         turned = replace(
             -log_z + float(self.values.mean()), unit="nats/example", stderr_data=standard_error(self.values)
         )
+        known = self.settings
         if not self.exact:
+            known = {"log f": self.method, **known}
             side: Side = "below" if turned.side in ("exact", "below") else "undetermined"
             drawn = math.sqrt(float(self.variances.sum())) / len(self.values)
             turned = replace(
@@ -62,7 +64,7 @@ class LogF(NamedTuple):
                 method=f"{self.method}; log Z: {log_z.method}",
                 n=turned.n or self.draws * len(self.values),
             )
-        return replace(turned, settings={**turned.settings, **self.settings})
+        return replace(turned, settings={**turned.settings, **known})
 
 
 def standard_error(rows: Tensor) -> float:
