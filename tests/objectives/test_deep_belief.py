@@ -65,12 +65,12 @@ def test_trained_networks_are_far_above_independent_columns():
         return exact(dbn)
 
     dbn = DBN(16, [12, 8], generator=0).initialise(x)
-    stack = train(dbn, LayerWise(PersistentCD(chains=50)), 0.3, 80)
+    stack = train(dbn, LayerWise(PersistentCD(chains=50)), 0.3, 60)
     assert stack > base + 4
     assert stack > exact(DBN.from_rbms(dbn.rbms[:1]))
-    assert train(dbn.untie(), UpDown(chains=50), 0.05, 20) > stack - 0.2
+    assert train(dbn.untie(), UpDown(chains=50), 0.05, 5) > stack - 0.2
     alone = DBN(16, [8, 6], generator=0, untied=True).initialise(x)
-    assert train(alone, UpDown(chains=50), 0.3, 40) > base + 1
+    assert train(alone, UpDown(chains=50), 0.3, 25) > base + 1
 
 
 def test_a_run_that_was_stopped_ends_the_same(tmp_path):
