@@ -69,6 +69,8 @@ def worse(answer: Estimate | Bracket, plainest: Estimate) -> bool:
     difference.
     """
     if isinstance(answer, Bracket):
+        if answer.of_bound:
+            return False
         answer = answer.above
     elif answer.side == "below":
         return False

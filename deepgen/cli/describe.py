@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import nn
 
 from deepgen.explicit import (
+    DBM,
+    DBN,
     MADE,
     NADE,
     RBM,
@@ -32,6 +34,9 @@ def describe(model: nn.Module, name: str | None = None) -> str:
         layers = (("visible", model.visible), ("hidden", model.hidden))
         other = [f"{type(units).__name__} {side}" for side, units in layers if not isinstance(units, Bernoulli)]
         return f"RBM {model.visible.width}-{model.hidden.width}" + (f" ({', '.join(other)} units)" if other else "")
+    if isinstance(model, (DBM, DBN)):
+        hidden = model.levels[1:] if isinstance(model, DBM) else [rbm.hidden for rbm in model.rbms]
+        return f"{type(model).__name__} {_chain(model.visible.width, *(units.width for units in hidden))}"
     if isinstance(model, BernoulliMixture):
         return "independent Bernoulli" if model.components == 1 else f"Bernoulli mixture, {model.components} components"
     if isinstance(model, NADE):

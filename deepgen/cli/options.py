@@ -17,19 +17,13 @@ _FLOW = {**_LEARNED, "epochs": 50, "transforms": 5, "hidden": [128, 128]}
 _LATENT = {**_LEARNED, "epochs": 200, "hidden": [200, 200], "latent": None}
 _TEXT = {**_LEARNED, "epochs": 10, "patience": 3, "batch": 32, "rate": 3e-3, "length": None, "dropout": 0.0}
 
+_MACHINE = {"epochs": 200, "patience": None, "rate": 0.1, "batch": 50, "k": 1, "chains": 100, "weight_decay": 0.0}
+
 # What an option is when it is not given. None in the signature lets us refuse one that means nothing to the model.
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "rbm": {
-        "epochs": 200,
-        "patience": None,
-        "visible": "bernoulli",
-        "hidden": 128,
-        "rate": 0.1,
-        "batch": 50,
-        "k": 1,
-        "chains": 100,
-        "weight_decay": 0.0,
-    },
+    "rbm": {**_MACHINE, "visible": "bernoulli", "hidden": 128},
+    "dbn": {**_MACHINE, "hidden": [128, 128]},
+    "dbm": {**_MACHINE, "hidden": [128, 128]},
     "bernoulli": {"epochs": 200, "patience": None},
     "mixture": {"epochs": 200, "patience": None, "components": 20},
     "made": {**_LEARNED, "hidden": [500], "orders": 1},

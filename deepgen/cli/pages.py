@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from deepgen.cli.rundir import draw
 from deepgen.evaluate import Bracket, Estimate
-from deepgen.explicit import RBM
+from deepgen.explicit import DBM, DBN, RBM
 from deepgen.explicit.tokens import TokenModel
 from deepgen.implicit import CVAE, GAN, Autoencoder
 from deepgen.random import generator, spawn
@@ -48,6 +48,8 @@ def entry(
     if isinstance(model, RBM):
         samples = draw(model, n, steps=steps, seed=first)
         shown = {"samples": samples, "filters": model, "trace": trace(model, steps, second)}
+    elif isinstance(model, (DBM, DBN)):
+        shown = {"samples": draw(model, n, steps=steps, seed=first)}
     elif isinstance(model, TokenModel):
         shown = {"samples": torch.tensor([list(model.stream(length=LETTERS, generator=first))])}
     elif isinstance(model, (CVAE, Samples)) or (isinstance(model, Autoencoder) and noise):

@@ -17,7 +17,7 @@ from deepgen.cli.feed import labels_of
 from deepgen.cli.values import as_trained
 from deepgen.errors import ArgumentError, CheckpointError, MissingCapability
 from deepgen.evaluate import Bracket, Estimate, log_likelihood
-from deepgen.explicit import RBM, Dequantised, EnergyModel
+from deepgen.explicit import DBM, DBN, RBM, Dequantised, EnergyModel
 from deepgen.implicit import CVAE, GAN, Autoencoder
 from deepgen.random import generator
 from deepgen.train import History, load, load_run
@@ -118,7 +118,7 @@ def open_run(directory: Path) -> Opened:
 
 def _features(model: nn.Module) -> int | None:
     """Columns of a row that ``model`` takes; None if it does not say."""
-    if isinstance(model, RBM):
+    if isinstance(model, MACHINES):
         return int(model.visible.width)
     if isinstance(model, Dequantised):
         return model.features
@@ -137,7 +137,8 @@ def weights(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-CHAINED = (RBM, EnergyModel, Autoencoder)  # what draws by chains, of so many steps
+MACHINES = (RBM, DBM, DBN)
+CHAINED = (*MACHINES, EnergyModel, Autoencoder)  # what draws by chains, of so many steps
 STEPS = 2000  # of the chains, but for those of `denoising`
 
 
@@ -157,7 +158,7 @@ def draw(
     with torch.no_grad():
         if isinstance(model, Autoencoder):
             return denoising.chain_draws(model, n, noise, steps=steps, seed=seed).flatten(1)
-        if isinstance(model, (RBM, EnergyModel)):
+        if isinstance(model, CHAINED):
             return model.sample(n, steps=steps, generator=seed).flatten(1)
         if isinstance(model, CVAE):
             labels = torch.arange(n) % model.classes if labels is None else labels
@@ -187,7 +188,7 @@ def judge(
     if why := silent(model):
         raise MissingCapability(why)
     x = rows_of(getattr(data, split))
-    base = rows_of(data.train) if isinstance(model, RBM) else None
+    base = rows_of(data.train) if isinstance(model, MACHINES) else None
     given = (x, known_labels(model, data, split)) if isinstance(model, CVAE) else x
     return log_likelihood(model, given, method=method, base=base, generator=seed, progress=progress, **options)
 

@@ -55,7 +55,7 @@ def command(
     opened = open_run(run)
     if steps is not None and not isinstance(opened.model, CHAINED):
         raise ArgumentError(
-            "--steps is for the chains of an rbm, an energy model or an autoencoder, and this run is of "
+            "--steps is for the chains of an rbm, dbn, dbm, energy model or autoencoder, and this run is of "
             f"{opened.title}, which has none"
         )
     if label is not None and not (isinstance(opened.model, CVAE) and label < opened.model.classes):

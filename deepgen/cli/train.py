@@ -24,7 +24,7 @@ def command(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="rbm, bernoulli (independent units), mixture; made, nade, deep-nade; for images pixelcnn, "
+            help="rbm, dbn, dbm, bernoulli (independent units), mixture; made, nade, deep-nade; for images pixelcnn, "
             "gated-pixelcnn; flows nice, realnvp, maf, nsf; vae, iwae, cvae (given labels), gan, energy; autoencoder "
             "(no likelihood); for text lstm, transformer.",
         ),
@@ -35,8 +35,8 @@ def command(
         int | None,
         typer.Option(
             min=1,
-            help="Passes over the rows (rbm, mixture, deep-nade, vae, autoencoder, gan 200; made, nade, energy 100; "
-            "flows 50; pixelcnn 30; text 10).",
+            help="Passes over the rows (rbm, dbn, dbm, mixture, deep-nade, vae, autoencoder, gan 200; made, nade, "
+            "energy 100; flows 50; pixelcnn 30; text 10).",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of initial weights, order of the rows and chains.")] = 0,
@@ -45,7 +45,7 @@ def command(
         typer.Option(
             min=0,
             help="Stop after so many epochs without a better validation likelihood, and keep the best (20; text 3; "
-            "rbm and energy, by a quick AIS, mixture and gan: never). 0 keeps the last epoch.",
+            "rbm, dbn, dbm and energy, by a quick AIS, mixture and gan: never). 0 keeps the last epoch.",
         ),
     ] = None,
     binarise: Annotated[
@@ -56,14 +56,15 @@ def command(
         bool, typer.Option("--resume/--fresh", help="Go on from what is in --out, or discard it.")
     ] = True,
     rate: Annotated[
-        float | None, typer.Option(help="Learning rate, falling to 0 over the run (rbm 0.1, lstm 0.003, others 0.001).")
+        float | None,
+        typer.Option(help="Learning rate, falling to 0 over the run (rbm, dbn, dbm 0.1, lstm 0.003, others 0.001)."),
     ] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Rows per step (50; text 32).")] = None,
     hidden: Annotated[
         str | None,
         typer.Option(
-            help="Hidden units (rbm 128, nade 500, lstm 256), or of each layer: made 500; deep-nade 500,500; "
-            "flows 128,128; vae, autoencoder, gan 200,200; energy 256,256."
+            help="Hidden units (rbm 128, nade 500, lstm 256), or of each layer: dbn, dbm 128,128; made 500; "
+            "deep-nade 500,500; flows 128,128; vae, autoencoder, gan 200,200; energy 256,256."
         ),
     ] = None,
     components: Annotated[int | None, typer.Option(min=1, help="mixture: components (20).")] = None,
@@ -73,9 +74,11 @@ def command(
     ] = None,
     k: Annotated[
         int | None,
-        typer.Option(min=1, help="rbm (1), energy (10): chain steps per update; iwae: draws of the bound (5)."),
+        typer.Option(
+            min=1, help="rbm, dbn, dbm (1), energy (10): chain steps per update; iwae: draws of the bound (5)."
+        ),
     ] = None,
-    chains: Annotated[int | None, typer.Option(min=1, help="rbm, energy: persistent chains (100).")] = None,
+    chains: Annotated[int | None, typer.Option(min=1, help="rbm, dbn, dbm, energy: persistent chains (100).")] = None,
     latent: Annotated[
         int | None,
         typer.Option(
@@ -90,7 +93,7 @@ def command(
         ),
     ] = None,
     weight_decay: Annotated[
-        float | None, typer.Option(min=0.0, help="rbm: of the weights, not the biases (0).")
+        float | None, typer.Option(min=0.0, help="rbm, dbn, dbm: of the weights, not the biases (0).")
     ] = None,
     orders: Annotated[
         int | None, typer.Option(min=1, help="made (1), deep-nade (8): orders of the variables whose mixture it is.")

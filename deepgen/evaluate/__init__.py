@@ -16,7 +16,8 @@ from deepgen.evaluate.latent_ais import LatentAIS, latent_ais
 from deepgen.evaluate.latent_bound import LatentBound, latent_bound
 from deepgen.evaluate.latent_gap import BidirectionalGap, bidirectional_gap
 from deepgen.evaluate.latent_units import ActiveUnits, active_units
-from deepgen.evaluate.likelihood import log_density, log_likelihood, log_partition
+from deepgen.evaluate.layered import log_density
+from deepgen.evaluate.likelihood import log_likelihood, log_partition
 from deepgen.evaluate.memorisation import memorisation_test
 from deepgen.evaluate.mmd import mmd_test
 from deepgen.evaluate.modes import Modes, mode_coverage, multinomial_kl

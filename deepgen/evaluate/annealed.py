@@ -7,8 +7,17 @@
 p_ann is the law of what the upward process generates; it tends to the model's own as temperatures are added. All three
 are `deepgen.samplers.annealing.anneal`, and each inequality is Jensen's.
 
+Where x = (v, e) holds hidden units e beside the data v, RAISE starts at e ~ q(e | v), a proposal that leaves no e out:
+
+    E[ w(v, e) f_1(v, e) / (Z_0 q(e | v)) ] = sum_e p_ann(v, e) = p_ann(v),       so E[log of the mean] <= log p_ann(v),
+
+as w(v, e) has the mean p_ann(v, e) Z_0 / f_1(v, e) for any e. For levels that p(v | e) joins to x = e (a deep belief
+network) p(v | e) stands beside f_1(e), and p_ann(v) = sum_e p(v | e) p_ann(e). It is a bound of log p_ann(v), which one
+can draw from exactly, and not of the model's own log p(v).
+
 Reverse AIS is only a bound when its chains start at exact draws of the model. From a Markov chain it is one as far as
-the chain has mixed, and an estimate started at data can lie on either side: such values say ``undetermined``.
+the chain has mixed, and an estimate started at data can lie on either side, and proves nothing: such values say
+``undetermined``.
 Source: Neal 2001; Burda, Grosse & Salakhutdinov 2015; Grosse, Ghahramani & Adams 2015, "Sandwiching the marginal
 likelihood using bidirectional Monte Carlo".
 """
@@ -29,6 +38,8 @@ from deepgen.evaluate.importance import log_mean_exp, row_log_mean_exp
 from deepgen.progress import bar
 from deepgen.samplers.annealing import Path, anneal, check_betas, equal_length, spread
 
+HANDED = "handed in, taken as exact draws of the model"
+DATA = "rows of data, which are no draws of the model"
 GROUP = 1000  # chains that run together: bounds the memory
 _VARIANCE = 0.5  # of the log weights, aimed at by adaptive temperatures
 _FEWEST, _MOST = 200, 50_000
@@ -149,7 +160,9 @@ def reverse_ais(
     _, log_weights = _run(path, samples, plan.betas.flip(0), "reverse AIS", generator, progress)
     mean = log_mean_exp(log_weights, remedy=_remedy(plan))
     settings = {"temperatures": len(plan.betas), "schedule": plan.kind, "chains": len(samples), "samples": origin}
-    method = "reverse AIS" if exact else "reverse AIS from a chain (a bound if it has mixed)"
+    method = "reverse AIS"
+    if not exact:
+        method += " from data (no bound)" if origin == DATA else " from a chain (a bound if it has mixed)"
     side: Side = "above" if exact else "undetermined"
     return Estimate(path.log_base - mean.value, mean.stderr, side, method, mean.n, mean.ess, settings=settings)
 
@@ -179,9 +192,18 @@ def model_samples(
 
 
 def bidirectional(
-    path: Path, plan: Schedule, run: Run, samples: Tensor | None, *, generator: torch.Generator, progress: bool = False
+    path: Path,
+    plan: Schedule,
+    run: Run,
+    samples: Tensor | None,
+    *,
+    origin: str = HANDED,
+    generator: torch.Generator,
+    progress: bool = False,
 ) -> Bracket:
     """Bracket log Z between a finished AIS run and reverse AIS from ``samples``, or from `model_samples` without.
+
+    ``origin`` is `HANDED` for exact draws, or `DATA`, which prove nothing.
 
     >>> import deepgen as dg
     >>> g = dg.random.generator(0)
@@ -191,7 +213,7 @@ def bidirectional(
     >>> bracket.below.side, bracket.above.side
     ('below', 'undetermined')
     """
-    exact, origin = samples is not None, "handed in, taken as exact draws of the model"
+    exact = samples is not None and origin == HANDED
     if samples is None:
         samples, origin = model_samples(path, run, len(plan.betas), generator=generator, progress=progress)
     upper = reverse_ais(path, plan, samples, exact=exact, origin=origin, generator=generator, progress=progress)
@@ -212,8 +234,9 @@ def raise_bound(
 
     Args:
         path, plan: as for `ais`.
-        x: rows ``[rows, *event]``.
-        log_density: log f_1 of those rows ``[rows]``.
+        x: rows ``[rows, *event]``; or a start for each run ``[rows * chains, *event]``, those of a row one after the
+            other, drawn from a q(e | v).
+        log_density: log f_1 of those rows ``[rows]``; or of the starts, less log q, ``[rows, chains]``.
         chains: runs per row, at least 2; more of them tighten the bound.
         generator: source of randomness.
         progress: show a bar with the time left.
@@ -227,8 +250,11 @@ def raise_bound(
     (torch.Size([3]), 'below')
     """
     betas = torch.cat([plan.betas[-1:], plan.betas.flip(0)])  # first a move at beta = 1: the last of the upward process
-    _, log_weights = _run(path, x.repeat_interleave(chains, 0), betas, "RAISE", generator, progress)
-    by_row = log_weights.view(len(x), chains)
+    if log_density.ndim == 1:
+        x, log_density = x.repeat_interleave(chains, 0), log_density.unsqueeze(1)
+    _, log_weights = _run(path, x, betas, "RAISE", generator, progress)
+    rows = len(log_density)
+    by_row = log_weights.view(rows, chains) + log_density.detach().to(log_weights)
     bounds, variances = row_log_mean_exp(by_row)
     ess = float((2 * by_row.logsumexp(1) - (2 * by_row).logsumexp(1)).exp().mean())  # of the runs of one row
     if ess < min(0.4 * chains, 5.0):
@@ -237,15 +263,15 @@ def raise_bound(
             DegenerateWeights,
             stacklevel=2,
         )
-    bounds = bounds + log_density.detach().to(bounds) - path.log_base
+    bounds = bounds - path.log_base
     settings = {"temperatures": len(plan.betas), "schedule": plan.kind, "chains per row": chains}
     estimate = Estimate(
         float(bounds.mean()),
-        math.sqrt(float(variances.sum())) / len(x),
+        math.sqrt(float(variances.sum())) / rows,
         "below",
         "RAISE (log-likelihood of the annealed model)",
-        n=len(x) * chains,
-        ess=ess * len(x),
+        n=rows * chains,
+        ess=ess * rows,
         unit="nats/example",
         settings=settings,
     )

@@ -8,8 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, DivergenceError, MissingCapability, ShapeError, SupportError, unknown_name
+from deepgen.errors import (
+    ArgumentError,
+    DivergenceError,
+    MissingCapability,
+    ShapeError,
+    SupportError,
+    check_count,
+    unknown_name,
+)
 from deepgen.evaluate.exact import normalisable
+from deepgen.evaluate.layered import LAYERED, Layered
+from deepgen.explicit.dbm import DBM
+from deepgen.explicit.dbn import DBN
 from deepgen.explicit.energy import EnergyModel
 from deepgen.explicit.rbm import RBM
 from deepgen.explicit.units import require_tensor
@@ -51,17 +62,17 @@ def check_method(function: str, method: object, known: tuple[str, ...], options:
             raise ArgumentError(f"method='reverse' runs one chain per sample: got {len(samples)} samples, {chains=}")
 
 
-def require_machine(model: object) -> RBM | EnergyModel:
-    """Return ``model`` if it has two layers of units or is an energy model, with finite parameters, or raise."""
-    if not isinstance(model, (RBM, EnergyModel)):
+def require_machine(model: object) -> Layered | EnergyModel:
+    """Return ``model`` if it has layers of units or is an energy model, with finite parameters, or raise."""
+    if not isinstance(model, (*LAYERED, EnergyModel)):
         if isinstance(model, Tunable):
             raise MissingCapability(
                 f"{type(model).__name__} is a kernel that is yet to be tuned: give it a step_size, or hand over the "
                 "kernel of a trace, which is frozen"
             )
         raise MissingCapability(
-            f"{type(model).__name__} has neither a normalised log_prob, nor a bound, nor two layers of units (an RBM), "
-            "nor is it an EnergyModel: there is no estimator of its likelihood here"
+            f"{type(model).__name__} has neither a normalised log_prob, nor a bound, nor layers of units (an RBM, DBM "
+            "or DBN), nor is it an EnergyModel: there is no estimator of its likelihood here"
         )
     broken = [name for name, p in model.named_parameters() if not bool(p.isfinite().all())]
     if broken:
@@ -69,11 +80,26 @@ def require_machine(model: object) -> RBM | EnergyModel:
     return model
 
 
-def require_layers(model: RBM | EnergyModel) -> RBM:
+def require_layers(model: object) -> RBM:
     """Return ``model`` if it has two layers of units, whose pseudo-likelihood is known, or raise."""
     if not isinstance(model, RBM):
         raise MissingCapability(f"the pseudo-likelihood is of a Boltzmann machine, got {type(model).__name__}")
     return model
+
+
+def split_draws(model: object, method: object, samples: Tensor | int | None) -> tuple[Tensor | int | None, int | None]:
+    """``samples=`` as exact draws for reverse AIS, and as the number of draws of hidden levels, k of a `DBM` or `DBN`.
+
+    >>> from deepgen.explicit import DBM
+    >>> split_draws(DBM(4, [3, 2]), "ais", 50), split_draws(RBM(4, 3), "ais", 50)
+    ((None, 50), (50, None))
+    """
+    if not isinstance(model, (DBM, DBN)) or not isinstance(samples, int) or isinstance(samples, bool):
+        return samples, None
+    if method in ("raise", "pseudo"):
+        raise ArgumentError(f"method={method!r} takes no samples; the draws of raise are its chains=, so many a row")
+    check_count(samples=samples)
+    return None, samples
 
 
 def as_numbers(model: RBM | EnergyModel, x: Tensor) -> Tensor:

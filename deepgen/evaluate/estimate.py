@@ -142,6 +142,11 @@ class Bracket:
         close = math.isclose(self.below.value, self.above.value, rel_tol=1e-9, abs_tol=1e-9)
         return self.width < 0 and not close and not self.crossed
 
+    @property
+    def of_bound(self) -> bool:
+        """Whether both ends are those of a lower bound less log Z: the upper one is then no ceiling of the quantity."""
+        return "log f" in self.above.settings
+
     def crosses(self, level: float = LEVEL) -> bool:
         """`crossed`, for the interval of another level: ends that cross at 95 % need not at 99 %."""
         low, high = self.interval(level)

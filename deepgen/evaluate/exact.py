@@ -34,7 +34,9 @@ _SECONDS_PER_FACTOR = 1e-9  # measured, one thread: binary 0.4e-9; with margin
 
 
 @torch.no_grad()
-def exact_log_partition(model: RBM, *, progress: bool = False) -> Estimate:
+def exact_log_partition(
+    model: RBM, *, sides: tuple[str, str] = ("visible", "hidden"), progress: bool = False
+) -> Estimate:
     """Return log Z of a machine whose smaller discrete side has at most 2^25 states, or of two Gaussian layers.
 
     While it sums, torch uses one thread, in the whole process; the number is put back at the end, also after an error
@@ -42,6 +44,7 @@ def exact_log_partition(model: RBM, *, progress: bool = False) -> Estimate:
 
     Args:
         model: a machine with two layers of units.
+        sides: what the units of its two layers are called in the method's words.
         progress: show a bar with the time left.
 
     Returns:
@@ -71,8 +74,8 @@ def exact_log_partition(model: RBM, *, progress: bool = False) -> Estimate:
             f"exact enumeration goes up to {MAX_BITS} bits, the smaller side has {math.log2(states):.0f}: it would "
             f'take about {_duration(seconds(model))}; use method="ais" or method="bidirectional"'
         )
-    value = _enumerate(model, side, states, progress)
-    return Estimate(value, 0.0, "exact", f"enumeration of {getattr(model, side).width} {side} units")
+    value, called = _enumerate(model, side, states, progress), sides[side == "hidden"]
+    return Estimate(value, 0.0, "exact", f"enumeration of {getattr(model, side).width} {called} units")
 
 
 def smaller_side(model: RBM) -> tuple[int | None, str]:

@@ -28,16 +28,22 @@ from deepgen.evaluate.arguments import (
     require_layers,
     require_machine,
     split_context,
+    split_draws,
 )
 from deepgen.evaluate.bound import importance_bound
 from deepgen.evaluate.energy import enumerable, enumerate_log_partition
 from deepgen.evaluate.estimate import Bracket, Estimate
 from deepgen.evaluate.exact import MAX_BITS, closed_form, exact_log_partition, seconds, smaller_side
 from deepgen.evaluate.latent import by_latent, latent_likelihood
+from deepgen.evaluate.layered import LAYERED, Layered, check_draws, log_density, sides, undirected
+from deepgen.evaluate.log_f import log_f, log_weights, standard_error
 from deepgen.evaluate.pseudo import pseudo_likelihood
 from deepgen.evaluate.start import start
+from deepgen.explicit.dbm import DBM
+from deepgen.explicit.dbn import DBN
 from deepgen.explicit.energy import EnergyModel
 from deepgen.explicit.rbm import RBM
+from deepgen.random import resolve
 from deepgen.samplers.temperature import Temperable
 from deepgen.typing import Bound, LogProb
 
@@ -52,7 +58,7 @@ _NUMBERS = 2**17  # of data that go through a model together
 
 @torch.no_grad()
 def log_partition(
-    model: RBM | EnergyModel | Temperable,
+    model: Layered | EnergyModel | Temperable,
     method: str = "auto",
     *,
     base: Tensor | None = None,
@@ -63,11 +69,12 @@ def log_partition(
     generator: torch.Generator | int | None = None,
     progress: bool = False,
 ) -> Estimate | Bracket:
-    """log Z of a Boltzmann machine with two layers, of an energy model with a base, or of a kernel's target, in nats.
+    """log Z of a Boltzmann machine, of an energy model with a base, or of a kernel's target, in nats.
 
     Args:
-        model: the machine or energy model; or an exact kernel over a `Target` with a reference law, from which it
-            anneals (`deepgen.samplers.kernel_path`; not ``exact``).
+        model: the machine or energy model (of a `DBM` that of its even and odd levels is meant, of a `DBN` its top); or
+            an exact kernel over a `Target` with a reference law, from which it anneals
+            (`deepgen.samplers.kernel_path`; not ``exact``).
         method: ``exact`` (smaller discrete side up to 25 bits, or two Gaussian layers), ``ais`` (below), ``reverse``
             (above, from exact draws), ``bidirectional`` (a `Bracket` of both), ``auto`` (exact where that takes less
             than about half a minute, otherwise bidirectional). Of an energy model ``exact`` lists up to 20 bits.
@@ -75,7 +82,9 @@ def log_partition(
             An energy model's path starts at its own base.
         samples: independent exact draws of the model to start reverse AIS from (one per chain). Without them AIS ends,
             resampled by weight and moved on, stand in, and the reverse value is no longer a certain bound: its side
-            says ``undetermined``. Data are not draws of the model.
+            says ``undetermined``. Data are not draws of the model: of rows that know that they are data it says so too.
+            Of a `DBM` they are draws of all even levels side by side, visible first; of a `DBN` of the level below the
+            top.
         chains: how many anneal at the same time, at least 2 (100).
         temperatures: how many, or the values from 0 to 1, or ``"adaptive"``, the default (placed by a pilot run).
         tolerance: add temperatures until the stderr of AIS is at most this.
@@ -96,13 +105,14 @@ def log_partition(
     """
     options = {"samples": samples, "chains": chains, "temperatures": temperatures, "tolerance": tolerance}
     check_method("log_partition", method, PARTITION, options)
-    machine = None if isinstance(model, Temperable) and method != "exact" else require_machine(model)
+    machine = None if isinstance(model, Temperable) and method != "exact" else undirected(require_machine(model))
     if method == "auto":
         method = "exact" if machine is not None and _enumerable(machine) else "bidirectional"
     if method == "exact":
         if isinstance(machine, EnergyModel):
             return enumerate_log_partition(machine)
-        return exact_log_partition(require_layers(require_machine(model)), progress=progress)
+        assert machine is not None
+        return exact_log_partition(machine, sides=sides(model), progress=progress)
     chains = _CHAINS if chains is None else chains
     path, plan, settings, stream = start(model, base, chains, temperatures, generator)
     run = None
@@ -116,22 +126,23 @@ def log_partition(
     if method == "ais":
         assert run is not None
         return _with_settings(run.estimate, settings)
+    origin = annealed.DATA if getattr(samples, "provenance", None) else annealed.HANDED
     if samples is not None and machine is not None:
-        machine.check(samples)
+        check_draws(model, machine, samples)
         samples = as_numbers(machine, samples)
     if method == "reverse" and samples is not None:
         upper = annealed.reverse_ais(
             path,
             plan,
             samples,
-            exact=True,
-            origin="handed in, taken as exact draws of the model",
+            exact=origin == annealed.HANDED,
+            origin=origin,
             generator=stream,
             progress=progress,
         )
         return _with_settings(upper, settings)
     assert run is not None
-    bracket = annealed.bidirectional(path, plan, run, samples, generator=stream, progress=progress)
+    bracket = annealed.bidirectional(path, plan, run, samples, origin=origin, generator=stream, progress=progress)
     if method == "reverse":
         return _with_settings(bracket.above, settings)
     return Bracket(_with_settings(bracket.below, settings), _with_settings(bracket.above, settings))
@@ -155,7 +166,7 @@ def log_likelihood(
 
     Args:
         model: anything with a normalised ``log_prob`` (torch's Distributions, too), a `Latent`, anything with a
-            ``bound``, a Boltzmann machine with two layers, or an `EnergyModel`.
+            ``bound``, a Boltzmann machine (`RBM`, `DBM`, `DBN`), or an `EnergyModel`.
         x: ``[rows, *event]``; for a model with ``context`` a pair, these and ``[rows, context]``.
         method: as for `log_partition`; besides, ``raise`` (a lower bound per row, of the model that annealing
             generates) and ``pseudo`` (the pseudo-likelihood, comparable only with itself). A normalised model takes
@@ -164,11 +175,16 @@ def log_likelihood(
             same with draws of the prior) and ``ais`` (annealing in z, what ``auto`` is without a posterior); all lie
             below. `likelihood_ladder` shows them together.
         base: rows whose base rates start the path; ``x`` itself without.
-        samples: as for `log_partition`; with latent variables the draws of each row, k (1000; for ``elbo`` 100 draws of
-            a bound of one).
+        samples: as for `log_partition`; of a `DBM` or `DBN` also a number, k draws of its hidden levels for each row,
+            in place of the mean field or of 50 draws; with latent variables the draws of each row, k (1000; for
+            ``elbo`` 100 draws of a bound of one).
         temperatures, tolerance, generator, progress: as for `log_partition`.
         chains: how many anneal at the same time (100), for ``raise`` how many per row (5; 16 with latent variables),
             for ``bound`` how many draws per row (50).
+
+    Of a `DBM` or `DBN` the method is that of log Z. log f is exact where its hidden levels can be listed in half a
+    minute (up to 2^25 states; with ``exact`` whatever it takes), otherwise a bound from below. That minus an AIS log Z
+    is of no known side, and the upper end of a bracket then belongs to the bound, not to the log-likelihood.
 
     Returns:
         An `Estimate`, or a `Bracket` from ``bidirectional``. ``stderr`` is the Monte-Carlo error on these rows,
@@ -184,6 +200,7 @@ def log_likelihood(
     >>> print(log_likelihood(rbm, torch.ones(10, 6)))
     -4.1... nats/example (exact; enumeration of 4 hidden units)
     """
+    samples, draws = split_draws(model, method, samples)
     options = {"samples": samples, "chains": chains, "temperatures": temperatures, "tolerance": tolerance}
     check_method("log_likelihood", method, LIKELIHOOD, options)
     rows, context = split_context(model, x)
@@ -214,46 +231,30 @@ def log_likelihood(
         )
     if method == "pseudo":
         return _with_settings(pseudo_likelihood(require_layers(model), rows), about)
-    log_f = log_density(model, rows)
-    base = rows if base is None and isinstance(model, RBM) else base
+    base = rows if base is None and isinstance(model, LAYERED) else base
     if method == "raise":
         runs = _CHAINS_PER_ROW if chains is None else chains
         path, plan, settings, stream = start(model, base, runs, temperatures, generator)
-        bounds, bound = annealed.raise_bound(
-            path, plan, as_numbers(model, rows), log_f, chains=runs, generator=stream, progress=progress
-        )
-        return _with_settings(replace(bound, stderr_data=_standard_error(bounds)), {**settings, **about})
+        if isinstance(model, (DBM, DBN)):
+            x, density = log_weights(model, undirected(model), rows, runs, generator=stream)
+        else:
+            x, density = as_numbers(model, rows), log_density(model, rows)
+        bounds, bound = annealed.raise_bound(path, plan, x, density, chains=runs, generator=stream, progress=progress)
+        return _with_settings(replace(bound, stderr_data=standard_error(bounds)), {**settings, **about})
     if isinstance(samples, int):
         raise ArgumentError(f"samples are exact draws of {type(model).__name__}, one a chain; got the number {samples}")
+    if isinstance(model, (DBM, DBN)):
+        about |= {"seed": generator} if isinstance(generator, int) else {}
+        generator = resolve(generator, next(model.parameters()).device)
+    patience = math.inf if method == "exact" else _PATIENCE
+    f = log_f(model, rows, draws, patience=patience, generator=generator, progress=progress)
     log_z = log_partition(
         model, method, base=base, samples=samples, chains=chains, temperatures=temperatures, tolerance=tolerance,
         generator=generator, progress=progress,
     )  # fmt: skip
-    mean, error = float(log_f.mean()), _standard_error(log_f)
     if isinstance(log_z, Bracket):
-        low, high = (_likelihood(one, mean, error, about) for one in (log_z.above, log_z.below))
-        return Bracket(low, high)
-    return _likelihood(log_z, mean, error, about)
-
-
-@torch.no_grad()
-def log_density(model: RBM | EnergyModel, x: Tensor) -> Tensor:
-    """log f(x), the log-likelihood up to log Z, in float64: ``[rows]``; of an `EnergyModel` what its network gives.
-
-    >>> import deepgen as dg
-    >>> log_density(dg.RBM(visible=6, hidden=4, generator=0), torch.zeros(1, 6))  # 4 log 2
-    tensor([2.7726], dtype=torch.float64)
-    """
-    if isinstance(model, EnergyModel):
-        return torch.cat([model.log_density(v).double() for v in x.split(max(1, _NUMBERS // x[0].numel()))])
-    weight, a, b = (p.double() for p in (model.weight, model.visible_bias, model.hidden_bias))
-    rows = [part.to(weight) for part in x.split(max(1, 2**24 // sum(weight.shape)))]
-    return torch.cat([v @ a - model.visible.energy(v) + model.hidden.cumulant(v @ weight + b) for v in rows])
-
-
-def _likelihood(log_z: Estimate, mean: float, error: float, about: dict[str, Any]) -> Estimate:
-    turned = replace(-log_z + mean, unit="nats/example", stderr_data=error)
-    return _with_settings(turned, about)
+        return Bracket(*(_with_settings(f.over(one), about) for one in (log_z.above, log_z.below)))
+    return _with_settings(f.over(log_z), about)
 
 
 @torch.no_grad()
@@ -263,7 +264,7 @@ def _exact_mean(model: LogProb, x: Tensor, context: Tensor | None) -> Estimate:
     rows = torch.cat([model.log_prob(*parts) for parts in zip(x.split(few), *beside, strict=True)]).double()
     settings = {"data": _provenance(x), "rows": len(x)}
     return Estimate(
-        float(rows.mean()), 0.0, "exact", "mean log_prob", unit="nats/example", stderr_data=_standard_error(rows),
+        float(rows.mean()), 0.0, "exact", "mean log_prob", unit="nats/example", stderr_data=standard_error(rows),
         settings=settings,
     )  # fmt: skip
 
@@ -277,10 +278,6 @@ def _enumerable(model: RBM | EnergyModel) -> bool:
 
 def _with_settings(estimate: Estimate, more: dict[str, Any]) -> Estimate:
     return replace(estimate, settings={**estimate.settings, **more})
-
-
-def _standard_error(rows: Tensor) -> float:
-    return float(rows.std()) / math.sqrt(len(rows)) if len(rows) > 1 else math.nan
 
 
 def _provenance(x: Tensor) -> dict[str, Any]:

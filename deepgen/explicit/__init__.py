@@ -5,6 +5,7 @@ from deepgen.explicit.char_rnn import CharRNN
 from deepgen.explicit.conditional import UnitDistribution
 from deepgen.explicit.coupling_flows import NICE, RealNVP
 from deepgen.explicit.dbm import DBM
+from deepgen.explicit.dbn import DBN
 from deepgen.explicit.deep_nade import DeepNADE
 from deepgen.explicit.dequantised import Dequantised
 from deepgen.explicit.energy import EnergyModel
@@ -23,11 +24,13 @@ from deepgen.explicit.pretraining import pretrain
 from deepgen.explicit.product import Product
 from deepgen.explicit.rbm import RBM
 from deepgen.explicit.softmax import Softmax
+from deepgen.explicit.stack import mirrored, rbm_stack
 from deepgen.explicit.transformer import Transformer
 from deepgen.explicit.units import Bernoulli, Spin, Units
 
 __all__ = [
     "DBM",
+    "DBN",
     "IAF",
     "MADE",
     "MAF",
@@ -57,4 +60,6 @@ __all__ = [
     "UnitDistribution",
     "Units",
     "pretrain",
+    "mirrored",
+    "rbm_stack",
 ]

@@ -1,5 +1,6 @@
 """Models whose density is not in closed form: what they draw passes through a network from a simpler law."""
 
+from deepgen.explicit.stack import rbm_stack
 from deepgen.implicit.autoencoder import Autoencoder
 from deepgen.implicit.autoencoders import conv_autoencoder, mlp_autoencoder
 from deepgen.implicit.calibration import Calibration, calibrate
@@ -22,7 +23,7 @@ from deepgen.implicit.rounded import Rounded
 from deepgen.implicit.semi_supervised import SemiSupervised
 from deepgen.implicit.spectral import SpectralNorm
 from deepgen.implicit.tied import TiedDense
-from deepgen.implicit.unrolled import rbm_stack, unrolled
+from deepgen.implicit.unrolled import classifier, unrolled
 from deepgen.implicit.vae import VAE
 from deepgen.implicit.vamp import VampPrior
 
@@ -63,6 +64,7 @@ __all__ = [
     "VampPrior",
     "at_places",
     "calibrate",
+    "classifier",
     "conv_autoencoder",
     "conv_cvae",
     "conv_vae",

@@ -9,72 +9,27 @@ the dimensionality of data with neural networks". With real-valued units at the 
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from deepgen.errors import ArgumentError, check_count
+from deepgen.errors import ArgumentError
 from deepgen.explicit.gaussian import Gaussian as GaussianUnits
 from deepgen.explicit.rbm import RBM
+from deepgen.explicit.stack import check_stack
 from deepgen.explicit.units import Bernoulli as BernoulliUnits
-from deepgen.explicit.units import Spin, Units, as_units
+from deepgen.explicit.units import Spin, Units
 from deepgen.implicit.autoencoder import Autoencoder
 from deepgen.implicit.dense import Dense
 from deepgen.implicit.likelihoods import Bernoulli, Gaussian
-from deepgen.random import draw, spawn
-from deepgen.random import generator as new_generator
 
-_MEANS = {BernoulliUnits: "sigmoid", Spin: "tanh", GaussianUnits: None}  # E[h | f] as an activation
-
-
-def rbm_stack(
-    x: Tensor,
-    hidden: Sequence[int | Units],
-    *,
-    visible: Units | None = None,
-    objective: Any = None,
-    epochs: int = 10,
-    batch_size: int = 100,
-    seed: int = 0,
-    progress: bool = False,
-) -> list[RBM]:
-    """Train one `RBM` on the rows, the next on hidden units drawn from the first, and so on.
-
-    Args:
-        x: rows ``[rows, visible]`` that the lowest visible layer can take.
-        hidden: the hidden layer of each machine, lowest first: a number of Bernoulli units, or a layer, such as
-            ``deepgen.explicit.Gaussian(30)`` for a linear code at the top.
-        visible: the lowest layer; Bernoulli units of the width of ``x`` by default.
-        objective: of each; ``ContrastiveDivergence()`` by default, with its own optimizer.
-        epochs, batch_size, seed, progress: as for `deepgen.fit`, of each machine.
-
-    Returns:
-        The machines, lowest first: see `unrolled`.
-
-    >>> import deepgen as dg
-    >>> rbms = rbm_stack(torch.eye(6), [4, dg.explicit.Gaussian(2)], epochs=1)
-    >>> [rbm.weight.shape for rbm in rbms]
-    [torch.Size([6, 4]), torch.Size([4, 2])]
-    """
-    from deepgen.objectives import ContrastiveDivergence
-    from deepgen.train import fit
-
-    if isinstance(hidden, int) or len(hidden) == 0:
-        raise ArgumentError(f"hidden must be a list of layers, lowest first, such as [200, 50], got {hidden!r}")
-    check_count(epochs=epochs)
-    layer = as_units(x.shape[1], "visible") if visible is None else visible
-    stack: list[RBM] = []
-    for number, units in enumerate(hidden):
-        start, drawing = spawn(new_generator(seed + number), 2)
-        rbm = RBM(layer, units, generator=start).initialise(x)
-        fit(rbm, x, ContrastiveDivergence() if objective is None else objective, epochs=epochs, batch_size=batch_size,
-            seed=seed + number, progress=progress)  # fmt: skip
-        x, layer = draw(rbm.hidden_given(x), generator=drawing).detach(), rbm.hidden
-        stack.append(rbm)
-    return stack
+_MEANS: dict[Any, str | None] = {
+    BernoulliUnits: "sigmoid",
+    Spin: "tanh",
+    GaussianUnits: None,
+}  # E[h | f] as an activation
 
 
 @torch.no_grad()
@@ -96,20 +51,11 @@ def unrolled(rbms: Sequence[RBM]) -> Autoencoder:
     >>> bool(torch.allclose(unrolled([machine]).encode(x), machine.transform(x)))
     True
     """
-    rbms = list(rbms)
-    if not rbms or not all(isinstance(rbm, RBM) for rbm in rbms):
-        raise ArgumentError(f"unrolled takes a list of RBMs, lowest first, got {[type(rbm).__name__ for rbm in rbms]}")
-    for below, above in itertools.pairwise(rbms):
-        if type(below.hidden) is not type(above.visible) or below.hidden.width != above.visible.width:
-            raise ArgumentError(f"hidden layer {below.hidden} and the visible layer {above.visible} above do not meet")
-    inner: set[Any] = {type(rbm.hidden) for rbm in rbms[:-1]}
+    rbms = check_stack(rbms, "unrolled")
+    activation = _activation(rbms, [rbm.hidden for rbm in rbms[:-1]])
     top: Any = type(rbms[-1].hidden)
-    if len(inner) > 1 or not inner <= {BernoulliUnits, Spin} or top not in _MEANS:
-        raise ArgumentError(
-            "hidden layers must be Bernoulli (or Spin) all through, the top one may be Gaussian; got "
-            f"{[type(rbm.hidden).__name__ for rbm in rbms]}"
-        )
-    activation: Any = _MEANS[inner.pop()] if inner else "sigmoid"
+    if top not in _MEANS:
+        raise _kinds(rbms)
     data, widths = rbms[0].visible, [rbm.hidden.width for rbm in rbms]
     encoder = Dense(data.width, widths[:-1], widths[-1], activation=activation, last=_MEANS[top])
     decoder = Dense(widths[-1], widths[-2::-1], data.width, activation=activation)
@@ -118,6 +64,46 @@ def unrolled(rbms: Sequence[RBM]) -> Autoencoder:
         _fill(back, rbm.weight, rbm.visible_bias, rbm.visible)
     model = Autoencoder(encoder, decoder, likelihood=_likelihood(data))
     return model.to(rbms[0].weight)
+
+
+@torch.no_grad()
+def classifier(rbms: Sequence[RBM], classes: int, *, generator: torch.Generator | int | None = None) -> Dense:
+    """The way up a stack of machines as a network that puts out logits ``[rows, classes]``, to be trained on labels.
+
+    Its hidden layers start at E[h | v] of each machine, as copies; the last layer is new. ``Softmax`` and other layers
+    whose means are no common activation are refused.
+
+    Args:
+        rbms: machines, lowest first, of Bernoulli (or Spin) hidden units all through.
+        classes: numbers that come out.
+        generator: source of the weights of the last layer.
+
+    >>> net = classifier([RBM(6, 4, generator=0), RBM(4, 3, generator=1)], 10, generator=0)
+    >>> net(torch.zeros(5, 6)).shape
+    torch.Size([5, 10])
+    """
+    rbms = check_stack(rbms, "classifier")
+    activation = _activation(rbms, [rbm.hidden for rbm in rbms])
+    widths = [rbm.hidden.width for rbm in rbms]
+    net = Dense(rbms[0].visible.width, widths, classes, activation=activation, generator=generator).to(rbms[0].weight)
+    for rbm, layer in zip(rbms, net.layers, strict=False):
+        _fill(layer, rbm.weight.t(), rbm.hidden_bias, rbm.hidden)
+    return net
+
+
+def _activation(rbms: Sequence[RBM], hidden: Sequence[Units]) -> str:
+    """The one activation that gives the means of all ``hidden`` layers."""
+    kinds: set[Any] = {type(units) for units in hidden}
+    if len(kinds) > 1 or not kinds <= {BernoulliUnits, Spin}:
+        raise _kinds(rbms)
+    return (_MEANS[kinds.pop()] if kinds else None) or "sigmoid"
+
+
+def _kinds(rbms: Sequence[RBM]) -> ArgumentError:
+    return ArgumentError(
+        "hidden layers must be Bernoulli (or Spin) all through, the top one of an autoencoder may be Gaussian; got "
+        f"{[type(rbm.hidden).__name__ for rbm in rbms]}"
+    )
 
 
 def _fill(layer: Any, weight: Tensor, bias: Tensor, units: Any) -> None:

@@ -10,12 +10,14 @@ from deepgen.objectives.contrastive import ContrastiveDivergence, PersistentCD
 from deepgen.objectives.elbo import ELBO
 from deepgen.objectives.gradient_noise import GradientNoise, gradient_noise
 from deepgen.objectives.iwae import IWAE
+from deepgen.objectives.layer_wise import LayerWise
 from deepgen.objectives.likelihood import ExpectationMaximisation, MaximumLikelihood
 from deepgen.objectives.mixing import AdversarialMixing
 from deepgen.objectives.order_agnostic import OrderAgnostic
 from deepgen.objectives.reconstruction import Reconstruction
 from deepgen.objectives.score import DenoisingScoreMatching
 from deepgen.objectives.semi_supervised import SemiSupervisedELBO
+from deepgen.objectives.up_down import UpDown
 
 __all__ = [
     "ELBO",
@@ -35,6 +37,7 @@ __all__ = [
     "GradientPenalty",
     "Hinge",
     "KLSparsity",
+    "LayerWise",
     "LeastSquares",
     "MaximumLikelihood",
     "Minimax",
@@ -45,6 +48,7 @@ __all__ = [
     "Reconstruction",
     "Relativistic",
     "SemiSupervisedELBO",
+    "UpDown",
     "Wasserstein",
     "gradient_noise",
 ]

@@ -38,6 +38,11 @@ SIDES = {
         "One estimate from each side, of which one is a bound only if the chain behind it has mixed: see Details.",
         "",
     ),
+    "bound": SideNote(
+        "a bound, two-sided",
+        "Between these two lies a lower bound of the truth, which itself may lie above both.",
+        "",
+    ),
     "reversed": SideNote(
         "in reverse order",
         "The two estimates stand the wrong way round by less than their errors, which close ones do by chance: the "
@@ -123,7 +128,7 @@ def marker(side: str, colour: str) -> str:
     """The marker of a side alone, for the legend."""
     if side == "crossed":
         inner = f'<path d="M5 3l12 12M17 3L5 15" stroke="{colour}" stroke-width="2" fill="none"/>'
-    elif side in ("both", "tentative", "reversed"):
+    elif side in ("both", "tentative", "bound", "reversed"):
         inner = f'<path d="M3 3v12M3 9h16M19 3v12" stroke="{colour}" stroke-width="2" fill="none"/>'
     else:
         inner = f'<g transform="translate(0 {9 - HEIGHT / 2})">{_mark(side, 11, colour)}</g>'
@@ -136,6 +141,8 @@ def side_of(estimate: Estimate | Bracket) -> str:
         return estimate.side
     if estimate.crossed:
         return "crossed"
+    if estimate.of_bound:
+        return "bound"
     return "tentative" if "undetermined" in (estimate.below.side, estimate.above.side) else "both"
 
 

@@ -64,7 +64,9 @@ class Judged:
         if self.given:
             return "given"
         first = self.likelihood[0]
-        return "two-sided" if isinstance(first, Bracket) else first.side
+        if isinstance(first, Bracket):
+            return "below" if first.of_bound else "two-sided"
+        return first.side
 
     def range(self) -> tuple[float, float]:
         """Between what its log-likelihood of these very rows is known to lie, at 95 % of the Monte-Carlo error."""
@@ -73,6 +75,7 @@ class Judged:
             ends = estimate.interval()
             if isinstance(estimate, Bracket):
                 one = ends if not estimate.crossed else (-math.inf, math.inf)
+                one = (one[0], math.inf if estimate.of_bound else one[1])
             elif estimate.side in ("exact", "unbiased"):
                 one = ends
             else:

@@ -28,8 +28,8 @@ from deepgen.data import Data
 from deepgen.errors import ArgumentError, DeepgenError
 from deepgen.train.state import KEPT
 
-# Options beside the defaults: an RBM is watched by a quick AIS if asked. Of an energy model that is too dear.
-WATCHED = {"rbm": {"patience": 1}}
+# Options beside the defaults: a machine is watched by a quick AIS if asked. Of an energy model that is too dear.
+WATCHED = {"rbm": {"patience": 1}, "dbn": {"patience": 1}, "dbm": {"patience": 1}}
 
 
 def compare(

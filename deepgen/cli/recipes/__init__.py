@@ -12,7 +12,7 @@ from deepgen.cli.recipes.energy import energy
 from deepgen.cli.recipes.flows import flow
 from deepgen.cli.recipes.latent import latent
 from deepgen.cli.recipes.mixture import mixture
-from deepgen.cli.recipes.rbm import annealed, below_base_rates, rbm
+from deepgen.cli.recipes.rbm import annealed, below_base_rates, deep, rbm
 from deepgen.cli.recipes.recipe import Recipe, fall
 from deepgen.cli.recipes.tokens import tokens
 
@@ -23,6 +23,7 @@ __all__ = ["Recipe", "annealed", "below_base_rates", "build", "fall"]
 
 _RECIPES: dict[str, Callable[[str, Data, Mapping[str, Any]], Recipe]] = {
     "rbm": rbm,
+    **dict.fromkeys(("dbn", "dbm"), deep),
     **dict.fromkeys(("bernoulli", "mixture"), mixture),
     **dict.fromkeys(("made", "nade", "deep-nade", "pixelcnn", "gated-pixelcnn"), autoregressive),
     **dict.fromkeys(("nice", "realnvp", "maf", "nsf"), flow),

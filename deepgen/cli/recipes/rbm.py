@@ -1,4 +1,4 @@
-"""Restricted Boltzmann machines by persistent contrastive divergence, with plain SGD."""
+"""Boltzmann machines, restricted and deep, and belief networks by persistent contrastive divergence, with plain SGD."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from deepgen.cli.rundir import rows_of
 from deepgen.cli.values import column, kind, refused
 from deepgen.errors import ArgumentError, DegenerateWeights, unknown_name
 from deepgen.evaluate import Bracket, Estimate, log_likelihood, plus_minus
-from deepgen.explicit import RBM, BernoulliMixture, Gaussian
-from deepgen.objectives import PersistentCD
+from deepgen.explicit import DBM, DBN, RBM, BernoulliMixture, Gaussian
+from deepgen.objectives import LayerWise, PersistentCD
 
 if TYPE_CHECKING:
     from deepgen.data import Data
@@ -48,6 +48,25 @@ def rbm(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
         optimizer=_sgd(model, options["rate"]),
         schedule=fall,
         monitor=monitor,
+    )
+
+
+def deep(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
+    """``dbn``, all machines of the stack at once, and ``dbm``, with Bernoulli units."""
+    if kind(data) != "binary":
+        raise refused(f"{name} takes zeros and ones", data)
+    x, features = rows_of(data.train), data.event_shape.numel()
+    chains = PersistentCD(k=options["k"], chains=options["chains"], weight_decay=options["weight_decay"])
+    model = (DBN if name == "dbn" else DBM)(features, options["hidden"], generator=options["seed"]).initialise(x)
+    return Recipe(
+        model=model,
+        objective=LayerWise(chains) if name == "dbn" else chains,
+        data=data,
+        epochs=options["epochs"],
+        batch=options["batch"],
+        optimizer=torch.optim.SGD(model.parameters(), lr=options["rate"]),
+        schedule=fall,
+        monitor=partial(annealed, x) if options["patience"] else None,
     )
 
 
@@ -119,7 +138,9 @@ def _pseudo(model: nn.Module, x: Tensor) -> Estimate | Bracket:
 
 
 def annealed(base: Tensor | None, model: nn.Module, x: Tensor) -> Estimate | Bracket:
-    """A quick AIS log-likelihood to compare epochs by. Its own noise is the same for all, as its seed is.
+    """A quick AIS log-likelihood to compare epochs by, of a deep model a bound less it, of no certain side.
+
+    Its own noise is the same for all epochs, as its seed is.
 
     A warning at every epoch would say no more than its ``stderr`` in the history does.
     """

@@ -1,0 +1,96 @@
+"""Stacks of Boltzmann machines: each learns the hidden units of the one below.
+
+Trained one after the other, lowest first, they start a deep belief network (`deepgen.explicit.DBN`) and a deep
+autoencoder (`deepgen.implicit.unrolled`). Source: Hinton, Osindero & Teh 2006, "A fast learning algorithm for deep
+belief nets".
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from deepgen.errors import ArgumentError, check_count
+from deepgen.explicit.rbm import RBM
+from deepgen.explicit.units import Units, as_units
+from deepgen.random import draw, spawn
+from deepgen.random import generator as new_generator
+
+
+def rbm_stack(
+    x: Tensor,
+    hidden: Sequence[int | Units],
+    *,
+    visible: Units | None = None,
+    objective: Any = None,
+    epochs: int = 10,
+    batch_size: int = 100,
+    seed: int = 0,
+    progress: bool = False,
+) -> list[RBM]:
+    """Train one `RBM` on the rows, the next on hidden units drawn from the first, and so on.
+
+    Args:
+        x: rows ``[rows, visible]`` that the lowest visible layer can take.
+        hidden: the hidden layer of each machine, lowest first: a number of Bernoulli units, or a layer, such as
+            ``deepgen.explicit.Gaussian(30)`` for a linear code at the top.
+        visible: the lowest layer; Bernoulli units of the width of ``x`` by default.
+        objective: of each; ``ContrastiveDivergence()`` by default, with its own optimizer.
+        epochs, batch_size, seed, progress: as for `deepgen.fit`, of each machine.
+
+    Returns:
+        The machines, lowest first: see `DBN.from_rbms` and `deepgen.implicit.unrolled`.
+
+    >>> import deepgen as dg
+    >>> rbms = rbm_stack(torch.eye(6), [4, dg.explicit.Gaussian(2)], epochs=1)
+    >>> [rbm.weight.shape for rbm in rbms]
+    [torch.Size([6, 4]), torch.Size([4, 2])]
+    """
+    from deepgen.objectives import ContrastiveDivergence
+    from deepgen.train import fit
+
+    if isinstance(hidden, int) or len(hidden) == 0:
+        raise ArgumentError(f"hidden must be a list of layers, lowest first, such as [200, 50], got {hidden!r}")
+    check_count(epochs=epochs)
+    layer = as_units(x.shape[1], "visible") if visible is None else visible
+    stack: list[RBM] = []
+    for number, units in enumerate(hidden):
+        start, drawing = spawn(new_generator(seed + number), 2)
+        rbm = RBM(layer, units, generator=start).initialise(x)
+        fit(rbm, x, ContrastiveDivergence() if objective is None else objective, epochs=epochs, batch_size=batch_size,
+            seed=seed + number, progress=progress)  # fmt: skip
+        x, layer = draw(rbm.hidden_given(x), generator=drawing).detach(), copy.deepcopy(rbm.hidden)
+        stack.append(rbm)
+    return stack
+
+
+def check_stack(rbms: Sequence[RBM], what: str) -> list[RBM]:
+    """Return machines whose layers meet as a list, or raise `ArgumentError`; ``what`` takes them."""
+    rbms = list(rbms)
+    if not rbms or not all(isinstance(rbm, RBM) for rbm in rbms):
+        raise ArgumentError(f"{what} takes a list of RBMs, lowest first, got {[type(rbm).__name__ for rbm in rbms]}")
+    for below, above in itertools.pairwise(rbms):
+        if type(below.hidden) is not type(above.visible) or below.hidden.width != above.visible.width:
+            raise ArgumentError(f"hidden layer {below.hidden} and the visible layer {above.visible} above do not meet")
+    return rbms
+
+
+@torch.no_grad()
+def mirrored(rbm: RBM) -> RBM:
+    """The same machine seen from the other side: hidden units below, visible ones above; its weights are copies.
+
+    >>> rbm = RBM(visible=3, hidden=2, generator=0)
+    >>> v, h = torch.ones(1, 3), torch.ones(1, 2)
+    >>> bool(torch.allclose(mirrored(rbm).energy(h, v), rbm.energy(v, h)))
+    True
+    """
+    twin = RBM(copy.deepcopy(rbm.hidden), copy.deepcopy(rbm.visible), generator=0).to(rbm.weight)
+    twin.weight.copy_(rbm.weight.t())
+    twin.visible_bias.copy_(rbm.hidden_bias)
+    twin.hidden_bias.copy_(rbm.visible_bias)
+    return twin

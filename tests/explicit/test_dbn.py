@@ -1,0 +1,125 @@
+"""The deep belief network against sums over all its hidden states, at one to three hidden levels of several kinds."""
+
+import pytest
+import torch
+
+import deepgen as dg
+from deepgen.errors import ArgumentError, ShapeError, SupportError
+from deepgen.explicit import DBN, RBM, Gaussian, Softmax, Spin, mirrored, rbm_stack
+from deepgen.testing import Exact, check_checkpoint, check_random, chi_square
+from tests.evaluate.deep import DBNS, deep, rows, shallow, truth
+
+
+@pytest.mark.parametrize("name", DBNS)
+def test_its_law_is_normalised(name, stream):
+    dbn = deep(name, stream)
+    if dbn.visible.states is None:
+        pytest.skip("real data have no list")
+    states = dbn.visible.enumerate(0, dbn.visible.states)
+    assert float(truth(dbn, states).logsumexp(0)) == pytest.approx(0.0, abs=1e-10)
+
+
+def test_a_mirrored_top_changes_nothing(stream):
+    """Hinton, Osindero & Teh 2006: with tied weights the deep network is the machine below, whatever the depth."""
+    rbm = shallow(stream)
+    states = rbm.visible.enumerate(0, 16)
+    law, dbn = Exact(rbm).log_likelihood(states).detach(), DBN.from_rbms([rbm])
+    for _ in range(3):
+        assert torch.allclose(truth(dbn, states), law, atol=1e-12)
+        dbn = dbn.deepened()
+    # and the way up is the posterior, so that weights of draws do not vary and the bound is tight
+    dbn = DBN.from_rbms([rbm]).deepened()
+    found = dg.evaluate.log_likelihood(dbn, states, "exact", samples=3, generator=stream)
+    assert (found.side, found.stderr) == ("below", pytest.approx(0.0, abs=1e-9))
+    assert found.value == pytest.approx(float(law.mean()), abs=1e-9)
+    untied = DBN.from_rbms([rbm]).deepened().untie()
+    with torch.no_grad():
+        untied.up_weights[0].add_(1.0)
+    deeper = untied.deepened()
+    assert torch.equal(deeper.up_weights[0], untied.up_weights[0])
+    assert torch.equal(deeper.up_weights[1], untied.top.weight)
+
+
+@pytest.mark.parametrize("name", ["two levels", "three levels", "kinds of levels"])
+def test_draws_follow_its_law(name, stream, alpha):
+    dbn = deep(name, stream)
+    states = dbn.visible.enumerate(0, dbn.visible.states)
+    drawn = dbn.sample(4000, steps=40, generator=stream)
+    assert chi_square((drawn.unsqueeze(1) == states).all(-1).sum(0), truth(dbn, states).exp()) > alpha
+    begun = dbn.sample(4000, steps=40, start=states[:1].expand(4000, -1), generator=stream)
+    assert chi_square((begun.unsqueeze(1) == states).all(-1).sum(0), truth(dbn, states).exp()) > alpha
+
+
+def test_one_hidden_level_is_the_rbm(stream):
+    rbm = shallow(stream)
+    dbn, x = DBN.from_rbms([rbm]), rbm.visible.enumerate(0, 16)
+    assert torch.allclose(truth(dbn, x), Exact(rbm).log_likelihood(x).detach(), atol=1e-12)
+    assert torch.equal(dbn.sample(9, steps=7, generator=1), rbm.sample(9, steps=7, generator=1))
+    assert torch.equal(dbn.transform(x), rbm.transform(x))
+    assert torch.equal(dbn.reconstruct(x), rbm.reconstruct(x))
+    assert not dbn.propose(x, 2, generator=stream).log_weight.any()
+    assert torch.equal(mirrored(mirrored(rbm)).weight, rbm.weight)
+
+
+def test_features_go_up_by_the_weights_of_the_way_up(stream):
+    dbn = deep("untied", stream)
+    x = rows(dbn, 6, stream)
+    first = (x @ dbn.up_weights[0] + dbn.up_biases[0]).sigmoid()
+    second = (first @ dbn.up_weights[1] + dbn.up_biases[1]).sigmoid()
+    top = (second @ dbn.top.weight + dbn.top.hidden_bias).sigmoid()
+    assert torch.allclose(dbn.transform(x), torch.cat([first, second, top], 1))
+    assert torch.equal(dbn.transform(x, level=3), dbn.transform(x)[:, -3:])
+    back = torch.sigmoid(second @ dbn.rbms[1].weight.t() + dbn.rbms[1].visible_bias)
+    assert torch.allclose(dbn.reconstruct(x), (back @ dbn.rbms[0].weight.t() + dbn.rbms[0].visible_bias).sigmoid())
+    net = dbn.classifier(5, generator=0)
+    hidden = x
+    for layer in net.layers[:-1]:
+        hidden = layer(hidden).sigmoid()
+    assert torch.allclose(hidden, top)
+    assert net(x).shape == (6, 5)
+
+
+def test_a_classifier_that_starts_from_the_stack_learns_labels():
+    data = dg.data.load("digits")
+    x, y = data.train[:300], torch.as_tensor(data.labels.train)[:300].long()
+    dbn = DBN.from_rbms(rbm_stack(x, [48, 32], epochs=10, batch_size=20, seed=1))
+    net = dbn.classifier(10, generator=0)
+    adam = torch.optim.Adam(net.parameters(), lr=3e-3)
+    for _ in range(150):
+        adam.zero_grad()
+        torch.nn.functional.cross_entropy(net(x), y).backward()
+        adam.step()
+    test = torch.as_tensor(data.labels.test).long()
+    assert float((net(data.test).argmax(1) == test).float().mean()) > 0.7  # by chance 0.1
+
+
+@pytest.mark.parametrize("name", DBNS)
+def test_it_comes_back_from_a_file(name, stream):
+    dbn = deep(name, stream, dtype=torch.float32)
+    check_checkpoint(dbn)
+    check_random(lambda generator: dbn.sample(8, steps=2, generator=generator), generator=stream)
+
+
+def test_base_rates_are_where_it_starts(stream):
+    x = (torch.rand(50, 3, generator=stream) < 0.2).float()
+    assert torch.allclose(DBN(3, [2, 2]).initialise(x).rbms[0].visible_bias.sigmoid(), (x.sum(0) + 0.5) / 51)
+
+
+def test_what_is_refused():
+    for hidden in (3, []):
+        with pytest.raises(ArgumentError, match="hidden must be a list of levels"):
+            DBN(4, hidden)
+    with pytest.raises(ArgumentError, match="do not meet"):
+        DBN.from_rbms([RBM(4, 3), RBM(2, 2)])
+    with pytest.raises(ArgumentError, match=r"DBN\.from_rbms takes a list of RBMs"):
+        DBN.from_rbms([])
+    dbn = DBN(4, [3, 2], generator=0)
+    with pytest.raises(SupportError, match="0 or 1"):
+        dbn.transform(torch.full((1, 4), 0.5))
+    with pytest.raises(ArgumentError, match="at most 2"):
+        dbn.transform(torch.zeros(1, 4), level=3)
+    with pytest.raises(ShapeError, match=r"start must be \[rows, 4\]"):
+        dbn.sample(2, start=torch.zeros(2, 3))
+    with pytest.raises(ArgumentError, match="must be Bernoulli"):
+        DBN(4, [Softmax(1, 3), 2]).classifier(2)
+    assert DBN(Gaussian(4), [Spin(3), Spin(2)]).classifier(2, generator=0)(torch.zeros(1, 4)).shape == (1, 2)
