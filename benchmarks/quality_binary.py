@@ -59,7 +59,7 @@ NADE = _mnist("NADE", "NADE", ">= -88.5", {"hidden": 500}, epochs=60, batch=100,
 FEW = _mnist(
     "deep orderless NADE", "DeepNADE", ">= -87", {"hidden": [500, 500]}, epochs=90, batch=100, rate=1e-3, ensemble=8
 )
-DEEP = _other(FEW, {}, epochs=300, ensemble=16, products="bfloat16", **{"decay of matrices": 0.1})
+DEEP = _other(FEW, {}, epochs=300, ensemble=48, products="bfloat16", **{"decay of matrices": 0.1})
 PIXEL = _mnist(
     "gated PixelCNN", "GatedPixelCNN", ">= -83.5", {"shape": [28, 28], "channels": 16, "layers": 8},
     epochs=6, batch=50, rate=3e-3, monitored=MONITORED,
