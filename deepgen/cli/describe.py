@@ -35,8 +35,8 @@ def describe(model: nn.Module, name: str | None = None) -> str:
         other = [f"{type(units).__name__} {side}" for side, units in layers if not isinstance(units, Bernoulli)]
         return f"RBM {model.visible.width}-{model.hidden.width}" + (f" ({', '.join(other)} units)" if other else "")
     if isinstance(model, (DBM, DBN)):
-        hidden = model.levels[1:] if isinstance(model, DBM) else [rbm.hidden for rbm in model.rbms]
-        return f"{type(model).__name__} {_chain(model.visible.width, *(units.width for units in hidden))}"
+        levels = [*model.levels[1:]] if isinstance(model, DBM) else [rbm.hidden for rbm in model.rbms]
+        return f"{type(model).__name__} {_chain(model.visible.width, *(units.width for units in levels))}"
     if isinstance(model, BernoulliMixture):
         return "independent Bernoulli" if model.components == 1 else f"Bernoulli mixture, {model.components} components"
     if isinstance(model, NADE):

@@ -31,7 +31,7 @@ from deepgen.explicit.units import Units
 
 MAX_STATES = 2**25
 _BLOCK = 2**22  # float64 numbers per temporary
-_PRODUCT, _TERM, _FACTOR = 1e-10, 2e-8, 1e-9  # seconds, one thread: of a product, an exponential, a softplus
+_PRODUCT, _TERM, _FACTOR = 1e-10, 2e-8, 1e-9  # seconds, one thread, measured: of a product, an exponential, a softplus
 _ROWS = 256
 
 Density = Callable[[Tensor], Tensor]
@@ -47,7 +47,7 @@ def seconds(model: DBM | DBN, rows: int) -> float:
         return min(_sides(model, rows))
     counts = [float(rows), *(_count(rbm.hidden) for rbm in model.rbms[:-1])]
     pairs = zip(counts, counts[1:], model.rbms, strict=False)
-    return sum(_listing(a, b, rbm.visible.width) for a, b, rbm in pairs)
+    return sum(_listing(a, b, rbm.visible.width, rbm.visible.width) for a, b, rbm in pairs)
 
 
 @torch.no_grad()
@@ -63,8 +63,9 @@ def log_f_exactly(model: DBM | DBN, x: Tensor) -> Tensor:
     return f(x.to(next(model.parameters())))
 
 
-def _listing(rows: float, states: float, width: int) -> float:
-    return rows * states * (_PRODUCT * width + _TERM)
+def _listing(rows: float, states: float, width: int, beside: int) -> float:
+    """Of so many rows and states, joined by products of ``width``, with ``beside`` cumulants for each state."""
+    return states * (rows * (_PRODUCT * width + _TERM) + beside * _TERM)
 
 
 def _hidden_sides(dbm: DBM) -> tuple[Units, Units | None]:
@@ -83,7 +84,8 @@ def _sides(dbm: DBM, rows: float) -> tuple[float, float]:
     odd, even = _hidden_sides(dbm)
     listed = [_count(odd), 1.0 if even is None else _count(even)]
     slower = 1 if binary_form(odd) is not None else 20
-    return _listing(rows, listed[0], dbm.visible.width), rows * listed[1] * odd.width * slower * _FACTOR
+    beside = 0 if even is None else even.width
+    return _listing(rows, listed[0], dbm.visible.width, beside), rows * listed[1] * odd.width * slower * _FACTOR
 
 
 def _dbm(dbm: DBM, rows: int) -> Density:

@@ -56,9 +56,10 @@ class LayerWise:
     def start(self, model: nn.Module, x: Tensor, *, generator: torch.Generator) -> Levels:
         """The states of the machines, each at units drawn from the one below given random rows of the data ``x``."""
         dbn, found = as_dbn(model, untied=False), []
+        each: Any = self.objective
         dbn.check(x)
         for level, rbm in enumerate(dbn.rbms):
-            found.append(self.objective.start(rbm, x, generator=generator))
+            found.append(each.start(rbm, x, generator=generator))
             if level + 1 < len(dbn.rbms):
                 x = drawn_above(dbn, level, x.to(rbm.weight), generator)
         return Levels(tuple(found))
@@ -69,7 +70,8 @@ class LayerWise:
         steps = [self.objective.update(rbm, optimizer) for rbm in dbn.rbms]
 
         def step(state: Any, batch: Tensor, *, generator: torch.Generator) -> tuple[Any, dict[str, Tensor]]:
-            after, metrics = [], {}
+            after: list[ContrastiveState] = []
+            metrics: dict[str, Tensor] = {}
             for level, (rbm, one) in enumerate(zip(dbn.rbms, steps, strict=True)):
                 x = batch.to(rbm.weight)
                 if level + 1 < len(dbn.rbms):
