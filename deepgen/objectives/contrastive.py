@@ -64,11 +64,11 @@ class Contrastive(ABC):
 
     def update(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Update:
         """The step function: sample, write the gradients, let ``optimizer`` step."""
-        return ContrastiveStep(_as_rbm(model), optimizer, self, self._sample)
+        return ContrastiveStep(as_rbm(model), optimizer, self, self._sample)
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """Plain SGD at 0.05, or at 0.005 where a layer is real-valued (Hinton 2010, section 13.2)."""
-        rbm = _as_rbm(model)
+        rbm = as_rbm(model)
         real = rbm.visible.states is None or rbm.hidden.states is None
         return torch.optim.SGD(rbm.parameters(), lr=0.005 if real else 0.05)
 
@@ -113,7 +113,7 @@ class PersistentCD(Contrastive):
 
     def start(self, model: nn.Module, x: Tensor, *, generator: torch.Generator) -> ContrastiveState:
         """Chains at hidden layers drawn given random rows of the data ``x``, offsets at the means over ``x``."""
-        return _start(_as_rbm(model), x, self.chains, generator)
+        return _start(as_rbm(model), x, self.chains, generator)
 
     def _sample(self, products: Products, chains: Tensor, generator: torch.Generator) -> Tensor:
         products.walk(chains, self.k, generator)
@@ -140,7 +140,7 @@ class ContrastiveDivergence(Contrastive):
 
     def start(self, model: nn.Module, x: Tensor, *, generator: torch.Generator) -> ContrastiveState:
         """No chains; offsets at the means over ``x``."""
-        return _start(_as_rbm(model), x, 0, generator)
+        return _start(as_rbm(model), x, 0, generator)
 
     def _sample(self, products: Products, chains: Tensor, generator: torch.Generator) -> Tensor:
         products.up(products.data)
@@ -160,7 +160,7 @@ def _start(model: RBM, x: Tensor, chains: int, generator: torch.Generator) -> Co
         return ContrastiveState(hidden, x.sum(0).to(model.weight) / len(x), model.hidden.mean(field).mean(0))
 
 
-def _as_rbm(model: nn.Module) -> RBM:
+def as_rbm(model: nn.Module) -> RBM:
     if not isinstance(model, RBM):
         raise MissingCapability(
             f"contrastive divergence trains an RBM, got {type(model).__name__}; "

@@ -35,9 +35,18 @@ class ContrastiveStep:
     Args:
         sample: ``sample(products, chains, generator)`` leaves visible layers of batch and chains with their mean
             hidden layers in ``products``, and returns the next chains.
+        fused: False to find minus the gradients in ``gradients`` after every step, under plain SGD too.
     """
 
-    def __init__(self, model: RBM, optimizer: torch.optim.Optimizer, options: Contrastive, sample: Sample) -> None:
+    def __init__(
+        self,
+        model: RBM,
+        optimizer: torch.optim.Optimizer,
+        options: Contrastive,
+        sample: Sample,
+        *,
+        fused: bool = True,
+    ) -> None:
         self.model, self.optimizer, self.options, self.sample = model, optimizer, options, sample
         self.insist, self.allow = use_binary(model, options.binary)
         layers = (layer for layer in (model.visible, model.hidden) if isinstance(layer, nn.Module))
@@ -45,7 +54,7 @@ class ContrastiveStep:
         self.trained = [model.weight, model.visible_bias, model.hidden_bias, *self.own]
         self.gradients = [torch.zeros_like(p) for p in self.trained]
         stepped = {id(p) for group in optimizer.param_groups for p in group["params"]}
-        self.all_stepped = all(id(p) in stepped and p.requires_grad for p in self.trained)
+        self.all_stepped = fused and all(id(p) in stepped and p.requires_grad for p in self.trained)
         self.counted = False
         self.workspaces: dict[tuple[bool, int, int], Products] = {}
 
