@@ -11,6 +11,7 @@ from deepgen.objectives.elbo import ELBO, IWAE
 from deepgen.objectives.equilibrium_watch import EquilibriumWarning
 from deepgen.objectives.fast_weights import FastPersistentCD
 from deepgen.objectives.gradient_noise import GradientNoise, gradient_noise
+from deepgen.objectives.hybrid import Hybrid
 from deepgen.objectives.likelihood import ExpectationMaximisation, MaximumLikelihood
 from deepgen.objectives.mixing import AdversarialMixing
 from deepgen.objectives.order_agnostic import OrderAgnostic
@@ -39,6 +40,7 @@ __all__ = [
     "GradientNoise",
     "GradientPenalty",
     "Hinge",
+    "Hybrid",
     "KLSparsity",
     "LeastSquares",
     "MaximumLikelihood",
