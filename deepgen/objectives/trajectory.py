@@ -9,14 +9,15 @@ frozen itself: its chains settle, equilibrium draws of it are collected, and log
 Only the last rung is kept, as its parameters and some thousand draws, and chains meet them in one Gibbs step out of
 ``every``: that is what it costs beyond persistent contrastive divergence. A step that goes too far (acceptance below
 ``lost``, or below ``freeze`` right after a rung was made, or chains that do not settle) is taken back: the parameters are
-those of the last rung again, its draws are the chains, the optimizer forgets its momenta, and the rate is halved for the
-rest of the run.
+those of the last rung again, its draws are the chains, the optimizer forgets its momenta, and the rate is halved. It is
+doubled again, to what it was at most, after ``recover`` rungs in a row that were made without one.
 
 What is exact: swaps leave chains and draws at their laws if the model stands still. What is not: chains lag behind a
 model that moves, until the next rung; and what no chain of any rung has found is missing in log Z.
 
 Source: Béreux, Decelle, Furtlehner & Seoane 2026, "Equilibrium training of energy-based models with parallel trajectory
-tempering", arXiv:2607.27077. Ours: swaps every few steps, groups that never meet and a jackknife over them.
+tempering", arXiv:2607.27077. Ours: swaps every few steps, groups that never meet and a jackknife over them, rates that
+recover.
 """
 
 from __future__ import annotations
@@ -58,13 +59,15 @@ PATIENCE = 30  # rollbacks in a row before it is given up
 
 class Counts(NamedTuple):
     """Whole numbers, 0-d on the CPU. since: steps since the last rung; wait: steps until the next swap; rungs, rollbacks:
-    how many; failed: rollbacks in a row."""
+    how many; failed: rollbacks in a row; sound: rungs since the last one; halved: how often the rate is at present."""
 
     since: Tensor
     wait: Tensor
     rungs: Tensor
     rollbacks: Tensor
     failed: Tensor
+    sound: Tensor
+    halved: Tensor
 
 
 class TrajectoryState(NamedTuple):
@@ -100,6 +103,7 @@ class TrajectoryTempering(PersistentCD):
         every: steps between swaps at most; as a rung is left behind they become more frequent.
         freeze, lost: acceptance below which the model becomes a rung, and below which a step is taken back.
         most: sweeps within which the chains of a rung must settle.
+        recover: rungs after which a halved rate is doubled; 0: never.
         k, centred, sliding, weight_decay, sparsity, binary: as of `PersistentCD`.
 
     Raises:
@@ -121,11 +125,13 @@ class TrajectoryTempering(PersistentCD):
     freeze: float = 0.3
     lost: float = 0.1
     most: int = 5000
+    recover: int = 2
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_count(depth=self.depth, every=self.every, most=self.most)
         check_count(2, groups=self.groups)
+        check_count(0, recover=self.recover)
         check_real("freeze", self.freeze, 0, 1)
         check_real("lost", self.lost, 0, self.freeze)
         if self.chains % self.groups:
@@ -144,7 +150,7 @@ class TrajectoryTempering(PersistentCD):
         )
         seen = torch.tensor([0.0, 1.0], dtype=torch.float64)
         seen[0] = float(rbm.log_density(x[: self.chains]).double().mean() - rung.log_z[0])
-        counts = Counts(*(torch.tensor(n) for n in (0, 1, 1, 0, 0)))
+        counts = Counts(*(torch.tensor(n) for n in (0, 1, 1, 0, 0, 0, 0)))
         state = TrajectoryState(chains, *means[1:], rung, rung.draws, rung.energy, seen, counts)
         self._latest[model] = state  # type: ignore[attr-defined]
         return state
@@ -244,7 +250,7 @@ class _TrajectoryStep:
             state = self._meet(state, batch, generator)
         else:
             state = state._replace(counts=counts._replace(wait=counts.wait - 1))
-        with _slowed(self.optimizer, 0.5 ** int(state.counts.rollbacks)):
+        with _slowed(self.optimizer, 0.5 ** int(state.counts.halved)):
             inner, metrics = self.step(ContrastiveState(*state[:3]), batch, generator=generator)
         counts = state.counts._replace(since=state.counts.since + 1)
         told = {
@@ -274,13 +280,21 @@ class _TrajectoryStep:
             if found is None:
                 return self._take_back(state, acceptance, generator)
             rung, hidden = found
-            counts = _counts(state.counts, since=0, wait=1, rungs=int(state.counts.rungs) + 1, failed=0)
+            counts = self._sound(state.counts)
             seen = self._seen(batch, rung.log_z[0], acceptance)
             return TrajectoryState(hidden, *state[1:3], rung, rung.draws, rung.energy, seen, counts)
         left = since * (acceptance - options.freeze) / (1 - acceptance + 1e-6)  # steps until it is to be frozen
         counts = _counts(state.counts, wait=min(max(int(left / 2), 1), options.every), failed=0)
         seen = self._seen(batch, state.rung.log_z[0] + _bridge(swept), acceptance)
         return TrajectoryState(swept.hidden, *state[1:3], state.rung, *reservoir.stacked(), seen, counts)
+
+    def _sound(self, counts: Counts) -> Counts:
+        sound, halved = int(counts.sound) + 1, int(counts.halved)
+        if halved and sound == self.options.recover:
+            sound, halved = 0, halved - 1
+        return _counts(
+            counts, since=0, wait=1, rungs=int(counts.rungs) + 1, failed=0, sound=sound if halved else 0, halved=halved
+        )
 
     def _seen(self, batch: Tensor, log_z: Tensor, acceptance: float) -> Tensor:
         likelihood = float(self.model.log_density(batch).double().mean() - log_z)
@@ -297,7 +311,10 @@ class _TrajectoryStep:
         self.optimizer.state.clear()
         slot = int(torch.randint(len(rung.draws), (), generator=generator, device=generator.device))
         field = self.model.hidden_field(rung.draws[slot])
-        counts = _counts(state.counts, since=0, wait=1, rollbacks=int(state.counts.rollbacks) + 1, failed=failed)
+        rollbacks, halved = (int(n) + 1 for n in (state.counts.rollbacks, state.counts.halved))
+        counts = _counts(
+            state.counts, since=0, wait=1, rollbacks=rollbacks, failed=failed, sound=0, halved=halved
+        )
         return TrajectoryState(
             self.model.hidden.sample(field, generator=generator), *state[1:3],
             rung, rung.draws, rung.energy, state.seen, counts,

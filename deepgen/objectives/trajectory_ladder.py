@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from deepgen.errors import DivergenceError
-from deepgen.evaluate.autocovariance import effective_size
+from deepgen.evaluate.autocovariance import autocorrelation_time
 from deepgen.evaluate.bennett import leave_one_out
 from deepgen.explicit.rbm import RBM
 from deepgen.random import uniform
@@ -132,7 +132,8 @@ def freeze(
     while len(accepted) < SETTLED * time:
         if len(accepted) >= most:
             return None
-        for _ in range(max(FIRST, len(accepted))):  # doubles what was done
+        wanted = math.ceil(SETTLED * time) if math.isfinite(time) else FIRST
+        for _ in range(min(max(len(accepted), FIRST), wanted - len(accepted))):  # no more than was done already
             swept = sweep(model, frozen, hidden, reservoir, generator=generator)
             hidden = swept.hidden
             accepted.append(swept.accepted)
@@ -156,14 +157,19 @@ def freeze(
 def level_time(accepted: Tensor) -> float:
     """Autocorrelation time 1 + 2 sum rho, at least 1, of which side of the swaps a chain's origin is on.
 
-    ``accepted`` is ``[chains, sweeps]``. Chains that do not swap make it long.
+    ``accepted`` is ``[chains, sweeps]``. The side is 1 or -1, equally often at equilibrium, so its mean is known. Chains
+    that do not swap make the time long.
 
     >>> flips = torch.rand(200, 400, generator=torch.Generator().manual_seed(0)) < 0.25
     >>> 2.8 < level_time(flips) < 3.2  # rho_t = (1 - 2 / 4)^t
     True
     """
-    level = 1.0 - 2.0 * (accepted.long().cumsum(1) % 2).double()
-    return max(level.numel() / float(effective_size(level.unsqueeze(0).cpu())), 1.0)
+    side = 1.0 - 2.0 * (accepted.cpu().long().cumsum(1) % 2).double()
+    sweeps = side.shape[1]
+    wave = torch.fft.rfft(side, n=2 * sweeps)
+    products = torch.fft.irfft(wave.real.square() + wave.imag.square(), n=2 * sweeps).mean(0)[:sweeps]
+    rho = (products / torch.arange(sweeps, 0, -1))[: sweeps // 2 + 1]
+    return max(float(autocorrelation_time(rho.unsqueeze(0))), 1.0)
 
 
 def grouped(values: Tensor, groups: int) -> Tensor:
