@@ -82,7 +82,7 @@ class ParallelTempering(PersistentCD):
     def __post_init__(self) -> None:
         super().__post_init__()
         whole = isinstance(self.betas, int) and not isinstance(self.betas, bool)
-        if (whole and self.betas < 2) or not (whole or isinstance(self.betas, Sequence)):  # type: ignore[operator]
+        if (whole and self.betas < 2) or not (whole or isinstance(self.betas, (list, tuple))):  # type: ignore[operator]
             raise ArgumentError(f"betas must be 2 or more, or a list that rises to 1, got {self.betas!r}")
         self.kernel(RBM(1, 1, generator=0))
 

@@ -55,11 +55,12 @@ from deepgen.random import resolve
 from deepgen.typing import Update
 
 PATIENCE = 30  # rollbacks in a row before it is given up
+JUMP = 0.1  # of the acceptance from one swap to the next, which halves the steps between them
 
 
 class Counts(NamedTuple):
     """Whole numbers, 0-d on the CPU. since: steps since the last rung; wait: steps until the next swap; rungs, rollbacks:
-    how many; failed: rollbacks in a row; sound: rungs since the last one; halved: how often the rate is at present."""
+    how many; failed: rollbacks in a row; sound: rungs since the last one; halved: how often the rate is at present; pace: steps between swaps while nothing else is the matter."""
 
     since: Tensor
     wait: Tensor
@@ -68,6 +69,7 @@ class Counts(NamedTuple):
     failed: Tensor
     sound: Tensor
     halved: Tensor
+    pace: Tensor
 
 
 class TrajectoryState(NamedTuple):
@@ -100,7 +102,8 @@ class TrajectoryTempering(PersistentCD):
         chains: how many, a multiple of ``groups``.
         depth: draws of a rung for each chain.
         groups: of chains and draws, which do not meet: errors are jackknifed over them.
-        every: steps between swaps at most; as a rung is left behind they become more frequent.
+        every: steps between swaps at most. They become more frequent where the acceptance moves, and as a rung is left
+            behind: a chain that swaps late hears late what the gradient asks of it.
         freeze, lost: acceptance below which the model becomes a rung, and below which a step is taken back.
         most: sweeps within which the chains of a rung must settle.
         recover: rungs after which a halved rate is doubled; 0: never.
@@ -150,7 +153,7 @@ class TrajectoryTempering(PersistentCD):
         )
         seen = torch.tensor([0.0, 1.0], dtype=torch.float64)
         seen[0] = float(rbm.log_density(x[: self.chains]).double().mean() - rung.log_z[0])
-        counts = Counts(*(torch.tensor(n) for n in (0, 1, 1, 0, 0, 0, 0)))
+        counts = Counts(*(torch.tensor(n) for n in (0, 1, 1, 0, 0, 0, 0, 1)))
         state = TrajectoryState(chains, *means[1:], rung, rung.draws, rung.energy, seen, counts)
         self._latest[model] = state  # type: ignore[attr-defined]
         return state
@@ -284,7 +287,9 @@ class _TrajectoryStep:
             seen = self._seen(batch, rung.log_z[0], acceptance)
             return TrajectoryState(hidden, *state[1:3], rung, rung.draws, rung.energy, seen, counts)
         left = since * (acceptance - options.freeze) / (1 - acceptance + 1e-6)  # steps until it is to be frozen
-        counts = _counts(state.counts, wait=min(max(int(left / 2), 1), options.every), failed=0)
+        jumped = abs(acceptance - float(state.seen[1])) > JUMP
+        pace = max(int(state.counts.pace) // 2, 1) if jumped else min(int(state.counts.pace) + 1, options.every)
+        counts = _counts(state.counts, wait=min(max(int(left / 2), 1), pace), failed=0, pace=pace)
         seen = self._seen(batch, state.rung.log_z[0] + _bridge(swept), acceptance)
         return TrajectoryState(swept.hidden, *state[1:3], state.rung, *reservoir.stacked(), seen, counts)
 
