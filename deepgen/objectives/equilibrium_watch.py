@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
 from torch import nn
@@ -30,7 +31,7 @@ class EquilibriumWatch:
     ...     warnings.simplefilter("always")
     ...     EquilibriumWatch()(Record(9, 2000, 0.0, 0.0, metrics), nn.Linear(1, 1))
     >>> str(caught[0].message)[:63]
-    'epoch 9: the run left equilibrium and was taken back: 2 times i'
+    'epoch 9: the run left equilibrium: its chains lost the model and'
     """
 
     def __init__(self) -> None:
@@ -42,8 +43,9 @@ class EquilibriumWatch:
             self.taken_back = metrics["rollbacks"]
             _warn(
                 record,
-                f"the run left equilibrium and was taken back: {self.taken_back:.3g} times in all, on the mean over this "
-                "epoch, so the rate is halved as often. Start from a lower rate, or take more chains or Gibbs steps k",
+                "the run left equilibrium: its chains lost the model and it was taken back to the last rung "
+                f"({math.ceil(self.taken_back)} times so far), at half the rate each time. Start from a lower rate, or "
+                "take more chains or Gibbs steps k",
             )
         if metrics["autocorrelation"] > SLOW and not self.slow:
             self.slow = True

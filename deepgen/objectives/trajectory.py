@@ -149,8 +149,9 @@ class TrajectoryTempering(PersistentCD):
         """The first rung: the model as it is, from the machine without weights; offsets at the means over ``x``."""
         rbm, means = as_rbm(model), super().start(model, x, generator=generator)
         rung, chains = climb(
-            rbm, self.depth, self.chains, self.groups, least=self.freeze, most=self.most, generator=generator
-        )
+            rbm, (means.visible_mean, means.hidden_mean), self.depth, self.chains, self.groups,
+            least=self.freeze, most=self.most, generator=generator,
+        )  # fmt: skip
         seen = torch.tensor([0.0, 1.0], dtype=torch.float64)
         seen[0] = float(rbm.log_density(x[: self.chains]).double().mean() - rung.log_z[0])
         counts = Counts(*(torch.tensor(n) for n in (0, 1, 1, 0, 0, 0, 0, 1)))

@@ -179,24 +179,43 @@ def grouped(values: Tensor, groups: int) -> Tensor:
 
 @torch.no_grad()
 def climb(
-    model: RBM, depth: int, chains: int, groups: int, *, least: float, most: int, generator: torch.Generator
+    model: RBM,
+    offsets: tuple[Tensor, Tensor],
+    depth: int,
+    chains: int,
+    groups: int,
+    *,
+    least: float,
+    most: int,
+    generator: torch.Generator,
 ) -> tuple[Rung, Tensor]:
-    """The rung of ``model`` itself and its chains, from the machine without weights, whose draws and log Z are exact.
+    """The rung of ``model`` itself and its chains, from a machine without weights, whose draws and log Z are exact.
+
+    The machines between have the share t of the interaction (v - mu).W.(h - lambda) around the ``offsets``, means over
+    data, and so at every t about their means. With t W and fixed biases a second mode would come up far from all chains.
 
     Raises:
-        DivergenceError: no ladder of weights in proportion leads there.
+        DivergenceError: no such ladder leads there.
     """
     moving, frozen = twin(model), twin(model)
-    moving.weight.zero_()
-    draws = model.visible.sample(model.visible_bias.expand(depth, chains, -1).contiguous(), generator=generator)
-    log_z = model.visible.cumulant(model.visible_bias.double()) + model.hidden.cumulant(model.hidden_bias.double())
-    log_z = log_z.double().expand(1 + groups).clone()
+    to_visible, to_hidden = model.weight @ offsets[1], offsets[0] @ model.weight
+
+    def move(share: float) -> None:
+        torch.mul(model.weight, share, out=moving.weight)
+        torch.add(model.visible_bias, to_visible, alpha=1 - share, out=moving.visible_bias)
+        torch.add(model.hidden_bias, to_hidden, alpha=1 - share, out=moving.hidden_bias)
+
+    move(0.0)
+    a, b = moving.visible_bias, moving.hidden_bias
+    draws = model.visible.sample(a.expand(depth, chains, -1).contiguous(), generator=generator)
+    log_z = (model.visible.cumulant(a.double()) + model.hidden.cumulant(b.double())).double()
+    log_z = log_z.expand(1 + groups).clone()
     rung = Rung(parameters_of(moving), draws, moving.free_energy(draws), log_z, log_z.new_ones(()))
-    hidden = model.hidden.sample(model.hidden_bias.expand(chains, -1).contiguous(), generator=generator)
+    hidden = model.hidden.sample(b.expand(chains, -1).contiguous(), generator=generator)
     reached, stride = 0.0, 1.0
     while reached < 1:
         target = min(1.0, reached + stride)
-        torch.mul(model.weight, target, out=moving.weight)
+        move(target)
         put(frozen, rung.parameters)
         found = freeze(moving, frozen, rung, hidden, least=least, most=most, generator=generator)
         if found is not None:
@@ -209,7 +228,7 @@ def climb(
             )
         else:
             stride /= 2
-    return rung, hidden
+    return rung._replace(parameters=parameters_of(model)), hidden
 
 
 def twin(model: RBM) -> RBM:
