@@ -8,7 +8,8 @@ frozen itself: its chains settle, equilibrium draws of it are collected, and log
 
 Only the last rung is kept, as its parameters and some thousand draws, and chains meet them in one Gibbs step out of
 ``every``: that is what it costs beyond persistent contrastive divergence. A step that goes too far (acceptance below
-``lost``, or below ``freeze`` right after a rung was made, or chains that do not settle) is taken back: the parameters are
+``lost``, or below ``freeze`` right after a rung was made, or chains that do not settle there, not even by way of machines
+in between) is taken back: the parameters are
 those of the last rung again, its draws are the chains, the optimizer forgets its momenta, and the rate is halved. It is
 doubled again, to what it was at most, after ``recover`` rungs in a row that were made without one.
 
@@ -17,7 +18,7 @@ model that moves, until the next rung; and what no chain of any rung has found i
 
 Source: Béreux, Decelle, Furtlehner & Seoane 2026, "Equilibrium training of energy-based models with parallel trajectory
 tempering", arXiv:2607.27077. Ours: swaps every few steps, groups that never meet and a jackknife over them, rates that
-recover.
+recover, and machines in between.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ from deepgen.objectives.trajectory_ladder import (
     Reservoir,
     Rung,
     Swept,
+    advance,
     climb,
-    freeze,
     grouped,
     parameters_of,
     put,
@@ -55,6 +56,7 @@ from deepgen.random import resolve
 from deepgen.typing import Update
 
 PATIENCE = 30  # rollbacks in a row before it is given up
+FINEST = 1 / 8  # of the way to a rung that is made by way of others
 JUMP = 0.1  # of the acceptance from one swap to the next, which halves the steps between them
 
 
@@ -277,9 +279,9 @@ class _TrajectoryStep:
         if acceptance < options.lost or (acceptance < options.freeze and since <= 1):
             return self._take_back(state, acceptance, generator)
         if acceptance < options.freeze:
-            found = freeze(
-                self.model, self.frozen, state.rung, swept.hidden,
-                least=options.lost, most=options.most, generator=generator,
+            found = advance(
+                self.model, state.rung, swept.hidden,
+                least=options.lost, most=options.most, finest=FINEST, generator=generator,
             )  # fmt: skip
             if found is None:
                 return self._take_back(state, acceptance, generator)

@@ -27,7 +27,6 @@ from deepgen.explicit.rbm import RBM
 from deepgen.random import uniform
 
 FIRST, SETTLED = 20, 10  # sweeps at first; sweeps in autocorrelation times 1 + 2 sum rho (twice the integrated time)
-SMALLEST = 2.0**-20  # of the steps from no weights to those of a start
 
 
 class Rung(NamedTuple):
@@ -197,38 +196,49 @@ def climb(
     Raises:
         DivergenceError: no such ladder leads there.
     """
-    moving, frozen = twin(model), twin(model)
-    to_visible, to_hidden = model.weight @ offsets[1], offsets[0] @ model.weight
-
-    def move(share: float) -> None:
-        torch.mul(model.weight, share, out=moving.weight)
-        torch.add(model.visible_bias, to_visible, alpha=1 - share, out=moving.visible_bias)
-        torch.add(model.hidden_bias, to_hidden, alpha=1 - share, out=moving.hidden_bias)
-
-    move(0.0)
-    a, b = moving.visible_bias, moving.hidden_bias
+    a, b = model.visible_bias + model.weight @ offsets[1], model.hidden_bias + offsets[0] @ model.weight
+    unjoined = twin(model)
+    unjoined.weight.zero_()
+    unjoined.visible_bias.copy_(a)
+    unjoined.hidden_bias.copy_(b)
     draws = model.visible.sample(a.expand(depth, chains, -1).contiguous(), generator=generator)
     log_z = (model.visible.cumulant(a.double()) + model.hidden.cumulant(b.double())).double()
     log_z = log_z.expand(1 + groups).clone()
-    rung = Rung(parameters_of(moving), draws, moving.free_energy(draws), log_z, log_z.new_ones(()))
+    rung = Rung(parameters_of(unjoined), draws, unjoined.free_energy(draws), log_z, log_z.new_ones(()))
     hidden = model.hidden.sample(b.expand(chains, -1).contiguous(), generator=generator)
+    found = advance(model, rung, hidden, least=least, most=most, finest=2.0**-20, generator=generator)
+    if found is None:
+        raise DivergenceError(
+            "no ladder leads from the machine without weights to this one: its chains do not mix on the way; start from "
+            "smaller weights"
+        )
+    return found
+
+
+@torch.no_grad()
+def advance(
+    model: RBM, rung: Rung, hidden: Tensor, *, least: float, most: int, finest: float, generator: torch.Generator
+) -> tuple[Rung, Tensor] | None:
+    """`freeze`, by way of machines in between where it must be: their energies are weighted means of both ends'.
+
+    None if a share of ``finest`` of the way is too far.
+    """
+    moving, frozen = twin(model), twin(model)
+    start, goal = rung.parameters, parameters_of(model)
     reached, stride = 0.0, 1.0
     while reached < 1:
         target = min(1.0, reached + stride)
-        move(target)
+        put(moving, goal if target == 1 else [torch.lerp(p, q, target) for p, q in zip(start, goal, strict=True)])
         put(frozen, rung.parameters)
         found = freeze(moving, frozen, rung, hidden, least=least, most=most, generator=generator)
         if found is not None:
             rung, hidden = found
             reached = target
-        elif stride < SMALLEST:
-            raise DivergenceError(
-                "no ladder leads from the machine without weights to this one: its chains do not mix at "
-                f"{100 * reached:.3g} % of its weights; start from smaller weights"
-            )
+        elif stride / 2 < finest:
+            return None
         else:
             stride /= 2
-    return rung._replace(parameters=parameters_of(model)), hidden
+    return rung, hidden
 
 
 def twin(model: RBM) -> RBM:
