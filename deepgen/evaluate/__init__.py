@@ -1,6 +1,7 @@
 """Likelihood and sample quality, each with its error and its side; and whether chains have mixed."""
 
 from deepgen.evaluate.attributes import AttributeEffect, attribute_effect, attribute_vectors, class_vectors
+from deepgen.evaluate.bennett import bennett
 from deepgen.evaluate.bound import importance_bound
 from deepgen.evaluate.chains import diagnose, ess, mcse, nested_rhat, rhat
 from deepgen.evaluate.classifier_test import classifier_test
@@ -53,6 +54,7 @@ __all__ = [
     "active_units",
     "attribute_effect",
     "attribute_vectors",
+    "bennett",
     "bidirectional_gap",
     "bits_per_dim",
     "class_vectors",

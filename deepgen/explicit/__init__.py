@@ -2,6 +2,7 @@
 
 from deepgen.explicit.autoregressive_flows import IAF, MAF
 from deepgen.explicit.char_rnn import CharRNN
+from deepgen.explicit.class_rbm import ClassRBM
 from deepgen.explicit.conditional import UnitDistribution
 from deepgen.explicit.coupling_flows import NICE, RealNVP
 from deepgen.explicit.dbm import DBM
@@ -41,6 +42,7 @@ __all__ = [
     "Bernoulli",
     "BernoulliMixture",
     "CharRNN",
+    "ClassRBM",
     "DeepNADE",
     "Dequantised",
     "EnergyModel",
@@ -59,7 +61,7 @@ __all__ = [
     "Transformer",
     "UnitDistribution",
     "Units",
-    "pretrain",
     "mirrored",
+    "pretrain",
     "rbm_stack",
 ]

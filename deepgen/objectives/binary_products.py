@@ -35,10 +35,17 @@ class BinaryProducts(Products):
         self.visible_mean, self.hidden_mean = torch.empty_like(self.dv), torch.empty_like(self.dh)
 
     def load(self, batch: Tensor) -> None:
-        if batch.dtype not in (torch.float32, torch.uint8):  # a kernel is compiled anew for every type
-            batch = batch.to(torch.uint8)
-        self.kernels.list_rows(batch.contiguous().numpy(), self.data.start, self.rows)
-        self.kernels.pair_sums(self.model.weight.detach().numpy(), self.paired)  # the weights stay for the whole step
+        self.place(self.data, batch)
+        self.use(self.model)
+
+    def place(self, part: Part, rows: Tensor) -> None:
+        if rows.dtype not in (torch.float32, torch.uint8):  # a kernel is compiled anew for every type
+            rows = rows.to(torch.uint8)
+        self.kernels.list_rows(rows.contiguous().numpy(), part.start, self.rows)
+
+    def use(self, model: RBM) -> None:
+        self.model = model
+        self.kernels.pair_sums(model.weight.detach().numpy(), self.paired)  # the weights stay from here on
 
     def down(self, hidden: Tensor, generator: torch.Generator) -> None:
         torch.addmm(self.model.visible_bias, hidden, self.model.weight.t(), out=self.free.visible)

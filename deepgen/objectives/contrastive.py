@@ -68,11 +68,11 @@ class Contrastive(ABC):
 
     def update(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Update:
         """The step function: sample, write the gradients, let ``optimizer`` step."""
-        return ContrastiveStep(_as_rbm(model), optimizer, self, self._sample)
+        return ContrastiveStep(as_rbm(model), optimizer, self, self._sample)
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """Plain SGD at 0.05, or at 0.005 where a layer is real-valued (Hinton 2010, section 13.2)."""
-        rbm = _as_rbm(model)
+        rbm = as_rbm(model)
         return _sgd(rbm, (rbm.visible, rbm.hidden))
 
     @abstractmethod
@@ -126,7 +126,7 @@ class PersistentCD(Contrastive):
         """Chains at hidden layers drawn given random rows of the data ``x``, offsets at the means over ``x``."""
         if isinstance(model, DBM):
             return contrastive_deep.start(model, x, self, generator)
-        return _start(_as_rbm(model), x, self.chains, generator)
+        return _start(as_rbm(model), x, self.chains, generator)
 
     def update(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Update:
         """The step function: sample, write the gradients, let ``optimizer`` step."""
@@ -163,7 +163,7 @@ class ContrastiveDivergence(Contrastive):
 
     def start(self, model: nn.Module, x: Tensor, *, generator: torch.Generator) -> ContrastiveState:
         """No chains; offsets at the means over ``x``."""
-        return _start(_as_rbm(model), x, 0, generator)
+        return _start(as_rbm(model), x, 0, generator)
 
     def _sample(self, products: Products, chains: Tensor, generator: torch.Generator) -> Tensor:
         products.up(products.data)
@@ -188,7 +188,7 @@ def _sgd(model: nn.Module, levels: Iterable[Units]) -> torch.optim.Optimizer:
     return torch.optim.SGD(model.parameters(), lr=0.005 if real else 0.05)
 
 
-def _as_rbm(model: nn.Module) -> RBM:
+def as_rbm(model: nn.Module) -> RBM:
     if not isinstance(model, RBM):
         raise MissingCapability(
             f"contrastive divergence trains an RBM, got {type(model).__name__}; "

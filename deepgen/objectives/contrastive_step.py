@@ -35,14 +35,24 @@ class ContrastiveStep:
     Args:
         sample: ``sample(products, chains, generator)`` leaves visible layers of batch and chains with their mean
             hidden layers in ``products``, and returns the next chains.
+        fused: False to find minus the gradients in ``gradients`` after every step, under plain SGD too.
     """
 
-    def __init__(self, model: RBM, optimizer: torch.optim.Optimizer, options: Contrastive, sample: Sample) -> None:
+    def __init__(
+        self,
+        model: RBM,
+        optimizer: torch.optim.Optimizer,
+        options: Contrastive,
+        sample: Sample,
+        *,
+        fused: bool = True,
+    ) -> None:
         self.model, self.options, self.sample = model, options, sample
         self.insist, self.allow = use_binary(model, options.binary)
         layers = (layer for layer in (model.visible, model.hidden) if isinstance(layer, nn.Module))
         self.own = [p for layer in layers for p in layer.parameters() if p.requires_grad]
-        self.descent = Descent(optimizer, [model.weight, model.visible_bias, model.hidden_bias, *self.own], 1)
+        trained = [model.weight, model.visible_bias, model.hidden_bias, *self.own]
+        self.descent = Descent(optimizer, trained, 1, fused=fused)
         self.gradients = self.descent.gradients
         self.workspaces: dict[tuple[bool, int, int], Products] = {}
 

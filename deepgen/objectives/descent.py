@@ -12,14 +12,16 @@ class Descent:
     """Buffers for the gradients of ``trained``, the first ``products`` of which are products of tall matrices.
 
     With plain SGD those are added to their parameters by the product itself, which spares writing and reading them; any
-    other optimizer finds all gradients in ``p.grad``.
+    other optimizer finds all gradients in ``p.grad``, and so does plain SGD unless ``fused``.
     """
 
-    def __init__(self, optimizer: torch.optim.Optimizer, trained: Sequence[nn.Parameter], products: int) -> None:
+    def __init__(
+        self, optimizer: torch.optim.Optimizer, trained: Sequence[nn.Parameter], products: int, *, fused: bool = True
+    ) -> None:
         self.optimizer, self.trained, self.products = optimizer, list(trained), products
         self.gradients = [torch.zeros_like(p) for p in self.trained]
         stepped = {id(p) for group in optimizer.param_groups for p in group["params"]}
-        self.all_stepped = all(id(p) in stepped and p.requires_grad for p in self.trained)
+        self.all_stepped = fused and all(id(p) in stepped and p.requires_grad for p in self.trained)
         self.counted = False
 
     def rate(self) -> float | None:

@@ -78,7 +78,15 @@ class Products:
 
     def load(self, batch: Tensor) -> None:
         """Copy the batch in, from any dtype."""
-        self.data.visible.copy_(batch)
+        self.place(self.data, batch)
+
+    def place(self, part: Part, rows: Tensor) -> None:
+        """Copy visible rows in as those of ``part``, from any dtype."""
+        part.visible.copy_(rows)
+
+    def use(self, model: RBM) -> None:
+        """Take ``model`` for the products from here on: one with the same layers and other weights."""
+        self.model = model
 
     def walk(self, hidden: Tensor, k: int, generator: torch.Generator) -> None:
         """Leave the chains' visible layers reached from ``hidden`` after k ways down and k - 1 ways up."""

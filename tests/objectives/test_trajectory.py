@@ -1,0 +1,299 @@
+"""Trajectory tempering: laws that swaps leave alone, log Z with its error, modes kept, rollback, the same bits resumed."""
+
+import math
+
+import pytest
+import torch
+
+import deepgen as dg
+from deepgen.errors import ArgumentError, DivergenceError, MissingCapability
+from deepgen.objectives import EquilibriumWarning, PersistentCD, TrajectoryTempering
+from deepgen.objectives.trajectory_ladder import Reservoir, climb, parameters_of, put, sweep, twin
+from deepgen.testing import Exact, check_estimate, same_law
+from deepgen.train import Checkpoint
+from tests.contracts.layers import machine
+from tests.objectives.steps import still
+from tests.train.runs import equal
+from tests.train.test_resume import Power, cut
+
+
+def weaker(rbm, factor=0.6):
+    other = twin(rbm)
+    with torch.no_grad():
+        other.weight.mul_(factor)
+    return other
+
+
+def swept(rbm, frozen, stream, count, steps=3):
+    """Chains of the model and draws of the frozen machine from their exact laws, after some sweeps."""
+    draws = Exact(frozen).sample(2 * count, generator=stream)[0].reshape(2, count, -1)
+    reservoir = Reservoir(draws, frozen.free_energy(draws), count // 4)
+    hidden = Exact(rbm).sample(count, generator=stream)[1]
+    for _ in range(steps):
+        state = sweep(rbm, frozen, hidden, reservoir, generator=stream)
+        hidden = state.hidden
+    return state, reservoir
+
+
+@pytest.mark.parametrize("pair", ["bernoulli-bernoulli", "softmax-spin", "spin-learned"])
+def test_swaps_leave_both_laws_alone(pair, stream, alpha):
+    rbm = twin(machine(pair))
+    frozen = weaker(rbm)
+    state, reservoir = swept(rbm, frozen, stream, 20_000)
+    p = [
+        *Exact(rbm).visible_law().p_values(state.visible),
+        *Exact(frozen).visible_law().p_values(reservoir.rows),
+        *same_law(state.hidden, Exact(rbm).sample(20_000, generator=stream)[1], generator=stream),
+    ]
+    assert len(p) * min(p) > alpha
+    assert 0.2 < state.accepted.double().mean() < 0.99
+    torch.testing.assert_close(reservoir.energy, frozen.free_energy(reservoir.rows))
+
+
+def test_swaps_by_half_of_the_ratio_are_seen(stream, monkeypatch):
+    """A planted mistake of a factor of two in the acceptance."""
+    rbm = twin(machine("bernoulli-bernoulli"))
+    with torch.no_grad():
+        rbm.weight.mul_(2.5)
+    frozen, other = weaker(rbm, 0.0), twin(rbm)
+    law, n = Exact(rbm).visible_law(), 20_000
+    state, _ = swept(rbm, frozen, stream, n)
+    assert min(law.p_values(state.visible)) > 1e-7
+    own = other.free_energy
+    monkeypatch.setattr(frozen, "free_energy", lambda v: (frozen_energy(v) + own(v)) / 2)
+    frozen_energy = type(frozen).free_energy.__get__(frozen)
+    state, _ = swept(rbm, frozen, stream, n)
+    assert min(law.p_values(state.visible)) < 1e-12
+
+
+def test_groups_never_meet(stream):
+    """Rows that carry their group's number keep to it."""
+    rbm = dg.RBM(dg.explicit.Gaussian(1), 1, generator=0)
+    groups, chains, depth = 5, 20, 3
+    number = torch.arange(chains) // (chains // groups)
+    reservoir = Reservoir(number.float().reshape(1, chains, 1).repeat(depth, 1, 1), torch.zeros(depth, chains), groups)
+    for _ in range(50):
+        index = reservoir.pick(stream)
+        assert len(index.unique()) == chains
+        assert torch.equal(index % chains // (chains // groups), number)
+    assert rbm.hidden.width == 1
+
+
+@pytest.mark.parametrize("pair", ["bernoulli-bernoulli", "gaussian-bernoulli", "mixed-spin"])
+def test_log_z_up_the_ladder_is_that_of_enumeration(pair, stream):
+    """From no weights up to a machine far away, over repeats: value, error and coverage."""
+    rbm = machine(pair)
+    with torch.no_grad():
+        rbm.weight.mul_(1.0 if "gaussian" in pair or "mixed" in pair else 3.0)
+    objective = TrajectoryTempering(chains=40, depth=4)
+
+    def estimate(generator):
+        objective.start(rbm, rbm.sample(5, steps=1, generator=generator), generator=generator)
+        return objective.log_partition(rbm, generator=generator)
+
+    check_estimate(estimate, float(Exact(rbm).log_z.detach()), seeds=40, slack=0.05, generator=stream)
+
+
+def test_the_first_rung_is_exact_without_weights(stream):
+    rbm = machine("mixed-mixed", torch.float64)
+    with torch.no_grad():
+        rbm.weight.zero_()
+    offsets = (torch.ones(rbm.visible.width).double(), torch.ones(rbm.hidden.width).double())
+    rung, _ = climb(rbm, offsets, 2, 40, 4, least=0.3, most=100, generator=stream)
+    assert torch.allclose(rung.log_z, Exact(rbm).log_z.detach().expand(5), atol=1e-9)
+
+
+def test_likelihoods_in_training_are_those_of_enumeration(seed):
+    """Along one run, with rungs frozen on the way: within the errors that are stated, and over many nats of log Z."""
+    x = dg.data.bars_and_stripes(4)
+    objective = TrajectoryTempering(chains=100)
+    rbm, scores, nats = dg.RBM(16, 8, generator=seed).initialise(x), [], []
+
+    def look(record, model):
+        if record.epoch % 250 == 0:
+            truth = dg.evaluate.log_likelihood(model, x, method="exact").value
+            found = objective.log_likelihood(model, x)
+            scores.append((found.value - truth) / max(found.stderr, 0.01))
+            nats.append(truth)
+
+    history = dg.fit(
+        rbm, x, objective, epochs=1500, callbacks=[look], seed=seed % 2**31, progress=False,
+        optimizer=torch.optim.SGD(rbm.parameters(), lr=0.3),
+    )  # fmt: skip
+    assert history[-1].metrics["rungs"] >= 2
+    assert nats[-1] - nats[0] > 0.3
+    print(scores, nats)
+    assert max(abs(score) for score in scores) < 8  # jackknife of 20 groups: t with 19 degrees has long tails
+
+
+def two_modes():
+    """12 x 4 bits, all alike: symmetric under flipping every unit, with two modes that block Gibbs does not join."""
+    rbm = dg.RBM(12, 4, generator=0)
+    with torch.no_grad():
+        rbm.weight.fill_(1.8)
+        rbm.visible_bias.fill_(-1.8 * 4 / 2)
+        rbm.hidden_bias.fill_(-1.8 * 12 / 2)
+    return rbm
+
+
+def upper(rbm):
+    """p(more than half of the visible units are on), exactly (half of those that have half of them on)."""
+    law = Exact(rbm).visible_law()
+    p, ones = law.log_weight.double().softmax(0), law.rows.sum(1)
+    return float(p[ones > 6].sum() + p[ones == 6].sum() / 2)
+
+
+def test_modes_are_kept_where_persistent_chains_lose_one(stream):
+    """The data are the model's own, so nothing is to be learned. 70 % of the chains of PCD are in one mode, for good:
+
+    it cannot but take that mode for too probable, at every step. Swaps put the chains right.
+    """
+    truth = two_modes()
+    exact, steps, rate = Exact(truth), 300, 0.02
+    h, v = truth.hidden.enumerate(0, 16).float(), truth.visible.enumerate(0, 4096).float()
+    with torch.no_grad():
+        down = truth.visible_given(h).log_prob(v.unsqueeze(1)).t().exp().double()  # [h, v]
+        up = truth.hidden_given(v).log_prob(h.unsqueeze(1)).t().exp().double()  # [v, h]
+    crossed = (torch.eye(16).double()[15] @ torch.linalg.matrix_power(down @ up, steps))[h.sum(1) < 2].sum()
+    assert crossed < 0.05  # the share of chains that would change sides in all of the run if the model stood still
+    x = exact.sample(4000, generator=stream)[0]
+
+    def trained(objective, skewed):
+        rbm = two_modes()
+        state = objective.start(rbm, x, generator=stream)
+        if skewed:
+            hidden = exact.sample(4000, generator=stream)[1]
+            high, low = hidden[hidden.sum(1) > 2], hidden[hidden.sum(1) < 2]
+            state = state._replace(chains=torch.cat([high[:70], low[:30]]))
+        step = objective.update(rbm, torch.optim.SGD(rbm.parameters(), lr=rate))
+        for i in range(steps):
+            state, metrics = step(state, x[i % 40 * 100 :][:100], generator=stream)
+        return upper(rbm), metrics
+
+    lost, _ = trained(PersistentCD(chains=100), skewed=True)
+    kept, metrics = trained(TrajectoryTempering(chains=100, every=1), skewed=False)
+    again, _ = trained(TrajectoryTempering(chains=100, every=1), skewed=True)
+    assert lost < 0.02
+    assert 0.2 < kept < 0.8
+    assert 0.2 < again < 0.8
+    assert metrics["rungs"] >= 1
+
+
+def wide():
+    """Enough units that a change of every bias leaves no overlap."""
+    return dg.RBM(30, 3, generator=0)
+
+
+def test_a_step_too_far_is_taken_back(stream):
+    rbm = wide()
+    x = rbm.sample(50, steps=5, generator=stream)
+    objective = TrajectoryTempering(chains=40, every=1)
+    optimizer = torch.optim.SGD(rbm.parameters(), lr=0.05, momentum=0.9)
+    state, update = objective.start(rbm, x, generator=stream), objective.update(rbm, optimizer)
+    state, _ = update(state, x, generator=stream)
+    rung = state.rung
+    with torch.no_grad():
+        rbm.visible_bias.add_(4.0)  # far away
+    held = torch.optim.SGD(rbm.parameters(), lr=0.0, momentum=0.9)
+    held.state[rbm.weight]["momentum_buffer"] = torch.ones_like(rbm.weight)
+    after, metrics = objective.update(rbm, held)(state, x, generator=stream)
+    assert all(torch.equal(a, b) for a, b in zip(parameters_of(rbm), rung.parameters, strict=True))
+    assert (int(after.counts.rollbacks), int(after.counts.halved), int(metrics["rollbacks"])) == (1, 1, 1)
+    assert torch.equal(after.reservoir, rung.draws)
+    assert float(held.state[rbm.weight]["momentum_buffer"].max()) < 1  # begun anew from this step's gradient
+    moved = []
+    for factor, given in ((1, after._replace(counts=after.counts._replace(halved=torch.tensor(0)))), (0.5, after)):
+        put(rbm, rung.parameters)
+        plain = torch.optim.SGD(rbm.parameters(), lr=0.4)
+        waits = given._replace(counts=given.counts._replace(wait=torch.tensor(9)))
+        objective.update(rbm, plain)(waits, x, generator=dg.random.generator(3))
+        moved.append((rbm.weight.detach() - rung.parameters[0]) / factor)
+        assert plain.param_groups[0]["lr"] == 0.4  # whoever schedules the rate sees its own
+    torch.testing.assert_close(moved[0], moved[1], rtol=1e-4, atol=1e-5)
+
+
+def test_a_model_that_cannot_be_followed_ends_in_words(stream):
+    rbm = wide()
+    x = rbm.sample(50, steps=5, generator=stream)
+    objective = TrajectoryTempering(chains=20, every=1)
+
+    class Wild(torch.optim.SGD):
+        def step(self, closure=None):
+            with torch.no_grad():
+                rbm.visible_bias.add_(4.0)
+
+    state, update = objective.start(rbm, x, generator=stream), objective.update(rbm, Wild(rbm.parameters(), lr=0.1))
+    with pytest.raises(DivergenceError, match="the chains lost the model 31 times in a row"):
+        for _ in range(40):
+            state, _ = update(state, x, generator=stream)
+
+
+
+@pytest.mark.filterwarnings("ignore:epoch")
+def test_a_run_cut_anywhere_and_resumed_is_the_uninterrupted_run(seed, tmp_path):
+    """With rungs and rollbacks on the way, momentum, and a schedule."""
+    x = (torch.rand(60, 1, generator=dg.random.generator(seed)) < 0.5).float().repeat(1, 30)
+
+    def run(objective, out):
+        rbm = dg.RBM(30, 4, generator=0)
+        history = dg.fit(
+            rbm, x, objective, epochs=10, batch_size=15, seed=seed % 2**31, out=out, progress=False,
+            optimizer=torch.optim.SGD(rbm.parameters(), lr=3.0, momentum=0.5), schedule=lambda done: 1 - done,
+            callbacks=[Checkpoint(steps=3)],
+        )  # fmt: skip
+        return rbm, history
+
+    objective = TrajectoryTempering(chains=20, depth=2, groups=5, every=3)
+    whole, history = run(objective, tmp_path / "whole")
+    assert history[-1].metrics["rollbacks"] > 0
+    for steps in (4, 9, 11):
+        with pytest.raises(Power):
+            run(cut(objective, steps), tmp_path / "cut")
+    again, resumed = run(objective, tmp_path / "cut")
+    assert equal(whole, again)
+    assert [record.metrics for record in resumed] == [record.metrics for record in history]
+
+
+def test_a_step_changes_no_state_that_it_was_given(stream):
+    rbm, x = machine("bernoulli-bernoulli"), torch.eye(3)
+    objective = TrajectoryTempering(chains=20, every=1)
+    state, update = objective.start(rbm, x, generator=stream), objective.update(rbm, still(rbm))
+    for _ in range(3):
+        kept = [t.clone() for t in (state.chains, state.reservoir, state.energy, state.rung.draws)]
+        after, _ = update(state, x, generator=stream)
+        now = (state.chains, state.reservoir, state.energy, state.rung.draws)
+        assert all(torch.equal(a, b) for a, b in zip(kept, now, strict=True))
+        state = after
+
+
+def test_slow_chains_are_said_in_words():
+    from deepgen.objectives.equilibrium_watch import EquilibriumWatch
+    from deepgen.train import Record
+
+    watch = EquilibriumWatch()
+    metrics = {"rollbacks": 0.0, "acceptance": 0.5, "autocorrelation": 400.0}
+    with pytest.warns(EquilibriumWarning, match="autocorrelation time of 400 sweeps"):
+        watch(Record(1, 10, 0.0, 0.0, metrics), torch.nn.Linear(1, 1))
+    watch(Record(2, 20, 0.0, 0.0, metrics), torch.nn.Linear(1, 1))  # once
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"chains": 30}, "chains must be a multiple of groups, got 30 chains in 20 groups"),
+        ({"groups": 1}, "groups must be an integer of at least 2"),
+        ({"freeze": 1.5}, "freeze must be a finite number from 0 to 1"),
+        ({"lost": 0.5}, "lost must be a finite number from 0 to 0.3"),
+        ({"depth": 0}, "depth must be"),
+        ({"recover": -1}, "recover must be"),
+    ],
+)
+def test_odd_options_are_refused(options, says):
+    with pytest.raises(ArgumentError, match=says):
+        TrajectoryTempering(**options)
+
+
+def test_another_model_has_no_ladder():
+    with pytest.raises(MissingCapability, match="has taken no step with that model"):
+        TrajectoryTempering().log_likelihood(dg.RBM(3, 2), torch.zeros(1, 3))
+    assert math.isfinite(TrajectoryTempering().freeze)
