@@ -244,13 +244,13 @@ def test_errors_of_modes_are_those_of_repetitions(stream):
 def test_the_floor_is_that_of_the_rows_at_hand(stream, alpha):
     """The Fréchet distance's expectation for equal Gaussian laws is known: at 400 and 200 rows, not at the parts'."""
     floors = []
-    for _ in range(12):
+    for _ in range(48):
         x = normal((600, 3), generator=stream)
         quality = sample_quality(real=x[:400], fake=x[400:], metrics="frechet", splits=2, generator=stream)
         floors.append(quality["frechet"].floor)
     floors, known = torch.tensor(floors), (3 + (3 + 9) / 4) * (1 / 400 + 1 / 200)
-    assert abs(float(floors.mean()) - known) < z(alpha) * 1.5 * float(floors.std()) / 12**0.5 + 0.03 * known
-    assert float(floors.std()) / 12**0.5 < 0.15 * known  # so that unscaled floors, 1.5 times as high, would be seen
+    assert abs(float(floors.mean()) - known) < z(alpha) * 1.5 * float(floors.std()) / 48**0.5 + 0.03 * known
+    assert float(floors.std()) / 48**0.5 < 0.15 * known  # so that unscaled floors, 1.5 times as high, would be seen
 
 
 @pytest.mark.statistical
