@@ -187,9 +187,9 @@ FIVE = _row("dynamic, 5 draws", ">= -87.3", k=5, after=ONE.name, epochs=150, bat
 FIFTY = _row(
     "dynamic, 50 draws", ">= -86.5", k=50, after=FIVE.name, epochs=20, batch=50, rate=1e-3, products="bfloat16"
 )
-FEW = _row("static, 5 draws", "", k=5, epochs=40, batch=100, rate=3e-3, products="bfloat16", data="binarized_mnist")
+FEW = _row("static, 5 draws", "", k=5, epochs=100, batch=100, rate=3e-3, products="bfloat16", data="binarized_mnist")
 STATIC = _row(
-    "static, 50 draws", ">= -89", k=50, after=FEW.name, epochs=8, batch=50, rate=1e-3, products="bfloat16",
+    "static, 50 draws", ">= -89", k=50, after=FEW.name, epochs=12, batch=50, rate=1e-3, products="bfloat16",
     data="binarized_mnist",
 )  # fmt: skip
 IAF = {"transforms": 2, "hidden": [200]}

@@ -44,7 +44,7 @@ from deepgen.random import resolve
 
 DRAWS = 100  # of a row that are drawn at once
 _MANY = 0.1  # share of rows with a heavy tail that is worth a warning
-_NUMBERS = 2**18  # values of x that are decoded together: small enough for a cache
+_NUMBERS = 2**21  # values of x that are decoded together: calls cost little then, and the bytes are still few
 
 
 class LatentBound(NamedTuple):
