@@ -5,8 +5,8 @@ checkpoint phi with probability
 
     min(1, exp D),     D = l(y) - l(x),     l(v) = F_phi(v) - F_theta(v)     (the log ratio of visible marginals),
 
-and takes it up again, its hidden layer drawn given what is there now. A sweep leaves chains ~ p_theta and draws ~ p_phi,
-all independent, as they are, whatever theta and phi are. Chains and draws are in groups that never meet, so that
+and takes it up again, its hidden layer drawn given what is there now. A sweep leaves chains ~ p_theta and draws ~
+p_phi, all independent, as they are, whatever theta and phi are. Chains and draws are in groups that never meet, so that
 groups stay independent and a jackknife over them is an honest error of whatever is made of them.
 """
 

@@ -127,7 +127,8 @@ class TrajectoryStep:
         if failed > PATIENCE:
             raise DivergenceError(
                 f"the chains lost the model {failed} times in a row, the last time at an acceptance of "
-                f"{acceptance:.2g}, though the rate was halved each time: use more chains, more Gibbs steps k, or weight decay"
+                f"{acceptance:.2g}, though the rate was halved each time: use more chains, more Gibbs steps k, or "
+                "weight decay"
             )
         put(self.model, rung.parameters)
         self.optimizer.state.clear()
