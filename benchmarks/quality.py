@@ -1,4 +1,4 @@
-"""Quality against published figures: `python benchmarks/quality.py rbm | tractable | latent | adversarial
+"""Quality against published figures: `python benchmarks/quality.py rbm | boltzmann | tractable | latent | adversarial
 [--root FOLDER] [--out DIR] [--seed 0] [--choose] [--only WORDS] [--full] [--device cpu] [--threads 1]`.
 
 Each row trains one model, states what that cost, and evaluates it on the held-out test set. With `--choose` every
@@ -21,6 +21,7 @@ from typing import Any
 
 import quality_adversarial
 import quality_binary
+import quality_boltzmann
 import quality_flows
 import quality_latent
 import quality_rbm
@@ -29,18 +30,21 @@ import torch
 from quality_rows import Row, Task
 
 SUITES = {
+    "boltzmann": quality_boltzmann.ROWS,
     "latent": quality_latent.ROWS,
     "rbm": quality_rbm.ROWS,
     "tractable": [*quality_binary.MNIST, *quality_flows.ROWS, *quality_binary.TABLES, *quality_text.ROWS],
     "adversarial": quality_adversarial.ROWS,
 }
 CANDIDATES = {
+    "boltzmann": quality_boltzmann.CANDIDATES,
     "latent": quality_latent.CANDIDATES,
     "rbm": quality_rbm.CANDIDATES,
     "tractable": [*quality_binary.CANDIDATES, *quality_flows.CANDIDATES, *quality_text.CANDIDATES],
     "adversarial": quality_adversarial.CANDIDATES,
 }
 FULL = {
+    "boltzmann": quality_boltzmann.FULL,
     "latent": quality_latent.FULL,
     "rbm": quality_rbm.ROWS,
     "tractable": [*quality_binary.FULL, *quality_flows.FULL, *quality_text.FULL],

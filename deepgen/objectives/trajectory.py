@@ -114,9 +114,8 @@ class TrajectoryTempering(PersistentCD):
         seen = torch.tensor([0.0, 1.0], dtype=torch.float64)
         seen[0] = float(rbm.log_density(x[: self.chains]).double().mean() - rung.log_z[0])
         counts = Counts(*(torch.tensor(n) for n in (0, 1, 1, 0, 0, 0, 0, 1)))
-        state = TrajectoryState(chains, *means[1:], rung, rung.draws, rung.energy, seen, counts)
-        self._latest[model] = state  # type: ignore[attr-defined]
-        return state
+        self._latest.pop(model, None)  # type: ignore[attr-defined]  # of a run before: this one may be resumed elsewhere
+        return TrajectoryState(chains, *means[1:], rung, rung.draws, rung.energy, seen, counts)
 
     def update(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Update:
         """The step function: now and then swaps, a rung or a rollback; then a step of PCD."""
