@@ -1,9 +1,9 @@
-"""What equilibrium costs: `python benchmarks/trajectory.py [--root FOLDER] [--hidden 500] [--steps 2000] [--rate 0.05]`.
+"""What equilibrium costs: `python benchmarks/trajectory.py [--root FOLDER] [--steps 2000] [--rate 0.05]`.
 
 Two machines 784-500 on binarised MNIST (without it, on the 8x8 digits, columns repeated to 784) take steps in turn, one
 by `PersistentCD`, one by `TrajectoryTempering`, both with 100 chains, batches of 100, float32, one thread, CPU time. A
-ratio is of all CPU seconds, swaps and new rungs included, in every tenth of the run and in all of it. The likelihood that
-the second knows as it trains is printed with its error, beside what annealing says at the end if `--ais` is given.
+ratio is of all CPU seconds, swaps and new rungs included, in every tenth of the run and in all of it. The likelihood
+that the second knows as it trains is printed with its error, beside what annealing says at the end if `--ais` is given.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 With l(x) = log f_1(x) - log f_0(x), n_0 draws of law 0 and n_1 of law 1, it is the root D of
 
-    sum over draws of 0 of s(l - D + M)  =  sum over draws of 1 of s(D - M - l),       s(t) = 1 / (1 + e^-t), M = log(n_1 / n_0),
+    sum over draws of 0 of s(l - D + M)  =  sum over draws of 1 of s(D - M - l),
+    s(t) = 1 / (1 + e^-t),      M = log(n_1 / n_0),
 
 which among all estimates by one function of both densities has the least variance (Bennett 1976; Meng & Wong 1996), and
 is the maximum of a likelihood (Shirts, Bair, Hooker & Pande 2003). Its error is a jackknife over groups of draws that

@@ -4,7 +4,7 @@
 
 With h summed out, p(y | x) is a softmax over free energies, in closed form and without log Z:
 
-    log p(y | x) = s_y - log sum_y' e^s_y',        s_y = d_y + A_h(b + x.W + U_y),        A_h: the hidden layer's cumulant.
+    log p(y | x) = s_y - log sum_y' e^s_y',     s_y = d_y + A_h(b + x.W + U_y),     A_h: the hidden layer's cumulant.
 
 The visible bias is (a, d) and the weight (W over U): it is an `RBM` over ``Product(visible, Softmax(1, classes))``, so
 chains, trainers, completion and likelihoods are those of an RBM, over rows with their labels beside them.

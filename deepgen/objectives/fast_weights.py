@@ -108,9 +108,12 @@ class _FastStep:
             goal, cost = options.sparsity
             hidden = hidden - cost * (inner.hidden_mean - goal)
         rate, decay = options.fast_rate, options.decay
-        moved = (torch.add(decay * f, g, alpha=-rate) for f, g in zip(state.fast, (weight, visible, hidden), strict=True))
-        fast = tuple(moved)
-        return FastState(*inner, fast), {**metrics, "fast": torch.linalg.vector_norm(fast[0])}  # type: ignore[arg-type]
+        moved = (
+            torch.add(decay * f, g, alpha=-rate) for f, g in zip(state.fast, (weight, visible, hidden), strict=True)
+        )
+        after = tuple(moved)
+        metrics["fast"] = torch.linalg.vector_norm(after[0])
+        return FastState(*inner, after), metrics  # type: ignore[arg-type]
 
     def _sample(self, products: Products, chains: Tensor, generator: torch.Generator) -> Tensor:
         products.up(products.data)

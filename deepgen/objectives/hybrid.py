@@ -3,8 +3,8 @@
     minimise  - discriminative <log p(y | x)>  - generative <log p(x, y)>  - unlabelled <log p(x)>_without labels
 
 The first term is exact, its gradient autograd's. The others have log Z, whose gradient is a mean over persistent chains
-(x, y, h all free), as in persistent contrastive divergence; with a label summed out, log p(x) = log sum_y e^-F(x, y) - log Z
-is exact as well. Small weights of the generative terms regularise the classifier.
+(x, y, h all free), as in persistent contrastive divergence. Summing out a label is exact as well,
+log p(x) = log sum_y e^-F(x, y) - log Z. Small weights of the generative terms regularise the classifier.
 
 Source: Larochelle & Bengio 2008, sections 4 to 6 (discriminative, hybrid, semi-supervised).
 """
@@ -33,8 +33,8 @@ class HybridState(NamedTuple):
 class Hybrid:
     """Gradient descent on the loss above, on rows with their labels beside them as `ClassRBM.join` makes them.
 
-    ``Hybrid(generative=0)`` is the discriminative RBM. The metrics: ``log_label``, the mean log p(y | x) of the batch in
-    nats per example, and ``errors``, the share of labels that are not the likeliest; both before the step.
+    ``Hybrid(generative=0)`` is the discriminative RBM. The metrics: ``log_label``, the mean log p(y | x) of the batch
+    in nats per example, and ``errors``, the share of labels that are not the likeliest; both before the step.
 
     Args:
         discriminative, generative: weights of log p(y | x) and of log p(x, y) of the labelled rows.
@@ -64,7 +64,9 @@ class Hybrid:
             check_real(name, getattr(self, name), 0)
         check_count(k=self.k, chains=self.chains)
         if (self.more is None) != (self.unlabelled == 0):
-            raise ArgumentError("rows without labels need a weight, and a weight needs rows: give unlabelled= and more=")
+            raise ArgumentError(
+                "rows without labels need a weight, and a weight needs rows: give unlabelled= and more="
+            )
         if self.discriminative + self.generative + self.unlabelled == 0:
             raise ArgumentError("all three weights are 0: there is nothing to learn")
 

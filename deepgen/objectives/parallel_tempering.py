@@ -1,6 +1,6 @@
 """Persistent chains that are parallel-tempered ensembles: the chain at beta = 1 is fed from hotter ones.
 
-    p(x_1, ..., x_K) = prod_r p_r(v_r, h_r),     p_r(v, h) ~ exp(beta_r (a.v + b.h + v.W.h) - u(v) - u(h)),     beta_K = 1
+    p(x_1, ..., x_K) = prod_r p_r(v_r, h_r),   p_r(v, h) ~ exp(beta_r (a.v + b.h + v.W.h) - u(v) - u(h)),   beta_K = 1
 
 Every replica takes a block Gibbs step at its own beta, then neighbours exchange places with the probability of
 `deepgen.samplers.Tempering`, in turn over even and odd pairs. With h summed out of the joint energies the exchange of v
@@ -8,8 +8,8 @@ and v' between beta and beta' is accepted with min(1, exp D),
 
     D = [(beta' - beta) a.v + A_h(beta' f) - A_h(beta f)](v) - [the same](v'),        f = b + v.W.
 
-It is not (beta' - beta) (F(v') - F(v)) with the free energy F at beta = 1, as some published code has it: what a chain at
-beta samples has the marginal sum_h exp(-beta E(v, h)), which is not exp(-beta F(v)).
+It is not (beta' - beta) (F(v') - F(v)) with the free energy F at beta = 1, as some published code has it: what a chain
+at beta samples has the marginal sum_h exp(-beta E(v, h)), which is not exp(-beta F(v)).
 
 The data's part of the gradient, its centring and its step are those of persistent contrastive divergence. The cost is
 that of as many chains as there are replicas.
@@ -93,7 +93,9 @@ class ParallelTempering(PersistentCD):
         assert isinstance(made, Tempering)
         return made
 
-    def start(self, model: nn.Module, x: Tensor, *, generator: torch.Generator) -> TemperedState:  # type: ignore[override]
+    def start(  # type: ignore[override]
+        self, model: nn.Module, x: Tensor, *, generator: torch.Generator
+    ) -> TemperedState:
         """All replicas of an ensemble at one random row of the data ``x``, offsets at the means over ``x``."""
         state, rbm = super().start(model, x, generator=generator), as_rbm(model)
         rows = torch.randint(len(x), (self.chains,), generator=generator, device=generator.device)

@@ -5,8 +5,8 @@ checkpoint phi with probability
 
     min(1, exp D),     D = l(y) - l(x),     l(v) = F_phi(v) - F_theta(v)     (the log ratio of visible marginals),
 
-and takes it up again, its hidden layer drawn given what is there now. Chains ~ p_theta and draws ~ p_phi, all independent,
-is what a sweep leaves invariant, whatever theta and phi are. Chains and draws are in groups that never meet, so that
+and takes it up again, its hidden layer drawn given what is there now. A sweep leaves chains ~ p_theta and draws ~
+p_phi, all independent, as they are, whatever theta and phi are. Chains and draws are in groups that never meet, so that
 groups stay independent and a jackknife over them is an honest error of whatever is made of them.
 """
 
@@ -57,7 +57,7 @@ class Swept(NamedTuple):
 
 
 class Reservoir:
-    """Draws of a rung that chains swap with, changed in place: rows ``[depth * chains, visible]`` and their energies."""
+    """Draws of a rung, changed in place by swaps: rows ``[depth * chains, visible]`` and their energies."""
 
     def __init__(self, draws: Tensor, energy: Tensor, groups: int) -> None:
         self.shape, self.groups = draws.shape, groups
@@ -95,6 +95,20 @@ def sweep(model: RBM, frozen: RBM, hidden: Tensor, reservoir: Reservoir, *, gene
     return Swept(model.hidden.sample(field, generator=generator), visible, up, down, chance, accepted)
 
 
+def foreseen(up: Tensor) -> Tensor:
+    """The acceptance to come once the chains have caught up with the model, from draws of phi alone, 0-d float64.
+
+    Chains ~ p_theta are those draws weighted by e^l. Chains that lag behind the model are still near phi, and swap with
+    it more often than they should.
+
+    >>> foreseen(torch.zeros(5)), foreseen(torch.tensor([0.0, 0.0, 0.0, 50.0]))
+    (tensor(1., dtype=torch.float64), tensor(0.2500, dtype=torch.float64))
+    """
+    up = up.double()
+    chance = (up.unsqueeze(1) - up).clamp_max(0).exp()  # of draw i in the place of chain j
+    return (chance.mean(0) * up.softmax(0)).sum()
+
+
 def _free_energy(model: RBM, visible: Tensor, field: Tensor) -> Tensor:
     return model.visible.energy(visible) - visible @ model.visible_bias - model.hidden.cumulant(field)
 
@@ -123,7 +137,7 @@ def freeze(
     Returns:
         The rung and the chains, or None if swaps are accepted too seldom or chains do not settle.
     """
-    depth, chains = rung.draws.shape[:2]
+    depth = len(rung.draws)
     groups = len(rung.log_z) - 1
     reservoir = Reservoir(rung.draws, rung.energy, groups)
     accepted: list[Tensor] = []
@@ -156,8 +170,8 @@ def freeze(
 def level_time(accepted: Tensor) -> float:
     """Autocorrelation time 1 + 2 sum rho, at least 1, of which side of the swaps a chain's origin is on.
 
-    ``accepted`` is ``[chains, sweeps]``. The side is 1 or -1, equally often at equilibrium, so its mean is known. Chains
-    that do not swap make the time long.
+    ``accepted`` is ``[chains, sweeps]``. The side is 1 or -1, equally often at equilibrium, so its mean is known.
+    Chains that do not swap make the time long.
 
     >>> flips = torch.rand(200, 400, generator=torch.Generator().manual_seed(0)) < 0.25
     >>> 2.8 < level_time(flips) < 3.2  # rho_t = (1 - 2 / 4)^t
@@ -191,7 +205,7 @@ def climb(
     """The rung of ``model`` itself and its chains, from a machine without weights, whose draws and log Z are exact.
 
     The machines between have the share t of the interaction (v - mu).W.(h - lambda) around the ``offsets``, means over
-    data, and so at every t about their means. With t W and fixed biases a second mode would come up far from all chains.
+    data. With t W and fixed biases a second mode could come up far from all chains, and be missed.
 
     Raises:
         DivergenceError: no such ladder leads there.
@@ -209,8 +223,8 @@ def climb(
     found = advance(model, rung, hidden, least=least, most=most, finest=2.0**-20, generator=generator)
     if found is None:
         raise DivergenceError(
-            "no ladder leads from the machine without weights to this one: its chains do not mix on the way; start from "
-            "smaller weights"
+            "no ladder leads from the machine without weights to this one: its chains do not mix on the way; "
+            "start from smaller weights"
         )
     return found
 

@@ -1,4 +1,4 @@
-"""Bennett's ratio against the equation that defines it and laws whose constants are known; its error against its spread."""
+"""Bennett's ratio against the equation that defines it and laws of known constants; its error against its spread."""
 
 import math
 

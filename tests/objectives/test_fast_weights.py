@@ -76,7 +76,9 @@ def test_chains_are_of_the_sum_and_data_of_the_model(pair, stream, alpha):
         assert min(p) < 1e-9
     # the data's part is the model's own: with chains at the data's own hidden layer only it is left
     data = rbm.hidden.mean(rbm.hidden_field(x)).mean(0)
-    chains = both.hidden.mean(both.hidden_field(both.visible.sample(both.visible_field(after.chains), generator=stream)))
+    chains = both.hidden.mean(
+        both.hidden_field(both.visible.sample(both.visible_field(after.chains), generator=stream))
+    )
     assert torch.allclose(-rbm.hidden_bias.grad, data.detach() - chains.mean(0).detach(), atol=0.1)
 
 

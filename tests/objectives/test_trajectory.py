@@ -1,6 +1,4 @@
-"""Trajectory tempering: laws that swaps leave alone, log Z with its error, modes kept, rollback, the same bits resumed."""
-
-import math
+"""Trajectory tempering: laws that swaps leave alone, log Z with its error, modes kept, rollback, resumed bits."""
 
 import pytest
 import torch
@@ -88,10 +86,10 @@ def test_log_z_up_the_ladder_is_that_of_enumeration(pair, stream):
     objective = TrajectoryTempering(chains=40, depth=4)
 
     def estimate(generator):
-        objective.start(rbm, rbm.sample(5, steps=1, generator=generator), generator=generator)
-        return objective.log_partition(rbm, generator=generator)
+        state = objective.start(rbm, rbm.sample(5, steps=1, generator=generator), generator=generator)
+        return objective.log_partition(rbm, state=state, generator=generator)
 
-    check_estimate(estimate, float(Exact(rbm).log_z.detach()), seeds=40, slack=0.05, generator=stream)
+    check_estimate(estimate, float(Exact(rbm).log_z.detach()), seeds=30, slack=0.05, generator=stream)
 
 
 def test_the_first_rung_is_exact_without_weights(stream):
@@ -223,10 +221,10 @@ def test_a_model_that_cannot_be_followed_ends_in_words(stream):
                 rbm.visible_bias.add_(4.0)
 
     state, update = objective.start(rbm, x, generator=stream), objective.update(rbm, Wild(rbm.parameters(), lr=0.1))
+    for _ in range(31):  # the first of them has not been moved yet
+        state, _ = update(state, x, generator=stream)
     with pytest.raises(DivergenceError, match="the chains lost the model 31 times in a row"):
-        for _ in range(40):
-            state, _ = update(state, x, generator=stream)
-
+        update(state, x, generator=stream)
 
 
 @pytest.mark.filterwarnings("ignore:epoch")
@@ -293,7 +291,17 @@ def test_odd_options_are_refused(options, says):
         TrajectoryTempering(**options)
 
 
+def test_a_run_that_is_only_read_has_no_ladder(tmp_path):
+    """Its last state is in the checkpoint, and the first one of `start` would be another model's."""
+    x = torch.eye(4)
+    for objective in (TrajectoryTempering(chains=20), TrajectoryTempering(chains=20)):
+        rbm = dg.RBM(4, 2, generator=0)
+        history = dg.fit(rbm, x, objective, epochs=2, out=tmp_path, progress=False)
+    assert history.new_steps == 0
+    with pytest.raises(MissingCapability, match="has taken no step"):
+        objective.log_likelihood(rbm, x)
+
+
 def test_another_model_has_no_ladder():
     with pytest.raises(MissingCapability, match="has taken no step with that model"):
         TrajectoryTempering().log_likelihood(dg.RBM(3, 2), torch.zeros(1, 3))
-    assert math.isfinite(TrajectoryTempering().freeze)
