@@ -65,7 +65,8 @@ def settle(
 
 def _way_up(model: DBM, sent: Tensor) -> list[Tensor]:
     """One way up, what comes from below counted twice below the top, where nothing comes from above yet."""
-    last, states = len(model.levels) - 1, []
+    last = len(model.levels) - 1
+    states: list[Tensor] = []
     for level in range(1, last + 1):
         below = sent if level == 1 else model.biases[level] + model.couplings[level - 1].up(states[-1])
         states.append(model.levels[level].mean(below if level == last else 2 * below - model.biases[level]))

@@ -153,6 +153,41 @@ def test_flipped_bits_of_any_level_are_learnt_alike(level, momentum, seed):
     assert max(float((a - b).abs().max()) for a, b in pairs) > 1e-3
 
 
+def log_likelihood(dbm, x):
+    """The exact mean log-likelihood of rows under a machine with two hidden levels, the lower one listed."""
+    dbm = copy.deepcopy(dbm).double()
+    weight, above = (coupling.dense() for coupling in dbm.couplings)
+    h = dbm.levels[1].enumerate(0, dbm.levels[1].states)
+    own = h @ dbm.biases[1] + dbm.levels[2].cumulant(dbm.biases[2] + h @ above)
+    log_z = (own + dbm.levels[0].cumulant(dbm.biases[0] + h @ weight.t())).logsumexp(0)
+    return float((((x.double() @ weight) @ h.t() + own).logsumexp(1) + x.double() @ dbm.biases[0] - log_z).mean())
+
+
+@torch.no_grad()
+def bars_and_stripes(size, hidden, steps, rate, chains, stream):
+    """How far below the entropy of the patterns a machine ends, its rate falling to zero."""
+    x = dg.data.bars_and_stripes(size)
+    dbm = DBM(size**2, hidden, generator=stream).initialise(x)
+    objective, optimizer = PersistentCD(k=5, chains=chains), torch.optim.SGD(dbm.parameters(), lr=rate)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: (1 - step / steps) ** 2)
+    step, state = objective.update(dbm, optimizer), objective.start(dbm, x, generator=stream)
+    for _ in range(steps):
+        state, _ = step(state, x, generator=stream)
+        schedule.step()
+    share = x.unique(dim=0, return_counts=True)[1] / len(x)  # two patterns are of bars and of stripes
+    return float((share * share.log()).sum()) - log_likelihood(dbm, x)
+
+
+def test_bars_and_stripes_are_learnt_to_near_the_ceiling(stream):
+    """Without pre-training; the bound is what is ascended, the likelihood what is measured."""
+    assert 0 <= bars_and_stripes(3, [12, 6], 1500, 0.4, 200, stream) < 0.4
+
+
+@pytest.mark.slow
+def test_larger_bars_and_stripes_are_learnt_to_near_the_ceiling(stream):
+    assert 0 <= bars_and_stripes(4, [16, 8], 12_000, 0.15, 800, stream) < 0.2
+
+
 def data_for(dbm, seed, n=40):
     return rows(dbm, dg.random.generator(seed), n).float()
 
