@@ -192,7 +192,7 @@ RBMS = [
     Row("labelled shifter", likelihood, {"data": "labelled_shifter", "hidden": 100, "trainer": {**PCD, "k": 10,
         "chains": 500}, "epochs": 5000, "batch": 256, "rate": 0.2, "method": "exact"}, "within 0.05 nat of it"),
     *(Row(f"RBM 784-20 {name}", likelihood, {"data": "binarized_mnist", "hidden": 20, "trainer": trainer, "epochs": 60,
-          "rate": 0.2, "method": "exact"}, "never worse than PCD") for name, trainer in TRAINERS.items()),
+          "rate": 0.05, "method": "exact"}, "never worse than PCD") for name, trainer in TRAINERS.items()),
     *(Row(f"two modes {name}", modes, {"rows": 1000, "hidden": 4, "trainer": trainer, "epochs": 600, "rate": 0.1},
           "PTT keeps both", seeds=5) for name, trainer in {**TRAINERS, "PTT": {**TRAJECTORY, "every": 1}}.items()),
     Row("ClassRBM hybrid", labels, {"data": "mnist", "hidden": 1500, "generative": 0.01, "epochs": 40, "rate": 1e-3},

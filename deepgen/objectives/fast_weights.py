@@ -69,12 +69,12 @@ class FastPersistentCD(PersistentCD):
         check_real("fast_rate", self.fast_rate, 0)
         check_real("decay", self.decay, 0, 1 - 1e-6)
 
-    def start(self, model: nn.Module, x: Tensor, *, generator: torch.Generator) -> FastState:  # type: ignore[override]
+    def start(self, model: nn.Module, x: Tensor, *, generator: torch.Generator) -> FastState:
         """As `PersistentCD` starts, with no fast weights."""
         state, rbm = super().start(model, x, generator=generator), as_rbm(model)
         parameters = (rbm.weight, rbm.visible_bias, rbm.hidden_bias)
-        zeros = tuple(torch.zeros_like(p, requires_grad=False) for p in parameters)
-        return FastState(*state, zeros)  # type: ignore[arg-type]
+        weight, visible, hidden = (torch.zeros_like(p, requires_grad=False) for p in parameters)
+        return FastState(state.chains, state.visible_mean, state.hidden_mean, (weight, visible, hidden))
 
     def update(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Update:
         """The step function: chains at the sum of both parts, then both move."""

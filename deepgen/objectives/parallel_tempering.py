@@ -93,9 +93,7 @@ class ParallelTempering(PersistentCD):
         assert isinstance(made, Tempering)
         return made
 
-    def start(  # type: ignore[override]
-        self, model: nn.Module, x: Tensor, *, generator: torch.Generator
-    ) -> TemperedState:
+    def start(self, model: nn.Module, x: Tensor, *, generator: torch.Generator) -> TemperedState:
         """All replicas of an ensemble at one random row of the data ``x``, offsets at the means over ``x``."""
         state, rbm = super().start(model, x, generator=generator), as_rbm(model)
         rows = torch.randint(len(x), (self.chains,), generator=generator, device=generator.device)

@@ -15,7 +15,8 @@ chains, the optimizer forgets its momenta, and the rate is halved. It is doubled
 
 What is exact: swaps leave chains and draws at their laws if the model stands still. What is not: chains lag behind a
 model that moves, until the next rung; and what no chain of any rung has found is missing in log Z. Where a model passes
-a point at which a mode comes up, chains settle slowly, and a rung costs thousands of Gibbs steps.
+a point at which a mode comes up, chains settle slowly, and a rung costs thousands of Gibbs steps. A rate so high that
+rungs come every few tens of steps loses modes, and log Z is then off by many times its stated error: a warning says so.
 
 Source: Béreux, Decelle, Furtlehner & Seoane 2026, "Equilibrium training of energy-based models with parallel trajectory
 tempering", arXiv:2607.27077. Ours: swaps every few steps; an acceptance that is foreseen before the chains have caught
@@ -102,9 +103,7 @@ class TrajectoryTempering(PersistentCD):
         object.__setattr__(self, "_latest", latest)  # no field: it is what `log_likelihood` needs to know of a run
 
     @torch.no_grad()
-    def start(  # type: ignore[override]
-        self, model: nn.Module, x: Tensor, *, generator: torch.Generator
-    ) -> TrajectoryState:
+    def start(self, model: nn.Module, x: Tensor, *, generator: torch.Generator) -> TrajectoryState:
         """The first rung: the model as it is, from the machine without weights; offsets at the means over ``x``."""
         rbm, means = as_rbm(model), super().start(model, x, generator=generator)
         rung, chains = climb(
@@ -115,7 +114,9 @@ class TrajectoryTempering(PersistentCD):
         seen[0] = float(rbm.log_density(x[: self.chains]).double().mean() - rung.log_z[0])
         counts = Counts(*(torch.tensor(n) for n in (0, 1, 1, 0, 0, 0, 0, 1)))
         self._latest.pop(model, None)  # type: ignore[attr-defined]  # of a run before: this one may be resumed elsewhere
-        return TrajectoryState(chains, *means[1:], rung, rung.draws, rung.energy, seen, counts)
+        return TrajectoryState(
+            chains, means.visible_mean, means.hidden_mean, rung, rung.draws, rung.energy, seen, counts
+        )
 
     def update(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Update:
         """The step function: now and then swaps, a rung or a rollback; then a step of PCD."""
@@ -189,7 +190,7 @@ class TrajectoryTempering(PersistentCD):
 
         It has the signature of a ``monitor`` of `deepgen.fit`. stderr is that of log Z.
         """
-        from deepgen.evaluate.likelihood import log_density  # which loads much
+        from deepgen.evaluate import log_density  # which loads much
 
         rbm = as_rbm(model)
         rbm.check(x)

@@ -55,10 +55,10 @@ def test_the_free_energy_at_one_is_no_swap_rule(stream, monkeypatch):
     def wrong(kernel, state, old, new):
         return -(new - old) * kernel.model.free_energy(state.position).detach()
 
-    state, _, _ = crossed(rbm, stream, 20_000, steps=4)
+    state, _, _ = crossed(rbm, stream, 100_000, steps=4)
     assert min(p_values(rbm, state)) > 1e-7
     monkeypatch.setattr(replicas, "log_ratio", wrong)
-    state, _, _ = crossed(rbm, stream, 20_000, steps=4)
+    state, _, _ = crossed(rbm, stream, 100_000, steps=4)
     assert min(p_values(rbm, state)) < 1e-12
 
 

@@ -269,10 +269,26 @@ def test_slow_chains_are_said_in_words():
     from deepgen.train import Record
 
     watch = EquilibriumWatch()
-    metrics = {"rollbacks": 0.0, "acceptance": 0.5, "autocorrelation": 400.0}
+    metrics = {"rungs": 1.0, "rollbacks": 0.0, "acceptance": 0.5, "autocorrelation": 400.0}
     with pytest.warns(EquilibriumWarning, match="autocorrelation time of 400 sweeps"):
         watch(Record(1, 10, 0.0, 0.0, metrics), torch.nn.Linear(1, 1))
     watch(Record(2, 20, 0.0, 0.0, metrics), torch.nn.Linear(1, 1))  # once
+
+
+def test_rungs_in_haste_are_said_in_words():
+    """On such a ladder log Z was found to be off by many times its error."""
+    from deepgen.objectives.equilibrium_watch import EquilibriumWatch
+    from deepgen.train import Record
+
+    def seen(epoch, rungs):
+        metrics = {"rungs": rungs, "rollbacks": 0.0, "acceptance": 0.5, "autocorrelation": 2.0}
+        return Record(epoch, 100 * epoch, 0.0, 0.0, metrics), torch.nn.Linear(1, 1)
+
+    watch = EquilibriumWatch()
+    watch(*seen(1, 1.0))
+    watch(*seen(2, 2.5))
+    with pytest.warns(EquilibriumWarning, match="a new rung in every 20 steps"):
+        watch(*seen(3, 7.5))
 
 
 @pytest.mark.parametrize(
