@@ -43,11 +43,9 @@ def mlp_vae(
     >>> vae.bound(torch.zeros(5, 6), generator=0).shape
     torch.Size([5])
     """
-    event, stream = shape_of(event_shape), resolve(generator)
     made, before, law = laws(latent, likelihood, prior, posterior)
-    outputs = (numbers_of(made) * event[0], *event[1:])
-    encoder = Dense(event, hidden, features_of(law), activation=activation, generator=stream)
-    decoder = Dense(latent, [*reversed(hidden)], outputs, activation=activation, generator=stream)
+    same: Any = {"activation": activation, "generator": resolve(generator)}
+    encoder, decoder = _dense(event_shape, hidden, latent, made, law, **same)
     return VAE(encoder, decoder, latent=latent, likelihood=made, prior=before, posterior=law)
 
 
@@ -73,11 +71,9 @@ def mlp_cvae(
     >>> model(torch.tensor([0, 1])).prior().batch_shape
     torch.Size([2])
     """
-    event, stream, width = shape_of(event_shape), resolve(generator), classes or context
     made, before, law = laws(latent, likelihood, prior, posterior)
-    outputs = (numbers_of(made) * event[0], *event[1:])
-    encoder = Dense(event, hidden, features_of(law), activation=activation, context=width, generator=stream)
-    decoder = Dense(latent, [*reversed(hidden)], outputs, activation=activation, context=width, generator=stream)
+    same: Any = {"activation": activation, "context": classes or context, "generator": resolve(generator)}
+    encoder, decoder = _dense(event_shape, hidden, latent, made, law, **same)
     return CVAE(encoder, decoder, latent=latent, classes=classes, context=context, embed=embed, likelihood=made,
                 prior=before, posterior=law)  # fmt: skip
 
@@ -99,10 +95,9 @@ def conv_vae(
     >>> conv_vae((1, 8, 8), [4, 8], latent=2, hidden=16, generator=0).sample(3, generator=0).shape
     torch.Size([3, 1, 8, 8])
     """
-    stream, (made, before, law) = resolve(generator), laws(latent, likelihood, prior, posterior)
-    same: Any = {"features": features, "hidden": hidden, "activation": activation, "generator": stream}
-    encoder = ConvEncoder(image, features_of(law), **same)
-    decoder = ConvDecoder(latent, image, numbers=numbers_of(made), **same)
+    made, before, law = laws(latent, likelihood, prior, posterior)
+    same: Any = {"features": features, "hidden": hidden, "activation": activation, "generator": resolve(generator)}
+    encoder, decoder = _convolutional(image, latent, made, law, **same)
     return VAE(encoder, decoder, latent=latent, likelihood=made, prior=before, posterior=law)
 
 
@@ -130,13 +125,29 @@ def conv_cvae(
     >>> model(torch.arange(10)).sample(10, generator=0).shape  # one of each label
     torch.Size([10, 1, 8, 8])
     """
-    stream, (made, before, law) = resolve(generator), laws(latent, likelihood, prior, posterior)
+    made, before, law = laws(latent, likelihood, prior, posterior)
     same: Any = {"features": features, "hidden": hidden, "activation": activation, "context": classes or context,
-                 "generator": stream}  # fmt: skip
-    encoder = ConvEncoder(image, features_of(law), **same)
-    decoder = ConvDecoder(latent, image, numbers=numbers_of(made), **same)
+                 "generator": resolve(generator)}  # fmt: skip
+    encoder, decoder = _convolutional(image, latent, made, law, **same)
     return CVAE(encoder, decoder, latent=latent, classes=classes, context=context, embed=embed, likelihood=made,
                 prior=before, posterior=law)  # fmt: skip
+
+
+def _dense(
+    event_shape: int | Sequence[int], hidden: Sequence[int], latent: int, likelihood: Any, posterior: Any, **same: Any
+) -> tuple[Dense, Dense]:
+    """Encoder and decoder as wide as the laws at their ends want them."""
+    event = shape_of(event_shape)
+    encoder = Dense(event, hidden, features_of(posterior), **same)
+    return encoder, Dense(latent, [*reversed(hidden)], (numbers_of(likelihood) * event[0], *event[1:]), **same)
+
+
+def _convolutional(
+    image: Sequence[int], latent: int, likelihood: Any, posterior: Any, **same: Any
+) -> tuple[ConvEncoder, ConvDecoder]:
+    """The same of images."""
+    encoder = ConvEncoder(image, features_of(posterior), **same)
+    return encoder, ConvDecoder(latent, image, numbers=numbers_of(likelihood), **same)
 
 
 def features_of(posterior: Any) -> int:

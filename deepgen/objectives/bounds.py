@@ -7,6 +7,7 @@ flow, is trained by its bound as it is.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
 
 import torch
@@ -30,7 +31,7 @@ class Loss(NamedTuple):
     metrics: dict[str, Tensor]
 
 
-class Ascent:
+class Ascent(ABC):
     """An objective is this and three answers: how many draws, why it needs the three laws, its loss from them."""
 
     def start(self, model: nn.Module, x: Tensor, *, generator: torch.Generator) -> Steps:
@@ -76,17 +77,17 @@ class Ascent:
         value = model.bound(x, *context, samples=self._draws(), generator=generator).mean()
         return Loss(-value, {"bound": value.detach()})
 
+    @abstractmethod
     def _draws(self) -> int:
         """Draws a row."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _of_laws(self, latent: Any, x: Tensor, step: Tensor | int, generator: torch.Generator, learn: bool) -> Loss:
         """`loss` of checked rows from prior, posterior and likelihood."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _why_laws(self) -> str | None:
         """What cannot be had of a model with `Bound` alone, and what to do; None where all can."""
-        raise NotImplementedError
 
     def _require(self, model: nn.Module) -> None:
         require(model, Bound, "train towards a bound")

@@ -65,13 +65,13 @@ def test_from_the_true_posterior_any_temperatures_are_exact(stream):
 
 @pytest.mark.filterwarnings("ignore::deepgen.errors.DegenerateWeights")
 def test_the_way_back_averages_to_the_inverse_and_both_hold_the_truth(stream, alpha):
-    model = pca(stream, sigma=1.0)  # less noise gives inverse weights tails that a thousand rows do not average
-    found = bidirectional_gap(model, 1000, chains=2, temperatures=fixed(15), generator=stream)
+    model = pca(stream, sigma=1.0)  # less noise gives inverse weights tails that so many rows do not average
+    found = bidirectional_gap(model, 2000, chains=2, temperatures=fixed(15), generator=stream)
     truth = model.log_prob(found.x)
     assert mean_is_one((truth - found.above).exp(), alpha)
     above, below = found.above - truth, truth - found.below
     for distance in (above, below):
-        assert float(distance.mean()) > 3 * float(distance.std()) / math.sqrt(1000)  # 15 temperatures are few
+        assert float(distance.mean()) > 5 * float(distance.std()) / math.sqrt(2000)  # 15 temperatures are few
     low, high = found.bracket.interval(1 - alpha)
     assert low < float(truth.mean()) < high
     assert (found.bracket.below.side, found.bracket.above.side, found.gap.side) == ("below", "above", "above")
