@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from deepgen.errors import ArgumentError, unknown_name
+from deepgen.errors import ArgumentError, DeepgenError, unknown_name
 
 Root = Annotated[str | None, typer.Option(help="Folder with the files of a named data set; $DEEPGEN_DATA by default.")]
 
@@ -139,7 +139,7 @@ def settle(model: str, given: dict[str, Any]) -> dict[str, Any]:
     return chosen
 
 
-def _unknown(model: str, kind: str, got: str, words: tuple[str, ...]) -> ArgumentError:
+def _unknown(model: str, kind: str, got: str, words: tuple[str, ...]) -> DeepgenError:
     """A word that names nothing, or something that is made in Python alone."""
     if python := _IN_PYTHON.get((kind, got)):
         return ArgumentError(f"{python}; here the {kind} of {model} is {', '.join(words[:-1])} or {words[-1]}")
@@ -161,6 +161,11 @@ def _agree(model: str, chosen: dict[str, Any], given: dict[str, Any]) -> None:
             raise ArgumentError(
                 "--networks conv has one hidden layer beside the convolutions: give --hidden one number"
             )
+    if chosen.get("prior") == "vamp" and chosen["posterior"] == "flow":
+        raise ArgumentError(
+            "--prior vamp scores every latent under the posterior of each pseudo-input, which a flow posterior does "
+            "one latent after the other: give --posterior diagonal or full, or --prior mixture or flow"
+        )
     if given.get("components") is not None and chosen.get("prior") in ("normal", "flow"):
         raise ArgumentError(f"--components is of --prior mixture or vamp, and this prior is {chosen['prior']}")
 

@@ -9,14 +9,16 @@ values, and only training and estimates see those of the units.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepgen.explicit import RBM, Softmax, Spin
 
 
-def coded(model: nn.Module, x: Tensor) -> Tensor:
-    """``x`` ``[rows, features]`` in the values of the visible units of ``model``; as it is of any other model.
+def coded(model: nn.Module, x: Any) -> Any:
+    """``x`` ``[rows, features]`` in the values of the visible units of ``model``; for any other model as it is.
 
     >>> import torch
     >>> coded(RBM(Softmax(2, 3), 1, generator=0), torch.tensor([[0.0, 2.0]]))
