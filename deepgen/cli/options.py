@@ -68,7 +68,8 @@ EXTENDABLE = ("bernoulli", "mixture")  # no rate was planned over the epochs, so
 
 _LEFT_OUT = {
     "iaf": "an iaf scores given data one variable after the other, so training it by likelihood would take as many "
-    "network passes a step as there are columns: maf is the same flow with the fast direction towards the data",
+    "network passes a step as there are columns: maf is the same flow with the fast direction towards the data, and "
+    "--posterior flow of a vae is an iaf",
     **dict.fromkeys(
         ("m2", "semi-supervised"),
         "M2 learns from rows of which only some have labels, which no file given here can say: in Python it is "

@@ -1,13 +1,17 @@
 """Kinds of one model: cells, networks, priors, posteriors, units. Numbers are those of the library's own parts."""
 
+import inspect
 import json
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import deepgen as dg
 from deepgen.cli.compare import asked
+from deepgen.cli.recipes import build
+from deepgen.cli.recipes.flows import FAMILIES
 from deepgen.errors import ArgumentError, ShapeError, UnknownName
 
 # models of one epoch have posteriors far from the true ones, and that is said
@@ -35,6 +39,39 @@ def told(deepgen, *words):
     done = deepgen("evaluate", "run", "--json", *words)
     assert done.status == 0, done.err
     return json.loads(done.out)
+
+
+BUILT = {
+    "bars_and_stripes": "rbm --visible spin; bernoulli; made; nade; deep-nade; energy; pixelcnn; gated-pixelcnn; nsf; "
+    "vae --prior vamp --components 2 --posterior full; vae --posterior flow --networks conv; gan --networks conv; "
+    "gan --networks resnet; autoencoder --networks tied",
+    "digits": "rbm --visible softmax; vae; cvae",
+    "grey.npy": "vae",
+    "moons": "vae; gan",
+    "rows.txt": "gru; transformer",
+}
+# What is built in Python alone, and why: options.py or the manual says so of each model among these.
+PYTHON = {
+    "explicit": {"Ising", "Potts", "PlanarFlow", "Product"},
+    "implicit": {"Concatenated", "Projected", "SemiSupervised", "SpectralNorm", "Decoder", "SaltAndPepper"},
+}
+
+
+def test_every_model_of_the_library_is_built_or_refused_with_what_to_do(tmp_path, monkeypatch, stream):
+    monkeypatch.chdir(tmp_path)
+    np.save("grey.npy", torch.randint(256, (60, 4, 4), generator=stream).numpy().astype(np.uint8))
+    (tmp_path / "rows.txt").write_text("abc" * 200)
+    seen = {family.__name__ for family in FAMILIES.values()}  # whose transforms stand behind an affine map
+    for name, commands in BUILT.items():
+        rows = dg.data.load(name, **({"binarise": "none"} if name == "digits" else {}))
+        for words in commands.split(";"):
+            model, options = asked.options(words.strip())
+            made = build(model, rows, {**options, "seed": 0}).model
+            seen |= {cls.__name__ for part in made.modules() for cls in type(part).__mro__}
+    for module, python in PYTHON.items():
+        public = [getattr(getattr(dg, module), name) for name in getattr(dg, module).__all__]
+        models = {one.__name__ for one in public if inspect.isclass(one) and issubclass(one, nn.Module)}
+        assert models - seen == python & models, f"say how to train {models - seen - python} on the command line"
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "mlstm"])
@@ -79,23 +116,29 @@ def test_a_vae_has_the_networks_and_laws_that_were_asked_for(deepgen, trained, w
 
 
 def test_pseudo_inputs_start_as_rows_of_the_data_and_are_learned(trained):
+    words = f"vae --prior vamp --components 5 {SMALL} --patience 0 --fresh"
     x = dg.data.load("bars_and_stripes").train
-    start = trained(f"vae --prior vamp --components 5 {SMALL} --rate 1e-12 --patience 0").prior_law.inputs()
-    assert set(map(tuple, start.detach().round().tolist())) <= set(map(tuple, x.tolist()))
-    torch.testing.assert_close((start - 0.5).abs(), torch.full_like(start, 0.48))  # rows of near certainty
-    moved = trained(f"vae --prior vamp --components 5 {SMALL} --rate 0.1 --patience 0 --fresh").prior_law.inputs()
-    assert not torch.allclose(start, moved, atol=1e-3)
+    start, moved = (trained(f"{words} --rate {rate}").prior_law for rate in (1e-12, 0.1))
+    inputs = start.inputs().detach()
+    assert set(map(tuple, inputs.round().tolist())) <= set(map(tuple, x.tolist()))
+    torch.testing.assert_close((inputs - 0.5).abs(), torch.full_like(inputs, 0.48))  # rows of near certainty
+    assert float((start.raw - moved.raw).detach().abs().min()) > 1e-3  # a step of Adam is about the rate
 
 
-def test_with_labels_a_flow_prior_is_one_for_each_label(deepgen, trained):
-    model = trained(f"cvae --prior flow --networks conv --channels 2 --hidden 8 --latent 2 {DIGITS} --binarise none")
+def test_with_labels_a_flow_prior_is_one_for_each_label(deepgen, trained, tmp_path, stream):
+    x, y = torch.randint(256, (100, 4, 4), generator=stream), torch.randint(3, (100,), generator=stream)
+    np.savez(tmp_path / "pairs.npz", x=x.numpy().astype(np.uint8), y=y.numpy())
+    model = trained(
+        "cvae --prior flow --networks conv --channels 2 --hidden 8 --latent 2 --data pairs.npz --binarise none "
+        "--epochs 1"
+    )
     z = torch.zeros(2, 2)
     with torch.no_grad():
         first, second = model(torch.tensor([0, 1])).prior().log_prob(z)
     assert float(first) != float(second)
     found = told(deepgen)
     assert (found["given"], found["bits/dim"]["side"]) == ("labels", "above")
-    assert deepgen("sample", "run", "-n", 3, "--label", 3, "--out", "a.csv").status == 0
+    assert deepgen("sample", "run", "-n", 3, "--label", 2, "--out", "a.csv").status == 0
 
 
 def test_a_convolutional_vae_of_rows_is_that_of_images(trained):
