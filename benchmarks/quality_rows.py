@@ -72,15 +72,13 @@ def trained(
     the precision of matrix products in training alone; ``monitor`` and all figures are in float32.
     """
     s = row.setting
-    low = s.get("products")
 
     def judged(model: nn.Module, rows: Any) -> float:
         assert monitor is not None
         with torch.autocast(task.device, enabled=False):
             return monitor(model, rows)
 
-    # without its cache, which would keep the weights of the first step until the last
-    with torch.autocast(task.device, getattr(torch, low or "bfloat16"), enabled=low is not None, cache_enabled=False):
+    with products(row, task):
         history = dg.fit(
             model,
             train,
@@ -101,6 +99,13 @@ def trained(
         "epochs, best": [len(history), best.epoch],
         "train CPU s": round(history[-1].cpu_seconds),
     }
+
+
+def products(row: Row, task: Task) -> torch.autocast:
+    """Matrix products and convolutions in the precision of the setting "products", float32 without it."""
+    low = row.setting.get("products")
+    # without its cache, which would keep the weights of the first step until the last
+    return torch.autocast(task.device, getattr(torch, low or "bfloat16"), enabled=low is not None, cache_enabled=False)
 
 
 def _adam(model: nn.Module, rate: float, decay: float, decay_of_matrices: float) -> torch.optim.AdamW:

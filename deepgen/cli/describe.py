@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from deepgen.distributions import NormalMixture
 from deepgen.explicit import (
     DBM,
     DBN,
@@ -21,7 +22,18 @@ from deepgen.explicit import (
     PixelCNN,
     Transformer,
 )
-from deepgen.implicit import CVAE, GAN, VAE, Autoencoder, Dense
+from deepgen.implicit import (
+    CVAE,
+    GAN,
+    VAE,
+    Autoencoder,
+    ConvEncoder,
+    Dense,
+    FullGaussian,
+    ResNetGenerator,
+    TiedDense,
+    VampPrior,
+)
 from deepgen.layers import ScalarMLP
 from deepgen.transforms import Autoregressive, Coupling
 
@@ -57,13 +69,18 @@ def describe(model: nn.Module, name: str | None = None) -> str:
         return _flow(model, name)
     if isinstance(model, (VAE, CVAE)):
         kind = f"{'IWAE' if name == 'iwae' else type(model).__name__}, {_count(model.latent, 'latent')}"
-        return kind + (f", {_count(model.classes, 'label')}" if isinstance(model, CVAE) and model.classes else "")
+        kind += f", {_count(model.classes, 'label')}" if isinstance(model, CVAE) and model.classes else ""
+        return f"{_convolved(model)}{kind}{_laws(model)}"
     if isinstance(model, GAN):
-        return f"GAN, {_count(model.prior().event_shape.numel(), 'latent')}"
+        residual = any(isinstance(part, ResNetGenerator) for part in model.modules())
+        return f"{'residual ' if residual else ''}GAN, {_count(model.prior().event_shape.numel(), 'latent')}"
     if isinstance(model, Autoencoder):
+        if isinstance(model.encoder, TiedDense):
+            given = model.encoder.arguments()
+            return f"tied autoencoder {_chain(*given['inputs'], *given['hidden'], given['outputs'])}"
         dense = next((part for part in model.encoder.modules() if isinstance(part, Dense)), None)
         told = "" if dense is None else f" {_chain(dense.inputs[0], *dense.arguments()['hidden'], dense.outputs[0])}"
-        return f"autoencoder{told}"
+        return f"{_convolved(model)}autoencoder{told}"
     if isinstance(model, EnergyModel):
         hidden = model.net.arguments()["hidden"] if isinstance(model.net, ScalarMLP) else None
         shape = model.event_shape
@@ -76,6 +93,21 @@ def _flow(model: Flow | Dequantised, name: str | None) -> str:
     layers = sum(isinstance(part, (Coupling, Autoregressive)) for part in inner.transform.modules())
     known = _FLOWS.get(name or "", type(inner).__name__)
     return f"{noisy}{known}{_several(layers, 'transform')}"
+
+
+def _convolved(model: nn.Module) -> str:
+    return "convolutional " if any(isinstance(part, ConvEncoder) for part in model.modules()) else ""
+
+
+def _laws(model: VAE | CVAE) -> str:
+    """The prior and the posterior where they are not the usual ones."""
+    prior, posterior = model.prior_law, model.posterior_law
+    known = {NormalMixture: "mixture prior", VampPrior: "VampPrior"}
+    first = next((words for kind, words in known.items() if isinstance(prior, kind)), "")
+    first = "flow prior" if isinstance(prior, Flow) else first
+    second = "full posterior" if isinstance(posterior, FullGaussian) else ""
+    second = "flow posterior" if isinstance(posterior, Flow) else second
+    return "".join(f", {words}" for words in (first, second) if words)
 
 
 def _chain(*widths: int) -> str:

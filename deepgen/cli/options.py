@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from deepgen.errors import ArgumentError, unknown_name
+from deepgen.errors import ArgumentError, DeepgenError, unknown_name
 
 Root = Annotated[str | None, typer.Option(help="Folder with the files of a named data set; $DEEPGEN_DATA by default.")]
 
@@ -14,14 +14,15 @@ Root = Annotated[str | None, typer.Option(help="Folder with the files of a named
 _LEARNED = {"epochs": 100, "patience": 20, "batch": 50, "rate": 1e-3}
 _IMAGES = {**_LEARNED, "epochs": 30, "channels": 32, "layers": 6}
 _FLOW = {**_LEARNED, "epochs": 50, "transforms": 5, "hidden": [128, 128]}
-_LATENT = {**_LEARNED, "epochs": 200, "hidden": [200, 200], "latent": None}
+_NETWORKS = {**_LEARNED, "epochs": 200, "hidden": [200, 200], "channels": 32, "latent": None}
+_LATENT = {**_NETWORKS, "networks": "dense", "prior": "normal", "posterior": "diagonal", "components": 50}
 _TEXT = {**_LEARNED, "epochs": 10, "patience": 3, "batch": 32, "rate": 3e-3, "length": None, "dropout": 0.0}
 
 _MACHINE = {"epochs": 200, "patience": None, "rate": 0.1, "batch": 50, "k": 1, "chains": 100, "weight_decay": 0.0}
 
 # What an option is when it is not given. None in the signature lets us refuse one that means nothing to the model.
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "rbm": {**_MACHINE, "visible": "bernoulli", "hidden": 128},
+    "rbm": {**_MACHINE, "visible": "bernoulli", "hidden": 128, "hidden_units": "bernoulli"},
     "dbn": {**_MACHINE, "hidden": [128, 128]},
     "dbm": {**_MACHINE, "hidden": [128, 128]},
     "bernoulli": {"epochs": 200, "patience": None},
@@ -35,21 +36,33 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "realnvp": _FLOW,
     "maf": _FLOW,
     "nsf": _FLOW,
-    "lstm": {**_TEXT, "hidden": 256, "layers": 1},
+    **{name: {**_TEXT, "hidden": 256, "layers": 1} for name in ("rnn", "lstm", "gru", "mlstm")},
     "transformer": {**_TEXT, "rate": 1e-3, "width": 128, "heads": 4, "layers": 2},
     "vae": _LATENT,
     "iwae": {**_LATENT, "k": 5},
     "cvae": _LATENT,
-    "autoencoder": {**_LATENT, "noise": 0.3},
-    "gan": {**_LATENT, "patience": None, "rate": 1e-3, "latent": 16, "channels": 32},
+    "autoencoder": {**_NETWORKS, "networks": "dense", "noise": 0.3},
+    "gan": {**_NETWORKS, "patience": None, "networks": None, "latent": 16},
     "energy": {**_LEARNED, "patience": None, "hidden": [256, 256], "k": 10, "chains": 100},
 }
+
+# What an option can be that is one of a few words; of --networks by model.
+_WORDS = {
+    "visible": ("kind of visible units", ("bernoulli", "spin", "softmax", "gaussian")),
+    "hidden_units": ("kind of hidden units", ("bernoulli", "spin", "gaussian")),
+    "prior": ("prior", ("normal", "mixture", "vamp", "flow")),
+    "posterior": ("posterior", ("diagonal", "full", "flow")),
+    "networks": ("kind of networks", ("dense", "conv")),
+}
+_NETWORK_WORDS = {"autoencoder": ("dense", "conv", "tied"), "gan": ("dense", "conv", "resnet")}
+_CONVOLVED = 256  # units of the hidden layer beside convolutions
 
 EXTENDABLE = ("bernoulli", "mixture")  # no rate was planned over the epochs, so more may be added
 
 _LEFT_OUT = {
     "iaf": "an iaf scores given data one variable after the other, so training it by likelihood would take as many "
-    "network passes a step as there are columns: maf is the same flow with the fast direction towards the data",
+    "network passes a step as there are columns: maf is the same flow with the fast direction towards the data, and "
+    "--posterior flow of a vae is an iaf",
     **dict.fromkeys(
         ("m2", "semi-supervised"),
         "M2 learns from rows of which only some have labels, which no file given here can say: in Python it is "
@@ -61,10 +74,35 @@ _LEFT_OUT = {
         "deepgen.explicit.PlanarFlow; realnvp, maf and nsf have both",
     ),
     **dict.fromkeys(
+        ("conv-vae", "conv-cvae"), "convolutions are an option of the model: train vae or cvae with --networks conv"
+    ),
+    "conv-autoencoder": "convolutions are an option of the model: train autoencoder with --networks conv",
+    **dict.fromkeys(
+        ("dcgan", "resnet-gan"), "networks are an option of the model: train gan with --networks conv or resnet"
+    ),
+    **dict.fromkeys(
+        ("cgan", "conditional-gan"),
+        "a gan given labels is deepgen.implicit.GAN with a Projected or Concatenated discriminator in Python; cvae is "
+        "a model given labels here",
+    ),
+    **dict.fromkeys(
+        ("class-rbm", "classrbm"),
+        "a machine with label units is a classifier, and its columns are rows and labels side by side: in Python it is "
+        "deepgen.explicit.ClassRBM; cvae is a model given labels here",
+    ),
+    **dict.fromkeys(
         ("ising", "potts"),
         "the couplings of an Ising or Potts grid are given, so there is nothing to learn from data: in Python it is "
         "deepgen.explicit.Ising or Potts; of bits train rbm",
     ),
+}
+
+
+_IN_PYTHON = {
+    ("kind of hidden units", "softmax"): "softmax hidden units need a number of categories each: in Python "
+    "deepgen.explicit.RBM(visible, Softmax(groups, categories))",
+    ("kind of visible units", "product"): "a product says which columns are of which kind: in Python "
+    "deepgen.explicit.RBM(Product(Bernoulli(3), Gaussian(2)), hidden)",
 }
 
 
@@ -88,11 +126,47 @@ def settle(model: str, given: dict[str, Any]) -> dict[str, Any]:
     chosen = {name: default if given.get(name) is None else given[name] for name, default in own.items()}
     if isinstance(chosen.get("hidden"), str):
         chosen["hidden"] = _widths(model, chosen["hidden"])
+    for name, (kind, words) in _WORDS.items():
+        words = _NETWORK_WORDS.get(model, words) if name == "networks" else words
+        if chosen.get(name) is not None and chosen[name] not in words:
+            raise _unknown(model, kind, chosen[name], words)
+    _agree(model, chosen, given)
     if "rate" in chosen and not chosen["rate"] > 0:
         raise ArgumentError(f"--rate must be above 0, got {chosen['rate']}")
     if "noise" in chosen and not 0 <= chosen["noise"] < 1:
         raise ArgumentError(f"--noise must be from 0 to below 1, got {chosen['noise']}")
     return chosen
+
+
+def _unknown(model: str, kind: str, got: str, words: tuple[str, ...]) -> DeepgenError:
+    """A word that names nothing, or something that is made in Python alone."""
+    if python := _IN_PYTHON.get((kind, got)):
+        return ArgumentError(f"{python}; here the {kind} of {model} is {', '.join(words[:-1])} or {words[-1]}")
+    return unknown_name(kind, got, words)
+
+
+def _agree(model: str, chosen: dict[str, Any], given: dict[str, Any]) -> None:
+    """Options that mean nothing beside one another are refused; the hidden layer beside convolutions gets its width."""
+    networks = chosen.get("networks")
+    if networks in ("dense", "tied") and given.get("channels") is not None:
+        raise ArgumentError(
+            f"--channels is of convolutions, and dense networks have none: give {model} --networks conv"
+        )
+    if networks in ("conv", "resnet") and model == "gan" and given.get("hidden") is not None:
+        raise ArgumentError(f"--hidden is of dense networks; the size of {networks} ones is --channels")
+    if networks == "conv" and model != "gan":
+        chosen["hidden"] = [_CONVOLVED] if given.get("hidden") is None else chosen["hidden"]
+        if len(chosen["hidden"]) > 1:
+            raise ArgumentError(
+                "--networks conv has one hidden layer beside the convolutions: give --hidden one number"
+            )
+    if chosen.get("prior") == "vamp" and chosen["posterior"] == "flow":
+        raise ArgumentError(
+            "--prior vamp scores every latent under the posterior of each pseudo-input, which a flow posterior does "
+            "one latent after the other: give --posterior diagonal or full, or --prior mixture or flow"
+        )
+    if given.get("components") is not None and chosen.get("prior") in ("normal", "flow"):
+        raise ArgumentError(f"--components is of --prior mixture or vamp, and this prior is {chosen['prior']}")
 
 
 def _widths(model: str, text: str) -> int | list[int]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from deepgen.cli.rundir import draw
+from deepgen.cli.units import columns
 from deepgen.evaluate import Bracket, Estimate
 from deepgen.explicit import DBM, DBN, RBM
 from deepgen.explicit.tokens import TokenModel
@@ -47,7 +48,9 @@ def entry(
     shown: dict[str, Any] = {}
     if isinstance(model, RBM):
         samples = draw(model, n, steps=steps, seed=first)
-        shown = {"samples": samples, "filters": model, "trace": trace(model, steps, second)}
+        shown = {"samples": samples, "trace": trace(model, steps, second)}
+        if model.visible.width == columns(model):  # of one-hot groups a unit's weights are no picture
+            shown["filters"] = model
     elif isinstance(model, (DBM, DBN)):
         shown = {"samples": draw(model, n, steps=steps, seed=first)}
     elif isinstance(model, TokenModel):

@@ -14,6 +14,7 @@ from deepgen import data as datasets
 from deepgen.cli import denoising
 from deepgen.cli.describe import describe
 from deepgen.cli.feed import labels_of
+from deepgen.cli.units import coded, columns, decoded
 from deepgen.cli.values import as_trained
 from deepgen.errors import ArgumentError, CheckpointError, MissingCapability
 from deepgen.evaluate import Bracket, Estimate, log_likelihood
@@ -119,7 +120,7 @@ def open_run(directory: Path) -> Opened:
 def _features(model: nn.Module) -> int | None:
     """Columns of a row that ``model`` takes; None if it does not say."""
     if isinstance(model, MACHINES):
-        return int(model.visible.width)
+        return columns(model)
     if isinstance(model, Dequantised):
         return model.features
     shape = getattr(model, "event_shape", None)
@@ -158,8 +159,8 @@ def draw(
     with torch.no_grad():
         if isinstance(model, Autoencoder):
             return denoising.chain_draws(model, n, noise, steps=steps, seed=seed).flatten(1)
-        if isinstance(model, CHAINED):
-            return model.sample(n, steps=steps, generator=seed).flatten(1)
+        if isinstance(model, (*MACHINES, EnergyModel)):
+            return decoded(model, model.sample(n, steps=steps, generator=seed).flatten(1))
         if isinstance(model, CVAE):
             labels = torch.arange(n) % model.classes if labels is None else labels
             return model.sample(n, labels, generator=seed).flatten(1)
@@ -187,8 +188,8 @@ def judge(
     """
     if why := silent(model):
         raise MissingCapability(why)
-    x = rows_of(getattr(data, split))
-    base = rows_of(data.train) if isinstance(model, MACHINES) else None
+    x = coded(model, rows_of(getattr(data, split)))
+    base = coded(model, rows_of(data.train)) if isinstance(model, MACHINES) else None
     given = (x, known_labels(model, data, split)) if isinstance(model, CVAE) else x
     return log_likelihood(model, given, method=method, base=base, generator=seed, progress=progress, **options)
 

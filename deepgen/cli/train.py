@@ -26,7 +26,7 @@ def command(
             metavar="MODEL",
             help="rbm, dbn, dbm, bernoulli (independent units), mixture; made, nade, deep-nade; for images pixelcnn, "
             "gated-pixelcnn; flows nice, realnvp, maf, nsf; vae, iwae, cvae (given labels), gan, energy; autoencoder "
-            "(no likelihood); for text lstm, transformer.",
+            "(no likelihood); for text rnn, lstm, gru, mlstm (multiplicative LSTM), transformer.",
         ),
     ],
     data: Annotated[str, typer.Option(help="A name from `deepgen data list`, or the path of your own file.")],
@@ -57,20 +57,41 @@ def command(
     ] = True,
     rate: Annotated[
         float | None,
-        typer.Option(help="Learning rate, falling to 0 over the run (rbm, dbn, dbm 0.1, lstm 0.003, others 0.001)."),
+        typer.Option(
+            help="Learning rate, falling to 0 over the run (rbm, dbn, dbm 0.1, rnn to mlstm 0.003, others 0.001)."
+        ),
     ] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Rows per step (50; text 32).")] = None,
     hidden: Annotated[
         str | None,
         typer.Option(
-            help="Hidden units (rbm 128, nade 500, lstm 256), or of each layer: dbn, dbm 128,128; made 500; "
-            "deep-nade 500,500; flows 128,128; vae, autoencoder, gan 200,200; energy 256,256."
+            help="Hidden units (rbm 128, nade 500, rnn to mlstm 256), or of each layer: dbn, dbm 128,128; made 500; "
+            "deep-nade 500,500; flows 128,128; vae, autoencoder, gan 200,200, beside convolutions 256; energy 256,256."
         ),
     ] = None,
-    components: Annotated[int | None, typer.Option(min=1, help="mixture: components (20).")] = None,
+    components: Annotated[
+        int | None, typer.Option(min=1, help="mixture (20), --prior mixture or vamp (50): components.")
+    ] = None,
     visible: Annotated[
         str | None,
-        typer.Option(help="rbm: bernoulli units for zeros and ones, or gaussian for real values (bernoulli)."),
+        typer.Option(
+            help="rbm: units for zeros and ones bernoulli or spin, for few grey levels softmax, for real values "
+            "gaussian (bernoulli)."
+        ),
+    ] = None,
+    hidden_units: Annotated[str | None, typer.Option(help="rbm: bernoulli, spin or gaussian (bernoulli).")] = None,
+    networks: Annotated[
+        str | None,
+        typer.Option(
+            help="vae, iwae, cvae, autoencoder: dense or, for images, conv (dense); autoencoder of bits also tied; gan "
+            "also resnet (conv for images of levels with sides that are multiples of 4 from 16 on, else dense)."
+        ),
+    ] = None,
+    prior: Annotated[
+        str | None, typer.Option(help="vae, iwae, cvae: of latents, normal, mixture, vamp or flow (normal).")
+    ] = None,
+    posterior: Annotated[
+        str | None, typer.Option(help="vae, iwae, cvae: of latents given a row, diagonal, full or flow (diagonal).")
     ] = None,
     k: Annotated[
         int | None,
@@ -99,16 +120,19 @@ def command(
         int | None, typer.Option(min=1, help="made (1), deep-nade (8): orders of the variables whose mixture it is.")
     ] = None,
     channels: Annotated[
-        int | None, typer.Option(min=1, help="pixelcnn: features of each layer (32); gan: of images (32).")
+        int | None,
+        typer.Option(
+            min=1, help="pixelcnn: features of each layer (32); convolutional networks: of their first one (32)."
+        ),
     ] = None,
     layers: Annotated[
-        int | None, typer.Option(min=1, help="pixelcnn (6), lstm (1), transformer (2): how many.")
+        int | None, typer.Option(min=1, help="pixelcnn (6), rnn to mlstm (1), transformer (2): how many.")
     ] = None,
     transforms: Annotated[int | None, typer.Option(min=1, help="flows: couplings or other layers (5).")] = None,
     width: Annotated[int | None, typer.Option(min=1, help="transformer: of a character inside (128).")] = None,
     heads: Annotated[int | None, typer.Option(min=1, help="transformer: of each attention (4).")] = None,
-    dropout: Annotated[float | None, typer.Option(help="lstm, transformer: rate (0).")] = None,
-    length: Annotated[int | None, typer.Option(min=1, help="lstm, transformer: characters of a row (64).")] = None,
+    dropout: Annotated[float | None, typer.Option(help="Of a text: rate (0).")] = None,
+    length: Annotated[int | None, typer.Option(min=1, help="Of a text: characters of a row (64).")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Fit a model and leave it in a directory that sample, evaluate and report read.
@@ -119,7 +143,8 @@ def command(
     given = {"epochs": epochs, "patience": patience, "visible": visible, "hidden": hidden, "rate": rate,
              "batch": batch, "k": k, "chains": chains, "weight_decay": weight_decay, "components": components,
              "orders": orders, "channels": channels, "layers": layers, "transforms": transforms, "width": width,
-             "heads": heads, "dropout": dropout, "length": length, "latent": latent, "noise": noise}  # fmt: skip
+             "heads": heads, "dropout": dropout, "length": length, "latent": latent, "noise": noise,
+             "hidden_units": hidden_units, "networks": networks, "prior": prior, "posterior": posterior}  # fmt: skip
     chosen = {"seed": seed, "binarise": binarise, **settle(model, given)}
     source = {"model": model, "data": absolute(data), "root": root and str(Path(root).resolve()), **chosen}
     if out.exists() and not out.is_dir():

@@ -7,6 +7,7 @@ from deepgen.layers.linear import linear
 from deepgen.layers.masked import MaskedNet
 from deepgen.layers.mlp import MLP
 from deepgen.layers.recurrent import MultiplicativeLSTM, recurrent
+from deepgen.layers.reshaped import Reshaped
 from deepgen.layers.scalar import ScalarMLP
 from deepgen.layers.standardised import Restored, Standardised
 
@@ -17,6 +18,7 @@ __all__ = [
     "KeyValueCache",
     "MaskedNet",
     "MultiplicativeLSTM",
+    "Reshaped",
     "Restored",
     "ScalarMLP",
     "Standardised",

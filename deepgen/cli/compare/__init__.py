@@ -18,7 +18,10 @@ def command(
     out: Annotated[Path, typer.Option(help="Directory of the comparison: table, page, and each model's own run.")],
     models: Annotated[
         str | None,
-        typer.Option(help="Names as for `deepgen train`, with commas between; by default those that fit the data."),
+        typer.Option(
+            help="Names as for `deepgen train`, with commas between, each with options if any: 'vae,vae --prior vamp'; "
+            "by default those that fit the data."
+        ),
     ] = None,
     budget: Annotated[str, typer.Option(help="Time to train in all, shared out evenly: 90s, 10m, 1h.")] = "10m",
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything drawn.")] = 0,
@@ -39,11 +42,10 @@ def command(
     """
     from deepgen.cli.compare.run import compare
 
-    names = None if models is None else [name for name in models.split(",") if name.strip()]
     try:
         found = compare(
             data,
-            names,
+            models,
             budget=budget,
             out=out,
             seed=seed,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepgen.cli.options import model_name
+from deepgen.cli.options import model_name, settle
 from deepgen.cli.values import kind
 from deepgen.errors import ArgumentError, CheckpointError
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 ASKED = "compare.json"
+# Options beside the defaults: a machine is watched by a quick AIS if asked. Of an energy model that is too dear.
+WATCHED = {"rbm": {"patience": 1}, "dbn": {"patience": 1}, "dbm": {"patience": 1}}
+SHARED = ("data", "out", "seed", "epochs", "patience", "binarise", "root", "length", "fresh", "quiet", "q")
 
 
 def seconds(budget: str | float) -> float:
@@ -36,14 +39,61 @@ def seconds(budget: str | float) -> float:
 
 
 def chosen(models: Sequence[str] | str | None, data: Data) -> list[str]:
-    """The names of the models, each once; without any those that are a fair choice for the data."""
+    """The models, each once, with its options if any; without any those that are a fair choice for the data.
+
+    >>> chosen("RBM, made --hidden 500,500,vae --prior  vamp", None)
+    ['rbm', 'made --hidden 500,500', 'vae --prior vamp']
+    """
     if models is None:
         return usual(data)
-    given = models.split(",") if isinstance(models, str) else list(models)
-    names = list(dict.fromkeys(model_name(name.strip()) for name in given))
+    # A comma before a digit parts the widths of --hidden.
+    given = re.split(r",(?!\s*\d)", models) if isinstance(models, str) else list(models)
+    names: dict[str, None] = {}
+    for name, *words in (each.split() for each in given if each.strip()):
+        names[" ".join([model_name(name), *words])] = None
     if not names:
         raise ArgumentError("--models must name at least one model, such as rbm,made,vae")
-    return names
+    for each in names:
+        options(each)  # refused now, rather than when the models before it are trained
+    return list(names)
+
+
+def options(asked: str) -> tuple[str, dict[str, Any]]:
+    """The model and its settled options, of words as `deepgen train` takes them.
+
+    >>> name, given = options("vae --prior vamp --components 20")
+    >>> name, given["prior"], given["components"], given["posterior"]
+    ('vae', 'vamp', 20, 'diagonal')
+    """
+    import typer
+
+    from deepgen.cli.train import command
+
+    name, *words = asked.split()
+    for word in words:
+        if word.startswith("-") and word.partition("=")[0].lstrip("-") in SHARED:
+            raise ArgumentError(
+                f"{word} in {asked!r}: data, seed and time are those of the comparison, the same for all models"
+            )
+    app = typer.Typer()
+    app.command()(command)
+    try:
+        line = typer.main.get_command(app).make_context("train", [name, "--data", "", "--out", "", *words])
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # typer's usage errors; its exception classes move between versions
+            raise
+        raise ArgumentError(f"{asked!r}: {' '.join(error.format_message().split())}") from None
+    given = {option: value for option, value in line.params.items() if option not in (*SHARED, "model", "resume")}
+    return name, settle(name, {**WATCHED.get(name, {}), **given})
+
+
+def folder(asked: str) -> str:
+    """The name of its directory.
+
+    >>> folder("vae"), folder("made --hidden 500,500")
+    ('vae', 'made-hidden-500,500')
+    """
+    return re.sub(r"[\s=/\\-]+", "-", asked)
 
 
 def usual(data: Data) -> list[str]:

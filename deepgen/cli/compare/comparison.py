@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from deepgen.cli.compare import tables
+from deepgen.cli.compare.asked import folder
 from deepgen.cli.compare.judged import Judged
 from deepgen.errors import ArgumentError, CheckpointError
 from deepgen.train import load_run
@@ -117,14 +118,14 @@ def kept(where: Path) -> Judged | None:
 
 def draws_of(directory: Path, name: str) -> Tensor | None:
     """The draws of a model that was judged; None of one that failed."""
-    path = directory / name / DRAWN
+    path = directory / folder(name) / DRAWN
     return torch.from_numpy(np.load(path, allow_pickle=False)) if path.exists() else None
 
 
 def history_of(directory: Path, name: str) -> Any:
     """What `deepgen.fit` kept of a model's training; None where there is nothing."""
     try:
-        return load_run(directory / name).history
+        return load_run(directory / folder(name)).history
     except CheckpointError:
         return None
 
@@ -133,7 +134,7 @@ def forget(out: Path, names: Sequence[str]) -> None:
     """Remove what was found of these models, and the manifests that make runs of their files."""
     for name in names:
         for file in (FOUND, DRAWN, MANIFEST):
-            (out / name / file).unlink(missing_ok=True)
+            (out / folder(name) / file).unlink(missing_ok=True)
 
 
 def write_results(found: Comparison) -> None:

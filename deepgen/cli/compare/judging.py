@@ -70,7 +70,7 @@ def judged(
         notes += [why] if why else []
     bits = restated(likelihood[0], rows) if likelihood else None
     given = "labels" if isinstance(model, CVAE) else ""
-    title = describe(model, one.model)
+    title = describe(model, one.model.split()[0])
     found = replace(
         one, title=title, likelihood=likelihood, quality=quality, given=given, notes=notes, bits=bits
     )  # fmt: skip

@@ -28,10 +28,11 @@ def page(found: Comparison, rows: Data) -> Path:
     kinds: dict[str, type] = {"gan": GAN, "autoencoder": Autoencoder}
     many = GRID if rows.image_shape is not None else ROWS
     for one in found.models:
+        name = one.model.split()[0]
         draws = draws_of(found.directory, one.model)
         history = history_of(found.directory, one.model)
         levels = rows.levels if "alphabet" not in rows.provenance else None
-        if draws is not None and levels is not None and one.model != "gan":  # in whole levels, as models take them
+        if draws is not None and levels is not None and name != "gan":  # in whole levels, as models take them
             draws = draws / (levels - 1)
         settings = {"model": one.model, "epochs": one.epochs, "updates": one.steps, "epoch kept": one.best}
         entries.append(
@@ -40,7 +41,7 @@ def page(found: Comparison, rows: Data) -> Path:
                 estimates=list(one.likelihood),
                 seconds=one.seconds,
                 samples=None if draws is None or one.failed else draws[:many],
-                history=None if one.failed else drawn(history, kinds.get(one.model, object)),
+                history=None if one.failed else drawn(history, kinds.get(name, object)),
                 settings={**settings, **one.settings},
                 quality=one.quality,
                 group=GROUPS[one.group],

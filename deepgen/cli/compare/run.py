@@ -18,7 +18,6 @@ from deepgen.cli.compare.comparison import Comparison, forget, keep, kept, write
 from deepgen.cli.compare.judged import Judged, ranked
 from deepgen.cli.compare.told import Told
 from deepgen.cli.compare.training import trained
-from deepgen.cli.options import settle
 from deepgen.cli.progress import told_of_compiling
 from deepgen.cli.recipes import build
 from deepgen.cli.rundir import load_arguments, weights
@@ -27,9 +26,6 @@ from deepgen.cli.train import absolute, extras
 from deepgen.data import Data
 from deepgen.errors import ArgumentError, DeepgenError
 from deepgen.train.state import KEPT
-
-# Options beside the defaults: a machine is watched by a quick AIS if asked. Of an energy model that is too dear.
-WATCHED = {"rbm": {"patience": 1}, "dbn": {"patience": 1}, "dbm": {"patience": 1}}
 
 
 def compare(
@@ -53,7 +49,8 @@ def compare(
 
     Args:
         data: a name of `deepgen.data.names`, or the path of a file of your own.
-        models: names as for ``deepgen train``; None for one model of each family that fits the data.
+        models: names as for ``deepgen train``, with options if any (``"vae --prior vamp"``); None for one model of each
+            family that fits the data.
         budget: time to train in all, such as ``90s``, ``10m``, ``1h``, or seconds; each model has an equal share, at
             the end of which it is left at its best state on validation rows. Judging comes on top.
         out: directory; the same call again keeps what is done and goes on where it was stopped.
@@ -88,9 +85,9 @@ def compare(
     name = str(rows.provenance["name"])
     with Told(names, share, show=progress) as told, told_of_compiling(progress and told.plain):
         for each in names:
-            before = kept(out / each)
+            before = kept(out / asked.folder(each))
             if before is None:
-                source = {"model": each, **{k: wanted[k] for k in ("data", "root", "binarise", "seed")}}
+                source = {k: wanted[k] for k in ("data", "root", "binarise", "seed")}
                 before = _one(each, rows, out, share, source, told)
                 told.over()
             else:
@@ -105,12 +102,13 @@ def compare(
     return result
 
 
-def _one(name: str, rows: Data, out: Path, share: float, source: dict[str, Any], told: Told) -> Judged:
+def _one(words: str, rows: Data, out: Path, share: float, source: dict[str, Any], told: Told) -> Judged:
     """Train and judge one model; whatever goes wrong with it is told in its record."""
-    one = Judged(name, name)
+    one, directory = Judged(words, words), out / asked.folder(words)
     draws = None
-    options = settle(name, WATCHED.get(name, {}))
-    told.stage(name, f"training for {share:.3g} s")
+    name, options = asked.options(words)
+    source = {"model": name, **source}
+    told.stage(words, f"training for {share:.3g} s")
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -118,9 +116,9 @@ def _one(name: str, rows: Data, out: Path, share: float, source: dict[str, Any],
             about = extras(recipe, {**source, **options})
             with fitting_threads(weights(recipe.model)):
                 model, history, best = trained(
-                    recipe, out / name, share, seed=source["seed"], extras=about, tick=told.tick
+                    recipe, directory, share, seed=source["seed"], extras=about, tick=told.tick
                 )
-                told.stage(name, "judging")
+                told.stage(words, "judging")
                 last = history[-1] if len(history) else None
                 one = replace(
                     one,
@@ -142,7 +140,7 @@ def _one(name: str, rows: Data, out: Path, share: float, source: dict[str, Any],
     except (RuntimeError, ValueError, TypeError, MemoryError) as error:  # the others are still to be compared
         text = " ".join(str(error).split())
         one = replace(one, failed=f"a fault in deepgen: {type(error).__name__}: {text}", likelihood=(), quality=None)
-    return keep(out / name, one, draws)
+    return keep(directory, one, draws)
 
 
 def _ours(warning: warnings.WarningMessage) -> bool:

@@ -27,7 +27,7 @@ _RECIPES: dict[str, Callable[[str, Data, Mapping[str, Any]], Recipe]] = {
     **dict.fromkeys(("bernoulli", "mixture"), mixture),
     **dict.fromkeys(("made", "nade", "deep-nade", "pixelcnn", "gated-pixelcnn"), autoregressive),
     **dict.fromkeys(("nice", "realnvp", "maf", "nsf"), flow),
-    **dict.fromkeys(("lstm", "transformer"), tokens),
+    **dict.fromkeys(("rnn", "lstm", "gru", "mlstm", "transformer"), tokens),
     **dict.fromkeys(("vae", "iwae", "cvae"), latent),
     "autoencoder": autoencoder,
     "gan": gan,

@@ -1,6 +1,7 @@
 """Generative adversarial networks: relativistic pairing with R1 and R2, and the average of the generator.
 
-DCGAN's networks for images whose sides are multiples of 4, from 16 on, dense ones for all other rows. Bits and grey
+DCGAN's networks for images whose sides are multiples of 4, from 16 on, dense ones for all other rows; ``--networks``
+has it otherwise. Bits and grey
 levels are grey values while training and rounded when drawn (`deepgen.implicit.Rounded`); real columns are standardised
 inside the networks. There is no likelihood to watch: what is watched is how far draws are from validation rows.
 """
@@ -14,12 +15,22 @@ from torch import Tensor, nn
 
 from deepgen.cli.quality import in_grey
 from deepgen.cli.recipes.columns import varying
+from deepgen.cli.recipes.networks import sides_of
 from deepgen.cli.recipes.recipe import Recipe, fall
 from deepgen.cli.rundir import rows_of
-from deepgen.cli.values import as_images, kind, refused
+from deepgen.cli.values import as_images, described, kind, refused
+from deepgen.errors import ArgumentError
 from deepgen.evaluate import kernel_distance
 from deepgen.evaluate.feature_maps import default_features, mapped
-from deepgen.implicit import GAN, DCGANDiscriminator, DCGANGenerator, Dense, Rounded
+from deepgen.implicit import (
+    GAN,
+    DCGANDiscriminator,
+    DCGANGenerator,
+    Dense,
+    ResNetDiscriminator,
+    ResNetGenerator,
+    Rounded,
+)
 from deepgen.layers import Restored, Standardised
 from deepgen.objectives import Adversarial
 from deepgen.random import generator as source
@@ -37,23 +48,32 @@ def gan(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
     """``gan``."""
     if kind(data) == "text":
         raise refused("gan draws bits, grey levels or real values", data)
-    sides, levels = data.image_shape, 2 if kind(data) == "binary" else data.levels
-    convolved = sides is not None and levels is not None and all(side >= SIDE and side % 4 == 0 for side in sides)
+    levels = 2 if kind(data) == "binary" else data.levels
+    networks = options["networks"] or _usual(data, levels)
     first, second = spawn(source(options["seed"]), 2)
     generator: nn.Module
     discriminator: nn.Module
-    if convolved:
-        assert sides is not None
+    if networks != "dense":
+        sides = sides_of(data, networks)
+        if kind(data) == "real":
+            raise ArgumentError(
+                f"--networks {networks} draws images with values from 0 to 1, and {data.provenance['name']} holds "
+                f"{described(data)}: leave it out for dense networks"
+            )
         data = as_images(data)
-        generator = DCGANGenerator(options["latent"], sides, options["channels"], norm=False, generator=first)
-        discriminator = DCGANDiscriminator(sides, options["channels"], generator=second)
+        if networks == "conv":
+            generator = DCGANGenerator(options["latent"], sides, options["channels"], norm=False, generator=first)
+            discriminator = DCGANDiscriminator(sides, options["channels"], generator=second)
+        else:
+            generator = ResNetGenerator(options["latent"], sides, options["channels"], generator=first)
+            discriminator = ResNetDiscriminator(sides, options["channels"], generator=second)
     else:
         features, hidden = data.event_shape.numel(), options["hidden"]
         generator = Dense(options["latent"], hidden, features, activation="silu", generator=first)
         discriminator = Dense(features, hidden, (), activation="silu", generator=second)
     if levels is not None:
-        generator = Rounded(generator, levels, squash=not convolved)
-    elif not convolved:
+        generator = Rounded(generator, levels, squash=networks == "dense")
+    elif networks == "dense":
         x = varying(data)
         generator = Restored(generator, x.shape[1]).initialise(x)
         discriminator = Standardised(discriminator, x.shape[1]).initialise(x)
@@ -68,8 +88,15 @@ def gan(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
         optimizer=objective.optimizer(model),
         schedule=fall,
         monitor=Nearness() if len(data.valid) > 2 else None,
-        notes={"images": convolved},
+        notes={"images": networks != "dense"},
     )
+
+
+def _usual(data: Data, levels: int | None) -> str:
+    """``conv`` for images of levels with sides that it can halve twice, and large enough for that to pay."""
+    sides = data.image_shape
+    halved = sides is not None and all(side >= SIDE and side % 4 == 0 for side in sides)
+    return "conv" if halved and levels is not None else "dense"
 
 
 class Nearness:

@@ -1,7 +1,7 @@
 """Denoising autoencoders: networks to a code and back, by the reconstruction loss of rows from noisy ones.
 
-The law of a value given the code goes by what values can be, as for a VAE; real columns are standardised inside the
-networks. There is no likelihood to watch: what is watched is the loss on validation rows, under noise.
+The law of a value given the code goes by what values can be, as for a VAE, and so do the networks. There is no
+likelihood to watch: what is watched is the loss on validation rows, under noise.
 """
 
 from __future__ import annotations
@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
-
 from deepgen.cli.denoising import Restoring, noise_of
 from deepgen.cli.recipes.latent import code_width, law_of_values, prepared
+from deepgen.cli.recipes.networks import encoder_decoder
 from deepgen.cli.recipes.recipe import Recipe, by_adam
-from deepgen.cli.rundir import rows_of
-from deepgen.implicit import Autoencoder, Gaussian, mlp_autoencoder
-from deepgen.layers import Restored, Standardised
+from deepgen.errors import ArgumentError
+from deepgen.implicit import Autoencoder, TiedDense
 from deepgen.objectives import Reconstruction
 
 if TYPE_CHECKING:
@@ -28,18 +26,18 @@ def autoencoder(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
     data, caveat, notes = prepared(name, data)
     features, noise = data.event_shape.numel(), options["noise"]
     width = code_width(options, features)
-    likelihood, numbers = law_of_values(data)
-    model = mlp_autoencoder(
-        features, options["hidden"], latent=width, likelihood=likelihood, activation="silu", generator=options["seed"]
-    )
-    if isinstance(likelihood, Gaussian):
-        x, back = rows_of(data.train), model.decoder
-        assert isinstance(back, nn.Module)
-        model = Autoencoder(
-            Standardised(model.encoder, features).initialise(x),
-            Restored(back, features, numbers=numbers).initialise(x),
-            likelihood=likelihood,
-        )
+    likelihood: Any = law_of_values(data)
+    if options["networks"] == "tied":
+        if likelihood.numbers > 1:
+            raise ArgumentError(
+                "--networks tied has one number for each value, enough for zeros and ones, and the law of these takes "
+                f"{likelihood.numbers}: leave it out, or make bits of grey levels by --binarise threshold"
+            )
+        tied = TiedDense(features, options["hidden"], width, activation="silu", generator=options["seed"])
+        model = Autoencoder(tied, likelihood=likelihood)
+    else:
+        there, back = encoder_decoder(data, options, width, width, likelihood, generator=options["seed"])
+        model = Autoencoder(there, back, likelihood=likelihood)
     if not noise and width >= features:
         copies = (
             f"without noise a code of {width} numbers for {features} column{'s' if features > 1 else ''} learns to "

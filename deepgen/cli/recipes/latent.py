@@ -2,7 +2,7 @@
 
 The likelihood p(x | z) goes by what values can be: Bernoulli for bits, a category for each of a few grey levels, a
 mixture of discretised logistics for many, and for real values Gaussians whose mean and sigma the decoder puts out.
-Real columns are standardised inside the networks, so bounds and samples are in the units of the data.
+Networks are in `networks`, priors and posteriors in `laws`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from torch import Tensor, nn
 from deepgen.cli.feed import labels_of
 from deepgen.cli.recipes.autoregressive import FEW
 from deepgen.cli.recipes.columns import caution, varying
+from deepgen.cli.recipes.laws import posterior_of, prior_of
+from deepgen.cli.recipes.networks import encoder_decoder
 from deepgen.cli.recipes.recipe import Recipe, by_adam
-from deepgen.cli.rundir import rows_of
 from deepgen.cli.values import kind, refused, whole
 from deepgen.evaluate import Bracket, Estimate
 from deepgen.evaluate.latent_bound import latent_bound
-from deepgen.implicit import CVAE, VAE, Bernoulli, Categorical, Dense, Gaussian, LogisticMixture
-from deepgen.layers import Restored, Standardised
+from deepgen.implicit import CVAE, VAE, Bernoulli, Categorical, Gaussian, LogisticMixture
+from deepgen.implicit.ready import features_of
 from deepgen.objectives import ELBO, IWAE
 from deepgen.random import generator
 
@@ -78,28 +79,23 @@ def code_width(options: Mapping[str, Any], features: int) -> int:
 
 
 def _model(data: Data, options: Mapping[str, Any], classes: int) -> VAE | CVAE:
-    features, stream = data.event_shape.numel(), generator(options["seed"])
-    width = code_width(options, features)
-    likelihood, numbers = law_of_values(data)
-    hidden = options["hidden"]
-    rest: dict[str, Any] = {"activation": "silu", "context": classes, "generator": stream}
-    encoder: nn.Module = Dense(features, hidden, 2 * width, **rest)
-    decoder: nn.Module = Dense(width, [*reversed(hidden)], numbers * features, **rest)
-    if isinstance(likelihood, Gaussian):
-        x = rows_of(data.train)
-        encoder = Standardised(encoder, features).initialise(x)
-        decoder = Restored(decoder, features, numbers=numbers).initialise(x)
-    if classes:
-        return CVAE(encoder, decoder, latent=width, classes=classes, likelihood=likelihood)
-    return VAE(encoder, decoder, latent=width, likelihood=likelihood)
+    width, stream = code_width(options, data.event_shape.numel()), generator(options["seed"])
+    likelihood = law_of_values(data)
+    posterior = posterior_of(options, width, stream)
+    encoder, decoder = encoder_decoder(
+        data, options, features_of(posterior), width, likelihood, context=classes, generator=stream
+    )
+    prior = prior_of(data, options, width, classes, likelihood, stream)
+    laws: Any = {"latent": width, "likelihood": likelihood, "prior": prior, "posterior": posterior}
+    return CVAE(encoder, decoder, classes=classes, **laws) if classes else VAE(encoder, decoder, **laws)
 
 
-def law_of_values(data: Data) -> tuple[nn.Module, int]:
-    """What the decoder's numbers mean, and how many there are for each value."""
-    made: Any = Bernoulli()
+def law_of_values(data: Data) -> nn.Module:
+    """What the decoder's numbers mean."""
+    made: nn.Module = Bernoulli()
     if kind(data) == "grey":
         assert data.levels is not None
         made = Categorical(data.levels) if data.levels <= FEW else LogisticMixture(data.levels)
     elif kind(data) in ("real", "unit"):
         made = Gaussian(1.0, "decoder")
-    return made, made.numbers
+    return made

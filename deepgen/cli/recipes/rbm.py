@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from deepgen.cli.recipes.autoregressive import FEW
 from deepgen.cli.recipes.recipe import WATCHED, Recipe, fall
 from deepgen.cli.rundir import rows_of
-from deepgen.cli.values import column, kind, refused
-from deepgen.errors import ArgumentError, DegenerateWeights, unknown_name
+from deepgen.cli.units import coded
+from deepgen.cli.values import column, kind, refused, whole
+from deepgen.errors import ArgumentError, DegenerateWeights
 from deepgen.evaluate import Bracket, Estimate, log_likelihood, plus_minus
-from deepgen.explicit import DBM, DBN, RBM, BernoulliMixture, Gaussian
+from deepgen.explicit import DBM, DBN, RBM, Bernoulli, BernoulliMixture, Gaussian, Softmax, Spin, Units
 from deepgen.objectives import LayerWise, PersistentCD
 
 if TYPE_CHECKING:
@@ -26,18 +28,11 @@ NARROW, SLOW = 10.0, 0.03  # precisions of gaussian units: at the start over tha
 
 
 def rbm(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
-    """``rbm``, with bernoulli or gaussian visible units."""
-    features = data.event_shape.numel()
-    if options["visible"] not in ("bernoulli", "gaussian"):
-        raise unknown_name("kind of visible units", options["visible"], ("bernoulli", "gaussian"))
-    gaussian = options["visible"] == "gaussian"
-    if gaussian and kind(data) != "real":
-        raise refused("--visible gaussian is for real values", data)
-    if not gaussian and kind(data) != "binary":
-        raise refused("bernoulli units take only zeros and ones", data)
-    x = rows_of(data.train)
-    visible = _gaussian(data) if gaussian else features
-    model = RBM(visible, options["hidden"], generator=options["seed"]).initialise(x)
+    """``rbm``, with the kinds of visible and hidden units that are asked for."""
+    visible, data = _visible(data, options)
+    model = RBM(visible, _hidden(options), generator=options["seed"])
+    x = coded(model, rows_of(data.train))
+    model.initialise(x)
     monitor = partial(annealed, x) if options["patience"] else _pseudo if kind(data) == "binary" else None
     return Recipe(
         model=model,
@@ -48,6 +43,7 @@ def rbm(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
         optimizer=_sgd(model, options["rate"]),
         schedule=fall,
         monitor=monitor,
+        notes={"levels": data.levels} if options["visible"] == "softmax" else None,
     )
 
 
@@ -68,6 +64,44 @@ def deep(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
         schedule=fall,
         monitor=partial(annealed, x) if options["patience"] else None,
     )
+
+
+def _visible(data: Data, options: Mapping[str, Any]) -> tuple[Units, Data]:
+    """The visible units, and the data in whole levels where they are those of grey values."""
+    asked, found, features = options["visible"], kind(data), data.event_shape.numel()
+    if asked == "gaussian":
+        if found != "real":
+            raise refused("--visible gaussian is for real values", data)
+        return _gaussian(data), data
+    if asked == "softmax":
+        if found != "grey" or data.levels is None:
+            raise refused("--visible softmax is for grey levels, or whole numbers from 0 on in a .npy of bytes", data)
+        if data.levels > FEW:
+            raise ArgumentError(
+                f"--visible softmax has a unit for each level of each value, so it takes at most {FEW} levels, and "
+                f"{data.provenance['name']} has {data.levels}: make bits of them by --binarise threshold"
+            )
+        return Softmax(features, data.levels), whole(data)
+    if found != "binary":
+        raise refused(f"{asked} units take only zeros and ones{', as -1 and 1' if asked == 'spin' else ''}", data)
+    if asked == "spin" and not isinstance(data.train, Tensor):
+        raise ArgumentError(
+            "--visible spin takes bits that stay as they are, and --binarise dynamic redraws them: give --binarise "
+            "fixed or threshold, or leave --visible out, as spins have the same laws as bits"
+        )
+    return (Spin if asked == "spin" else Bernoulli)(features), data
+
+
+def _hidden(options: Mapping[str, Any]) -> Units:
+    asked, width = options["hidden_units"], options["hidden"]
+    if asked == "gaussian":
+        if options["visible"] == "gaussian":
+            raise ArgumentError(
+                "gaussian units on both sides have a law only while their weights are small, and a learning rule does "
+                "not keep them so: leave --hidden-units out, or train a flow such as maf"
+            )
+        return Gaussian(width)
+    return (Spin if asked == "spin" else Bernoulli)(width)
 
 
 def _gaussian(data: Data) -> Gaussian:
@@ -119,7 +153,7 @@ def below_base_rates(model: nn.Module, data: Data) -> str | None:
     if not isinstance(model, RBM) or kind(data) != "binary":
         return None
     split, x = ("validation", data.valid) if len(data.valid) else ("training", rows_of(data.train))
-    own = _pseudo(model, x)
+    own = _pseudo(model, coded(model, x))
     rates = BernoulliMixture(x.shape[1]).initialise(rows_of(data.train))
     base = log_likelihood(rates, x[:WATCHED])
     assert isinstance(own, Estimate)

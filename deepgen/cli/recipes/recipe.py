@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from deepgen.cli.feed import labelled
+from deepgen.cli.units import coded
 from deepgen.evaluate import Bracket, Estimate, log_likelihood
 from deepgen.typing import Objective
 
@@ -48,14 +49,14 @@ class Recipe:
     @property
     def train(self) -> Any:
         """What `deepgen.fit` trains on."""
-        return labelled(self.data, "train") if self.labelled else self.data.train
+        return labelled(self.data, "train") if self.labelled else coded(self.model, self.data.train)
 
     @property
     def valid(self) -> Any:
         """What the monitor judges by; None where there is no monitor or no such rows."""
         if self.monitor is None or not len(self.data.valid):
             return None
-        return labelled(self.data, "valid") if self.labelled else self.data.valid
+        return labelled(self.data, "valid") if self.labelled else coded(self.model, self.data.valid)
 
 
 def fall(done: float) -> float:

@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 
 def tokens(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
-    """``lstm`` and ``transformer``."""
+    """``rnn``, ``lstm``, ``gru``, ``mlstm`` and ``transformer``."""
     if kind(data) != "text":
         raise refused(f"{name} takes a text (--data shakespeare, or the path of a .txt file)", data)
     vocabulary, (length,) = data.levels or 0, data.event_shape
     rest = {"length": length, "dropout": options["dropout"], "generator": options["seed"]}
     model: CharRNN | Transformer
-    if name == "lstm":
-        model = CharRNN(vocabulary, options["hidden"], options["layers"], "lstm", **rest)
-    else:
+    if name == "transformer":
         sizes = {key: options[key] for key in ("width", "heads", "layers")}
         model = Transformer(vocabulary, **sizes, **rest)
+    else:
+        model = CharRNN(vocabulary, options["hidden"], options["layers"], name, **rest)
     model.initialise(rows_of(data.train))
     return by_adam(model, MaximumLikelihood(), data, options, notes={"alphabet": data.provenance["alphabet"]})
