@@ -158,7 +158,7 @@ def draw(
     with torch.no_grad():
         if isinstance(model, Autoencoder):
             return denoising.chain_draws(model, n, noise, steps=steps, seed=seed).flatten(1)
-        if isinstance(model, CHAINED):
+        if isinstance(model, (*MACHINES, EnergyModel)):
             return model.sample(n, steps=steps, generator=seed).flatten(1)
         if isinstance(model, CVAE):
             labels = torch.arange(n) % model.classes if labels is None else labels
