@@ -205,5 +205,7 @@ CANDIDATES = [
     replace(RBMS[0], setting={**_LARGE, "epochs": epochs, "rate": rate, "trainer": {**PCD, "chains": 300,
             "weight_decay": decay}})
     for epochs in (60, 100) for rate in (0.05, 0.1) for decay in (0.0, 1e-4, 3e-4)
+] + [
+    replace(RBMS[1], setting={**RBMS[1].setting, "rate": rate}) for rate in (0.05, 0.1, 0.2, 0.4)
 ]  # fmt: skip
 ROWS, FULL = RBMS, RBMS

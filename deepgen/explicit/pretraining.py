@@ -29,11 +29,8 @@ from torch import Tensor, nn
 from deepgen.errors import check_count
 from deepgen.explicit.dbm import DBM
 from deepgen.explicit.rbm import RBM
+from deepgen.explicit.stack import climb
 from deepgen.explicit.units import Units
-from deepgen.random import generator as new_generator
-from deepgen.random import spawn
-
-ROWS = 10_000  # at a time, so that fields of many rows take little room
 
 
 @torch.no_grad()
@@ -95,22 +92,6 @@ def pretrain(
     for bias, found in zip(dbm.biases, biases, strict=True):
         bias.copy_(found)
     return dbm
-
-
-def climb(machine: RBM, x: Tensor, objective: Any, *, seed: int, **fitting: Any) -> Tensor:
-    """Train ``machine`` on rows ``x`` ``[rows, visible]`` and return hidden units drawn given them ``[rows, hidden]``.
-
-    ``objective`` is ``ContrastiveDivergence()`` if None, and ``fitting`` are keywords of `deepgen.fit`.
-    """
-    from deepgen.objectives import ContrastiveDivergence
-    from deepgen.train import fit
-
-    stream = spawn(new_generator(seed, machine.weight.device), 2)[1]
-    with torch.enable_grad():
-        fit(machine, x, ContrastiveDivergence() if objective is None else objective, seed=seed, **fitting)
-    with torch.no_grad():
-        fields = (machine.hidden_field(rows.to(machine.weight)) for rows in x.split(ROWS))
-        return torch.cat([machine.hidden.sample(field, generator=stream) for field in fields])
 
 
 class _Doubled(nn.Module):

@@ -18,8 +18,10 @@ from torch import Tensor
 from deepgen.errors import ArgumentError, check_count
 from deepgen.explicit.rbm import RBM
 from deepgen.explicit.units import Units, as_units
-from deepgen.random import draw, spawn
 from deepgen.random import generator as new_generator
+from deepgen.random import spawn
+
+ROWS = 10_000  # at a time, so that fields of many rows take little room
 
 
 def rbm_stack(
@@ -51,22 +53,34 @@ def rbm_stack(
     >>> [rbm.weight.shape for rbm in rbms]
     [torch.Size([6, 4]), torch.Size([4, 2])]
     """
-    from deepgen.objectives import ContrastiveDivergence
-    from deepgen.train import fit
-
     if isinstance(hidden, int) or len(hidden) == 0:
         raise ArgumentError(f"hidden must be a list of layers, lowest first, such as [200, 50], got {hidden!r}")
     check_count(epochs=epochs)
     layer = as_units(x.shape[1], "visible") if visible is None else visible
+    fitting = {"epochs": epochs, "batch_size": batch_size, "progress": progress}
     stack: list[RBM] = []
     for number, units in enumerate(hidden):
-        start, drawing = spawn(new_generator(seed + number), 2)
-        rbm = RBM(layer, units, generator=start).initialise(x)
-        fit(rbm, x, ContrastiveDivergence() if objective is None else objective, epochs=epochs, batch_size=batch_size,
-            seed=seed + number, progress=progress)  # fmt: skip
-        x, layer = draw(rbm.hidden_given(x), generator=drawing).detach(), copy.deepcopy(rbm.hidden)
-        stack.append(rbm)
+        start = spawn(new_generator(seed + number), 2)[0]  # `climb` draws from the other
+        stack.append(RBM(layer, units, generator=start).initialise(x))
+        x = climb(stack[-1], x, objective, seed=seed + number, **fitting)
+        layer = copy.deepcopy(stack[-1].hidden)
     return stack
+
+
+def climb(machine: RBM, x: Tensor, objective: Any, *, seed: int, **fitting: Any) -> Tensor:
+    """Train ``machine`` on rows ``x`` ``[rows, visible]`` and return hidden units drawn given them ``[rows, hidden]``.
+
+    ``objective`` is ``ContrastiveDivergence()`` if None, and ``fitting`` are keywords of `deepgen.fit`.
+    """
+    from deepgen.objectives import ContrastiveDivergence
+    from deepgen.train import fit
+
+    stream = spawn(new_generator(seed, machine.weight.device), 2)[1]
+    with torch.enable_grad():
+        fit(machine, x, ContrastiveDivergence() if objective is None else objective, seed=seed, **fitting)
+    with torch.no_grad():
+        fields = (machine.hidden_field(rows.to(machine.weight)) for rows in x.split(ROWS))
+        return torch.cat([machine.hidden.sample(field, generator=stream) for field in fields])
 
 
 def check_stack(rbms: Sequence[RBM], what: str) -> list[RBM]:
