@@ -12,8 +12,8 @@ from numbers import Integral, Real
 from typing import Any
 
 MISSING = (
-    "no model is fitted to missing values but Boltzmann machines by deepgen.objectives.Incomplete, so drop those rows or "
-    "fill them in, by the column's median say (what is missing later, a fitted RBM or DeepNADE draws by "
+    "no model is fitted to missing values but Boltzmann machines by deepgen.objectives.Incomplete, so drop those rows "
+    "or fill them in, by the column's median say (what is missing later, a fitted RBM or DeepNADE draws by "
     "conditional_sample)"
 )
 

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import torch
 from sklearn.linear_model import LogisticRegression
-from torch import Tensor
 
 import deepgen as dg
 from deepgen.evaluate import plus_minus

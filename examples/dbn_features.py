@@ -1,7 +1,7 @@
 """What are features learned without labels worth, when only 100 or 1,000 images are labelled?
 
 A deep belief network learns digits without their labels. Then the same logistic regression, its penalty chosen by
-cross-validation on the labelled images, sees their raw pixels, or the means of the network's hidden units beside them.
+cross-validation on the labelled images, sees their raw pixels, or the means of the network's hidden units instead.
 All is repeated over random splits into images to learn from and images to be tested on, network and all. Splits share
 images, so the variance over them is taken not 1/n but 1/n + tests/rest times, the correction of Nadeau & Bengio 2003,
 "Inference for the generalization error".
@@ -46,18 +46,19 @@ def errors(train: Tensor, y: Tensor, test: Tensor, truth: Tensor) -> float:
 
 def main(
     root: Path | None = None,
-    splits: int = 8,
+    splits: int | None = None,
     labelled: tuple[int, ...] = (100, 1000),
     hidden: tuple[int, ...] | None = None,
     epochs: int | None = None,
     out: Path = Path("runs/examples"),
-    seed: int = 0,
+    seed: int = 2,  # 0 and 1 are those of the splits that the settings were chosen on
 ) -> dict[str, float]:
     data = dg.data.load("digits") if root is None else dg.data.load("mnist", root=root, binarise="threshold")
     x = torch.cat([data.train, data.valid, data.test])
     y = torch.cat([torch.as_tensor(part) for part in data.labels])
     hidden = hidden or ((200, 200) if root is None else (500, 500))
-    epochs = epochs or (30 if root is None else 5)
+    epochs = epochs or (100 if root is None else 10)
+    splits = splits or (8 if root is None else 4)
     tests = min(len(x) // 5, 5_000)
     rest = min(len(x) - tests, 20_000)
     found = torch.zeros(len(KINDS), len(labelled), splits)
@@ -65,13 +66,13 @@ def main(
         order = torch.randperm(len(x), generator=dg.random.generator(seed + split))
         known, test = order[:rest], order[rest : rest + tests]
         dbn = learned(x[known], hidden, epochs, seed + split)
-        for kind, of in enumerate((lambda rows: rows, lambda rows: torch.cat([rows, dbn.transform(rows)], 1))):
+        for kind, rows in enumerate((x, dbn.transform(x))):
             for i, n in enumerate(labelled):
-                found[kind, i, split] = errors(of(x[known[:n]]), y[known[:n]], of(x[test]), y[test])
+                found[kind, i, split] = errors(rows[known[:n]], y[known[:n]], rows[test], y[test])
 
     factor = (1 / splits + tests / rest) ** 0.5
     numbers = {}
-    print(f"{KINDS[1]}: pixels and hidden units of a DBN {x.shape[1]}-{'-'.join(map(str, hidden))} trained on {rest} "
+    print(f"{KINDS[1]}: all hidden units of a DBN {x.shape[1]}-{'-'.join(map(str, hidden))} trained on {rest} "
           f"images without labels;\n{splits} random splits, {tests} test images each; ± corrected standard error; "
           f"seed {seed}")  # fmt: skip
     for i, n in enumerate(labelled):

@@ -3,8 +3,9 @@
 The machine learns from the gappy rows themselves: what is missing is drawn from it at every step of training, and once
 more in the end, by Gibbs steps given what is there. Beside it stand scikit-learn's imputers, on the same columns with
 categories written one-hot: column means and most frequent values, nearest neighbours (the number of them chosen on the
-answers, to their advantage) and chained regressions. Tables are drawn from mixtures of classes within which columns are
-independent, so the best possible imputation is known: the mean or likeliest value under the law itself.
+answers, to their advantage) and chained regressions. These tell one column of a category from its others, which are
+missing too, and so keep what they were filled with first. Tables are drawn from mixtures of classes within which
+columns are independent, so the best possible imputation is known: the mean or likeliest value under the law itself.
 
     python examples/impute_table.py    # a minute
 """
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from matplotlib.figure import Figure
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401  (makes the next line work)
 from sklearn.impute import IterativeImputer, KNNImputer
@@ -109,7 +111,7 @@ def errors(guess: Tensor, truth: Tensor, missing: Tensor) -> Tensor:
 def main(
     tables: int = 5,
     rows: int = 1000,
-    epochs: int = 100,
+    epochs: int = 80,
     missing: float = 0.25,
     out: Path = Path("runs/examples"),
     seed: int = 0,
@@ -137,12 +139,12 @@ def main(
         for name in ("mean, mode", "regressions", "neighbours", "RBM", "the law itself"):
             found.setdefault(name, []).append(scores[name])
         ranks = draws[:, :, -NUMBERS:].sort(1).values  # of 50 places for the truth among 49 draws, 40 lie inside
-        hidden = gone[:, -NUMBERS:]
-        inside.append(((ranks[:, 4] < truth[:, -NUMBERS:]) & (truth[:, -NUMBERS:] < ranks[:, 44]))[hidden].double().mean())
+        value, hidden = truth[:, -NUMBERS:], gone[:, -NUMBERS:]
+        inside.append(((ranks[:, 4] < value) & (value < ranks[:, 44]))[hidden].double().mean())
 
     numbers: dict[str, float] = {}
     print(f"{tables} tables of {rows} rows, {missing:.0%} missing; ± standard error over tables; seed {seed}")
-    print(f"{'':15}" + "".join(f"{kind:>22}" for kind in KINDS) + "    and more than the RBM on the same table")
+    print(f"{'':15}" + "".join(f"{kind:>22}" for kind in KINDS) + "   less the RBM's on the same table")
     for name, each in found.items():
         stack = torch.stack(each)
         more = stack - torch.stack(found["RBM"])
@@ -150,8 +152,8 @@ def main(
             for key, values in ((f"{name}, {kind}", stack[:, i]), (f"{name}, {kind}, more", more[:, i])):
                 numbers[key], numbers[f"{key}, error"] = float(values.mean()), float(values.std()) / tables**0.5
         told = "".join(f"{plus_minus(*pair(numbers, f'{name}, {kind}')):>22}" for kind in KINDS)
-        told += "   " + "; ".join(plus_minus(*pair(numbers, f"{name}, {kind}, more"), signed=True) for kind in KINDS)
-        print(f"{name:15}{told}")
+        less = "; ".join(plus_minus(*pair(numbers, f"{name}, {kind}, more"), signed=True) for kind in KINDS)
+        print(f"{name:15}{told}" + ("" if name == "RBM" else f"   {less}"))
     cover = torch.stack(inside)
     numbers["inside"], numbers["inside, error"] = float(cover.mean()), float(cover.std()) / tables**0.5
     print(f"80 % intervals of the RBM's draws hold {plus_minus(100 * cover.mean(), 100 * numbers['inside, error'])} % "
@@ -164,7 +166,7 @@ def pair(numbers: dict[str, float], key: str) -> tuple[float, float]:
     return numbers[key], numbers[f"{key}, error"]
 
 
-def picture(found: dict[str, list[Tensor]]):
+def picture(found: dict[str, list[Tensor]]) -> Figure:
     """A panel for each kind of column; a dot for each table, a bar for the mean."""
     figure = new_figure(900, 260)
     figure.set_layout_engine("constrained")
@@ -176,7 +178,8 @@ def picture(found: dict[str, list[Tensor]]):
             colour = series(1) if name == "RBM" else PALETTE["muted"] if name == "the law itself" else series(0)
             ax.barh(place, values.mean(), height=0.6, color=colour, alpha=0.35)
             ax.scatter(values, [place] * len(values), s=10, color=colour, zorder=2)
-        ax.axvline(float(torch.stack(found["the law itself"])[:, i].mean()), color=PALETTE["muted"], linewidth=0.8, ls="--")
+        best = float(torch.stack(found["the law itself"])[:, i].mean())
+        ax.axvline(best, color=PALETTE["muted"], linewidth=0.8, linestyle="--")
         ax.set_title(kind, fontsize=10, color=PALETTE["ink"])
         ax.set_yticks(range(len(found)), list(found))
         ax.set_ylim(len(found) - 0.5, -0.5)

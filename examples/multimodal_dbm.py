@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import torch
 from matplotlib.patches import Rectangle
@@ -85,12 +86,15 @@ def main(
     left, right = figure.subplots(1, 2, width_ratios=(12, 11))
     few = drawn.view(10, EACH, -1)[:, :12].flatten(0, 1)
     image_grid(few, data.image_shape, columns=12, title="From labels to images, one row a label", ax=left)
+    step = data.image_shape[0] + 1  # a pixel between images
+    for label in range(10):
+        left.text(-2, step * label + step / 2, str(label), ha="right", va="center", fontsize=8, color=PALETTE["muted"])
     bars(right, test[:10], shares[:10], truth[:10], data.image_shape)
     print(f"picture in {save(figure, path, scale=2)}")
     return numbers
 
 
-def bars(ax, images: Tensor, shares: Tensor, truth: Tensor, shape: tuple[int, int]) -> None:
+def bars(ax: Any, images: Tensor, shares: Tensor, truth: Tensor, shape: tuple[int, int]) -> None:
     """Each image with the shares of the labels drawn for it; the true one is framed."""
     ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row, (image, label) in enumerate(zip(images, truth.tolist(), strict=True)):

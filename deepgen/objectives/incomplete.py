@@ -4,8 +4,8 @@ Of a row x only the part x_o is seen. By Fisher's identity the gradient of what 
 
     d log p(x_o) = E[ d log p(x_o, x_m) ],        x_m ~ p(x_m | x_o)
 
-so that the step of an objective for whole rows, taken at rows whose missing values are such draws, goes up log p(x_o) on
-average. The draws are made by Gibbs steps, ``model.conditional_sample``, and as right as these have forgotten their
+so that the step of an objective for whole rows, taken at rows whose missing values are such draws, goes up log p(x_o)
+on average. The draws are made by Gibbs steps, ``model.conditional_sample``, and as right as these have forgotten their
 start. Rows with a single value, and with none missing, count as they should.
 
 It is the likelihood of what is seen, and right as long as values are missing at random: that one is missing may depend
