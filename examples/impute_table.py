@@ -176,8 +176,8 @@ def picture(found: dict[str, list[Tensor]]) -> Figure:
         for place, (name, each) in enumerate(found.items()):
             values = torch.stack(each)[:, i]
             colour = series(1) if name == "RBM" else PALETTE["muted"] if name == "the law itself" else series(0)
-            ax.barh(place, values.mean(), height=0.6, color=colour, alpha=0.35)
-            ax.scatter(values, [place] * len(values), s=10, color=colour, zorder=2)
+            ax.barh(place, float(values.mean()), height=0.6, color=colour, alpha=0.35)
+            ax.scatter(values.tolist(), [place] * len(values), s=10, color=colour, zorder=2)
         best = float(torch.stack(found["the law itself"])[:, i].mean())
         ax.axvline(best, color=PALETTE["muted"], linewidth=0.8, linestyle="--")
         ax.set_title(kind, fontsize=10, color=PALETTE["ink"])

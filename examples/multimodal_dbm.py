@@ -26,20 +26,20 @@ from deepgen.evaluate import plus_minus
 from deepgen.plot import image_grid
 from deepgen.plot.figures import PALETTE, new_figure, save
 
-EACH = 36  # images drawn of each label
-
 
 def main(
     root: Path | None = None,
     epochs: int = 100,
+    levels: list[list[int] | int] | None = None,
     rows: int = 360,
     copies: int = 20,
+    each: int = 36,
     out: Path = Path("runs/examples"),
     seed: int = 0,
 ) -> dict[str, float]:
     data = dg.data.load("digits") if root is None else dg.data.load("mnist", root=root, binarise="threshold")
     x, y = data.train, torch.as_tensor(data.labels.train).long()
-    width, levels = x.shape[1], [[100, 50], 100] if root is None else [[500, 100], 500]
+    width, levels = x.shape[1], levels or ([[100, 50], 100] if root is None else [[500, 100], 500])
     joint = torch.cat([x, one_hot(y, 10).to(x)], 1)
     is_image = torch.arange(width + 10) < width
     dbm = dg.explicit.DBM([width, dg.explicit.Softmax(1, 10)], levels, generator=seed).initialise(joint)
@@ -58,9 +58,9 @@ def main(
         drawn = dbm.conditional_sample(known, is_image, steps=100, generator=seed)[:, ~is_image]
         return drawn.view(len(images), copies, 10).mean(1)
 
-    given = torch.arange(10).repeat_interleave(EACH)
+    given = torch.arange(10).repeat_interleave(each)  # so many images drawn of each
     known = torch.cat([x.new_full((len(given), width), torch.nan), one_hot(given, 10).to(x)], 1)
-    drawn = dbm.conditional_sample(known, ~is_image, steps=1000, generator=seed)[:, is_image]
+    drawn = dbm.conditional_sample(known, ~is_image, steps=500, generator=seed)[:, is_image]
 
     chosen = torch.randperm(len(data.test), generator=dg.random.generator(seed))[:rows]
     test, truth = data.test[chosen], torch.as_tensor(data.labels.test)[chosen].long()
@@ -75,30 +75,35 @@ def main(
     }
     numbers = {}
     print(f"{dbm}; {len(test)} test images and {len(drawn)} drawn ones; ± standard error over images; seed {seed}")
-    for what, each in hits.items():
-        numbers[what] = float(each.double().mean())
-        numbers[f"{what}, error"] = float(each.double().std()) / len(each) ** 0.5
+    for what, right in hits.items():
+        numbers[what] = float(right.double().mean())
+        numbers[f"{what}, error"] = float(right.double().std()) / len(right) ** 0.5
         print(f"  {what:52} {plus_minus(100 * numbers[what], 100 * numbers[f'{what}, error'])} %")
 
     path = out / f"multimodal_dbm_{'digits' if root is None else 'mnist'}.png"
     figure = new_figure(1000, 520)
     figure.set_layout_engine("constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(12, 11))
-    few = drawn.view(10, EACH, -1)[:, :12].flatten(0, 1)
-    image_grid(few, data.image_shape, columns=12, title="From labels to images, one row a label", ax=left)
+    drawings, shown = figure.subplots(1, 2, width_ratios=(12, 11))
+    few = drawn.view(10, each, -1)[:, :12].flatten(0, 1)
+    image_grid(
+        few, data.image_shape, columns=min(12, each), title="From labels to images, one row a label", ax=drawings
+    )
     step = data.image_shape[0] + 1  # a pixel between images
     for label in range(10):
-        left.text(-2, step * label + step / 2, str(label), ha="right", va="center", fontsize=8, color=PALETTE["muted"])
-    bars(right, test[:10], shares[:10], truth[:10], data.image_shape)
+        place = (-2, step * label + step / 2)
+        drawings.text(*place, str(label), ha="right", va="center", fontsize=8, color=PALETTE["muted"])
+    bars(shown, test[:10], shares[:10], truth[:10], data.image_shape)
     print(f"picture in {save(figure, path, scale=2)}")
     return numbers
 
 
 def bars(ax: Any, images: Tensor, shares: Tensor, truth: Tensor, shape: tuple[int, int]) -> None:
     """Each image with the shares of the labels drawn for it; the true one is framed."""
-    ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    ax.imshow(shares.numpy(), cmap="Blues", vmin=0, vmax=1)
     for row, (image, label) in enumerate(zip(images, truth.tolist(), strict=True)):
-        ax.imshow(1 - image.view(shape), cmap="gray", vmin=0, vmax=1, extent=(-1.6, -0.7, row + 0.45, row - 0.45))
+        ax.imshow(
+            (1 - image.view(shape)).numpy(), cmap="gray", vmin=0, vmax=1, extent=(-1.6, -0.7, row + 0.45, row - 0.45)
+        )
         ax.add_patch(Rectangle((label - 0.5, row - 0.5), 1, 1, fill=False, color=PALETTE["s1"], linewidth=1.5))
     ax.set(xlim=(-1.7, 9.52), ylim=(9.52, -0.52), aspect="equal", xticks=range(10), yticks=[])
     ax.tick_params(length=0, labelsize=8, colors=PALETTE["muted"])

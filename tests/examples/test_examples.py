@@ -249,7 +249,7 @@ def test_families(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_rbm_filters(tmp_path: Path) -> None:
-    numbers = example("rbm_filters")(hidden=30, epochs=15, rows=200, out=tmp_path)
+    numbers = example("rbm_filters")(hidden=30, epochs=40, rows=100, out=tmp_path)
     assert numbers["test, low"] > numbers["baseline"] + 1
     assert numbers["test, high"] - numbers["test, low"] < 2
     assert 1 < numbers["pixels"] < 64
@@ -257,7 +257,7 @@ def test_rbm_filters(tmp_path: Path) -> None:
 
 
 def test_complete_dbm(tmp_path: Path) -> None:
-    numbers = example("complete_dbm")(epochs=20, hidden=(50, 25), rows=100, copies=10, out=tmp_path)
+    numbers = example("complete_dbm")(epochs=60, hidden=(50, 25), rows=100, copies=10, out=tmp_path)
     ahead = numbers["DBM, pixels"] - numbers["base rates, pixels"]
     assert ahead > 4 * numbers["DBM, pixels, error"]
     assert numbers["judge"] > 0.8
@@ -267,7 +267,7 @@ def test_complete_dbm(tmp_path: Path) -> None:
 
 
 def test_multimodal_dbm(tmp_path: Path) -> None:
-    numbers = example("multimodal_dbm")(epochs=10, rows=60, copies=5, out=tmp_path)
+    numbers = example("multimodal_dbm")(epochs=30, levels=[[60, 30], 50], rows=100, copies=5, each=12, out=tmp_path)
     for what in ("label drawn most for a test image is the true one", "judge sees the given label in a drawn image"):
         assert numbers[what] > 0.1 + 3 * numbers[f"{what}, error"]  # 0.1 by chance
     assert imread(tmp_path / "multimodal_dbm_digits.png").ndim == 3
@@ -288,15 +288,15 @@ def test_boltzmann_examples_of_mnist(name: str, tmp_path: Path, monkeypatch: pyt
     small = {
         "rbm_filters": {"hidden": 5, "epochs": 1, "rows": 20},
         "complete_dbm": {"hidden": (5, 4), "epochs": 1, "rows": 10, "copies": 2},
-        "multimodal_dbm": {"epochs": 1, "rows": 10, "copies": 2},
-        "dbn_features": {"splits": 1, "labelled": (100,), "hidden": (5, 4), "epochs": 1},
+        "multimodal_dbm": {"epochs": 1, "levels": [[5, 4], 3], "rows": 10, "copies": 2, "each": 2},
+        "dbn_features": {"splits": 2, "labelled": (100,), "hidden": (5, 4), "epochs": 1},
     }
     example(name)(root=tmp_path, out=tmp_path, **small[name])
     assert imread(tmp_path / f"{name}_mnist.png").ndim == 3
 
 
 def test_impute_table(tmp_path: Path) -> None:
-    numbers = example("impute_table")(tables=2, rows=300, epochs=30, out=tmp_path)
+    numbers = example("impute_table")(tables=2, rows=300, epochs=60, out=tmp_path)
     for kind in ("yes/no, % wrong", "categories, % wrong", "numbers, RMSE"):
         best, rbm, blind = (numbers[f"{name}, {kind}"] for name in ("the law itself", "RBM", "mean, mode"))
         assert best < rbm < blind  # nothing beats the law but by luck, and 300 rows leave room for little of that
