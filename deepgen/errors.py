@@ -12,8 +12,9 @@ from numbers import Integral, Real
 from typing import Any
 
 MISSING = (
-    "no model is fitted to missing values, so drop those rows or fill them in, by the column's median say "
-    "(what is missing later, a fitted RBM or DeepNADE draws by conditional_sample)"
+    "no model is fitted to missing values but Boltzmann machines by deepgen.objectives.Incomplete, so drop those rows "
+    "or fill them in, by the column's median say (what is missing later, a fitted RBM or DeepNADE draws by "
+    "conditional_sample)"
 )
 
 

@@ -139,7 +139,8 @@ class Update(Protocol):
 class Objective(Protocol):
     """What a model is trained towards: ``start``, ``update`` and a default ``optimizer``.
 
-    It may have ``watch()`` besides, which gives a callback that `deepgen.fit` calls after every epoch.
+    It may have ``watch()`` besides, which gives a callback that `deepgen.fit` calls after every epoch, and
+    ``check(model, rows)``, where the rows it takes are others than the model's own ``check`` lets through.
 
     >>> import deepgen as dg
     >>> isinstance(dg.objectives.PersistentCD(), Objective)

@@ -32,7 +32,7 @@ from deepgen.explicit.coupling import Coupling
 from deepgen.explicit.mean_field import MeanField, settle
 from deepgen.explicit.product import Product
 from deepgen.explicit.rbm import RBM
-from deepgen.explicit.units import Bernoulli, Units, as_units, check_values
+from deepgen.explicit.units import Bernoulli, Units, as_units, base_rates, check_values
 from deepgen.random import resolve
 from deepgen.samplers.block_gibbs import BlockGibbs
 
@@ -102,9 +102,7 @@ class DBM(nn.Module):
     @torch.no_grad()
     def initialise(self, x: Tensor) -> DBM:
         """Set the visible biases to base rates of data ``[rows, visible]`` and return self; see `RBM.initialise`."""
-        self.check(x)
-        x = x.to(self.biases[0])
-        self.biases[0].copy_(self.visible.base_field(x.mean(0), len(x)))
+        self.biases[0].copy_(base_rates(self.visible, x, self.biases[0]))
         return self
 
     def check(self, x: Tensor) -> None:

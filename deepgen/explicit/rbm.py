@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from deepgen.errors import ShapeError, check_count
 from deepgen.explicit.conditional import UnitDistribution
-from deepgen.explicit.units import Units, as_units, check_values, require_tensor
+from deepgen.explicit.units import Units, as_units, base_rates, check_values, require_tensor
 from deepgen.random import resolve, streams
 from deepgen.samplers.block_gibbs import BlockGibbs
 from deepgen.samplers.kernel import advance
@@ -68,11 +68,10 @@ class RBM(nn.Module):
         """Set the visible biases to the base rates of data ``[rows, visible]`` and return self.
 
         The machine then starts as the best model without hidden units (Hinton 2010, section 8.1; the log-odds of a
-        binary column are smoothed by half a row of each value, so a constant column stays finite).
+        binary column are smoothed by half a row of each value, so a constant column stays finite). NaN entries are
+        missing values, and left out (`deepgen.objectives.Incomplete`).
         """
-        self.check(x)
-        x = x.to(self.weight)
-        self.visible_bias.copy_(self.visible.base_field(x.mean(0), len(x)))
+        self.visible_bias.copy_(base_rates(self.visible, x, self.weight))
         return self
 
     def check(self, x: Tensor) -> None:

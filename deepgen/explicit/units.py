@@ -33,6 +33,7 @@ from torch.distributions import constraints
 
 from deepgen.distributions.constraints import spin
 from deepgen.errors import MISSING, ArgumentError, ShapeError, SupportError, check_count
+from deepgen.random import resolve
 from deepgen.streams import Streams
 
 _LINEAR = 40.0  # log(1 + e^x) is x to the last bit of float64 from here on; torch's own switch at 20 is off by 2e-9
@@ -199,6 +200,27 @@ def check_values(units: Units, x: Tensor, name: str) -> None:
     if x.ndim != 2 or x.shape[1] != units.width or len(x) == 0:
         raise ShapeError(f"{name} must be [rows, {units.width}] with at least one row, got {list(x.shape)}")
     units.check(x)
+
+
+def check_seen(units: Units, x: Tensor, name: str) -> None:
+    """`check_values` of what there is: NaN is a missing value, which a Softmax group has in all its entries or none."""
+    require_tensor(x, name)
+    seen = ~x.isnan()
+    if x.ndim == 2 and x.shape[1] == units.width and not bool(seen.all()):
+        units.check_mask(seen)
+        x = torch.where(seen, x, units.sample(torch.zeros_like(x), generator=resolve(0, x.device)))
+    check_values(units, x, name)
+
+
+def base_rates(units: Units, x: Tensor, like: Tensor) -> Tensor:
+    """The field of independent units with the column means of ``x`` ``[rows, width]``, NaN entries left out."""
+    check_seen(units, x, "data")
+    x = x.to(like)
+    mean = x.nanmean(0)
+    if bool(mean.isnan().any()):
+        empty = mean.isnan().nonzero().flatten().tolist()
+        raise SupportError(f"column {empty[0]} of the data is NaN in all rows ({len(empty)} columns are): leave it out")
+    return units.base_field(mean, len(x))
 
 
 def require_tensor(x: object, name: str) -> None:

@@ -12,6 +12,7 @@ from deepgen.objectives.equilibrium_watch import EquilibriumWarning
 from deepgen.objectives.fast_weights import FastPersistentCD
 from deepgen.objectives.gradient_noise import GradientNoise, gradient_noise
 from deepgen.objectives.hybrid import Hybrid
+from deepgen.objectives.incomplete import Incomplete
 from deepgen.objectives.iwae import IWAE
 from deepgen.objectives.layer_wise import LayerWise
 from deepgen.objectives.likelihood import ExpectationMaximisation, MaximumLikelihood
@@ -44,6 +45,7 @@ __all__ = [
     "GradientPenalty",
     "Hinge",
     "Hybrid",
+    "Incomplete",
     "KLSparsity",
     "LayerWise",
     "LeastSquares",

@@ -84,7 +84,8 @@ class Contrastive(ABC):
 class PersistentCD(Contrastive):
     """Persistent contrastive divergence: stochastic maximum likelihood for an `RBM` over any pair of unit layers.
 
-    A `DBM` of any levels takes it too, and then ascends the variational bound (`deepgen.objectives.contrastive_deep`).
+    A `DBM` of any levels takes it too, and then ascends the variational bound, or with ``posterior_steps`` the
+    likelihood itself (`deepgen.objectives.contrastive_deep`).
 
     The rate, momentum and decay are the optimizer's (by default plain SGD). The metric ``moment_gap``
     is the Euclidean norm of <h>_d - <h>_m, which the gradient sets to zero. It says whether chains look like data to
@@ -102,6 +103,8 @@ class PersistentCD(Contrastive):
         binary: take products as sums over ones, by `deepgen.explicit.binary`; ``"auto"`` where they are faster (sparse
             Bernoulli data on a CPU), True to insist, False never. Both ways sample the same law. Of an RBM only.
         turns, tolerance: of a DBM's mean field in one step; see `DBM.mean_field`.
+        posterior_steps: Gibbs steps of a DBM's hidden levels given the data, from draws of mean field; 2 let levels
+            live that mean field alone leaves dead (`deepgen.objectives.contrastive_deep`). 0 takes mean field.
 
     >>> import deepgen as dg
     >>> rbm, x = dg.RBM(visible=6, hidden=4, generator=0), torch.eye(6)
@@ -116,10 +119,12 @@ class PersistentCD(Contrastive):
     _: KW_ONLY
     turns: int = 20
     tolerance: float = 0.01
+    posterior_steps: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_count(chains=self.chains, turns=self.turns)
+        check_count(0, posterior_steps=self.posterior_steps)
         check_real("tolerance", self.tolerance, 0)
 
     def start(self, model: nn.Module, x: Tensor, *, generator: torch.Generator) -> Any:

@@ -14,6 +14,12 @@ machines"; Montavon & Mueller 2012, "Deep Boltzmann machines and the centering t
 
 The offsets are running means over data, and mean field starts at them: what the higher levels are without a row to look
 at. Chains live at the odd levels. A Gibbs step draws the even ones, then the odd ones, whose means enter the gradient.
+With ``posterior_steps`` the data side is drawn as the model side is, by Gibbs steps with the row held that start from
+draws of mean field, and the gradient is that of log p(v). Mean field's bound is cheaper but has a trap. Where the
+weights W_l to a level are near zero, data give it the covariance of *means* of the level below, and chains that of its
+*states*, larger by what each unit varies for itself. The difference pulls W_l to zero, and a level that starts at small
+weights may stay dead: the best product law leaves it out. Draws have no such pull, and pre-training starts beyond it.
+
 As a coupling joins an odd to an even level, and weights of 1/rows for data and -1/chains for chains sum to 0, one
 product of centred rows for each gives both means at once. At one hidden level all this is the step of an `RBM`.
 """
@@ -92,6 +98,9 @@ class DeepStep:
         fields, data, turns = settle(
             model, v, tolerance=options.tolerance, turns=options.turns, start=offsets[1:] if options.centred else None
         )
+        if options.posterior_steps and len(self.widths) > 2:
+            odd = [u.sample(f, generator=generator) for u, f in zip(model.levels[1::2], fields[1::2], strict=True)]
+            fields, data, _ = walk(model, torch.cat(odd, 1), options.posterior_steps, generator, v)
         free_fields, free, chains = walk(model, state.chains, options.k, generator)
         share = torch.cat((v.new_full((len(v),), 1 / len(v)), v.new_full((len(chains),), -1 / len(chains))))
         rows = [torch.cat(pair) for pair in zip(data, free, strict=True)]
@@ -155,8 +164,10 @@ class DeepStep:
             buffer.copy_(gradient)
 
 
-def walk(model: DBM, chains: Tensor, k: int, generator: torch.Generator) -> tuple[list[Tensor], list[Tensor], Tensor]:
-    """``k`` Gibbs steps from odd levels ``chains`` ``[chains, odd]``.
+def walk(
+    model: DBM, chains: Tensor, k: int, generator: torch.Generator, v: Tensor | None = None
+) -> tuple[list[Tensor], list[Tensor], Tensor]:
+    """``k`` Gibbs steps from odd levels ``chains`` ``[chains, odd]``, at rows ``v`` ``[chains, visible]`` if given.
 
     Returns fields and states of every level, the odd levels' being means given the even ones, and the next chains.
     """
@@ -164,8 +175,11 @@ def walk(model: DBM, chains: Tensor, k: int, generator: torch.Generator) -> tupl
     states, fields = [chains] * count, [chains] * count
     for level, values in zip(range(1, count, 2), chains.split([u.width for u in levels[1::2]], 1), strict=True):
         states[level] = values
+    first = 0
+    if v is not None:
+        states[0], fields[0], first = v, v, 2
     for _ in range(k):
-        for level in (*range(0, count, 2), *range(1, count, 2)):
+        for level in (*range(first, count, 2), *range(1, count, 2)):
             fields[level] = model.field(level, states)
             states[level] = levels[level].sample(fields[level], generator=generator)
     drawn = torch.cat(states[1::2], 1)

@@ -93,7 +93,7 @@ def fit(
     """
     check_count(epochs=epochs, **({} if batch_size is None else {"batch_size": batch_size}))
     _check_kinds(model, objective)
-    source = Source(data, model, batch_size, seed)
+    source = Source(data, model, batch_size, seed, getattr(objective, "check", None))
     if optimizer is None:
         stepped = isinstance(schedule, torch.optim.lr_scheduler.LRScheduler)
         optimizer = schedule.optimizer if stepped else objective.optimizer(model)  # type: ignore[union-attr]

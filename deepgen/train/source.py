@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -37,13 +37,21 @@ class Source:
         model: whose first parameter says dtype and device, and whose ``check``, if it has one, says what is possible.
         batch_size: rows per batch, 100 if None; a DataLoader keeps its own.
         seed: data order is a function of (seed, epoch).
+        check: of an objective that takes other rows than the model: ``check(model, rows)`` instead of the model's own.
 
     Attributes:
         batch_size: what it came to; None for a DataLoader whose batches have no one size.
         steps: batches in an epoch; None where only running through it would tell.
     """
 
-    def __init__(self, data: Any, model: nn.Module, batch_size: int | None, seed: int) -> None:
+    def __init__(
+        self,
+        data: Any,
+        model: nn.Module,
+        batch_size: int | None,
+        seed: int,
+        check: Callable[[nn.Module, Any], None] | None = None,
+    ) -> None:
         like = next(model.parameters(), torch.zeros(0))
         self.dtype, self.device, self.seed = like.dtype, like.device, seed
         self.given, self.batch_size = as_tensor(data), _batch_rows(data, batch_size)
@@ -57,7 +65,7 @@ class Source:
         if self.steps == 0:
             raise ShapeError("the data have no rows: expected at least one example")
         first = self.rows()
-        check_rows(model, first)
+        (check or check_rows)(model, first)
 
     def rows(self) -> Any:
         """All rows of a tensor; the first batch of anything else."""

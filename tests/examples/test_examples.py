@@ -246,3 +246,60 @@ def test_families(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert numbers["bernoulli"] == pytest.approx(-25.35, abs=0.02)  # as in README
     assert "lower bounds: the truth is at or above" in capsys.readouterr().out
     assert imread(tmp_path / "families_digits.png").ndim == 3
+
+
+def test_rbm_filters(tmp_path: Path) -> None:
+    numbers = example("rbm_filters")(hidden=30, epochs=40, rows=100, out=tmp_path)
+    assert numbers["test, low"] > numbers["baseline"] + 1
+    assert numbers["test, high"] - numbers["test, low"] < 2
+    assert 1 < numbers["pixels"] < 64
+    assert imread(tmp_path / "rbm_filters_digits.png").ndim == 3
+
+
+def test_complete_dbm(tmp_path: Path) -> None:
+    numbers = example("complete_dbm")(epochs=60, hidden=(50, 25), rows=200, copies=10, out=tmp_path)
+    ahead = numbers["DBM, pixels"] - numbers["base rates, pixels"]
+    assert ahead > 2 * numbers["DBM, pixels, error"]  # a tenth of the full training
+    assert numbers["judge"] > 0.8
+    seen = imread(tmp_path / "complete_dbm_digits.png")
+    orange = (seen[..., 0] > 0.8) & (seen[..., 2] < 0.3)
+    assert 0.02 < orange.mean() < 0.1  # half of one picture in ten
+
+
+def test_multimodal_dbm(tmp_path: Path) -> None:
+    numbers = example("multimodal_dbm")(epochs=30, levels=[[60, 30], 50], rows=100, copies=5, each=12, out=tmp_path)
+    told = "label drawn most for a test image is the true one"
+    assert numbers[told] > 0.1 + 3 * numbers[f"{told}, error"]  # 0.1 by chance; images of labels take longer to learn
+    assert imread(tmp_path / "multimodal_dbm_digits.png").ndim == 3
+
+
+def test_dbn_features(tmp_path: Path) -> None:
+    numbers = example("dbn_features")(splits=2, labelled=(100,), hidden=(60, 40), epochs=5, out=tmp_path)
+    for kind in ("raw pixels", "DBN features"):
+        assert 0.02 < numbers[f"{kind}, 100"] < 0.35  # 0.9 by chance
+    gain = numbers["raw pixels, 100"] - numbers["DBN features, 100"]
+    assert numbers["gain, 100"] == pytest.approx(gain, abs=1e-6)
+    assert imread(tmp_path / "dbn_features_digits.png").ndim == 3
+
+
+@pytest.mark.parametrize("name", ["rbm_filters", "complete_dbm", "multimodal_dbm", "dbn_features"])
+def test_boltzmann_examples_of_mnist(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_mnist(tmp_path / "mnist", rows=900, test_rows=60)  # noise in its format
+    small = {
+        "rbm_filters": {"hidden": 5, "epochs": 1, "rows": 20},
+        "complete_dbm": {"hidden": (5, 4), "epochs": 1, "rows": 10, "copies": 2},
+        "multimodal_dbm": {"epochs": 1, "levels": [[5, 4], 3], "rows": 10, "copies": 2, "each": 2},
+        "dbn_features": {"splits": 2, "labelled": (100,), "hidden": (5, 4), "epochs": 1},
+    }
+    example(name)(root=tmp_path, out=tmp_path, **small[name])
+    assert imread(tmp_path / f"{name}_mnist.png").ndim == 3
+
+
+def test_impute_table(tmp_path: Path) -> None:
+    numbers = example("impute_table")(tables=2, rows=300, epochs=60, out=tmp_path)
+    for kind in ("yes/no, % wrong", "categories, % wrong", "numbers, RMSE"):
+        best, rbm, blind = (numbers[f"{name}, {kind}"] for name in ("the law itself", "RBM", "mean, mode"))
+        assert best < rbm < blind  # nothing beats the law but by luck, and 300 rows leave room for little of that
+    assert numbers["mean, mode, numbers, RMSE"] == pytest.approx(1.0, abs=0.25)
+    assert 0.5 < numbers["inside"] < 0.95
+    assert imread(tmp_path / "impute_table.png").ndim == 3

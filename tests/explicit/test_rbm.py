@@ -190,7 +190,7 @@ def wrong_calls():
         "grey values": (lambda: rbm.transform(torch.full((2, 3), 0.3)), SupportError, "binarise"),
         "nan": (lambda: rbm.transform(nan), SupportError, "0 or 1"),
         "nan for real units": (lambda: real.transform(nan), SupportError, "finite"),
-        "initialise": (lambda: rbm.initialise(nan), SupportError, "0 or 1"),
+        "initialise": (lambda: rbm.initialise(nan), SupportError, "NaN in all rows"),
         "no samples": (lambda: rbm.sample(0), ArgumentError, "n must be an integer"),
         "negative steps": (lambda: rbm.sample(1, steps=-1), ArgumentError, "steps must be an integer of at least 0"),
         "start rows": (lambda: rbm.sample(3, start=good), ShapeError, "n=3 rows, got 2"),

@@ -105,6 +105,39 @@ def test_gradient_is_that_of_the_bound_less_log_z(name, shift, stream, alpha):
     assert_means(gradients, {n: -g for n, g in expected.items()}, alpha)
 
 
+@pytest.mark.parametrize("name", [name for name in MACHINES if name != "one"])
+def test_with_draws_of_the_posterior_it_is_that_of_the_likelihood(name, stream, alpha):
+    """By a sum over all hidden states, chains that are exact draws, and steps enough to forget mean field."""
+    dbm = machine(name)
+    x, exact, whole = rows(dbm, stream), Exact(dbm.as_rbm()), Exact(Whole(dbm))
+    objective = PersistentCD(k=2, chains=400, centred=False, posterior_steps=30)
+    state, step, gradients = objective.start(dbm, x, generator=stream), objective.update(dbm, still(dbm)), []
+    inside = dict(whole.model.dbm.named_parameters())
+    mean = whole.log_density(x).mean() - whole.log_z
+    expected = torch.autograd.grad(-mean, [inside[n] for n, _ in dbm.named_parameters()])
+    for _ in range(REPEATS):
+        chains = exact.sample(400, generator=stream)[1]
+        step(state._replace(chains=chains), x.repeat(40, 1), generator=stream)
+        gradients.append(named_gradients(dbm))
+    assert_means(gradients, {n: g for (n, _), g in zip(dbm.named_parameters(), expected, strict=True)}, alpha)
+
+
+@pytest.mark.parametrize("scale", [0.01, 0.3])
+def test_mean_field_pulls_small_weights_of_a_higher_level_to_zero(scale):
+    """At data of the machine's own law, where the gradient of the likelihood is zero."""
+    dbm = machine("two")
+    with torch.no_grad():
+        dbm.couplings[1].blocks[0].mul_(scale)
+    whole, every = Exact(Whole(dbm)), dbm.visible.enumerate(0, dbm.visible.states)
+    share = (whole.log_density(every) - whole.log_z).exp().detach()
+    (inside,), (weight,) = whole.model.dbm.couplings[1].blocks, dbm.couplings[1].blocks
+    likelihood = (share * whole.log_density(every)).sum() - whole.log_z
+    assert float(torch.autograd.grad(likelihood, inside)[0].abs().max()) < 1e-9
+    bound = (share * dbm.mean_field(every, turns=300, tolerance=1e-13).bound).sum()
+    (ascent,), (decline,) = torch.autograd.grad(bound, weight), torch.autograd.grad(whole.log_z, inside)
+    assert float(((ascent - decline) * weight).sum()) < -1e-3 * float(weight.square().sum())
+
+
 @pytest.mark.parametrize("momentum", [0.0, 0.5])
 @pytest.mark.parametrize("level", [0, 1])
 def test_flipped_bits_of_any_level_are_learnt_alike(level, momentum, seed):
