@@ -111,7 +111,7 @@ def errors(guess: Tensor, truth: Tensor, missing: Tensor) -> Tensor:
 def main(
     tables: int = 5,
     rows: int = 1000,
-    epochs: int = 80,
+    epochs: int = 100,
     missing: float = 0.25,
     out: Path = Path("runs/examples"),
     seed: int = 0,

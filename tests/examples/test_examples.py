@@ -286,7 +286,7 @@ def test_dbn_features(tmp_path: Path) -> None:
 def test_boltzmann_examples_of_mnist(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_mnist(tmp_path / "mnist", rows=900, test_rows=60)  # noise in its format
     small = {
-        "rbm_filters": {"hidden": 5, "epochs": 1, "rows": 20},
+        "rbm_filters": {"hidden": 5, "epochs": 1, "rows": 20, "temperatures": 200},
         "complete_dbm": {"hidden": (5, 4), "epochs": 1, "rows": 10, "copies": 2},
         "multimodal_dbm": {"epochs": 1, "levels": [[5, 4], 3], "rows": 10, "copies": 2, "each": 2},
         "dbn_features": {"splits": 2, "labelled": (100,), "hidden": (5, 4), "epochs": 1},
