@@ -8,7 +8,6 @@ import torch
 import deepgen as dg
 from deepgen.cli.baseline import worse
 from deepgen.cli.compare.judged import Judged
-from deepgen.errors import MissingCapability
 from deepgen.evaluate import Bracket, Estimate, log_likelihood
 from deepgen.explicit import DBM, DBN
 from deepgen.plot.intervals import side_of
@@ -17,19 +16,8 @@ from deepgen.train import load_run
 SMALL = ["--data", "bars_and_stripes", "--hidden", "6,4", "--batch", "16", "--epochs", "3", "--quiet"]
 
 
-def trains_dbm():
-    """Whether `PersistentCD` takes a DBM."""
-    try:
-        dg.objectives.PersistentCD().optimizer(DBM(4, [3, 2]))
-    except MissingCapability:
-        return False
-    return True
-
-
 @pytest.mark.parametrize("name", ["dbn", "dbm"])
 def test_it_is_trained_drawn_from_and_judged(name, deepgen, tmp_path):
-    if name == "dbm" and not trains_dbm():
-        pytest.skip("no trainer of a DBM here")
     out = tmp_path / name
     done = deepgen("train", name, *SMALL, "--seed", 5, "--out", out)
     assert done.status == 0, done.err
@@ -74,7 +62,7 @@ def test_other_data_are_refused(deepgen, tmp_path):
 
 
 def test_compare_knows_them(tmp_path):
-    names = ["bernoulli", "dbn", *(["dbm"] if trains_dbm() else [])]
+    names = ["bernoulli", "dbn", "dbm"]
     found = dg.compare("bars_and_stripes", names, budget="3s", out=tmp_path, progress=False)
     for name in names[1:]:
         assert not found[name].failed, found[name].failed

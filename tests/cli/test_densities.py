@@ -248,7 +248,7 @@ def test_what_an_exact_density_does_not_take_is_refused_in_words_of_the_command_
         ("evaluate run --method ais", "has an exact likelihood, so it needs no --method ais: leave --method out"),
         (
             "sample run --steps 50",
-            "--steps is for the chains of an rbm, an energy model or an autoencoder, and this run is of NICE, 2 "
+            "--steps is for the chains of an rbm, dbn, dbm, energy model or autoencoder, and this run is of NICE, 2 "
             "transforms, which has none",
         ),
         ("evaluate run --data wide.csv", "wide.csv has 5 columns, and run was trained on the 3 of table.csv"),

@@ -5,12 +5,12 @@ import math
 
 import pytest
 import torch
-from torch import nn
 
 import deepgen as dg
 from deepgen.errors import ArgumentError, ShapeError, SupportError
 from deepgen.explicit import DBM, RBM, Bernoulli, Gaussian, Product, Softmax, Spin
 from deepgen.testing import Exact, check_checkpoint, check_kernel, chi_square
+from tests.evaluate.deep import Whole
 
 MACHINES = {
     "one": lambda: DBM(4, [3], generator=0),
@@ -21,18 +21,6 @@ MACHINES = {
     "joined": lambda: DBM([3, Softmax(1, 3)], [[2, Spin(1)], 2], generator=0),
     "joined at once": lambda: DBM([2, Spin(2)], [3, 2], generator=0),
 }
-
-
-class Whole(nn.Module):
-    """The hidden levels as one layer, for `Exact`."""
-
-    def __init__(self, dbm):
-        super().__init__()
-        self.dbm, self.visible = dbm, dbm.visible
-        self.hidden = Product(*dbm.levels[1:])
-
-    def energy(self, v, h):
-        return self.dbm.energy(v, *h.split([units.width for units in self.dbm.levels[1:]], -1))
 
 
 def machine(name, dtype=torch.float64):
@@ -47,6 +35,9 @@ def machine(name, dtype=torch.float64):
 def rows(dbm, stream, n=6):
     field = torch.randn(n, dbm.visible.width, generator=stream).to(dbm.biases[0])
     return dbm.visible.sample(field, generator=stream)
+
+
+LISTED = [name for name in MACHINES if name != "real"]  # whose visible states can be listed
 
 
 @pytest.fixture(params=MACHINES)
@@ -107,9 +98,8 @@ def test_one_hidden_level_is_the_rbm(stream):
     assert torch.equal(fresh.couplings[0].blocks[0], plain.weight)
 
 
+@pytest.mark.parametrize("dbm", LISTED, indirect=True)
 def test_its_chain_leaves_the_joint_law_alone(dbm, alpha):
-    if any(units.states is None for units in dbm.levels):
-        pytest.skip("a table of states needs discrete units")
     exact = Exact(dbm.as_rbm())
     check_kernel(
         dbm.gibbs(),
@@ -121,9 +111,8 @@ def test_its_chain_leaves_the_joint_law_alone(dbm, alpha):
     )
 
 
+@pytest.mark.parametrize("dbm", LISTED, indirect=True)
 def test_draws_and_completions_follow_the_law(dbm, stream, alpha):
-    if dbm.visible.states is None:
-        pytest.skip("a table of states needs discrete units")
     states = dbm.visible.enumerate(0, dbm.visible.states)
     p = Exact(Whole(dbm)).log_density(states).detach().softmax(0)
     drawn = dbm.sample(4000, steps=40, generator=stream)

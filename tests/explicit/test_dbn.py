@@ -10,11 +10,9 @@ from deepgen.testing import Exact, check_checkpoint, check_random, chi_square
 from tests.evaluate.deep import DBNS, deep, rows, shallow, truth
 
 
-@pytest.mark.parametrize("name", DBNS)
+@pytest.mark.parametrize("name", [name for name in DBNS if name != "real data"])
 def test_its_law_is_normalised(name, stream):
     dbn = deep(name, stream)
-    if dbn.visible.states is None:
-        pytest.skip("real data have no list")
     states = dbn.visible.enumerate(0, dbn.visible.states)
     assert float(truth(dbn, states).logsumexp(0)) == pytest.approx(0.0, abs=1e-10)
 
