@@ -1,7 +1,6 @@
 """Steps on rows with missing values against the gradient of the likelihood of what is seen, summed over the rest."""
 
 import copy
-import itertools
 
 import pytest
 import torch
@@ -59,18 +58,25 @@ def test_gradient_is_that_of_the_likelihood_of_what_is_seen(seed, stream, alpha)
     assert_means(gradients, {name: p.grad for name, p in other.named_parameters()}, alpha)
 
 
-def test_a_machine_learns_what_goes_together_from_rows_that_never_show_all(seed):
-    """Of three equal bits one is missing in every row: given one of them, the machine knows the others."""
-    x = torch.tensor([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]).repeat(60, 1)
-    for row, column in zip(range(len(x)), itertools.cycle([0, 0, 1, 1, 2, 2]), strict=False):
-        x[row, column] = NAN
-    for model in (RBM(3, 4, generator=seed), DBM(3, [4, 3], generator=seed)):
-        model.initialise(x)
-        adam = torch.optim.Adam(model.parameters(), lr=0.05)
-        dg.fit(model, x, Incomplete(), epochs=100, batch_size=40, optimizer=adam, seed=seed, progress=False)
-        known = torch.tensor([[0.0, NAN, NAN], [1.0, NAN, NAN]]).repeat_interleave(200, 0)
-        drawn = model.conditional_sample(known, ~known.isnan(), steps=200, generator=seed)
-        assert (drawn[:, 1:] == known[:, :1]).double().mean() > 0.8  # 0.5 if it had learned the base rates alone
+@pytest.mark.parametrize("make", [lambda seed: RBM(3, 4, generator=seed), lambda seed: DBM(3, [4, 3], generator=seed)])
+def test_a_machine_learns_what_goes_together_from_rows_that_never_show_all(make, seed, stream):
+    """Three copies of one bit, 15 % of each wrong, and one of them missing in every row: the law of all three."""
+    n, wrong = 600, 0.15
+    bit = (torch.rand(n, 1, generator=stream) < 0.5).float()
+    x = (bit - (torch.rand(n, 3, generator=stream) < wrong).float()).abs()
+    x[torch.arange(n), torch.arange(n) % 3] = NAN
+    model = make(seed).initialise(x)
+    adam, objective = torch.optim.Adam(model.parameters(), lr=0.05), Incomplete(PersistentCD(chains=200), steps=3)
+    dg.fit(model, x, objective, epochs=60, batch_size=50, optimizer=adam, schedule=lambda done: 1 - done, seed=seed,
+           progress=False)  # fmt: skip
+    states = model.visible.enumerate(0, 8)
+    ones = states.sum(1)
+    law = ((1 - wrong) ** ones * wrong ** (3 - ones) + wrong**ones * (1 - wrong) ** (3 - ones)) / 2
+    found = [dg.evaluate.log_likelihood(model, state.unsqueeze(0), "exact").value for state in states]
+    divergence = float((law * (law.log() - torch.tensor(found))).sum())
+    # Bits on their own are at 0.30 nats. A fit of the seven free numbers to n rows, of which each shows two thirds, is
+    # at 7 / 2 over some 400: 0.009.
+    assert divergence < 0.1
 
 
 def test_start_is_at_the_rates_of_what_is_seen():
