@@ -47,7 +47,8 @@ def run_grid(row: Row, task: Task) -> Results:
         layer.weight.data *= HE
     judge = SpectralNorm(D, generator=stream) if s.get("spectral") else D
     gan = GAN(G, judge, latent=s["latent"], average=s["average"])
-    cost = fitted(gan, x, s["updates"] // batches, row, replace(task, seed=seed))
+    place = task.folder.with_name(f"{row.folder()}_seed-{seed}")
+    cost = fitted(gan, x, s["updates"] // batches, row, replace(task, seed=seed, folder=place))
     distance, mode = torch.cdist(gan.sample(GRID_DRAWS, generator=stream).cpu() * s["unit"], centres).min(1)
     good = distance < 3 * std
     share = float(good.double().mean())
