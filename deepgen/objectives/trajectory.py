@@ -34,13 +34,11 @@ import torch
 from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, MissingCapability, check_count, check_real
-from deepgen.evaluate.bennett import jackknife, leave_one_out
 from deepgen.evaluate.estimate import Estimate
 from deepgen.objectives.contrastive import PersistentCD, as_rbm
 from deepgen.objectives.equilibrium_watch import EquilibriumWatch
-from deepgen.objectives.trajectory_ladder import Reservoir, climb, grouped, put, sweep, twin
+from deepgen.objectives.trajectory_ladder import climb
 from deepgen.objectives.trajectory_step import Counts, TrajectoryState, TrajectoryStep
-from deepgen.random import resolve
 from deepgen.typing import Update
 
 
@@ -81,23 +79,20 @@ class TrajectoryTempering(PersistentCD):
 
     _: KW_ONLY
     depth: int = 10
-    groups: int = 20
+    meeting: int = 20
     every: int = 20
-    freeze: float = 0.3
+    pace: int = 25
+    freeze: float = 0.4
     lost: float = 0.1
-    most: int = 5000
-    recover: int = 2
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_count(depth=self.depth, every=self.every, most=self.most)
-        check_count(2, groups=self.groups)
-        check_count(0, recover=self.recover)
+        check_count(depth=self.depth, meeting=self.meeting, every=self.every, pace=self.pace)
         check_real("freeze", self.freeze, 0, 1)
         check_real("lost", self.lost, 0, self.freeze)
-        if self.chains % self.groups:
+        if self.chains % self.meeting:
             raise ArgumentError(
-                f"chains must be a multiple of groups, got {self.chains} chains in {self.groups} groups"
+                f"chains must be a multiple of meeting, got {self.chains} chains of which {self.meeting} meet draws"
             )
         latest: WeakKeyDictionary[nn.Module, TrajectoryState] = WeakKeyDictionary()
         object.__setattr__(self, "_latest", latest)  # no field: it is what `log_likelihood` needs to know of a run
@@ -106,20 +101,17 @@ class TrajectoryTempering(PersistentCD):
     def start(self, model: nn.Module, x: Tensor, *, generator: torch.Generator) -> TrajectoryState:
         """The first rung: the model as it is, from the machine without weights; offsets at the means over ``x``."""
         rbm, means = as_rbm(model), super().start(model, x, generator=generator)
-        rung, chains = climb(
-            rbm, (means.visible_mean, means.hidden_mean), self.depth, self.chains, self.groups,
-            least=self.freeze, most=self.most, generator=generator,
-        )  # fmt: skip
-        seen = torch.tensor([0.0, 1.0], dtype=torch.float64)
-        seen[0] = float(rbm.log_density(x[: self.chains]).double().mean() - rung.log_z[0])
-        counts = Counts(*(torch.tensor(n) for n in (0, 1, 1, 0, 0, 0, 0, 1)))
+        offsets = (means.visible_mean, means.hidden_mean)
+        rung = climb(rbm, offsets, self.depth * self.chains, least=self.freeze, generator=generator)
+        seen = torch.tensor([0.0, 1.0, 1.0], dtype=torch.float64)
+        seen[0] = float(rbm.log_density(x[: self.chains]).double().mean() - rung.log_z)
+        counts = Counts(*(torch.tensor(n) for n in (0, 1, 1, 0, 0, 0)))
         self._latest.pop(model, None)  # type: ignore[attr-defined]  # of a run before: this one may be resumed elsewhere
-        return TrajectoryState(
-            chains, means.visible_mean, means.hidden_mean, rung, rung.draws, rung.energy, seen, counts
-        )
+        chains, family = rung.draws[-self.chains :].clone(), rung.family[-self.chains :].clone()
+        return TrajectoryState(chains, *offsets, family, rung, seen, counts)
 
     def update(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Update:
-        """The step function: now and then swaps, a rung or a rollback; then a step of PCD."""
+        """The step function: now and then a meeting, a rung or a rollback; then a step of PCD."""
         step = TrajectoryStep(as_rbm(model), optimizer, self)
 
         def told(
@@ -132,34 +124,24 @@ class TrajectoryTempering(PersistentCD):
         return told
 
     def watch(self) -> EquilibriumWatch:
-        """Says in words that steps were taken back, or that chains forget slowly."""
+        """Says in words that steps were taken back, or that the ladder is not to be believed."""
         return EquilibriumWatch()
 
     @torch.no_grad()
-    def log_partition(
-        self,
-        model: nn.Module,
-        *,
-        state: TrajectoryState | None = None,
-        sweeps: int = 20,
-        generator: torch.Generator | int | None = 0,
-    ) -> Estimate:
-        """log Z of the model as it is now, in nats: Bennett's ratios from the machine without weights up to it.
+    def log_partition(self, model: nn.Module, *, state: TrajectoryState | None = None) -> Estimate:
+        """log Z of the model as it is now, in nats, along the rungs from the machine without weights up to it.
 
         Args:
             model: the one in training.
             state: of its run; by default that of the last step that this objective took with it.
-            sweeps: of copies of the chains; draws are taken in the later half.
-            generator: source of randomness; the run's own is not touched.
 
         Returns:
-            An `Estimate` with the jackknife's error over ``n`` groups. Its side is ``undetermined``: it errs either
-            way, and a mode that no chain has found is missing.
+            An `Estimate` with the error over ``n`` families of draws. Its side is ``undetermined``: it errs either way,
+            and a mode that nothing has been in is missing.
 
         Raises:
             MissingCapability: the objective has not seen this model.
         """
-        check_count(2, sweeps=sweeps)
         rbm = as_rbm(model)
         state = self._latest.get(model) if state is None else state  # type: ignore[attr-defined]
         if state is None:
@@ -167,21 +149,12 @@ class TrajectoryTempering(PersistentCD):
                 "this objective has taken no step with that model: call it on the model in training, with the "
                 "objective that trains it, or hand over state="
             )
-        stream, groups = resolve(generator, rbm.weight.device), len(state.rung.log_z) - 1
-        frozen, reservoir = twin(rbm), Reservoir(state.reservoir, state.energy, groups)
-        put(frozen, state.rung.parameters)
-        hidden, down = state.chains, []
-        for number in range(sweeps):
-            swept = sweep(rbm, frozen, hidden, reservoir, generator=stream)
-            hidden = swept.hidden
-            if number >= sweeps // 2:
-                down.append(swept.down)
-        up = state.rung.energy - rbm.free_energy(state.rung.draws)
-        found = state.rung.log_z + leave_one_out(grouped(up, groups), grouped(torch.stack(down), groups))
-        settings = {"rungs": int(state.counts.rungs), "chains": len(hidden), "draws": up.numel(), "sweeps": sweeps}
+        rung = state.rung
+        log_z, told = rung.reach(rung.bridge(rbm)[1])
+        settings = {"rungs": int(state.counts.rungs), "draws": len(rung.draws)}
         return Estimate(
-            float(found[0]), jackknife(found), "undetermined", "Bennett's ratio along the trajectory", groups,
-            settings=settings,
+            float(log_z), math.sqrt(float(rung.variance + told.square().sum())), "undetermined",
+            "weights along the trajectory", round(rung.families()), settings=settings,
         )  # fmt: skip
 
     @torch.no_grad()
