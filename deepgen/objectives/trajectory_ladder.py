@@ -43,7 +43,8 @@ class Rung(NamedTuple):
 
     parameters: of the model, in its order; draws: hidden layers ``[draws, hidden]``, in random order; energy: their
     F ``[draws]``; family: whom they descend from ``[draws]``; log_z: 0-d float64; told: what each family has added to
-    log_z, float64 ``[draws]``; variance: of log_z, from families that are no more, 0-d float64; turn: the part of the
+    log_z, float64 ``[draws]``; variance: of log_z, from families that are no more, gap: by how
+    much log_z would be less by the bridge between draws and chains, 0-d float64; turn: the part of the
     draws that moves next, 0-d on the CPU.
     """
 
@@ -54,6 +55,7 @@ class Rung(NamedTuple):
     log_z: Tensor
     told: Tensor
     variance: Tensor
+    gap: Tensor
     turn: Tensor
 
     def bridge(self, model: RBM) -> tuple[Tensor, Tensor]:
@@ -123,7 +125,7 @@ def jump(chains: Tensor, draws: Tensor, ratio: Tensor, *, generator: torch.Gener
 def meet(
     model: RBM, frozen: RBM, rung: Rung, chains: Tensor, family: Tensor, count: int, *, generator: torch.Generator
 ) -> Met:
-    """``count`` draws take a Gibbs step of ``frozen``, which has the rung's parameters, and as many chains meet them."""
+    """``count`` draws take a Gibbs step of ``frozen``, with the rung's parameters, and as many chains meet them."""
     turn = int(rung.turn)
     here, there = (slice(first, first + count) for first in (count * turn % len(rows) for rows in (chains, rung.draws)))
     both = torch.cat([gibbs(frozen, rung.draws[there], generator), chains[here]])
@@ -153,16 +155,18 @@ def carry(
     if not float(foreseen(ratio)) >= least:  # NaN is no way either
         return None
     log_z, told = rung.reach(ratio)
-    kept, count = len(ratio), torch.tensor(float(len(chains)), dtype=torch.float64)
     own = hidden_free_energy(model, chains)
-    others = (hidden_free_energy(frozen, chains) - own).double()
-    moved = torch.cat([ratio, others]) - (log_z - rung.log_z).to(ratio)
-    weight = (moved - torch.logaddexp(moved.new_tensor(math.log(kept)), count.log().to(moved) + moved)).softmax(0)
+    others, kept, count = (hidden_free_energy(frozen, chains) - own).double(), len(ratio), len(own)
+    step = log_z - rung.log_z
+    gap = (step.to(ratio) - _between(ratio, others)).to(rung.gap) if count else 0.0
+    moved = torch.cat([ratio, others]) - step.to(ratio)
+    share = moved.new_tensor([kept, count]).log()
+    weight = (moved - torch.logaddexp(share[0], share[1] + moved)).softmax(0)
     index = _resample(weight, kept, generator)
     both = torch.cat([rung.family, family])[index]
     after = Rung(
         parameters_of(model), torch.cat([rung.draws, chains])[index], torch.cat([energy, own])[index], both,
-        log_z, told, rung.variance, torch.tensor(0),
+        log_z, told, rung.variance, rung.gap + gap, torch.tensor(0),
     )  # fmt: skip
     if after.families() < FAMILIES:
         variance = after.variance + told.square().sum()
@@ -170,6 +174,11 @@ def carry(
         after = after._replace(family=each, told=torch.zeros_like(told), variance=variance)
         family = each[: len(chains)]
     return after, family
+
+
+def _between(up: Tensor, down: Tensor) -> Tensor:
+    """log Z_theta - log Z_phi from l at draws and at chains, by the geometric bridge (near Bennett's, no search)."""
+    return (up / 2).logsumexp(0) - math.log(len(up)) - (-down / 2).logsumexp(0) + math.log(len(down))
 
 
 def _resample(weight: Tensor, count: int, generator: torch.Generator) -> Tensor:
@@ -181,9 +190,7 @@ def _resample(weight: Tensor, count: int, generator: torch.Generator) -> Tensor:
 
 
 @torch.no_grad()
-def climb(
-    model: RBM, offsets: tuple[Tensor, Tensor], draws: int, *, least: float, generator: torch.Generator
-) -> Rung:
+def climb(model: RBM, offsets: tuple[Tensor, Tensor], draws: int, *, least: float, generator: torch.Generator) -> Rung:
     """The rung of ``model`` itself, from a machine without weights, whose draws and log Z are exact.
 
     The machines between have the share t of the interaction (v - mu).W.(h - lambda) around the ``offsets``, means over
@@ -201,7 +208,7 @@ def climb(
     log_z = model.visible.cumulant(frozen.visible_bias.double()) + model.hidden.cumulant(frozen.hidden_bias.double())
     nothing = torch.zeros(draws, dtype=torch.float64, device=hidden.device)
     each = torch.arange(draws, device=hidden.device)
-    rung = Rung(start, hidden, energy, each, log_z.double(), nothing, log_z.new_zeros(()).double(), torch.tensor(0))
+    rung = Rung(start, hidden, energy, each, log_z.double(), nothing, *nothing.new_zeros(2), torch.tensor(0))
     reached, stride = 0.0, 1.0
     while reached < 1:
         target = min(1.0, reached + stride)

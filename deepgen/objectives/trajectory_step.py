@@ -82,20 +82,25 @@ class TrajectoryStep:
         if self.holds is not state.rung.parameters:
             put(self.frozen, state.rung.parameters)
             self.holds = state.rung.parameters
-        met = meet(self.model, self.frozen, state.rung, state.chains, state.family, options.meeting, generator=generator)
+        met = meet(
+            self.model, self.frozen, state.rung, state.chains, state.family, options.meeting, generator=generator
+        )
         acceptance = min(float(met.chance.mean()), float(foreseen(met.ratio[0])))  # waits for the device
         state = state._replace(chains=met.chains, family=met.family, rung=met.rung)
         rung, least = met.rung, max(options.pace // MEETINGS, 1)
-        if not acceptance >= options.freeze and since >= options.pace or not acceptance >= options.lost:
+        if not acceptance >= (options.freeze if since >= options.pace else options.lost):
             found = carry(
                 self.model, self.frozen, rung, met.chains, met.family, least=options.lost, generator=generator
-            ) if since >= options.pace else None  # fmt: skip
+            )  # fmt: skip
             if found is None:
                 return self._take_back(state, acceptance, generator)
             rung, family = found
             rungs = int(state.counts.rungs) + 1
-            counts = _counts(state.counts, since=0, wait=least, rungs=rungs, failed=0)
-            return state._replace(rung=rung, family=family, seen=self._seen(batch, met, acceptance, least), counts=counts)
+            halved += int(since < options.pace)
+            counts = _counts(state.counts, since=0, wait=least, rungs=rungs, failed=0, halved=halved)
+            return state._replace(
+                family=family, rung=rung, seen=self._seen(batch, met, acceptance, least), counts=counts
+            )
         left = since * (acceptance - options.freeze) / (1 - acceptance + 1e-6)  # steps until it is to be frozen
         wait = min(max(int(left / 2), least), options.every)
         if acceptance < options.freeze:
