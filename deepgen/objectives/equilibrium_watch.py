@@ -57,8 +57,8 @@ class EquilibriumWatch:
                 _warn(
                     record,
                     f"the run is fast for its chains: a new rung in every {steps / rungs:.0f} steps. Modes can be lost "
-                    "on such a ladder, and log Z be off by more than its error: compare with annealing, whose log Z lies "
-                    "below the truth, and lower the rate",
+                    "on such a ladder, and log Z be off by more than its error: compare with annealing, whose log Z "
+                    "lies below the truth, and lower the rate",
                 )
         self.before = record.step, metrics["rungs"]
         if metrics["autocorrelation"] > SLOW and not self.slow:

@@ -7,10 +7,10 @@ chain takes the place of its draw by the rule of `deepgen.objectives.trajectory_
 
     log Z_0 = A_v(a) + A_h(b) of a machine without weights, exact.
 
-Cost is bounded by the ``pace``: a rung follows the one before after so many steps at the earliest, and where it would
-be due before, the rate is halved; it is doubled again as the way to the next rung grows long. A step that goes too far
-(below ``lost``, over all draws) is taken back: the parameters are those of the last rung again, its draws are the chains, the
-optimizer forgets its momenta, and the rate is halved.
+Cost is bounded by the ``pace``: a rung follows the one before after so many steps at the earliest, and where it
+would be due before, the rate is halved; it is doubled again as the way to the next rung grows long. A step that goes
+too far (below ``lost``, over all draws) is taken back: the parameters are those of the last rung again, its draws are
+the chains, the optimizer forgets its momenta, and the rate is halved.
 
 What is exact: meetings leave chains and draws at their laws if the model stands still. What is not: chains lag behind a
 model that moves, and are counted among the next rung's draws. log Z by draws alone and by the bridge between draws and
@@ -78,7 +78,7 @@ class TrajectoryTempering(PersistentCD):
     depth: int = 3
     meeting: int = 10
     every: int = 40
-    pace: int = 12
+    pace: int = 20
     freeze: float = 0.4
     lost: float = 0.1
 
