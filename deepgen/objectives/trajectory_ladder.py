@@ -208,7 +208,17 @@ def climb(model: RBM, offsets: tuple[Tensor, Tensor], draws: int, *, least: floa
     log_z = model.visible.cumulant(frozen.visible_bias.double()) + model.hidden.cumulant(frozen.hidden_bias.double())
     nothing = torch.zeros(draws, dtype=torch.float64, device=hidden.device)
     each = torch.arange(draws, device=hidden.device)
-    rung = Rung(start, hidden, energy, each, log_z.double(), nothing, *nothing.new_zeros(2), torch.tensor(0))
+    rung = Rung(
+        start,
+        hidden,
+        energy,
+        each,
+        log_z.double(),
+        nothing,
+        nothing.new_zeros(()),
+        nothing.new_zeros(()),
+        torch.tensor(0),
+    )
     reached, stride = 0.0, 1.0
     while reached < 1:
         target = min(1.0, reached + stride)

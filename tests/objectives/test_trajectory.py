@@ -274,7 +274,7 @@ def test_a_run_cut_anywhere_and_resumed_is_the_uninterrupted_run(seed, tmp_path)
         )  # fmt: skip
         return rbm, history
 
-    objective = TrajectoryTempering(chains=20, depth=2, every=3)
+    objective = TrajectoryTempering(chains=20, depth=2, every=3, pace=2, freeze=0.9, lost=0.8)
     whole, history = run(objective, tmp_path / "whole")
     assert history[-1].metrics["rollbacks"] > 0
     for steps in (4, 9, 11):
