@@ -88,7 +88,8 @@ class TrajectoryStep:
         acceptance = min(float(met.chance.mean()), float(foreseen(met.ratio[0])))  # waits for the device
         state = state._replace(chains=met.chains, family=met.family, rung=met.rung)
         rung, least = met.rung, max(options.pace // MEETINGS, 1)
-        if not acceptance >= (options.freeze if since >= options.pace else options.lost):
+        lost = max(options.lost, 1.5 / options.meeting)  # of n draws, 1 / n is the least that can be foreseen
+        if not acceptance >= (options.freeze if since >= options.pace else lost):
             found = carry(
                 self.model, self.frozen, rung, met.chains, met.family, least=options.lost, generator=generator
             )  # fmt: skip
