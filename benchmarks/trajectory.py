@@ -2,7 +2,7 @@
 
 Two machines 784-500 on binarised MNIST (without it, on the 8x8 digits, columns repeated to 784) take steps in turn, one
 by `PersistentCD`, one by `TrajectoryTempering`, both with 100 chains, batches of 100, float32, one thread, CPU time. A
-ratio is of all CPU seconds, swaps and new rungs included, in every tenth of the run and in all of it. The likelihood
+ratio is of all CPU seconds, meetings and new rungs included, in every tenth of the run and in all of it. The likelihood
 that the second knows as it trains is printed with its error, beside what annealing says at the end if `--ais` is given.
 """
 
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, default=500)
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--rate", type=float, default=0.05)
-    parser.add_argument("--every", type=int, default=20)
+    parser.add_argument("--every", type=int, default=40)
     parser.add_argument("--ais", action="store_true", help="anneal at the end, which takes about a minute")
     arguments = parser.parse_args()
     torch.set_num_threads(1)

@@ -10,7 +10,7 @@ from torch import nn
 from deepgen.train.history import Record
 
 RARE, EARLIEST = 0.05, 200  # swaps of a pair below which a ladder is broken; steps before that is said
-SLOW = 100.0  # sweeps
+SLOW = 3000.0  # sweeps
 HASTY = 200.0  # steps from rung to rung: at one in 160 a machine 784-20 lost modes, log Z was off by 26 nats
 
 
@@ -57,8 +57,8 @@ class EquilibriumWatch:
                 _warn(
                     record,
                     f"the run is fast for its chains: a new rung in every {steps / rungs:.0f} steps. Modes can be lost "
-                    "on such a ladder, and log Z then be off by far more than its error: compare with annealing, whose "
-                    "log Z lies below the truth, and lower the rate",
+                    "on such a ladder, and log Z be off by more than its error: compare with annealing, whose log Z "
+                    "lies below the truth, and lower the rate",
                 )
         self.before = record.step, metrics["rungs"]
         if metrics["autocorrelation"] > SLOW and not self.slow:

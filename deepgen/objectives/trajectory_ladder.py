@@ -1,13 +1,22 @@
-"""The ladder of trajectory tempering: frozen checkpoints of a run, draws of the last one, and swaps with them.
+"""The ladder of trajectory tempering: the last frozen checkpoint phi of a run, draws of it, and what both tell.
 
-A sweep takes every chain of the model theta down to its visible layer x, lets it swap with a draw y of the frozen
-checkpoint phi with probability
+All is of hidden layers h, whose marginal under a machine is exp(-F(h)) / Z with F(h) = u(h) - b.h - A_v(a + W.h). The
+visible layer is summed out, so that machines overlap more. With l(h) = F_phi(h) - F_theta(h), the log ratio of the
+marginals of the model theta and of phi,
 
-    min(1, exp D),     D = l(y) - l(x),     l(v) = F_phi(v) - F_theta(v)     (the log ratio of visible marginals),
+- a chain x ~ p_theta takes the place of a draw y ~ p_phi with probability min(1, exp(l(y) - l(x))), which leaves
+  p_theta as it is (an independence sampler), and cannot spoil the draws;
+- log Z_theta - log Z_phi = D is the log mean of e^l over draws;
+- draws of theta are those draws and the chains together, each taken with the weight of Bennett's mixture,
 
-and takes it up again, its hidden layer drawn given what is there now. A sweep leaves chains ~ p_theta and draws ~
-p_phi, all independent, as they are, whatever theta and phi are. Chains and draws are in groups that never meet, so that
-groups stay independent and a jackknife over them is an honest error of whatever is made of them.
+      w(h) = f_theta(h) / (M f_phi(h) / Z_phi + N f_theta(h) / Z_theta)  ~  1 / (M e^-(l - D) + N),
+
+  for M draws and N chains. Weights keep the shares of modes that Gibbs steps do not join. Through the chains come parts
+  that no draw has been in.
+
+So a rung costs one pass over the draws, and no chain has to settle. What draws descend from whom is kept (``family``),
+and the error of log Z is the spread of what each family has added to it (Chan & Lai 2013, "A general theory of particle
+filters"; Lee & Whiteley 2018), over as many rungs as families last.
 """
 
 from __future__ import annotations
@@ -21,238 +30,219 @@ import torch
 from torch import Tensor, nn
 
 from deepgen.errors import DivergenceError
-from deepgen.evaluate.autocovariance import autocorrelation_time
-from deepgen.evaluate.bennett import leave_one_out
 from deepgen.explicit.rbm import RBM
 from deepgen.random import uniform
 
-FIRST, SETTLED = 20, 10  # sweeps at first; sweeps in autocorrelation times 1 + 2 sum rho (twice the integrated time)
+FAMILIES = 20  # as many as an error needs: below that all draws begin families of their own
+SETTLING = 20  # Gibbs steps at every machine on the way from no weights to the first rung
+FINEST = 2.0**-20  # of that way
 
 
 class Rung(NamedTuple):
-    """A frozen checkpoint.
+    """A frozen checkpoint and what is known of it.
 
-    parameters: of the model, in its order; draws ``[depth, chains, visible]``, of its visible layer; energy: their free
-    energies in it ``[depth, chains]``; log_z: its log Z, then that without each group, float64 ``[1 + groups]``; time:
-    autocorrelation time of the chains in sweeps, 0-d float64.
+    parameters: of the model, in its order; draws: hidden layers ``[draws, hidden]``, in random order; energy: their
+    F ``[draws]``; family: whom they descend from ``[draws]``; log_z: 0-d float64; told: what each family has added to
+    log_z, float64 ``[draws]``; variance: of log_z, from families that are no more, gap: by how
+    much log_z would be less by the bridge between draws and chains, 0-d float64; turn: the part of the
+    draws that moves next, 0-d on the CPU.
     """
 
     parameters: tuple[Tensor, ...]
     draws: Tensor
     energy: Tensor
+    family: Tensor
     log_z: Tensor
-    time: Tensor
+    told: Tensor
+    variance: Tensor
+    gap: Tensor
+    turn: Tensor
+
+    def bridge(self, model: RBM) -> tuple[Tensor, Tensor]:
+        """F of the draws in ``model`` and l, float64: ``[draws]`` each."""
+        energy = hidden_free_energy(model, self.draws)
+        return energy, (self.energy - energy).double()
+
+    def reach(self, ratio: Tensor) -> tuple[Tensor, Tensor]:
+        """log Z of the model whose l at the draws is ``ratio``, and what each family adds up to."""
+        weight = ratio.softmax(0)
+        told = self.told.scatter_add(0, self.family, weight - 1 / len(weight))
+        return self.log_z + (ratio.logsumexp(0) - math.log(len(ratio))).to(self.log_z), told
+
+    def families(self) -> float:
+        """How many families there are, in effect: 1 / sum of squared shares."""
+        share = torch.bincount(self.family, minlength=len(self.family)).double() / len(self.family)
+        return float(1 / share.square().sum())
 
 
-class Swept(NamedTuple):
-    """hidden, visible: of the chains after a sweep; up, down: l at draws of phi and at chains of theta; chance,
-    accepted: of the swaps; each ``[chains, ...]``."""
+class Met(NamedTuple):
+    """chains, family: of all chains after some met draws; rung: with those draws moved by a Gibbs step; ratio: l at
+    them, then at the chains before, float64 ``[2, meeting]``; chance: of each of the chains to jump ``[meeting]``."""
 
-    hidden: Tensor
-    visible: Tensor
-    up: Tensor
-    down: Tensor
+    chains: Tensor
+    family: Tensor
+    rung: Rung
+    ratio: Tensor
     chance: Tensor
-    accepted: Tensor
 
 
-class Reservoir:
-    """Draws of a rung, changed in place by swaps: rows ``[depth * chains, visible]`` and their energies."""
+def hidden_free_energy(model: RBM, hidden: Tensor, field: Tensor | None = None) -> Tensor:
+    """F(h) = u(h) - b.h - A_v(a + W.h) in nats: ``[rows, hidden] -> [rows]``; ``field`` is a + W.h where it is known.
 
-    def __init__(self, draws: Tensor, energy: Tensor, groups: int) -> None:
-        self.shape, self.groups = draws.shape, groups
-        self.rows, self.energy = draws.flatten(0, 1).clone(), energy.flatten().clone()
-
-    def pick(self, generator: torch.Generator) -> Tensor:
-        """One row for each chain, of its own group, none twice: ``[chains]``."""
-        depth, chains = self.shape[:2]
-        order = uniform((self.groups, chains // self.groups), generator=generator).argsort(1)
-        column = (order + torch.arange(0, chains, chains // self.groups, device=order.device).unsqueeze(1)).flatten()
-        slot = torch.randint(depth, (chains,), generator=generator, device=generator.device)
-        return slot * chains + column
-
-    def stacked(self) -> tuple[Tensor, Tensor]:
-        """What a state keeps: ``[depth, chains, visible]`` and ``[depth, chains]``."""
-        return self.rows.reshape(self.shape), self.energy.reshape(self.shape[:2])
+    >>> rbm = RBM(3, 2, generator=0)
+    >>> h = torch.tensor([[0.0, 1.0]])
+    >>> v = torch.cartesian_prod(*3 * [torch.tensor([0.0, 1.0])])
+    >>> torch.allclose(hidden_free_energy(rbm, h), -(-rbm.energy(v, h.expand(8, 2))).logsumexp(0))
+    True
+    """
+    field = model.visible_field(hidden) if field is None else field
+    return model.hidden.energy(hidden) - hidden @ model.hidden_bias - model.visible.cumulant(field)
 
 
-@torch.no_grad()
-def sweep(model: RBM, frozen: RBM, hidden: Tensor, reservoir: Reservoir, *, generator: torch.Generator) -> Swept:
-    """A swap of every chain with the reservoir, inside one Gibbs step."""
-    visible = model.visible.sample(model.visible_field(hidden), generator=generator)
-    index = reservoir.pick(generator).to(visible.device)
-    other, other_frozen = reservoir.rows[index], reservoir.energy[index]
-    field, other_field = model.hidden_field(torch.cat([visible, other])).chunk(2)
-    own_frozen = frozen.free_energy(visible)
-    down = own_frozen - _free_energy(model, visible, field)
-    up = other_frozen - _free_energy(model, other, other_field)
-    chance = (up - down).double().exp().clamp_max(1.0).nan_to_num(0.0)
-    accepted = uniform(chance.shape, generator=generator, dtype=chance.dtype).to(chance.device) < chance
-    row = accepted.unsqueeze(1)
-    reservoir.rows[index] = torch.where(row, visible, other)
-    reservoir.energy[index] = torch.where(accepted, own_frozen, other_frozen)
-    visible, field = torch.where(row, other, visible), torch.where(row, other_field, field)
-    return Swept(model.hidden.sample(field, generator=generator), visible, up, down, chance, accepted)
+def foreseen(ratio: Tensor) -> Tensor:
+    """The chance of a jump to come once the chains have caught up with the model, from l at draws alone, float64.
 
-
-def foreseen(up: Tensor) -> Tensor:
-    """The acceptance to come once the chains have caught up with the model, from draws of phi alone, 0-d float64.
-
-    Chains ~ p_theta are those draws weighted by e^l. Chains that lag behind the model are still near phi, and swap with
-    it more often than they should.
+    Chains ~ p_theta are those draws weighted by e^l. Chains that lag behind the model are still near phi, and jump
+    more often than they should.
 
     >>> foreseen(torch.zeros(5)), foreseen(torch.tensor([0.0, 0.0, 0.0, 50.0]))
     (tensor(1., dtype=torch.float64), tensor(0.2500, dtype=torch.float64))
     """
-    up = up.double()
-    chance = (up.unsqueeze(1) - up).clamp_max(0).exp()  # of draw i in the place of chain j
-    return (chance.mean(0) * up.softmax(0)).sum()
+    rising = ratio.double().sort().values
+    rank = torch.arange(1, len(rising) + 1, dtype=rising.dtype, device=rising.device)
+    lower = (rising.logcumsumexp(0) - rising).exp()  # of draws no higher than this one, whose chance is below 1
+    return ((len(rising) - rank + lower) / len(rising) * rising.softmax(0)).sum()
 
 
-def _free_energy(model: RBM, visible: Tensor, field: Tensor) -> Tensor:
-    return model.visible.energy(visible) - visible @ model.visible_bias - model.hidden.cumulant(field)
+def jump(chains: Tensor, draws: Tensor, ratio: Tensor, *, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    """Chains, each in the place of its draw or not; which are; and the chances, given l ``[2, chains]`` at both."""
+    chance = (ratio[0] - ratio[1]).exp().clamp_max(1.0).nan_to_num(0.0)
+    jumped = uniform(chance.shape, generator=generator, dtype=chance.dtype).to(chance.device) < chance
+    return torch.where(jumped.unsqueeze(1), draws, chains), jumped, chance
 
 
 @torch.no_grad()
-def freeze(
+def meet(
+    model: RBM, frozen: RBM, rung: Rung, chains: Tensor, family: Tensor, count: int, *, generator: torch.Generator
+) -> Met:
+    """``count`` draws take a Gibbs step of ``frozen``, with the rung's parameters, and as many chains meet them."""
+    turn = int(rung.turn)
+    here, there = (slice(first, first + count) for first in (count * turn % len(rows) for rows in (chains, rung.draws)))
+    both = torch.cat([gibbs(frozen, rung.draws[there], generator), chains[here]])
+    before = hidden_free_energy(frozen, both)
+    ratio = (before - hidden_free_energy(model, both)).double().reshape(2, count)
+    after, jumped, chance = jump(both[count:], both[:count], ratio, generator=generator)
+    draws, energy, chains, family = rung.draws.clone(), rung.energy.clone(), chains.clone(), family.clone()
+    draws[there], energy[there], chains[here] = both[:count], before[:count], after
+    family[here] = torch.where(jumped, rung.family[there], family[here])
+    rung = rung._replace(draws=draws, energy=energy, turn=torch.tensor((turn + 1) % (len(draws) // count)))
+    return Met(chains, family, rung, ratio, chance)
+
+
+@torch.no_grad()
+def carry(
     model: RBM,
     frozen: RBM,
     rung: Rung,
-    hidden: Tensor,
+    chains: Tensor,
+    family: Tensor,
     *,
     least: float,
-    most: int,
     generator: torch.Generator,
 ) -> tuple[Rung, Tensor] | None:
-    """Make ``model`` the next rung: settle its chains, draw as often as they forget, and go on from the log Z before.
-
-    Args:
-        model: what is frozen; frozen: a machine with the parameters of ``rung``.
-        rung: the last one.
-        hidden: the chains ``[chains, hidden]``.
-        least: acceptance below which there is no way from ``rung`` to ``model``.
-        most: sweeps after which chains that have not settled never will.
-        generator: source of randomness.
-
-    Returns:
-        The rung and the chains, or None if swaps are accepted too seldom or chains do not settle.
-    """
-    depth = len(rung.draws)
-    groups = len(rung.log_z) - 1
-    reservoir = Reservoir(rung.draws, rung.energy, groups)
-    accepted: list[Tensor] = []
-    time = math.inf
-    while len(accepted) < SETTLED * time:
-        if len(accepted) >= most:
-            return None
-        wanted = math.ceil(SETTLED * time) if math.isfinite(time) else FIRST
-        for _ in range(min(max(len(accepted), FIRST), wanted - len(accepted))):  # no more than was done already
-            swept = sweep(model, frozen, hidden, reservoir, generator=generator)
-            hidden = swept.hidden
-            accepted.append(swept.accepted)
-        late = torch.stack(accepted[len(accepted) // 2 :]).double().mean()
-        if float(late) < least:
-            return None
-        time = level_time(torch.stack(accepted, 1))
-    drawn = []
-    for _ in range(depth):
-        for _ in range(math.ceil(time)):
-            swept = sweep(model, frozen, hidden, reservoir, generator=generator)
-            hidden = swept.hidden
-        drawn.append(swept.visible)
-    draws = torch.stack(drawn)
-    energy = model.free_energy(draws)
-    up, down = rung.energy - model.free_energy(rung.draws), frozen.free_energy(draws) - energy
-    log_z = rung.log_z + leave_one_out(grouped(up, groups), grouped(down, groups)).to(rung.log_z)
-    return Rung(parameters_of(model), draws, energy, log_z, rung.time.new_tensor(time)), hidden
+    """``model`` as the next rung, and the chains' families; None where the foreseen chance is below ``least``."""
+    energy, ratio = rung.bridge(model)
+    if not float(foreseen(ratio)) >= least:  # NaN is no way either
+        return None
+    log_z, told = rung.reach(ratio)
+    own = hidden_free_energy(model, chains)
+    others, kept, count = (hidden_free_energy(frozen, chains) - own).double(), len(ratio), len(own)
+    step = log_z - rung.log_z
+    gap = (step.to(ratio) - _between(ratio, others)).to(rung.gap) if count else 0.0
+    moved = torch.cat([ratio, others]) - step.to(ratio)
+    share = moved.new_tensor([kept, count]).log()
+    weight = (moved - torch.logaddexp(share[0], share[1] + moved)).softmax(0)
+    index = _resample(weight, kept, generator)
+    both = torch.cat([rung.family, family])[index]
+    after = Rung(
+        parameters_of(model), torch.cat([rung.draws, chains])[index], torch.cat([energy, own])[index], both,
+        log_z, told, rung.variance, rung.gap + gap, torch.tensor(0),
+    )  # fmt: skip
+    if after.families() < FAMILIES:
+        variance = after.variance + told.square().sum()
+        each = torch.arange(kept, device=both.device)
+        after = after._replace(family=each, told=torch.zeros_like(told), variance=variance)
+        family = each[: len(chains)]
+    return after, family
 
 
-def level_time(accepted: Tensor) -> float:
-    """Autocorrelation time 1 + 2 sum rho, at least 1, of which side of the swaps a chain's origin is on.
-
-    ``accepted`` is ``[chains, sweeps]``. The side is 1 or -1, equally often at equilibrium, so its mean is known.
-    Chains that do not swap make the time long.
-
-    >>> flips = torch.rand(200, 400, generator=torch.Generator().manual_seed(0)) < 0.25
-    >>> 2.8 < level_time(flips) < 3.2  # rho_t = (1 - 2 / 4)^t
-    True
-    """
-    side = 1.0 - 2.0 * (accepted.cpu().long().cumsum(1) % 2).double()
-    sweeps = side.shape[1]
-    wave = torch.fft.rfft(side, n=2 * sweeps)
-    products = torch.fft.irfft(wave.real.square() + wave.imag.square(), n=2 * sweeps).mean(0)[:sweeps]
-    rho = (products / torch.arange(sweeps, 0, -1))[: sweeps // 2 + 1]
-    return max(float(autocorrelation_time(rho.unsqueeze(0))), 1.0)
+def _between(up: Tensor, down: Tensor) -> Tensor:
+    """log Z_theta - log Z_phi from l at draws and at chains, by the geometric bridge (near Bennett's, no search)."""
+    return (up / 2).logsumexp(0) - math.log(len(up)) - (-down / 2).logsumexp(0) + math.log(len(down))
 
 
-def grouped(values: Tensor, groups: int) -> Tensor:
-    """``[depth, chains]`` as one row for each group of chains: ``[groups, depth * chains / groups]``."""
-    return values.t().reshape(groups, -1)
+def _resample(weight: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Rows by their weights, one in each of ``count`` equal strata, in random order."""
+    device = generator.device
+    places = torch.arange(count, device=device) + uniform((count,), generator=generator, dtype=torch.float64)
+    index = torch.searchsorted(weight.cumsum(0).to(device), places / count).clamp_max(len(weight) - 1)
+    return index[torch.randperm(count, generator=generator, device=device)].to(weight.device)
 
 
 @torch.no_grad()
-def climb(
-    model: RBM,
-    offsets: tuple[Tensor, Tensor],
-    depth: int,
-    chains: int,
-    groups: int,
-    *,
-    least: float,
-    most: int,
-    generator: torch.Generator,
-) -> tuple[Rung, Tensor]:
-    """The rung of ``model`` itself and its chains, from a machine without weights, whose draws and log Z are exact.
+def climb(model: RBM, offsets: tuple[Tensor, Tensor], draws: int, *, least: float, generator: torch.Generator) -> Rung:
+    """The rung of ``model`` itself, from a machine without weights, whose draws and log Z are exact.
 
     The machines between have the share t of the interaction (v - mu).W.(h - lambda) around the ``offsets``, means over
-    data. With t W and fixed biases a second mode could come up far from all chains, and be missed.
+    data. With t W and fixed biases a second mode could come up far from all draws, and be missed.
 
     Raises:
         DivergenceError: no such ladder leads there.
     """
-    a, b = model.visible_bias + model.weight @ offsets[1], model.hidden_bias + offsets[0] @ model.weight
-    unjoined = twin(model)
-    unjoined.weight.zero_()
-    unjoined.visible_bias.copy_(a)
-    unjoined.hidden_bias.copy_(b)
-    draws = model.visible.sample(a.expand(depth, chains, -1).contiguous(), generator=generator)
-    log_z = (model.visible.cumulant(a.double()) + model.hidden.cumulant(b.double())).double()
-    log_z = log_z.expand(1 + groups).clone()
-    rung = Rung(parameters_of(unjoined), draws, unjoined.free_energy(draws), log_z, log_z.new_ones(()))
-    hidden = model.hidden.sample(b.expand(chains, -1).contiguous(), generator=generator)
-    found = advance(model, rung, hidden, least=least, most=most, finest=2.0**-20, generator=generator)
-    if found is None:
-        raise DivergenceError(
-            "no ladder leads from the machine without weights to this one: its chains do not mix on the way; "
-            "start from smaller weights"
-        )
-    return found
-
-
-@torch.no_grad()
-def advance(
-    model: RBM, rung: Rung, hidden: Tensor, *, least: float, most: int, finest: float, generator: torch.Generator
-) -> tuple[Rung, Tensor] | None:
-    """`freeze`, by way of machines in between where it must be: their energies are weighted means of both ends'.
-
-    None if a share of ``finest`` of the way is too far.
-    """
-    moving, frozen = twin(model), twin(model)
-    start, goal = rung.parameters, parameters_of(model)
+    moving, frozen, goal = twin(model), twin(model), parameters_of(model)
+    frozen.visible_bias.add_(model.weight @ offsets[1])
+    frozen.hidden_bias.add_(offsets[0] @ model.weight)
+    frozen.weight.zero_()
+    hidden = model.hidden.sample(frozen.hidden_bias.expand(draws, -1).contiguous(), generator=generator)
+    start, energy = parameters_of(frozen), hidden_free_energy(frozen, hidden)
+    log_z = model.visible.cumulant(frozen.visible_bias.double()) + model.hidden.cumulant(frozen.hidden_bias.double())
+    nothing = torch.zeros(draws, dtype=torch.float64, device=hidden.device)
+    each = torch.arange(draws, device=hidden.device)
+    rung = Rung(
+        start,
+        hidden,
+        energy,
+        each,
+        log_z.double(),
+        nothing,
+        nothing.new_zeros(()),
+        nothing.new_zeros(()),
+        torch.tensor(0),
+    )
     reached, stride = 0.0, 1.0
     while reached < 1:
         target = min(1.0, reached + stride)
         put(moving, goal if target == 1 else [torch.lerp(p, q, target) for p, q in zip(start, goal, strict=True)])
-        put(frozen, rung.parameters)
-        found = freeze(moving, frozen, rung, hidden, least=least, most=most, generator=generator)
+        found = carry(moving, frozen, rung, hidden[:0], each[:0], least=least, generator=generator)
         if found is not None:
-            rung, hidden = found
-            reached = target
-        elif stride / 2 < finest:
-            return None
+            put(frozen, parameters_of(moving))
+            hidden, reached = found[0].draws, target
+            for _ in range(SETTLING):
+                hidden = gibbs(moving, hidden, generator)
+            rung = found[0]._replace(draws=hidden, energy=hidden_free_energy(moving, hidden))
+        elif stride / 2 < FINEST:
+            raise DivergenceError(
+                "no ladder leads from the machine without weights to this one: start from smaller weights"
+            )
         else:
             stride /= 2
-    return rung, hidden
+    return rung
+
+
+def gibbs(model: RBM, hidden: Tensor, generator: torch.Generator) -> Tensor:
+    """One step of hidden layers ``[rows, hidden]``, down and up."""
+    visible = model.visible.sample(model.visible_field(hidden), generator=generator)
+    return model.hidden.sample(model.hidden_field(visible), generator=generator)
 
 
 def twin(model: RBM) -> RBM:

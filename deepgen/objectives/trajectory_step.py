@@ -1,7 +1,8 @@
-"""One step of trajectory tempering: now and then swaps, a new rung or a rollback; then a step of persistent CD."""
+"""One step of trajectory tempering: now and then a meeting, a new rung or a rollback; then a step of persistent CD."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,42 +13,36 @@ from torch import Tensor
 from deepgen.errors import DivergenceError
 from deepgen.explicit.rbm import RBM
 from deepgen.objectives.contrastive_step import ContrastiveState, ContrastiveStep
-from deepgen.objectives.trajectory_ladder import Reservoir, Rung, Swept, advance, foreseen, put, sweep, twin
+from deepgen.objectives.trajectory_ladder import Met, Rung, carry, foreseen, meet, put, twin
 
 if TYPE_CHECKING:
     from deepgen.objectives.trajectory import TrajectoryTempering
 
 PATIENCE = 30  # rollbacks in a row before it is given up
-FINEST = 1 / 8  # of the way to a rung that is made by way of others
-JUMP = 0.1  # of the acceptance from one swap to the next, which halves the steps between them
+MEETINGS = 4  # at most, while the next rung is not due
 
 
 class Counts(NamedTuple):
-    """Whole numbers, 0-d on the CPU. since: steps since the last rung; wait: steps until the next swap; rungs,
-    rollbacks: how many; failed: rollbacks in a row; sound: rungs since the last one; halved: how often the rate is, at
-    present; pace: steps between swaps while nothing else is the matter."""
+    """Whole numbers, 0-d on the CPU. since: steps since the last rung; wait: steps until the next meeting; rungs,
+    rollbacks: how many; failed: rollbacks in a row; halved: how often the rate is, at present."""
 
     since: Tensor
     wait: Tensor
     rungs: Tensor
     rollbacks: Tensor
     failed: Tensor
-    sound: Tensor
     halved: Tensor
-    pace: Tensor
 
 
 class TrajectoryState(NamedTuple):
-    """chains and running means as of PCD; rung: the last; reservoir, energy: its draws as swaps have left them, and
-    their free energies in it; seen: mean log-likelihood of the last batch looked at, and acceptance, float64
-    ``[2]``."""
+    """chains and running means as of PCD; family: the chains' among those of the rung's draws; rung: the last; seen:
+    mean log-likelihood of the last batch looked at, acceptance and autocorrelation time, float64 ``[3]``."""
 
     chains: Tensor
     visible_mean: Tensor
     hidden_mean: Tensor
+    family: Tensor
     rung: Rung
-    reservoir: Tensor
-    energy: Tensor
     seen: Tensor
     counts: Counts
 
@@ -58,72 +53,73 @@ class TrajectoryStep:
     def __init__(self, model: RBM, optimizer: torch.optim.Optimizer, options: TrajectoryTempering) -> None:
         self.model, self.optimizer, self.options = model, optimizer, options
         self.frozen, self.step = twin(model), ContrastiveStep(model, optimizer, options, options._sample)
+        self.holds: tuple[Tensor, ...] = ()  # whose parameters ``frozen`` has
 
     def __call__(
         self, state: TrajectoryState, batch: Tensor, *, generator: torch.Generator
     ) -> tuple[TrajectoryState, dict[str, Tensor]]:
-        counts = state.counts
-        if int(counts.wait) <= 1:
+        if int(state.counts.wait) <= 1:
             state = self._meet(state, batch, generator)
         else:
-            state = state._replace(counts=counts._replace(wait=counts.wait - 1))
+            state = state._replace(counts=_counts(state.counts, wait=int(state.counts.wait) - 1))
         with _slowed(self.optimizer, 0.5 ** int(state.counts.halved)):
             inner, metrics = self.step(ContrastiveState(*state[:3]), batch, generator=generator)
         counts = state.counts._replace(since=state.counts.since + 1)
         told = {
             "log_likelihood": state.seen[0],
             "acceptance": state.seen[1],
-            "autocorrelation": state.rung.time,
+            "autocorrelation": state.seen[2],
             "rungs": counts.rungs.double(),
             "rollbacks": counts.rollbacks.double(),
+            "slowed": 2.0 ** counts.halved.double(),
         }
-        after = state._replace(chains=inner.chains, visible_mean=inner.visible_mean, hidden_mean=inner.hidden_mean)
-        return after._replace(counts=counts), {**metrics, **told}
+        return state._replace(**inner._asdict(), counts=counts), {**metrics, **told}
 
     @torch.no_grad()
     def _meet(self, state: TrajectoryState, batch: Tensor, generator: torch.Generator) -> TrajectoryState:
-        """Swap the chains with the rung's draws; where too few swaps are accepted, freeze or take back."""
-        options, since = self.options, int(state.counts.since)
-        put(self.frozen, state.rung.parameters)
-        reservoir = Reservoir(state.reservoir, state.energy, options.groups)
-        swept = sweep(self.model, self.frozen, state.chains, reservoir, generator=generator)
-        acceptance = float(swept.chance.mean())  # waits for the device, as every decision does
-        if acceptance < options.lost or (acceptance < options.freeze and since <= 1):
-            return self._take_back(state, acceptance, generator)
-        acceptance = min(acceptance, float(foreseen(swept.up)))
-        if acceptance < options.freeze:
-            found = advance(
-                self.model, state.rung, swept.hidden,
-                least=options.lost, most=options.most, finest=FINEST, generator=generator,
+        """Some chains meet draws of the rung; where too few would jump, freeze, slow down or take back."""
+        options, since, halved = self.options, int(state.counts.since), int(state.counts.halved)
+        if self.holds is not state.rung.parameters:
+            put(self.frozen, state.rung.parameters)
+            self.holds = state.rung.parameters
+        met = meet(
+            self.model, self.frozen, state.rung, state.chains, state.family, options.meeting, generator=generator
+        )
+        acceptance = min(float(met.chance.mean()), float(foreseen(met.ratio[0])))  # waits for the device
+        state = state._replace(chains=met.chains, family=met.family, rung=met.rung)
+        rung, least = met.rung, max(options.pace // MEETINGS, 1)
+        lost = max(options.lost, 1.5 / options.meeting)  # of n draws, 1 / n is the least that can be foreseen
+        if not acceptance >= (options.freeze if since >= options.pace else lost):
+            found = carry(
+                self.model, self.frozen, rung, met.chains, met.family, least=options.lost, generator=generator
             )  # fmt: skip
             if found is None:
                 return self._take_back(state, acceptance, generator)
-            rung, hidden = found
-            counts = self._sound(state.counts)
-            seen = self._seen(batch, rung.log_z[0], acceptance)
-            return TrajectoryState(hidden, *state[1:3], rung, rung.draws, rung.energy, seen, counts)
+            rung, family = found
+            rungs = int(state.counts.rungs) + 1
+            halved += int(since < options.pace)
+            counts = _counts(state.counts, since=0, wait=least, rungs=rungs, failed=0, halved=halved)
+            return state._replace(
+                family=family, rung=rung, seen=self._seen(batch, met, acceptance, least), counts=counts
+            )
         left = since * (acceptance - options.freeze) / (1 - acceptance + 1e-6)  # steps until it is to be frozen
-        jumped = abs(acceptance - float(state.seen[1])) > JUMP
-        pace = max(int(state.counts.pace) // 2, 1) if jumped else min(int(state.counts.pace) + 1, options.every)
-        counts = _counts(state.counts, wait=min(max(int(left / 2), 1), pace), failed=0, pace=pace)
-        seen = self._seen(batch, state.rung.log_z[0] + _bridge(swept), acceptance)
-        rows, energy = reservoir.stacked()
-        return state._replace(chains=swept.hidden, reservoir=rows, energy=energy, seen=seen, counts=counts)
+        wait = min(max(int(left / 2), least), options.every)
+        if acceptance < options.freeze:
+            halved += 1
+        elif since >= options.pace and since + left > 2 * options.pace:
+            halved = max(halved - 1, 0)
+        counts = _counts(state.counts, wait=wait, failed=0, halved=halved)
+        return state._replace(seen=self._seen(batch, met, acceptance, wait), counts=counts)
 
-    def _sound(self, counts: Counts) -> Counts:
-        sound, halved = int(counts.sound) + 1, int(counts.halved)
-        if halved and sound == self.options.recover:
-            sound, halved = 0, halved - 1
-        return _counts(
-            counts, since=0, wait=1, rungs=int(counts.rungs) + 1, failed=0, sound=sound if halved else 0, halved=halved
-        )
-
-    def _seen(self, batch: Tensor, log_z: Tensor, acceptance: float) -> Tensor:
-        likelihood = float(self.model.log_density(batch).double().mean() - log_z)
-        return torch.tensor([likelihood, acceptance], dtype=torch.float64)
+    def _seen(self, batch: Tensor, met: Met, acceptance: float, wait: int) -> Tensor:
+        """A jump forgets all, so rho falls by the acceptance whenever a chain has its turn: 1 + 2 sum rho."""
+        log_z = float(met.rung.log_z) + float(met.ratio[0].logsumexp(0)) - math.log(len(met.chance))
+        likelihood = float(self.model.log_density(batch).double().mean()) - log_z
+        turns = self.options.chains / self.options.meeting * wait * self.options.k
+        return torch.tensor([likelihood, acceptance, max(turns * (2 / acceptance - 1), 1.0)], dtype=torch.float64)
 
     def _take_back(self, state: TrajectoryState, acceptance: float, generator: torch.Generator) -> TrajectoryState:
-        failed, rung = int(state.counts.failed) + 1, state.rung
+        failed, rung, count = int(state.counts.failed) + 1, state.rung, len(state.chains)
         if failed > PATIENCE:
             raise DivergenceError(
                 f"the chains lost the model {failed} times in a row, the last time at an acceptance of "
@@ -132,18 +128,11 @@ class TrajectoryStep:
             )
         put(self.model, rung.parameters)
         self.optimizer.state.clear()
-        slot = int(torch.randint(len(rung.draws), (), generator=generator, device=generator.device))
-        field = self.model.hidden_field(rung.draws[slot])
+        chosen = torch.randperm(len(rung.draws), generator=generator, device=generator.device)[:count]
+        chosen = chosen.to(rung.draws.device)
         rollbacks, halved = (int(n) + 1 for n in (state.counts.rollbacks, state.counts.halved))
-        counts = _counts(state.counts, since=0, wait=1, rollbacks=rollbacks, failed=failed, sound=0, halved=halved)
-        chains = self.model.hidden.sample(field, generator=generator)
-        return state._replace(chains=chains, reservoir=rung.draws, energy=rung.energy, counts=counts)
-
-
-def _bridge(swept: Swept) -> Tensor:
-    """log Z of the model over that of the rung by the geometric bridge: near Bennett's, and without a search."""
-    up, down = swept.up.double() / 2, -swept.down.double() / 2
-    return (up.logsumexp(0) - down.logsumexp(0)).cpu()
+        counts = _counts(state.counts, since=0, wait=1, rollbacks=rollbacks, failed=failed, halved=halved)
+        return state._replace(chains=rung.draws[chosen], family=rung.family[chosen], counts=counts)
 
 
 def _counts(counts: Counts, **values: int) -> Counts:
