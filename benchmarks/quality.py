@@ -26,26 +26,27 @@ import quality_deep
 import quality_flows
 import quality_latent
 import quality_rbm
+import quality_small
 import quality_text
 import torch
 from quality_rows import Row, Task
 
 SUITES = {
-    "boltzmann": [*quality_boltzmann.ROWS, *quality_deep.ROWS],
+    "boltzmann": [*quality_boltzmann.ROWS, *quality_small.ROWS, *quality_deep.ROWS],
     "latent": quality_latent.ROWS,
     "rbm": quality_rbm.ROWS,
     "tractable": [*quality_binary.MNIST, *quality_flows.ROWS, *quality_binary.TABLES, *quality_text.ROWS],
     "adversarial": quality_adversarial.ROWS,
 }
 CANDIDATES = {
-    "boltzmann": [*quality_boltzmann.CANDIDATES, *quality_deep.CANDIDATES],
+    "boltzmann": [*quality_boltzmann.CANDIDATES, *quality_small.CANDIDATES, *quality_deep.CANDIDATES],
     "latent": quality_latent.CANDIDATES,
     "rbm": quality_rbm.CANDIDATES,
     "tractable": [*quality_binary.CANDIDATES, *quality_flows.CANDIDATES, *quality_text.CANDIDATES],
     "adversarial": quality_adversarial.CANDIDATES,
 }
 FULL = {
-    "boltzmann": [*quality_boltzmann.FULL, *quality_deep.ROWS],
+    "boltzmann": [*quality_boltzmann.FULL, *quality_small.ROWS, *quality_deep.ROWS],
     "latent": quality_latent.FULL,
     "rbm": quality_rbm.ROWS,
     "tractable": [*quality_binary.FULL, *quality_flows.FULL, *quality_text.FULL],
