@@ -12,8 +12,8 @@ would be due before, the rate is halved; it is doubled again as the way to the n
 too far (below ``lost``, over all draws) is taken back: the parameters are those of the last rung again, its draws are
 the chains, the optimizer forgets its momenta, and the rate is halved.
 
-What is exact: meetings leave chains and draws at their laws if the model stands still. What is not: chains lag behind a
-model that moves, and are counted among the next rung's draws. log Z by draws alone and by the bridge between draws and
+What is exact: meetings leave draws at their law, and chains at theirs as far as some hundred draws know it, if the
+model stands still. What is not: chains lag behind a model that moves, and are counted among the next rung's draws. log Z by draws alone and by the bridge between draws and
 chains then part; the estimate is the middle between the two, and half their distance is part of its error. That error
 grows to several nats as a wide machine finds its modes. What neither draws nor chains have found is missing.
 

@@ -5,7 +5,7 @@ visible layer is summed out, so that machines overlap more. With l(h) = F_phi(h)
 marginals of the model theta and of phi,
 
 - a chain x ~ p_theta takes the place of a draw y ~ p_phi with probability min(1, exp(l(y) - l(x))), which leaves
-  p_theta as it is (an independence sampler), and cannot spoil the draws;
+  p_theta as it is (an independence sampler, as long as x knows nothing of y), and cannot spoil the draws;
 - log Z_theta - log Z_phi = D is the log mean of e^l over draws;
 - draws of theta are those draws and the chains together, each taken with the weight of Bennett's mixture,
 
@@ -45,7 +45,7 @@ class Rung(NamedTuple):
     F ``[draws]``; family: whom they descend from ``[draws]``; log_z: 0-d float64; told: what each family has added to
     log_z, float64 ``[draws]``; variance: of log_z, from families that are no more, gap: by how
     much log_z would be less by the bridge between draws and chains, 0-d float64; turn: the part of the
-    draws that moves next, 0-d on the CPU.
+    chains that meets draws next, 0-d on the CPU.
     """
 
     parameters: tuple[Tensor, ...]
@@ -125,9 +125,14 @@ def jump(chains: Tensor, draws: Tensor, ratio: Tensor, *, generator: torch.Gener
 def meet(
     model: RBM, frozen: RBM, rung: Rung, chains: Tensor, family: Tensor, count: int, *, generator: torch.Generator
 ) -> Met:
-    """``count`` draws take a Gibbs step of ``frozen``, with the rung's parameters, and as many chains meet them."""
-    turn = int(rung.turn)
-    here, there = (slice(first, first + count) for first in (count * turn % len(rows) for rows in (chains, rung.draws)))
+    """``count`` draws take a Gibbs step of ``frozen``, with the rung's parameters, and as many chains meet them.
+
+    Chains have their turns, and the draws they meet are chosen at random: a chain that met the same few again and
+    again would in the end take their law for its own.
+    """
+    turn, device = int(rung.turn), generator.device
+    here = slice(count * turn, count * (turn + 1))
+    there = torch.randperm(len(rung.draws), generator=generator, device=device)[:count].to(chains.device)
     both = torch.cat([gibbs(frozen, rung.draws[there], generator), chains[here]])
     before = hidden_free_energy(frozen, both)
     ratio = (before - hidden_free_energy(model, both)).double().reshape(2, count)
@@ -135,7 +140,7 @@ def meet(
     draws, energy, chains, family = rung.draws.clone(), rung.energy.clone(), chains.clone(), family.clone()
     draws[there], energy[there], chains[here] = both[:count], before[:count], after
     family[here] = torch.where(jumped, rung.family[there], family[here])
-    rung = rung._replace(draws=draws, energy=energy, turn=torch.tensor((turn + 1) % (len(draws) // count)))
+    rung = rung._replace(draws=draws, energy=energy, turn=torch.tensor((turn + 1) % (len(chains) // count)))
     return Met(chains, family, rung, ratio, chance)
 
 

@@ -39,7 +39,8 @@ def test_every_rung_stays_at_its_law(pair, stream, alpha):
     state, metrics, _ = crossed(rbm, stream, 20_000, steps=4)
     p = p_values(rbm, state)
     assert len(p) * min(p) > alpha
-    assert 0.05 < metrics["rare"] <= metrics["swap"] < 1
+    assert 0.05 < metrics["rare"] < metrics["swap"] + 1e-9  # of the one pair whose turn it was
+    assert metrics["swap"] < 1
     cold = state.replicas.rung.argmax(1)
     assert bool((cold == 0).any())  # swaps happened, and the position is that of the replica at beta = 1
     rows = torch.arange(len(cold))

@@ -21,6 +21,7 @@ from deepgen.objectives.trajectory_ladder import (
 from deepgen.testing import Exact, check_estimate, same_law
 from deepgen.train import Checkpoint
 from tests.contracts.layers import machine
+from tests.evaluate.test_annealed import reach
 from tests.objectives.steps import still
 from tests.train.runs import equal
 from tests.train.test_resume import Power, cut
@@ -216,6 +217,37 @@ def wide():
     return dg.RBM(30, 30, generator=0)
 
 
+@torch.no_grad()
+def throw(rbm):
+    """Far away, to where one draw of the rung outweighs the others: each unit by a step of its own, so none tie."""
+    rbm.hidden_bias.add_(torch.linspace(30, 90, 30))
+
+
+def test_many_meetings_leave_the_shares_of_modes_alone(stream, alpha):
+    """Where neither machine's Gibbs steps join the modes. A chain that met the same draws over and over would go over
+
+    to their shares, 0.74 in place of 0.80 with three for each chain, and jump more often than it should.
+    """
+    rbm, frozen, rounds = twin(two_modes()), twin(two_modes()), 30
+    with torch.no_grad():
+        rbm.visible_bias.add_(0.12)
+    shares, wanted = [], upper(rbm)
+    assert wanted - upper(frozen) > 0.25
+    for _ in range(40):
+        rung, chains = rung_of(frozen, 300, stream), Exact(rbm).sample(100, generator=stream)[1]
+        family = torch.zeros(100, dtype=torch.long)
+        for _ in range(10 * rounds):
+            state = meet(rbm, frozen, rung, chains, family, 10, generator=stream)
+            rung, chains, family = state.rung, state.chains, state.family
+        v = rbm.visible.sample(rbm.visible_field(chains), generator=stream)
+        shares.append(float((v.sum(1) > 6).double().mean() + (v.sum(1) == 6).double().mean() / 2))
+    share = torch.tensor(shares).double()
+    error = float(share.std()) / len(share) ** 0.5
+    assert error < 0.01
+    # self-normalised weights of n draws err by their share times their spread over n: below 0.001 here
+    assert abs(float(share.mean()) - wanted) < reach(alpha) * error + 0.001
+
+
 def test_a_step_too_far_is_taken_back(stream):
     rbm = wide()
     x = rbm.sample(50, steps=5, generator=stream)
@@ -224,8 +256,7 @@ def test_a_step_too_far_is_taken_back(stream):
     state, update = objective.start(rbm, x, generator=stream), objective.update(rbm, optimizer)
     state, _ = update(state, x, generator=stream)
     rung = state.rung
-    with torch.no_grad():
-        rbm.hidden_bias.add_(4.0)  # far away
+    throw(rbm)
     held = torch.optim.SGD(rbm.parameters(), lr=0.0, momentum=0.9)
     held.state[rbm.weight]["momentum_buffer"] = torch.ones_like(rbm.weight)
     after, metrics = objective.update(rbm, held)(state, x, generator=stream)
@@ -250,14 +281,14 @@ def test_a_model_that_cannot_be_followed_ends_in_words(stream):
 
     class Wild(torch.optim.SGD):
         def step(self, closure=None):
-            with torch.no_grad():
-                rbm.hidden_bias.add_(4.0)
+            throw(rbm)
 
-    state, update = objective.start(rbm, x, generator=stream), objective.update(rbm, Wild(rbm.parameters(), lr=0.1))
-    for _ in range(31):  # the first of them has not been moved yet
-        state, _ = update(state, x, generator=stream)
+    start, update = objective.start(rbm, x, generator=stream), objective.update(rbm, Wild(rbm.parameters(), lr=0.1))
+    state = start
     with pytest.raises(DivergenceError, match="the chains lost the model 31 times in a row"):
-        update(state, x, generator=stream)
+        for _ in range(500):  # of ten draws two may still weigh the same by chance, and the count begins anew
+            state, _ = update(state, x, generator=stream)
+    assert all(torch.equal(p, q) for p, q in zip(state.rung.parameters, start.rung.parameters, strict=True))
 
 
 @pytest.mark.filterwarnings("ignore:epoch")
