@@ -84,8 +84,8 @@ class Contrastive(ABC):
 class PersistentCD(Contrastive):
     """Persistent contrastive divergence: stochastic maximum likelihood for an `RBM` over any pair of unit layers.
 
-    A `DBM` of any levels takes it too, and then ascends the variational bound, or with ``posterior_steps`` the
-    likelihood itself (`deepgen.objectives.contrastive_deep`).
+    A `DBM` of any levels takes it too, and then ascends the variational bound, or with enough ``posterior_steps`` the
+    likelihood (`deepgen.objectives.contrastive_deep`).
 
     The rate, momentum and decay are the optimizer's (by default plain SGD). The metric ``moment_gap``
     is the Euclidean norm of <h>_d - <h>_m, which the gradient sets to zero. It says whether chains look like data to

@@ -15,10 +15,11 @@ machines"; Montavon & Mueller 2012, "Deep Boltzmann machines and the centering t
 The offsets are running means over data, and mean field starts at them: what the higher levels are without a row to look
 at. Chains live at the odd levels. A Gibbs step draws the even ones, then the odd ones, whose means enter the gradient.
 With ``posterior_steps`` the data side is drawn as the model side is, by Gibbs steps with the row held that start from
-draws of mean field, and the gradient is that of log p(v). Mean field's bound is cheaper but has a trap. Where the
-weights W_l to a level are near zero, data give it the covariance of *means* of the level below, and chains that of its
-*states*, larger by what each unit varies for itself. The difference pulls W_l to zero, and a level that starts at small
-weights may stay dead: the best product law leaves it out. Draws have no such pull, and pre-training starts beyond it.
+draws of mean field, and the gradient is that of log p(v) as far as they have left mean field behind. Mean field's bound
+is cheaper but has a trap. Where the weights W_l to a level are near zero, data give it the covariance of *means* of the
+level below, and chains that of its *states*, larger by what each unit varies for itself. The difference pulls W_l to
+zero, and a level that starts at small weights may stay dead: the best product law leaves it out. Draws have no such
+pull, and pre-training starts beyond it.
 
 As a coupling joins an odd to an even level, and weights of 1/rows for data and -1/chains for chains sum to 0, one
 product of centred rows for each gives both means at once. At one hidden level all this is the step of an `RBM`.

@@ -8,6 +8,7 @@ import torch
 import deepgen as dg
 from deepgen.cli.baseline import worse
 from deepgen.cli.compare.judged import Judged
+from deepgen.cli.compare.tables import cells
 from deepgen.evaluate import Bracket, Estimate, log_likelihood
 from deepgen.explicit import DBM, DBN
 from deepgen.plot.intervals import side_of
@@ -35,15 +36,29 @@ def test_it_is_trained_drawn_from_and_judged(name, deepgen, tmp_path):
     assert deepgen("report", out, "--out", tmp_path / "page.html").status == 0
 
 
-def test_dbn_is_the_fit_a_script_would_make(deepgen, tmp_path):
-    assert deepgen("train", "dbn", *SMALL, "--rate", 0.2, "--seed", 3, "--out", tmp_path / "a").status == 0
+@pytest.mark.parametrize(
+    ("name", "kind", "objective"),
+    [
+        ("dbn", DBN, dg.objectives.LayerWise(dg.objectives.PersistentCD(k=1, chains=100))),
+        ("dbm", DBM, dg.objectives.PersistentCD(k=1, chains=100, posterior_steps=2)),
+    ],
+)
+def test_it_is_the_fit_a_script_would_make(name, kind, objective, deepgen, tmp_path):
+    assert deepgen("train", name, *SMALL, "--rate", 0.2, "--seed", 3, "--out", tmp_path / "a").status == 0
     x = dg.data.load("bars_and_stripes").train
-    dbn = DBN(16, [6, 4], generator=3).initialise(x)
-    objective = dg.objectives.LayerWise(dg.objectives.PersistentCD(k=1, chains=100))
-    dg.fit(dbn, x, objective, epochs=3, batch_size=16, optimizer=torch.optim.SGD(dbn.parameters(), lr=0.2),
+    model = kind(16, [6, 4], generator=3).initialise(x)
+    dg.fit(model, x, objective, epochs=3, batch_size=16, optimizer=torch.optim.SGD(model.parameters(), lr=0.2),
            schedule=lambda done: 1 - done, seed=3, progress=False)  # fmt: skip
-    for rbm, own in zip(dg.load(tmp_path / "a").rbms, dbn.rbms, strict=True):
-        assert torch.equal(rbm.weight, own.weight)
+    for there, here in zip(dg.load(tmp_path / "a").parameters(), model.parameters(), strict=True):
+        assert torch.equal(there, here)
+
+
+def test_a_table_says_once_what_both_ends_share():
+    bound = Bracket(*(Estimate(-3.0, 0.1, "undetermined", f"mean-field bound; log Z: {way}", 100)
+                      for way in ("reverse AIS from a chain", "AIS")))  # fmt: skip
+    assert cells(bound)[3] == "mean-field bound; log Z: reverse AIS, AIS"
+    plain = Bracket(Estimate(-3.0, 0.1, "below", "reverse AIS", 100), Estimate(-2.9, 0.1, "above", "AIS", 100))
+    assert cells(plain)[3] == "reverse AIS, AIS"
 
 
 def test_it_may_be_stopped_by_validation_rows(deepgen, tmp_path):

@@ -109,7 +109,9 @@ def cells(estimate: Estimate | Bracket) -> tuple[str, str, str, str]:
     both = (estimate.below, estimate.above)
     ends = [plus_minus(end, one.stderr).split(" ± ") for end, one in zip(estimate.interval(), both, strict=True)]
     sides = "crossed: failed" if estimate.crossed else ", ".join(one.side for one in both)
-    methods = ", ".join(one.method.partition(" from ")[0] for one in both)  # the page has them in full
+    first, last = (one.method.partition(" from ")[0] for one in both)  # the page has them in full
+    shared, bound, _ = first.rpartition("; log Z: ")
+    methods = f"{first}, {last.removeprefix(shared + bound)}"
     return f"[{ends[0][0]}, {ends[1][0]}]", f"{ends[0][1]}, {ends[1][1]}", sides, methods
 
 

@@ -48,15 +48,18 @@ def rbm(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
 
 
 def deep(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
-    """``dbn``, all machines of the stack at once, and ``dbm``, with Bernoulli units."""
+    """``dbn``, all machines of the stack at once, and ``dbm``, with Bernoulli units.
+
+    The hidden levels of a ``dbm`` are drawn given the data: from small weights mean field would leave the higher dead.
+    """
     if kind(data) != "binary":
         raise refused(f"{name} takes zeros and ones", data)
     x, features = rows_of(data.train), data.event_shape.numel()
-    chains = PersistentCD(k=options["k"], chains=options["chains"], weight_decay=options["weight_decay"])
+    shared = {name: options[name] for name in ("k", "chains", "weight_decay")}
     model = (DBN if name == "dbn" else DBM)(features, options["hidden"], generator=options["seed"]).initialise(x)
     return Recipe(
         model=model,
-        objective=LayerWise(chains) if name == "dbn" else chains,
+        objective=LayerWise(PersistentCD(**shared)) if name == "dbn" else PersistentCD(posterior_steps=2, **shared),
         data=data,
         epochs=options["epochs"],
         batch=options["batch"],
