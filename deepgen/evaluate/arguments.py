@@ -83,7 +83,10 @@ def require_machine(model: object) -> Layered | EnergyModel:
 def require_layers(model: object) -> RBM:
     """Return ``model`` if it has two layers of units, whose pseudo-likelihood is known, or raise."""
     if not isinstance(model, RBM):
-        raise MissingCapability(f"the pseudo-likelihood is of a Boltzmann machine, got {type(model).__name__}")
+        raise MissingCapability(
+            f"the pseudo-likelihood is of an RBM, got {type(model).__name__}: of deeper machines no p(v_i | the rest) "
+            "is in closed form; use method='auto'"
+        )
     return model
 
 

@@ -10,8 +10,11 @@ from deepgen.errors import ArgumentError, MissingCapability, SupportError
 from deepgen.explicit import ClassRBM
 from deepgen.objectives import Hybrid, PersistentCD
 from deepgen.testing import Exact, check_random
+from deepgen.train import Checkpoint
 from tests.explicit.test_class_rbm import machine, rows
 from tests.objectives.steps import named_gradients, still
+from tests.train.runs import equal
+from tests.train.test_resume import Power, cut
 
 LABELS = torch.tensor([0, 1, 1, 0, 1])
 
@@ -91,6 +94,23 @@ def test_rows_without_labels_are_drawn_and_matter(seed):
     assert float(rbm.weight.grad[2:6].abs().max()) > 0
     update = objective.update(rbm, still(rbm))
     check_random(lambda generator: update(state, batch, generator=generator)[0].position, seeds=False)
+
+
+def test_a_run_cut_anywhere_and_resumed_is_the_uninterrupted_run(seed, tmp_path):
+    x = (torch.rand(40, 6, generator=dg.random.generator(seed)) < 0.4).float()
+
+    def run(objective, out):
+        rbm = ClassRBM(6, 2, 4, generator=0)
+        batch = rbm.join(x[:30], torch.arange(30) % 2)
+        dg.fit(rbm, batch, objective, epochs=5, batch_size=12, seed=seed % 2**31, out=out, progress=False,
+               callbacks=[Checkpoint(steps=3)])  # fmt: skip
+        return rbm
+
+    objective = Hybrid(unlabelled=0.3, more=x[30:], chains=6)
+    for steps in (4, 5):
+        with pytest.raises(Power):
+            run(cut(objective, steps), tmp_path / "cut")
+    assert equal(run(objective, tmp_path / "whole"), run(objective, tmp_path / "cut"))
 
 
 def test_other_trainers_take_it_for_the_rbm_that_it_is(stream):
