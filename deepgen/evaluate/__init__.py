@@ -3,7 +3,7 @@
 from deepgen.evaluate.attributes import AttributeEffect, attribute_effect, attribute_vectors, class_vectors
 from deepgen.evaluate.bennett import bennett
 from deepgen.evaluate.bound import importance_bound
-from deepgen.evaluate.chains import diagnose, ess, mcse, nested_rhat, rhat
+from deepgen.evaluate.chains import autocorrelation_time, diagnose, ess, mcse, nested_rhat, rhat
 from deepgen.evaluate.classifier_test import classifier_test
 from deepgen.evaluate.collapse import CollapseWarning, LatentUsage, WatchLatents, latent_usage
 from deepgen.evaluate.estimate import Bracket, Estimate, bits_per_dim
@@ -54,6 +54,7 @@ __all__ = [
     "active_units",
     "attribute_effect",
     "attribute_vectors",
+    "autocorrelation_time",
     "bennett",
     "bidirectional_gap",
     "bits_per_dim",

@@ -108,6 +108,23 @@ def ess(draws: Tensor, of: str | float = "bulk") -> Tensor:
     return _each(lambda x: _quantile_size(x, order(x.flatten(1)), share), draws)
 
 
+def autocorrelation_time(draws: Tensor) -> Tensor:
+    """tau = 1 + 2 sum rho_t of ``[draws, chains, *event]``, in draws, as the `ess` of means has it: ``[*event]``.
+
+    A mean over a chain of tau draws is worth about one that knows nothing of its start. Chains that disagree count:
+    where none goes over into the other's part, tau is near the length of the chains, and no measure of how long it is.
+
+    Raises:
+        ShapeError: no such axes, or fewer than four draws.
+
+    >>> x = torch.randn(2000, 4, generator=torch.Generator().manual_seed(0))
+    >>> bool((autocorrelation_time(x) - 1).abs() < 0.2)
+    True
+    """
+    size = ess(draws, "mean")
+    return draws.shape[0] * draws.shape[1] / size
+
+
 def mcse(draws: Tensor, of: str | float = "mean") -> Tensor:
     """Monte-Carlo standard error of the mean, the standard deviation or a quantile of ``[draws, chains, *event]``.
 

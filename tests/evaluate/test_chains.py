@@ -120,6 +120,15 @@ def test_errors_cover_the_truth(rho, stream):
         assert 0.7 < float((error / mcse(x, of)).square().mean()) < 1.4
 
 
+@pytest.mark.parametrize("rho", [0.0, 0.5, 0.9])
+def test_the_autocorrelation_time_is_that_of_an_autoregression(rho, stream):
+    found = dg.evaluate.autocorrelation_time(autoregression(rho, (2000, 20, 30), stream))
+    truth, error = (1 + rho) / (1 - rho), float(found.std()) / 30**0.5
+    assert found.shape == (30,)
+    assert abs(float(found.mean()) - truth) < 5 * error + 0.02 * truth  # a sum that ends falls short of it by little
+    assert error < 0.05 * truth
+
+
 def test_rhat_has_its_closed_form(stream):
     x = torch.randn(4000, 4, 2, generator=stream)
     x[:, 0, 1] += 1.0  # one chain sits elsewhere: sqrt(1 + variance of the means), which is 3/16 * 8/7 for 8 halves
