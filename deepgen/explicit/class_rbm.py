@@ -68,6 +68,15 @@ class ClassRBM(RBM):
         """The constructor's arguments, for `deepgen.save`."""
         return {"visible": self._data[0], "classes": self.classes, "hidden": self.hidden}
 
+    def check(self, x: Tensor) -> None:
+        """Raise `ShapeError` or `SupportError` unless ``x`` is ``[rows, features + classes]`` as `join` makes them."""
+        if isinstance(x, Tensor) and x.ndim == 2 and x.shape[1] == self.features:
+            raise ShapeError(
+                f"data must be rows with their labels beside them, [rows, {self.visible.width}], got {list(x.shape)}: "
+                "join(x, y) makes them"
+            )
+        super().check(x)
+
     def join(self, x: Tensor, y: Tensor) -> Tensor:
         """Rows with their labels beside them: ``[rows, features], [rows] -> [rows, features + classes]``.
 

@@ -96,7 +96,9 @@ class LayerWise:
 def as_dbn(model: nn.Module, *, untied: bool) -> DBN:
     """Return ``model`` if it is a `DBN` whose way up is as it should be, or raise `MissingCapability`."""
     if not isinstance(model, DBN):
-        raise MissingCapability(f"this trains a DBN, got {type(model).__name__}; an RBM is trained by PersistentCD")
+        raise MissingCapability(
+            f"this trains a DBN, got {type(model).__name__}; an RBM or a DBM is trained by PersistentCD"
+        )
     if untied and not model.untied and len(model.rbms) > 1:
         raise MissingCapability("the way up must have weights of its own to be trained: call dbn.untie() first")
     if model.untied and not untied:

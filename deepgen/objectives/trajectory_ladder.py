@@ -171,7 +171,7 @@ def carry(
     both = torch.cat([rung.family, family])[index]
     after = Rung(
         parameters_of(model), torch.cat([rung.draws, chains])[index], torch.cat([energy, own])[index], both,
-        log_z, told, rung.variance, rung.gap + gap, torch.tensor(0),
+        log_z, told, rung.variance, rung.gap + gap, rung.turn,
     )  # fmt: skip
     if after.families() < FAMILIES:
         variance = after.variance + told.square().sum()

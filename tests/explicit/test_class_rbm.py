@@ -92,6 +92,8 @@ def test_odd_rows_are_refused():
             call(torch.zeros(1, 5))
         with pytest.raises(SupportError, match="values must be 0 or 1"):
             call(torch.full((1, 2), 0.5))
+    with pytest.raises(ShapeError, match=r"\[rows, 5\], got \[1, 2\]: join\(x, y\) makes them"):
+        dg.fit(rbm, torch.zeros(1, 2), dg.objectives.Hybrid(), epochs=1)
     with pytest.raises(ShapeError, match=r"rows must be \[rows, 5\]"):
         rbm.split(torch.zeros(1, 2))
     with pytest.raises(ArgumentError, match="classes must be an integer of at least 2, got 1"):

@@ -318,6 +318,22 @@ def test_a_run_cut_anywhere_and_resumed_is_the_uninterrupted_run(seed, tmp_path)
     assert [record.metrics for record in resumed] == [record.metrics for record in history]
 
 
+def test_all_chains_have_their_turn_however_often_rungs_come(stream):
+    """Each meets draws once in as many meetings as there are groups, though every meeting leads to a new rung."""
+    rbm, x = machine("bernoulli-bernoulli"), torch.eye(3)
+    objective = TrajectoryTempering(chains=40, every=1, pace=1, freeze=1.0, lost=0.0)
+    state = TrajectoryTempering(chains=40).start(rbm, x, generator=stream)
+    update = objective.update(rbm, still(rbm))
+    groups = []
+    for _ in range(4):
+        groups.append(int(state.rung.turn))
+        with torch.no_grad():
+            rbm.hidden_bias.add_(0.1)
+        state, metrics = update(state, x, generator=stream)
+    assert metrics["rungs"] > 2
+    assert groups == [0, 1, 2, 3]
+
+
 def test_a_step_changes_no_state_that_it_was_given(stream):
     rbm, x = machine("bernoulli-bernoulli"), torch.eye(3)
     objective = TrajectoryTempering(chains=20, every=1)
