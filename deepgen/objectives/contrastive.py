@@ -197,7 +197,8 @@ def as_rbm(model: nn.Module) -> RBM:
     if not isinstance(model, RBM):
         raise MissingCapability(
             f"contrastive divergence trains an RBM, got {type(model).__name__}; "
-            "a DBM is trained by deepgen.objectives.PersistentCD, a DBN by deepgen.objectives.LayerWise, an EnergyModel "
-            "by deepgen.objectives.PersistentChains, a model with log_prob by deepgen.objectives.MaximumLikelihood"
+            "a DBM is trained by deepgen.objectives.PersistentCD, a DBN by deepgen.objectives.LayerWise, an "
+            "EnergyModel by deepgen.objectives.PersistentChains, a model with log_prob by "
+            "deepgen.objectives.MaximumLikelihood"
         )
     return model

@@ -37,7 +37,7 @@ from deepgen.errors import ArgumentError, MissingCapability, check_count, check_
 from deepgen.evaluate.estimate import Estimate
 from deepgen.objectives.contrastive import PersistentCD, as_rbm
 from deepgen.objectives.equilibrium_watch import EquilibriumWatch
-from deepgen.objectives.trajectory_ladder import climb
+from deepgen.objectives.trajectory_start import first_rung
 from deepgen.objectives.trajectory_step import Counts, TrajectoryState, TrajectoryStep
 from deepgen.typing import Update
 
@@ -100,7 +100,7 @@ class TrajectoryTempering(PersistentCD):
         """The first rung: the model as it is, from the machine without weights; offsets at the means over ``x``."""
         rbm, means = as_rbm(model), super().start(model, x, generator=generator)
         offsets = (means.visible_mean, means.hidden_mean)
-        rung = climb(rbm, offsets, self.depth * self.chains, least=self.freeze, generator=generator)
+        rung = first_rung(rbm, offsets, self.depth * self.chains, least=self.freeze, generator=generator)
         seen = torch.tensor([0.0, 1.0, 1.0], dtype=torch.float64)
         seen[0] = float(rbm.log_density(x[: self.chains]).double().mean() - rung.log_z)
         counts = Counts(*(torch.tensor(n) for n in (0, 1, 1, 0, 0, 0)))

@@ -29,13 +29,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from deepgen.errors import DivergenceError
 from deepgen.explicit.rbm import RBM
 from deepgen.random import uniform
 
 FAMILIES = 20  # as many as an error needs: below that all draws begin families of their own
-SETTLING = 20  # Gibbs steps at every machine on the way from no weights to the first rung
-FINEST = 2.0**-20  # of that way
 
 
 class Rung(NamedTuple):
@@ -192,56 +189,6 @@ def _resample(weight: Tensor, count: int, generator: torch.Generator) -> Tensor:
     places = torch.arange(count, device=device) + uniform((count,), generator=generator, dtype=torch.float64)
     index = torch.searchsorted(weight.cumsum(0).to(device), places / count).clamp_max(len(weight) - 1)
     return index[torch.randperm(count, generator=generator, device=device)].to(weight.device)
-
-
-@torch.no_grad()
-def climb(model: RBM, offsets: tuple[Tensor, Tensor], draws: int, *, least: float, generator: torch.Generator) -> Rung:
-    """The rung of ``model`` itself, from a machine without weights, whose draws and log Z are exact.
-
-    The machines between have the share t of the interaction (v - mu).W.(h - lambda) around the ``offsets``, means over
-    data. With t W and fixed biases a second mode could come up far from all draws, and be missed.
-
-    Raises:
-        DivergenceError: no such ladder leads there.
-    """
-    moving, frozen, goal = twin(model), twin(model), parameters_of(model)
-    frozen.visible_bias.add_(model.weight @ offsets[1])
-    frozen.hidden_bias.add_(offsets[0] @ model.weight)
-    frozen.weight.zero_()
-    hidden = model.hidden.sample(frozen.hidden_bias.expand(draws, -1).contiguous(), generator=generator)
-    start, energy = parameters_of(frozen), hidden_free_energy(frozen, hidden)
-    log_z = model.visible.cumulant(frozen.visible_bias.double()) + model.hidden.cumulant(frozen.hidden_bias.double())
-    nothing = torch.zeros(draws, dtype=torch.float64, device=hidden.device)
-    each = torch.arange(draws, device=hidden.device)
-    rung = Rung(
-        start,
-        hidden,
-        energy,
-        each,
-        log_z.double(),
-        nothing,
-        nothing.new_zeros(()),
-        nothing.new_zeros(()),
-        torch.tensor(0),
-    )
-    reached, stride = 0.0, 1.0
-    while reached < 1:
-        target = min(1.0, reached + stride)
-        put(moving, goal if target == 1 else [torch.lerp(p, q, target) for p, q in zip(start, goal, strict=True)])
-        found = carry(moving, frozen, rung, hidden[:0], each[:0], least=least, generator=generator)
-        if found is not None:
-            put(frozen, parameters_of(moving))
-            hidden, reached = found[0].draws, target
-            for _ in range(SETTLING):
-                hidden = gibbs(moving, hidden, generator)
-            rung = found[0]._replace(draws=hidden, energy=hidden_free_energy(moving, hidden))
-        elif stride / 2 < FINEST:
-            raise DivergenceError(
-                "no ladder leads from the machine without weights to this one: start from smaller weights"
-            )
-        else:
-            stride /= 2
-    return rung
 
 
 def gibbs(model: RBM, hidden: Tensor, generator: torch.Generator) -> Tensor:

@@ -9,7 +9,6 @@ from deepgen.objectives import EquilibriumWarning, PersistentCD, TrajectoryTempe
 from deepgen.objectives.trajectory_ladder import (
     Rung,
     carry,
-    climb,
     gibbs,
     hidden_free_energy,
     jump,
@@ -18,6 +17,7 @@ from deepgen.objectives.trajectory_ladder import (
     put,
     twin,
 )
+from deepgen.objectives.trajectory_start import first_rung
 from deepgen.testing import Exact, check_estimate, same_law
 from deepgen.train import Checkpoint
 from tests.contracts.layers import machine
@@ -131,7 +131,7 @@ def test_the_first_rung_is_exact_without_weights(stream):
     with torch.no_grad():
         rbm.weight.zero_()
     offsets = (torch.ones(rbm.visible.width).double(), torch.ones(rbm.hidden.width).double())
-    rung = climb(rbm, offsets, 80, least=0.3, generator=stream)
+    rung = first_rung(rbm, offsets, 80, least=0.3, generator=stream)
     assert torch.allclose(rung.log_z, Exact(rbm).log_z.detach(), atol=1e-9)
 
 
