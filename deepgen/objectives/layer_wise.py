@@ -9,7 +9,8 @@ stack, is resumed as one, and ends with one falling rate. To train them one afte
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -19,6 +20,7 @@ from deepgen.errors import ArgumentError, MissingCapability
 from deepgen.explicit.dbn import DBN
 from deepgen.objectives.contrastive import Contrastive, ContrastiveDivergence
 from deepgen.objectives.contrastive_step import ContrastiveState
+from deepgen.train.history import Record
 from deepgen.typing import Update
 
 
@@ -78,19 +80,50 @@ class LayerWise:
                     batch = drawn_above(dbn, level, x, generator)
                 moved, found = one(state.levels[level], x, generator=generator)
                 after.append(moved)
-                suffix = f"_{level + 1}" if level else ""
-                metrics |= {f"{name}{suffix}": value for name, value in found.items()}
+                metrics |= {f"{name}{_suffix(level)}": value for name, value in found.items()}
                 for parameter in rbm.parameters():
                     parameter.grad = None  # or the steps of the others would take it again
             return Levels(tuple(after)), metrics
 
         return step
 
+    def watch(self) -> LevelWatch:
+        """What ``objective`` watches, in each machine."""
+        return LevelWatch(self.objective)
+
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """Plain SGD at the rate that is safe for all machines, see `PersistentCD`."""
         each = [self.objective.optimizer(rbm) for rbm in as_dbn(model, untied=False).rbms]
         rate = min(group["lr"] for one in each for group in one.param_groups)
         return torch.optim.SGD([p for one in each for group in one.param_groups for p in group["params"]], lr=rate)
+
+
+def _suffix(level: int) -> str:
+    """Of the metrics' names of a machine, the lowest being 0."""
+    return f"_{level + 1}" if level else ""
+
+
+class LevelWatch:
+    """Called by `deepgen.fit` with every epoch's record: what ``objective`` watches, in each machine on its own.
+
+    >>> from deepgen.objectives import ParallelTempering
+    >>> LevelWatch(ParallelTempering())(Record(1, 10, 0.0, 0.0, {"rare": 0.5, "rare_2": 0.5}), DBN(6, [4, 3]))
+    """
+
+    def __init__(self, objective: Contrastive) -> None:
+        self.objective = objective
+        self.watches: list[Callable[[Record, nn.Module], None]] = []
+
+    def __call__(self, record: Record, model: nn.Module) -> None:
+        make = getattr(self.objective, "watch", None)
+        if make is None:
+            return
+        rbms = as_dbn(model, untied=False).rbms
+        self.watches = self.watches or [make() for _ in rbms]
+        upper = tuple(_suffix(level) for level in range(1, len(rbms)))
+        names = [name for name in record.metrics if not (upper and name.endswith(upper))]
+        for level, (watch, rbm) in enumerate(zip(self.watches, rbms, strict=True)):
+            watch(replace(record, metrics={name: record.metrics[f"{name}{_suffix(level)}"] for name in names}), rbm)
 
 
 def as_dbn(model: nn.Module, *, untied: bool) -> DBN:

@@ -15,8 +15,9 @@ the chains, the optimizer forgets its momenta, and the rate is halved.
 What is exact: meetings leave draws at their law, and chains at theirs as far as some hundred draws know it, if the
 model stands still. What is not: chains lag behind a model that moves, and are counted among the next rung's draws.
 log Z by draws alone and by the bridge between draws and chains then part; the estimate is the middle between the two,
-and half their distance is part of its error. That error grows to several nats as a wide machine finds its modes. What
-neither draws nor chains have found is missing.
+and half their distance is part of its error. That error grows to several nats as a wide machine finds its modes, and
+was on one side, log Z being too low, in all runs that were measured. What neither draws nor chains have found is
+missing.
 
 Source: Béreux, Decelle, Furtlehner & Seoane 2026, "Equilibrium training of energy-based models with parallel trajectory
 tempering", arXiv:2607.27077, where chains of every rung settle for 20 autocorrelation times, draws are collected over

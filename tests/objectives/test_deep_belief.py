@@ -8,8 +8,16 @@ import torch
 import deepgen as dg
 from deepgen.errors import ArgumentError, MissingCapability
 from deepgen.explicit import DBN, RBM, Product
-from deepgen.objectives import ContrastiveDivergence, LayerWise, PersistentCD, UpDown
+from deepgen.objectives import (
+    ContrastiveDivergence,
+    EquilibriumWarning,
+    LayerWise,
+    PersistentCD,
+    TrajectoryTempering,
+    UpDown,
+)
 from deepgen.testing import Exact
+from deepgen.train import Record
 from tests.evaluate.deep import deep, rows
 from tests.objectives.steps import still
 from tests.objectives.test_contrastive import REPEATS, assert_means
@@ -150,6 +158,17 @@ def fantasies(dbn):
     v = dbn.visible.enumerate(0, dbn.visible.states).unsqueeze(1)
     down, top, up = joint(dbn, v, hidden_states(dbn))
     return ((down + top - log_z(dbn.top)).detach().exp() * up).sum()
+
+
+def test_each_machine_is_watched_on_its_own():
+    watch = LayerWise(TrajectoryTempering()).watch()
+    calm = {"rungs": 1.0, "rollbacks": 0.0, "acceptance": 0.5, "autocorrelation": 2.0}
+    upset = {**{f"{name}_2": value for name, value in calm.items()}, "rollbacks_2": 3.0}
+    dbn = DBN(6, [4, 3], generator=0)
+    with pytest.warns(EquilibriumWarning, match="the run left equilibrium"):
+        watch(Record(1, 10, 0.0, 0.0, {**calm, **upset}), dbn)
+    watch(Record(2, 20, 0.0, 0.0, {**calm, **upset}), dbn)  # nothing new, or it would raise
+    LayerWise().watch()(Record(1, 10, 0.0, 0.0, {"moment_gap": 1.0, "moment_gap_2": 1.0}), dbn)
 
 
 def test_what_is_refused():
