@@ -6,13 +6,16 @@ marginals of the model theta and of phi,
 
 - a chain x ~ p_theta takes the place of a draw y ~ p_phi with probability min(1, exp(l(y) - l(x))), which leaves
   p_theta as it is (an independence sampler, as long as x knows nothing of y), and cannot spoil the draws;
-- log Z_theta - log Z_phi = D is the log mean of e^l over draws;
-- draws of theta are those draws and the chains together, each taken with the weight of Bennett's mixture,
+- draws of theta are those draws and the chains together, each taken with the weight
 
-      w(h) = f_theta(h) / (M f_phi(h) / Z_phi + N f_theta(h) / Z_theta)  ~  1 / (M e^-(l - D) + N),
+      w(h) = f_theta(h) / (M f_phi(h) / Z_phi + N c(h)),        log Z_theta = log sum w,
 
-  for M draws and N chains. Weights keep the shares of modes that Gibbs steps do not join. Through the chains come parts
-  that no draw has been in.
+  for M draws and N chains of law c (Veach & Guibas 1995; with c = p_theta it is Bennett's). Weights keep the shares of
+  modes that Gibbs steps do not join. Through the chains come parts that no draw has been in.
+
+Chains lag behind a model that moves: c is taken as half p_theta and half p_s ~ f_phi^(1-s) f_theta^s, with the s at
+which l has the mean that chains show, from 0 (still at phi) to 1. The first half keeps every w below 2 Z_theta / N.
+Were all chains taken for draws of theta, what is new in it would get too little weight at every rung.
 
 So a rung costs one pass over the draws, and no chain has to settle. What draws descend from whom is kept (``family``),
 and the error of log Z is the spread of what each family has added to it (Chan & Lai 2013, "A general theory of particle
@@ -32,6 +35,7 @@ from torch import Tensor, nn
 from deepgen.explicit.rbm import RBM
 from deepgen.random import uniform
 
+_HALVINGS = 25  # of s between 0 and 1
 FAMILIES = 20  # as many as an error needs: below that all draws begin families of their own
 
 
@@ -41,7 +45,7 @@ class Rung(NamedTuple):
     parameters: of the model, in its order; draws: hidden layers ``[draws, hidden]``, in random order; energy: their
     F ``[draws]``; family: whom they descend from ``[draws]``; log_z: 0-d float64; told: what each family has added to
     log_z, float64 ``[draws]``; variance: of log_z, from families that are no more, gap: by how
-    much log_z would be less by the bridge between draws and chains, 0-d float64; turn: the part of the
+    much log_z would be more by the draws alone, 0-d float64; turn: the part of the
     chains that meets draws next, 0-d on the CPU.
     """
 
@@ -156,19 +160,19 @@ def carry(
     energy, ratio = rung.bridge(model)
     if not float(foreseen(ratio)) >= least:  # NaN is no way either
         return None
-    log_z, told = rung.reach(ratio)
     own = hidden_free_energy(model, chains)
-    others, kept, count = (hidden_free_energy(frozen, chains) - own).double(), len(ratio), len(own)
-    step = log_z - rung.log_z
-    gap = (step.to(ratio) - _between(ratio, others)).to(rung.gap) if count else 0.0
-    moved = torch.cat([ratio, others]) - step.to(ratio)
-    share = moved.new_tensor([kept, count]).log()
-    weight = (moved - torch.logaddexp(share[0], share[1] + moved)).softmax(0)
+    others, kept = (hidden_free_energy(frozen, chains) - own).double(), len(ratio)
+    log_weight = weights(ratio, others)
+    step, weight = log_weight.logsumexp(0), log_weight.softmax(0)
+    gap = ratio.logsumexp(0) - math.log(kept) - step
+    told = rung.told
+    for members, part in ((rung.family, weight[:kept]), (family, weight[kept:])):
+        told = told.scatter_add(0, members, part - part.mean() if len(part) else part)
     index = _resample(weight, kept, generator)
     both = torch.cat([rung.family, family])[index]
     after = Rung(
         parameters_of(model), torch.cat([rung.draws, chains])[index], torch.cat([energy, own])[index], both,
-        log_z, told, rung.variance, rung.gap + gap, rung.turn,
+        rung.log_z + step.to(rung.log_z), told, rung.variance, rung.gap + gap.to(rung.gap), rung.turn,
     )  # fmt: skip
     if after.families() < FAMILIES:
         variance = after.variance + told.square().sum()
@@ -178,9 +182,34 @@ def carry(
     return after, family
 
 
-def _between(up: Tensor, down: Tensor) -> Tensor:
-    """log Z_theta - log Z_phi from l at draws and at chains, by the geometric bridge (near Bennett's, no search)."""
-    return (up / 2).logsumexp(0) - math.log(len(up)) - (-down / 2).logsumexp(0) + math.log(len(down))
+def weights(up: Tensor, down: Tensor) -> Tensor:
+    """log w / Z_phi of draws and chains from l at each, float64: ``[draws], [chains] -> [draws + chains]``.
+
+    >>> weights(torch.zeros(2).double(), torch.zeros(2).double()).exp()
+    tensor([0.2500, 0.2500, 0.2500, 0.2500], dtype=torch.float64)
+    """
+    draws, every = math.log(len(up)), torch.cat([up, down])
+    if not len(down):
+        return every - draws
+    s = caught_up(up, down)
+    here, there = (s * every - (s * up).logsumexp(0) + draws, every - up.logsumexp(0) + draws)
+    law = torch.logaddexp(here, there) - math.log(2)
+    return every - torch.logaddexp(torch.full_like(every, draws), math.log(len(down)) + law)
+
+
+def caught_up(up: Tensor, down: Tensor) -> Tensor:
+    """The s from 0 to 1 at which draws weighted by e^(s l) have the chains' mean of l, which rises with s, 0-d.
+
+    >>> l = torch.linspace(-3, 3, 1000).double()
+    >>> round(float(caught_up(l, l[l > 0])), 2), float(caught_up(l, l[l < 0])) < 1e-6
+    (0.6, True)
+    """
+    low, high, wanted = up.new_zeros(()), up.new_ones(()), down.mean()
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        short = (middle * up).softmax(0) @ up < wanted
+        low, high = torch.where(short, middle, low), torch.where(short, high, middle)
+    return (low + high) / 2
 
 
 def _resample(weight: Tensor, count: int, generator: torch.Generator) -> Tensor:
