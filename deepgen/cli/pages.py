@@ -97,7 +97,9 @@ def drawn(history: History | None, model: type) -> Any:
     watched, named = _APART[model]
     shown = {name: [record.metrics[key] for record in history] for key, name in named.items()}
     far = [None if record.monitor is None else -record.monitor for record in history]
-    return {"epoch": history["epoch"], watched: far, **shown}
+    passes = history["passes"]
+    clock = {"epoch": history["epoch"], **({} if None in passes else {"passes": passes})}
+    return {**clock, watched: far, **shown}
 
 
 def trace(rbm: RBM, steps: int, stream: torch.Generator) -> dict[str, Tensor]:

@@ -46,6 +46,7 @@ class RunState:
     meter: Meter = dataclasses.field(default_factory=Meter)
     clock: Clock = dataclasses.field(default_factory=Clock)
     good: dict[str, Any] | None = None
+    passes: float | None = None
 
     @property
     def total(self) -> int | None:

@@ -13,6 +13,7 @@ import torch
 import deepgen as dg
 from deepgen.cli.compare import asked, comparison, judging, run, tables, training
 from deepgen.cli.compare.judged import Judged, leaders, ranked
+from deepgen.cli.compare.run import UNTRAINED
 from deepgen.cli.options import settle
 from deepgen.errors import ArgumentError, DivergenceError, UnknownName
 from deepgen.evaluate import Bracket, Estimate
@@ -114,6 +115,9 @@ def test_a_run_that_was_stopped_goes_on(deepgen, tmp_path, monkeypatch, pageless
         patched.setattr(training.Spent, "advance", press)
         stopped = deepgen(*words)
     assert stopped.status == 130
+    # batches of 50: two steps go twice over 32 rows, and the third is the first half of another such slice
+    assert "interrupted in made after 3 updates, 3 passes over the training rows;" in stopped.err
+    assert "epoch" not in stopped.err
     assert f"{tmp_path} keeps what is done; to resume: deepgen compare" in stopped.err
     assert (tmp_path / "bernoulli" / "judged.json").exists()
     assert not (tmp_path / "made" / "judged.json").exists()
@@ -238,9 +242,13 @@ def test_an_epoch_of_one_step_is_no_way_around_the_clock(tmp_path):
     began = time.monotonic()
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(training, "measured", lambda *_: {"rows": 1, "looks": 2})
-        _, history, best = training.trained(recipe, out, 0.2, seed=0, extras={})
-    assert history.stopped == "early stopping"
-    assert 1 <= best <= len(history)
+        done = training.trained(recipe, out, 0.2, seed=0, extras={})
+    assert done.history.stopped == "early stopping"
+    assert 1 <= done.kept <= done.updates == len(done.history)
+    assert done.passes == pytest.approx(done.updates / 32)  # slices of one row each, of 32: no epochs
+    assert done.history[-1].passes == pytest.approx(done.passes)
+    again = training.trained(recipe, out, 0.2, seed=0, extras={})
+    assert again[2:] == done[2:]
     assert time.monotonic() - began < 60
 
 
@@ -281,3 +289,36 @@ def test_draws_are_judged_beside_real_rows(deepgen, tmp_path):
     page = (tmp_path / "report.html").read_text()
     assert "Sample quality" in page
     assert torch.equal(comparison.draws_of(tmp_path, "mixture"), comparison.draws_of(tmp_path, "mixture").round())
+
+
+def test_passes_and_updates_are_what_was_done(small, deepgen):
+    """Looks at validation rows are no epochs, and neither are those of the options, which no clock asks for."""
+    for one in json.loads((small.directory / "results.json").read_text())["models"]:
+        assert "epochs" not in one
+        assert "epochs" not in one["settings"]
+        if one["group"] == "failed":
+            continue
+        run = load_run(small.directory / one["model"])
+        batch = run.settings["batch_size"]
+        assert one["updates"] == run.step >= one["kept"]
+        assert bool(one["updates"]) != (UNTRAINED in one["notes"])
+        assert one["passes"] <= run.step * batch / 32
+    page = (small.directory / "report.html").read_text()
+    assert "passes over the training rows" in page
+    assert "epoch" not in page
+    written = deepgen("report", small.directory / "vae", "--out", small.directory / "vae.html")
+    assert written.status == 0, written.err
+    assert "1000000" not in (small.directory / "vae.html").read_text()
+    assert "epochs" not in (small.directory / "vae.html").read_text()
+
+
+def test_a_run_of_a_comparison_that_was_cut_short_says_so_in_passes(deepgen, tmp_path, monkeypatch, pageless):
+    monkeypatch.setattr(training, "measured", lambda *_: PLAN)
+    monkeypatch.setattr(
+        training.Spent, "advance", lambda self: os.kill(os.getpid(), signal.SIGINT) if self.share() > 1e-6 else None
+    )
+    words = ("compare", "--models", "made", "--data", "bars_and_stripes", "--budget", "1000s", "--quiet", "--out")
+    assert deepgen(*words, tmp_path).status == 130
+    told = deepgen("evaluate", tmp_path / "made")
+    assert "passes over the training rows done, of a time that is not over" in told.err
+    assert "repeat its `deepgen compare` command to go on" in told.err

@@ -32,7 +32,9 @@ class Judged:
         likelihood: its log-likelihood of the held-out rows, one or several estimates; none where it has none.
         quality: its draws against the held-out rows.
         seconds: of training, on the wall, validation included.
-        epochs, steps: done in that time; ``best``: the epoch that was kept.
+        updates: steps of the optimizer in that time.
+        passes: over the training rows in these, no whole number.
+        kept: updates behind the state that was judged: fewer than all where it was better on validation rows.
         given: ``labels`` where the likelihood is that of rows given their labels.
         failed: why there is no model, in words; empty of a model that was trained.
         notes: what else must be known, in words: why a figure is missing, what was warned of.
@@ -45,9 +47,9 @@ class Judged:
     likelihood: Sequence[Estimate | Bracket] = ()
     quality: Quality | None = None
     seconds: float | None = None
-    epochs: int = 0
-    steps: int = 0
-    best: int = 0
+    updates: int = 0
+    passes: float = 0.0
+    kept: int = 0
     given: str = ""
     failed: str = ""
     notes: Sequence[str] = ()

@@ -20,6 +20,7 @@ ROWS = 1000  # and as rows of numbers
 def page(found: Comparison, rows: Data) -> Path:
     """Write the page into the directory of ``found``; ``rows`` are the data as they were loaded."""
     from deepgen.cli.compare.comparison import draws_of, history_of
+    from deepgen.cli.describe import counted
     from deepgen.cli.pages import drawn
     from deepgen.implicit import GAN, Autoencoder
     from deepgen.plot import Entry, report
@@ -34,7 +35,12 @@ def page(found: Comparison, rows: Data) -> Path:
         levels = rows.levels if "alphabet" not in rows.provenance else None
         if draws is not None and levels is not None and name != "gan":  # in whole levels, as models take them
             draws = draws / (levels - 1)
-        settings = {"model": one.model, "epochs": one.epochs, "updates": one.steps, "epoch kept": one.best}
+        settings = {
+            "model": one.model,
+            "updates": f"{one.updates:,}",
+            "passes over the training rows": counted(one.passes),
+            "updates behind the state that was judged": f"{one.kept:,}",
+        }
         entries.append(
             Entry(
                 one.title,

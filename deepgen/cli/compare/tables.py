@@ -9,26 +9,32 @@ import math
 from collections.abc import Sequence
 
 from deepgen.cli.compare.judged import GROUPS, Judged, leaders
+from deepgen.cli.describe import counted
 from deepgen.evaluate import Bracket, Estimate, Score, plus_minus
 from deepgen.evaluate.estimate import LEVEL
 
 QUALITY = {"frechet": "Fréchet", "precision": "precision", "recall": "recall", "classifier": "told apart"}
-HEAD = ("model", "test log-likelihood", "stderr", "side", "method", "seconds")
+HEAD = ("model", "test log-likelihood", "stderr", "side", "method")
 DRAWS = ("samples", *QUALITY.values())
+TRAINED = ("training", "seconds", "updates", "passes over the rows", "updates to the state kept")
 FLOOR = "real rows among themselves"
 
 
 def table(judged: Sequence[Judged], *, markdown: bool = False) -> str:
-    """Likelihoods, one line per estimate, of two-sided ones the interval, group by group in the order given; and draws.
+    """Likelihoods, one line per estimate, of two-sided ones the interval, group by group; then draws, then training.
 
     >>> print(table([Judged("a", "A", [Estimate(-2.0, 0.0, "exact", "sum")], seconds=3.0), Judged("b", "B")]))
-    model  test log-likelihood  stderr  side   method  seconds
-    ----------------------------------------------------------
+    model  test log-likelihood  stderr  side   method
+    -------------------------------------------------
     [exact]
-    A      -2.00                0       exact  sum     3.0
+    A      -2.00                0       exact  sum
     [no likelihood]
     B
-    ----------------------------------------------------------
+    -------------------------------------------------
+    training  seconds  updates  passes over the rows  updates to the state kept
+    ---------------------------------------------------------------------------
+    A         3.0      0        0                     0
+    ---------------------------------------------------------------------------
     """
     lines: list[tuple[str, ...]] = []
     group = None
@@ -42,7 +48,8 @@ def table(judged: Sequence[Judged], *, markdown: bool = False) -> str:
     if having:
         floors = having[0][1].scores
         drawn.append((f"*{FLOOR}*" if markdown else FLOOR, *(_score(floors.get(k), floor=True) for k in QUALITY)))
-    parts = [(HEAD, lines), *([(DRAWS, drawn)] if drawn else [])]
+    done = [_training(one) for one in judged if one.seconds is not None]
+    parts = [(HEAD, lines), *([(DRAWS, drawn)] if drawn else []), *([(TRAINED, done)] if done else [])]
     if markdown:
         return "\n\n".join(_markdown(head, body) for head, body in parts)
     return "\n".join(_aligned(head, body) for head, body in parts)
@@ -65,7 +72,7 @@ def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 def key(judged: Sequence[Judged]) -> str:
     """What the numbers of the table mean."""
-    text = f"nats per example, higher is better; [intervals] at {100 * LEVEL:.0f} %; seconds of training"
+    text = f"nats per example, higher is better; [intervals] at {100 * LEVEL:.0f} %"
     first = next((one.quality for one in judged if one.quality is not None), None)
     if first is None:
         return text
@@ -114,9 +121,13 @@ def cells(estimate: Estimate | Bracket) -> tuple[str, str, str, str]:
 
 
 def _lines(one: Judged) -> list[tuple[str, ...]]:
-    seconds = "" if one.seconds is None else f"{one.seconds:.1f}"
     found = [cells(estimate) for estimate in one.likelihood] or [("", "", "", "")]
-    return [(one.title, *found[0], seconds), *(("", *each, "") for each in found[1:])]
+    return [(one.title, *found[0]), *(("", *each) for each in found[1:])]
+
+
+def _training(one: Judged) -> tuple[str, ...]:
+    seconds = "" if one.seconds is None else f"{one.seconds:.1f}"
+    return one.title, seconds, f"{one.updates:,}", counted(one.passes), f"{one.kept:,}"
 
 
 def _score(score: Score | None, *, floor: bool = False) -> str:

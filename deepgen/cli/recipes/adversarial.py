@@ -89,6 +89,7 @@ def gan(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
         schedule=fall,
         monitor=Nearness() if len(data.valid) > 2 else None,
         notes={"images": networks != "dense"},
+        settled={"networks": networks},
     )
 
 
