@@ -67,7 +67,7 @@ def fit(
         seed: data order is a function of (seed, epoch); the update's generator is spawned from it.
         valid: data for ``monitor``.
         monitor: ``monitor(model, valid)``, higher is better, after every epoch. If None and the model has `LogProb`,
-            the mean log-likelihood of ``valid``.
+            the mean log-likelihood of ``valid``. One that returns a float may have a ``name``, which the bar shows.
         callbacks: called with ``(record, model)`` after every epoch, see `deepgen.train.callbacks`.
         out: directory of the run.
         resume: go on from what ``out`` holds; False starts anew in its place.
@@ -131,7 +131,7 @@ def fit(
         interrupt = stack.enter_context(delayed_interrupt())
         stack.callback(model.train, was_training)
         watching: list[Callback] = [objective.watch()] if hasattr(objective, "watch") else []
-        bars = [Progress(run.total, run.step)] if progress else []
+        bars = [Progress(run.total, run.step, getattr(monitor, "name", "monitor"))] if progress else []
         listeners = [*callbacks, *watching, *bars]
         for listener in listeners:
             if hasattr(listener, "close"):

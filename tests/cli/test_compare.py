@@ -15,9 +15,10 @@ from deepgen.cli.compare import asked, comparison, judging, run, tables, trainin
 from deepgen.cli.compare.judged import Judged, leaders, ranked
 from deepgen.cli.compare.run import UNTRAINED
 from deepgen.cli.options import settle
+from deepgen.cli.progress import Lines
 from deepgen.errors import ArgumentError, DivergenceError, UnknownName
 from deepgen.evaluate import Bracket, Estimate
-from deepgen.train import load_run
+from deepgen.train import Record, load_run
 
 # What a barely trained VAE is warned of is no fault of the command.
 pytestmark = pytest.mark.filterwarnings("default::deepgen.errors.DegenerateWeights")
@@ -322,3 +323,14 @@ def test_a_run_of_a_comparison_that_was_cut_short_says_so_in_passes(deepgen, tmp
     told = deepgen("evaluate", tmp_path / "made")
     assert "passes over the training rows done, of a time that is not over" in told.err
     assert "repeat its `deepgen compare` command to go on" in told.err
+
+
+def test_a_line_of_progress_names_what_is_watched_and_its_unit(capsys):
+    watched = {"below": Estimate(-9.0, 0.1, "below", "AIS", n=9, unit="nats/example").to_dict()}
+    rows = [(dg.explicit.RBM, watched), (dg.implicit.GAN, None), (dg.implicit.Autoencoder, None)]
+    for kind, estimate in rows:
+        Lines(1)(Record(1, 1, 1.0, 1.0, {}, -3162.0, estimate), object.__new__(kind))
+    rbm, gan, restored = capsys.readouterr().err.splitlines()
+    assert rbm.endswith("validation log-likelihood (AIS) -3162 nats per example")
+    assert gan.endswith("kernel distance of draws from validation rows, no unit: 3162")
+    assert restored.endswith("reconstruction loss of validation rows, nats per example: 3162")
