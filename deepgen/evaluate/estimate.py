@@ -180,8 +180,13 @@ class Bracket:
         return Bracket(self.below + constant, self.above + constant)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return {"below": self.below.to_dict(), "above": self.above.to_dict()}
+        """Return plain JSON values, the ends as ``lower`` and ``upper``, each with its own side.
+
+        >>> bracket = Bracket(Estimate(9.9, 0.1, "undetermined", "AIS", n=100), Estimate(10.1, 0.1, "above", "reverse"))
+        >>> [(end, one["side"]) for end, one in bracket.to_dict().items()]
+        [('lower', 'undetermined'), ('upper', 'above')]
+        """
+        return {"lower": self.below.to_dict(), "upper": self.above.to_dict()}
 
     def __str__(self) -> str:
         low, high = self.below, self.above

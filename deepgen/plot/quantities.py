@@ -95,7 +95,7 @@ def _estimate(history: Any) -> Mapping[str, Any]:
     """The first estimate of a history's monitor, of a bracket the lower one, which is drawn; empty without one."""
     for record in getattr(history, "records", ()):
         if record.estimate:
-            found: Mapping[str, Any] = record.estimate.get("below", record.estimate)
+            found: Mapping[str, Any] = record.estimate.get("lower", record.estimate)
             return found
     return {}
 

@@ -76,7 +76,7 @@ class Progress:
 
     def __call__(self, record: Record, model: nn.Module) -> None:
         estimate = record.estimate or {}
-        estimate = estimate.get("below", estimate)
+        estimate = estimate.get("lower", estimate)
         watched = f"validation {estimate['method']}, {estimate['unit']}" if estimate else self.monitored
         figures = {**record.metrics, **({} if record.monitor is None else {watched: record.monitor})}
         self.bar.set_postfix(epoch=record.epoch, **{k: f"{v:.4g}" for k, v in figures.items()}, refresh=False)

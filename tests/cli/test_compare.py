@@ -326,7 +326,7 @@ def test_a_run_of_a_comparison_that_was_cut_short_says_so_in_passes(deepgen, tmp
 
 
 def test_a_line_of_progress_names_what_is_watched_and_its_unit(capsys):
-    watched = {"below": Estimate(-9.0, 0.1, "below", "AIS", n=9, unit="nats/example").to_dict()}
+    watched = {"lower": Estimate(-9.0, 0.1, "below", "AIS", n=9, unit="nats/example").to_dict()}
     rows = [(dg.explicit.RBM, watched), (dg.implicit.GAN, None), (dg.implicit.Autoencoder, None)]
     for kind, estimate in rows:
         Lines(1)(Record(1, 1, 1.0, 1.0, {}, -3162.0, estimate), object.__new__(kind))
@@ -334,3 +334,19 @@ def test_a_line_of_progress_names_what_is_watched_and_its_unit(capsys):
     assert rbm.endswith("validation log-likelihood (AIS) -3162 nats per example")
     assert gan.endswith("kernel distance of draws from validation rows, no unit: 3162")
     assert restored.endswith("reconstruction loss of validation rows, nats per example: 3162")
+
+
+def test_an_end_of_no_certain_side_is_called_nothing_else():
+    """Of an RBM reverse AIS starts from its own chain: nothing is sure from below, in the verdict or in JSON."""
+    low = Estimate(-4.0, 0.1, "undetermined", "reverse AIS", n=100, unit="nats/example")
+    rbm = Judged("rbm", "RBM", [Bracket(low, bound("", -3.5, "above").likelihood[0])])
+    assert rbm.group == "tentative"
+    assert rbm.range()[0] == -math.inf
+    (plain,) = rbm.to_dict()["likelihood"]
+    assert {end: one["side"] for end, one in plain.items()} == {"lower": "undetermined", "upper": "above"}
+    alone, beside = tables.verdict([rbm]), tables.verdict([rbm, exact("made", -6.0)])
+    if_mixed = "if the chains behind the undetermined ends of RBM have mixed, RBM has the largest"
+    assert alone.startswith(f"no log-likelihood is known from below; {if_mixed}")
+    told = "made has at least -6.00 nats/example; that RBM lies above is not excluded"
+    assert beside.startswith(f"{told}; {if_mixed}")
+    assert tables.verdict([bracket("rbm", -4.0, -3.5)]).startswith("rbm has the largest")

@@ -107,7 +107,7 @@ class TestBracket:
     def test_printing_and_json(self):
         found = Bracket(self.low, self.high)
         assert str(found) == "[9.00 ± 0.50, 11.00 ± 0.25] nats (method | method)"
-        assert json.loads(json.dumps(found.to_dict()))["above"]["value"] == 11.0
+        assert json.loads(json.dumps(found.to_dict()))["upper"]["value"] == 11.0
 
     def test_ends_that_cross_say_so(self):
         far = Bracket(self.low + 10.0, self.high)

@@ -95,17 +95,25 @@ def verdict(judged: Sequence[Judged]) -> str:
     >>> verdict(exact)
     'b has the largest log-likelihood of these rows'
     >>> verdict([*exact, Judged("c", "c", [Estimate(-3.0, 0.1, "below", "bound", n=9)])])
-    'b is sure of -1.00 nats/example; that c lies above is not excluded'
+    'b has at least -1.00 nats/example; that c lies above is not excluded'
     """
-    first, surest = leaders(judged)
+    sure, if_mixed = (_verdict(judged, mixed=mixed) for mixed in (False, True))
+    if sure == if_mixed:
+        return sure
+    behind = _listed([one.title for one in judged if one.tentative])
+    return f"{sure}; if the chains behind the undetermined ends of {behind} have mixed, {if_mixed}"
+
+
+def _verdict(judged: Sequence[Judged], *, mixed: bool) -> str:
+    first, surest = leaders(judged, mixed=mixed)
     if surest is None:
         return "no log-likelihood is known from below" if first else "no log-likelihood to compare"
     others = [one.title for one in first if one is not surest]
     if not others:
         return f"{surest.title} has the largest log-likelihood of these rows"
-    floor = surest.range()[0]
+    floor = surest.range(mixed=mixed)[0]
     lie = "lies" if len(others) == 1 else "lie"
-    return f"{surest.title} is sure of {floor:.2f} nats/example; that {_listed(others)} {lie} above is not excluded"
+    return f"{surest.title} has at least {floor:.2f} nats/example; that {_listed(others)} {lie} above is not excluded"
 
 
 def cells(estimate: Estimate | Bracket) -> tuple[str, str, str, str]:
