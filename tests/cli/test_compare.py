@@ -1,8 +1,11 @@
 """`deepgen compare`: one budget, one set of held-out rows, sides apart, and nothing that is done is done again."""
 
+import html
 import json
 import math
 import os
+import re
+import shlex
 import signal
 import time
 from dataclasses import replace
@@ -25,7 +28,7 @@ pytestmark = pytest.mark.filterwarnings("default::deepgen.errors.DegenerateWeigh
 
 SMALL = ("--data", "bars_and_stripes", "--budget", "0.6s", "--quiet", "--out")
 PLAN = {"rows": 64, "looks": 20}
-KEYS = {"format", "version", "data", "budget", "rows", "unit", "verdict", "models"}
+KEYS = {"format", "version", "data", "budget", "rows", "seed", "command", "unit", "verdict", "models"}
 
 
 @pytest.fixture
@@ -350,3 +353,18 @@ def test_an_end_of_no_certain_side_is_called_nothing_else():
     told = "made has at least -6.00 nats/example; that RBM lies above is not excluded"
     assert beside.startswith(f"{told}; {if_mixed}")
     assert tables.verdict([bracket("rbm", -4.0, -3.5)]).startswith("rbm has the largest")
+
+
+def test_what_is_needed_to_repeat_it_is_stated_and_what_does_not_apply_is_not(small, deepgen, monkeypatch):
+    monkeypatch.setattr(run, "_one", lambda *_, **__: pytest.fail("a model was trained again"))
+    assert "--seed 0" in small.command
+    again = deepgen(*shlex.split(small.command)[1:], "--quiet")
+    assert again.status == 0, again.err
+    page = (small.directory / "report.html").read_text()
+    assert html.escape(small.command) in page
+    assert small.command in (small.directory / "results.md").read_text()
+    details = page[page.index('id="details"') :]
+    rows = dict(re.findall(r'<th scope="row">([^<]*)</th><td>([^<]*)</td>', details))
+    assert "None" not in rows.values()
+    assert (rows["seed"], rows["latent"], rows["networks"]) == ("0", "2", "dense")  # an eighth of 16 columns
+    assert not {"channels", "components", "epochs", "patience"} & rows.keys()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +86,26 @@ def options(asked: str) -> tuple[str, dict[str, Any]]:
         raise ArgumentError(f"{asked!r}: {' '.join(error.format_message().split())}") from None
     given = {option: value for option, value in line.params.items() if option not in (*SHARED, "model", "resume")}
     return name, settle(name, {**WATCHED.get(name, {}), **given})
+
+
+def command(out: Path, asked: Mapping[str, Any]) -> str:
+    """The line for a shell that repeats what was ``asked``, defaults written out.
+
+    >>> what = {"data": "digits", "models": ["vae", "vae --prior vamp"], "budget": 90.0, "seed": 3}
+    >>> command(Path("runs/a"), what)
+    "deepgen compare --data digits --models 'vae,vae --prior vamp' --budget 90s --seed 3 --out runs/a"
+    """
+    given = {
+        "data": asked["data"],
+        "models": ",".join(asked["models"]),
+        "budget": f"{asked['budget']!r}s".replace(".0s", "s"),
+        "seed": asked["seed"],
+        "binarise": asked.get("binarise"),
+        "root": asked.get("root"),
+        "out": out,
+    }
+    words = [word for name, value in given.items() if value is not None for word in (f"--{name}", str(value))]
+    return shlex.join(["deepgen", "compare", *words])
 
 
 def folder(asked: str) -> str:

@@ -34,6 +34,8 @@ class Comparison:
         each: seconds of training of each model.
         rows: held-out rows that all were judged on.
         directory: where table, page and the models' own runs are.
+        seed: of everything drawn: initial weights, order of the rows, draws and estimates of each model.
+        command: the line for a shell that repeats it.
     """
 
     models: Sequence[Judged]
@@ -42,6 +44,8 @@ class Comparison:
     each: float
     rows: int
     directory: Path
+    seed: int
+    command: str
 
     @property
     def page(self) -> Path:
@@ -66,7 +70,8 @@ class Comparison:
     def head(self) -> str:
         """How the models were trained and judged."""
         return (
-            f"{self.data}: {self.each:.3g} s of training each ({self.budget:.4g} s in all), {self.rows:,} held-out rows"
+            f"{self.data}: {self.each:.3g} s of training each ({self.budget:.4g} s in all), {self.rows:,} held-out rows, "
+            f"seed {self.seed}"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -77,6 +82,8 @@ class Comparison:
             "data": self.data,
             "budget": {"seconds": self.budget, "each": self.each},
             "rows": self.rows,
+            "seed": self.seed,
+            "command": self.command,
             "unit": "nats/example",
             "verdict": tables.verdict(self.models),
             "models": [one.to_dict() for one in self.models],
@@ -87,7 +94,9 @@ class Comparison:
         notes = "\n".join(f"- {line}" for line in tables.remarks(self.models))
         key = tables.key(self.models).replace("\n", "  \n")
         parts = [f"{self.head}.", tables.table(self.models, markdown=True), key]
-        return "\n\n".join([*parts, f"{tables.verdict(self.models)}.", *([notes] if notes else [])])
+        return "\n\n".join(
+            [*parts, f"{tables.verdict(self.models)}.", *([notes] if notes else []), f"`{self.command}`"]
+        )
 
     def __str__(self) -> str:
         parts = [self.head, tables.table(self.models), tables.key(self.models), tables.verdict(self.models)]

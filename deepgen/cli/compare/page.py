@@ -37,6 +37,7 @@ def page(found: Comparison, rows: Data) -> Path:
             draws = draws / (levels - 1)
         settings = {
             "model": one.model,
+            "command": found.command,
             "updates": f"{one.updates:,}",
             "passes over the training rows": counted(one.passes),
             "updates behind the state that was judged": f"{one.kept:,}",
@@ -61,5 +62,5 @@ def page(found: Comparison, rows: Data) -> Path:
         rows,
         title=f"{len(found.models)} models of {found.data}",
         summary=f"{verdict}. Each was trained for the same time on the same rows.",
-        facts={"trained": found.head, "directory": str(found.directory), "command": "deepgen compare"},
+        facts={"trained": found.head, "directory": str(found.directory), "seed": found.seed, "command": found.command},
     )

@@ -87,6 +87,7 @@ def compare(
     rows, share = judging.held_out(rows), total / len(names)
     found: list[Judged] = []
     name = str(rows.provenance["name"])
+    again = asked.command(out, wanted)
     with Told(names, share, show=progress) as told, told_of_compiling(progress and told.plain):
         for each in names:
             before = kept(out / asked.folder(each))
@@ -97,7 +98,7 @@ def compare(
             else:
                 told.over(kept=True)
             found.append(before)
-            so_far = Comparison(ranked(found), name, total, share, len(rows.test), out)
+            so_far = Comparison(ranked(found), name, total, share, len(rows.test), out, seed, again)
             write_results(so_far)
     from deepgen.cli.compare.page import page
 
