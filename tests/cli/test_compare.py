@@ -368,3 +368,19 @@ def test_what_is_needed_to_repeat_it_is_stated_and_what_does_not_apply_is_not(sm
     assert "None" not in rows.values()
     assert (rows["seed"], rows["latent"], rows["networks"]) == ("0", "2", "dense")  # an eighth of 16 columns
     assert not {"channels", "components", "epochs", "patience"} & rows.keys()
+
+
+def test_too_few_rows_are_refused_before_anything_is_trained(deepgen, tmp_path):
+    table = tmp_path / "four.csv"
+    table.write_text("a,b\n1,2.5\n2,3.5\n4,1.5\n3,2.2\n")
+    refused = deepgen("compare", "--data", table, "--models", "realnvp", "--budget", "4s", "--out", tmp_path / "out")
+    assert (refused.status, refused.err.count("\n")) == (2, 1)
+    assert f"needs at least {judging.FEWEST} to judge by" in refused.err
+    assert not (tmp_path / "out").exists()
+    assert len(dg.data.load("bars_and_stripes").test) >= judging.FEWEST
+    few = dg.data.load("digits")
+    few = replace(few, test=few.test[:1])
+    assert judging.graded(few, few.train[:1], seed=0) == (
+        None,
+        "no sample quality: real needs at least 100 rows, got 1",
+    )

@@ -69,10 +69,8 @@ class Comparison:
     @property
     def head(self) -> str:
         """How the models were trained and judged."""
-        return (
-            f"{self.data}: {self.each:.3g} s of training each ({self.budget:.4g} s in all), {self.rows:,} held-out rows, "
-            f"seed {self.seed}"
-        )
+        time = f"{self.each:.3g} s of training each ({self.budget:.4g} s in all)"
+        return f"{self.data}: {time}, {self.rows:,} held-out rows, seed {self.seed}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""

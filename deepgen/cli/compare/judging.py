@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from deepgen.cli.compare.judged import Judged
     from deepgen.data import Data
 
+FEWEST = 30  # held-out rows: of fewer a mean and its error say nothing
 ROWS = 2000  # held-out rows at most: the same for all models and for both kinds of figure
 DEAR = 1000  # steps of the chains of an energy model, each a pass through its network
 ANNEALED: dict[str, Any] = {
@@ -47,6 +48,20 @@ def held_out(data: Data) -> Data:
     if labels is not None and labels.test is not None:
         labels = Splits(labels.train, labels.valid, torch.as_tensor(labels.test)[chosen])
     return replace(data, test=test, labels=labels)
+
+
+def check_enough(data: Data) -> None:
+    """Refuse data with too few rows to judge by, before anything is trained.
+
+    Raises:
+        ArgumentError: fewer than `FEWEST` held-out rows.
+    """
+    n, total = len(data.test), sum(map(len, (data.train, data.valid, data.test)))
+    if n < FEWEST:
+        raise ArgumentError(
+            f"{data.provenance['name']} has {n} held-out row{'' if n == 1 else 's'} of {total} in all, and compare "
+            f"needs at least {FEWEST} to judge by: take data with more rows (of a file a fifth is held out)"
+        )
 
 
 def judged(

@@ -25,7 +25,7 @@ from deepgen.cli.rundir import load_arguments, weights
 from deepgen.cli.threads import fitting_threads
 from deepgen.cli.train import absolute, extras
 from deepgen.data import Data
-from deepgen.errors import ArgumentError, DeepgenError
+from deepgen.errors import DeepgenError
 from deepgen.train import Interrupted
 from deepgen.train.state import KEPT
 
@@ -65,7 +65,7 @@ def compare(
 
     Raises:
         UnknownName: no such model or data, with the nearest name.
-        ArgumentError: a budget that is none, data without test rows, or another comparison in ``out``.
+        ArgumentError: a budget that is none, data with fewer than 30 test rows, or another comparison in ``out``.
         KeyboardInterrupt: Ctrl-C, after what is done was saved.
 
     >>> import tempfile, deepgen as dg
@@ -77,8 +77,7 @@ def compare(
     total = asked.seconds(budget)
     rows = datasets.load(str(data), **load_arguments(binarise, root))
     names, out = asked.chosen(models, rows), Path(out)
-    if not len(rows.test):
-        raise ArgumentError(f"{rows.provenance['name']} has no test rows to judge by")
+    judging.check_enough(rows)
     wanted = {"data": absolute(str(data)), "root": root and str(Path(root).resolve()), "binarise": binarise,
               "models": names, "budget": total, "seed": seed}  # fmt: skip
     asked.settled(out, wanted, resume=resume)
