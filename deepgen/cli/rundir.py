@@ -115,6 +115,11 @@ def open_run(directory: Path) -> Opened:
     """Read the run in ``directory``, or the bare model that `deepgen.save` left there."""
     if not directory.exists():
         raise CheckpointError(f"{directory}: no such folder; `deepgen train ... --out {directory}` makes one")
+    if (within := compared(directory)) is not None:
+        runs = ", ".join(map(str, within)) or "none of which is trained yet"
+        raise CheckpointError(
+            f"{directory} is a comparison, and each of its models has its own folder: name one of {runs}"
+        )
     try:
         run = load_run(directory)
     except CheckpointError:
@@ -134,6 +139,16 @@ def open_run(directory: Path) -> Opened:
             file=sys.stderr,
         )
     return opened
+
+
+def compared(directory: Path) -> list[Path] | None:
+    """The folders with models of the comparison in ``directory``, None where there is none."""
+    from deepgen.cli.compare.asked import ASKED
+    from deepgen.train.store import MANIFEST
+
+    if not (directory / ASKED).exists() or (directory / MANIFEST).exists():
+        return None
+    return sorted(path.parent for path in directory.glob(f"*/{MANIFEST}"))
 
 
 def _features(model: nn.Module) -> int | None:

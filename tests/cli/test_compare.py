@@ -384,3 +384,53 @@ def test_too_few_rows_are_refused_before_anything_is_trained(deepgen, tmp_path):
         None,
         "no sample quality: real needs at least 100 rows, got 1",
     )
+
+
+def test_a_model_named_twice_is_refused(deepgen, tmp_path):
+    twice = deepgen("compare", "--models", "made,vae,VAE", *SMALL, tmp_path)
+    assert (twice.status, twice.err.count("\n")) == (2, 1)
+    assert "--models names 'vae' twice: give one of them other options" in twice.err
+    assert asked.chosen("vae,vae --prior vamp", None) == ["vae", "vae --prior vamp"]
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", ["evaluate", "report", ("sample", "--out", "a.png")])
+def test_the_folder_of_a_comparison_names_those_of_its_models(small, deepgen, command):
+    name, *more = [command] if isinstance(command, str) else command
+    refused = deepgen(name, small.directory, *more)
+    assert (refused.status, refused.err.count("\n")) == (2, 1)
+    assert refused.err.endswith(f"name one of {small.directory / 'bernoulli'}, {small.directory / 'vae'}\n")
+
+
+def test_folders_of_others_are_refused_in_words_of_the_command_line(small, deepgen, tmp_path):
+    train = ("train", "vae", "--data", "bars_and_stripes", "--epochs", 1, "--quiet", "--out")
+    told = {
+        small.directory: "holds a comparison",
+        small.directory / "vae": "holds a model of a comparison",
+        tmp_path / "python": "holds a run that was begun in Python",
+        tmp_path / "saved": "holds a saved model without a history",
+    }
+    rbm, x = dg.RBM(16, 4, generator=0), dg.data.load("bars_and_stripes").train
+    dg.fit(rbm, x, dg.objectives.PersistentCD(), epochs=1, out=tmp_path / "python", progress=False)
+    dg.save(rbm, tmp_path / "saved")
+    for folder, words in told.items():
+        refused = deepgen(*train, folder)
+        assert (refused.status, refused.err.count("\n")) == (2, 1)
+        assert words in refused.err
+        assert "choose another --out" in refused.err
+        assert not {"{", "resume=", "out="} & set(re.findall(r"\{|resume=|\bout=", refused.err))
+    inside = deepgen("compare", "--models", "made", *SMALL, tmp_path / "python")
+    assert "holds a run or a model of its own" in inside.err
+
+
+def test_data_that_changed_since_are_told_in_words(deepgen, tmp_path):
+    table, out = tmp_path / "t.csv", tmp_path / "run"
+    words = ("train", "bernoulli", "--data", table, "--epochs", 1, "--quiet", "--out", out)
+    table.write_text("0,1,0\n1,0,1\n" * 5)
+    assert deepgen(*words).status == 0
+    table.write_text("0,1,0\n1,1,1\n" * 5)
+    refused = deepgen(*words)
+    assert "training rows: other values in 6 of t.csv" in refused.err
+    assert refused.err.endswith("choose another --out, or discard it with --fresh\n")
+    assert "{" not in refused.err
+    assert deepgen(*words, "--fresh").status == 0

@@ -23,11 +23,11 @@ from deepgen.cli.progress import told_of_compiling
 from deepgen.cli.recipes import build
 from deepgen.cli.rundir import load_arguments, weights
 from deepgen.cli.threads import fitting_threads
-from deepgen.cli.train import absolute, extras
+from deepgen.cli.train import ELSEWHERE, absolute, extras
 from deepgen.data import Data
 from deepgen.errors import DeepgenError
 from deepgen.train import Interrupted
-from deepgen.train.state import KEPT
+from deepgen.train.state import ANEW, KEPT
 
 UNTRAINED = "not one update was made in its time: give a larger --budget"
 
@@ -139,7 +139,8 @@ def _one(words: str, rows: Data, out: Path, share: float, source: dict[str, Any]
     except Interrupted as stopped:
         raise Interrupted(f"{str(stopped).replace('interrupted', f'interrupted in {words}', 1)}") from stopped
     except DeepgenError as error:
-        one = replace(one, failed=" ".join(str(error).removesuffix(KEPT).split()), likelihood=(), quality=None)
+        why = " ".join(str(error).removesuffix(KEPT).replace(ANEW, ELSEWHERE).split())
+        one = replace(one, failed=why, likelihood=(), quality=None)
     except (RuntimeError, ValueError, TypeError, MemoryError) as error:  # the others are still to be compared
         text = " ".join(str(error).split())
         one = replace(one, failed=f"a fault in deepgen: {type(error).__name__}: {text}", likelihood=(), quality=None)
