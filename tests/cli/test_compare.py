@@ -16,11 +16,12 @@ import torch
 import deepgen as dg
 from deepgen.cli.compare import asked, comparison, judging, run, tables, training
 from deepgen.cli.compare.judged import Judged, leaders, ranked
+from deepgen.cli.compare.paired import paired
 from deepgen.cli.compare.run import UNTRAINED
 from deepgen.cli.options import settle
 from deepgen.cli.progress import Lines
 from deepgen.errors import ArgumentError, DivergenceError, UnknownName
-from deepgen.evaluate import Bracket, Estimate
+from deepgen.evaluate import Bracket, Estimate, plus_minus
 from deepgen.train import Record, load_run
 
 # What a barely trained VAE is warned of is no fault of the command.
@@ -434,3 +435,47 @@ def test_data_that_changed_since_are_told_in_words(deepgen, tmp_path):
     assert refused.err.endswith("choose another --out, or discard it with --fresh\n")
     assert "{" not in refused.err
     assert deepgen(*words, "--fresh").status == 0
+
+
+def test_differences_are_taken_row_by_row_and_every_error_is_named(deepgen, tmp_path, pageless):
+    words = ("--models", "bernoulli,mixture --components 2,vae,iwae", "--data", "digits", "--budget", "2s", "--quiet")
+    done = deepgen("compare", *words, "--out", tmp_path)
+    assert done.status == 0, done.err
+    stored = {one["model"]: one for one in json.loads((tmp_path / "results.json").read_text())["models"]}
+    x = dg.data.load("digits").test
+    with torch.no_grad():
+        apart = dg.load(tmp_path / "bernoulli").log_prob(x) - dg.load(tmp_path / "mixture-components-2").log_prob(x)
+    found, first = stored["bernoulli"]["difference"], stored["mixture --components 2"]
+    assert first["difference"] is None
+    assert found["to"] == first["title"]
+    assert found["value"] == pytest.approx(float(apart.double().mean()), rel=1e-5)
+    assert found["stderr"] == pytest.approx(float(apart.double().std()) / len(x) ** 0.5, rel=1e-4)
+    bounds = [stored[name] for name in ("vae", "iwae")]
+    (worse,) = (one for one in bounds if one["difference"] is not None)
+    (better,) = (one for one in bounds if one["difference"] is None)
+    gap = worse["likelihood"][0]["value"] - better["likelihood"][0]["value"]
+    assert worse["difference"]["value"] == pytest.approx(gap, rel=1e-6)
+    noise = math.hypot(*(one["likelihood"][0]["stderr"] for one in bounds))
+    assert worse["difference"]["stderr"] > noise
+    rows = f"{stored['bernoulli']['likelihood'][0]['stderr_data']:.2f}"
+    for text in (done.out, (tmp_path / "results.md").read_text()):
+        (line,) = (one for one in text.splitlines() if "independent Bernoulli" in one and "exact" in one)
+        assert rows in line
+        assert plus_minus(found["value"], found["stderr"], signed=True) in line
+        assert "± is one standard error" in text
+        assert "± Monte Carlo" in text
+        assert "± test rows" in text
+
+
+def test_of_brackets_the_lower_ends_are_compared_with_their_monte_carlo(tmp_path):
+    each = torch.tensor([1.0, 2.0, 6.0], dtype=torch.float64)
+    pair = [bracket("a", -4.0, -3.5), bracket("b", -5.0, -4.5)]
+    pair = [
+        replace(one, likelihood=[replace(one.likelihood[0], below=replace(one.likelihood[0].below, each=e))])
+        for one, e in zip(pair, (each, each * 2), strict=True)
+    ]
+    for one in pair:
+        comparison.keep(tmp_path / one.model, one, None)
+    _, second = paired(tmp_path, pair)
+    assert (second.difference.to, second.difference.value) == ("a", 3.0)
+    assert second.difference.stderr == pytest.approx(math.hypot(float(each.std()) / 3**0.5, 0.1, 0.1))

@@ -15,6 +15,7 @@ from torch import Tensor
 from deepgen.cli.compare import tables
 from deepgen.cli.compare.asked import folder
 from deepgen.cli.compare.judged import Judged
+from deepgen.cli.compare.paired import EACH, store
 from deepgen.errors import ArgumentError, CheckpointError
 from deepgen.train import load_run
 from deepgen.train.store import MANIFEST
@@ -107,6 +108,7 @@ def keep(where: Path, one: Judged, draws: Tensor | None) -> Judged:
     where.mkdir(parents=True, exist_ok=True)
     if draws is not None:
         np.save(where / DRAWN, draws.numpy())
+    store(where, one)
     write(where / FOUND, (json.dumps(one.to_dict(), indent=1) + "\n").encode())  # the last word: now it is done
     return one
 
@@ -140,7 +142,7 @@ def history_of(directory: Path, name: str) -> Any:
 def forget(out: Path, names: Sequence[str]) -> None:
     """Remove what was found of these models, and the manifests that make runs of their files."""
     for name in names:
-        for file in (FOUND, DRAWN, MANIFEST):
+        for file in (FOUND, DRAWN, EACH, MANIFEST):
             (out / folder(name) / file).unlink(missing_ok=True)
 
 

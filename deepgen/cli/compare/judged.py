@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from deepgen.evaluate import Bracket, Estimate, Quality, Score
@@ -25,6 +25,21 @@ GROUPS = {
 
 
 @dataclass(frozen=True)
+class Difference:
+    """From the best model of the same side, on the same rows.
+
+    Attributes:
+        to: the title of that model.
+        value: the mean difference, in nats per example.
+        stderr: its standard error: of the differences over the rows, and of the Monte Carlo of both.
+    """
+
+    to: str
+    value: float
+    stderr: float
+
+
+@dataclass(frozen=True)
 class Judged:
     """One model.
 
@@ -42,6 +57,7 @@ class Judged:
         notes: what else must be known, in words: why a figure is missing, what was warned of.
         bits: the likelihood in the unit that the field compares by, where there is one.
         settings: of the model and its training.
+        difference: from the best model of its group; None of that one itself, and before all are known.
     """
 
     model: str
@@ -57,6 +73,7 @@ class Judged:
     notes: Sequence[str] = ()
     bits: Estimate | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    difference: Difference | None = None
 
     @property
     def group(self) -> str:
@@ -113,6 +130,7 @@ class Judged:
             "quality": self.quality and self.quality.to_dict(),
             "notes": list(self.notes),
             "settings": dict(self.settings),
+            "difference": self.difference and asdict(self.difference),
         }
 
     @classmethod
@@ -124,6 +142,7 @@ class Judged:
             "likelihood": [_estimate(each) for each in plain["likelihood"]],
             "bits": None if plain["bits"] is None else _one(plain["bits"]),
             "quality": None if plain["quality"] is None else _quality(plain["quality"]),
+            "difference": None if plain["difference"] is None else Difference(**plain["difference"]),
         })  # fmt: skip
 
 

@@ -20,6 +20,7 @@ ROWS = 1000  # and as rows of numbers
 def page(found: Comparison, rows: Data) -> Path:
     """Write the page into the directory of ``found``; ``rows`` are the data as they were loaded."""
     from deepgen.cli.compare.comparison import draws_of, history_of
+    from deepgen.cli.compare.paired import in_words
     from deepgen.cli.describe import counted
     from deepgen.cli.pages import drawn
     from deepgen.implicit import GAN, Autoencoder
@@ -52,7 +53,7 @@ def page(found: Comparison, rows: Data) -> Path:
                 settings={**settings, **one.settings},
                 quality=one.quality,
                 group=GROUPS[one.group],
-                note=one.failed or "; ".join(one.notes),
+                note=one.failed or "; ".join(filter(None, (in_words(one).replace("-", "−", 1), *one.notes))),
             )
         )
     verdict = tables.verdict(found.models).replace(" -", " −")

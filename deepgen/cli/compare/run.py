@@ -16,6 +16,7 @@ from deepgen import data as datasets
 from deepgen.cli.compare import asked, judging
 from deepgen.cli.compare.comparison import Comparison, forget, keep, kept, write_results
 from deepgen.cli.compare.judged import Judged, ranked
+from deepgen.cli.compare.paired import paired
 from deepgen.cli.compare.told import Told
 from deepgen.cli.compare.training import trained
 from deepgen.cli.options import applying
@@ -97,13 +98,12 @@ def compare(
             else:
                 told.over(kept=True)
             found.append(before)
-            so_far = Comparison(ranked(found), name, total, share, len(rows.test), out, seed, again)
+            so_far = Comparison(paired(out, ranked(found)), name, total, share, len(rows.test), out, seed, again)
             write_results(so_far)
     from deepgen.cli.compare.page import page
 
-    result = replace(so_far, models=ranked(found))
-    page(result, rows)
-    return result
+    page(so_far, rows)
+    return so_far
 
 
 def _one(words: str, rows: Data, out: Path, share: float, source: dict[str, Any], told: Told) -> Judged:

@@ -14,7 +14,7 @@ from deepgen.evaluate import Bracket, Estimate, Score, plus_minus
 from deepgen.evaluate.estimate import LEVEL
 
 QUALITY = {"frechet": "Fréchet", "precision": "precision", "recall": "recall", "classifier": "told apart"}
-HEAD = ("model", "test log-likelihood", "stderr", "side", "method")
+HEAD = ("model", "test log-likelihood", "± Monte Carlo", "± test rows", "to the best of its side", "side", "method")
 DRAWS = ("samples", *QUALITY.values())
 TRAINED = ("training", "seconds", "updates", "passes over the rows", "updates to the state kept")
 FLOOR = "real rows among themselves"
@@ -24,25 +24,25 @@ def table(judged: Sequence[Judged], *, markdown: bool = False) -> str:
     """Likelihoods, one line per estimate, of two-sided ones the interval, group by group; then draws, then training.
 
     >>> print(table([Judged("a", "A", [Estimate(-2.0, 0.0, "exact", "sum")], seconds=3.0), Judged("b", "B")]))
-    model  test log-likelihood  stderr  side   method
-    -------------------------------------------------
+    model  test log-likelihood  ± Monte Carlo  ± test rows  to the best of its side  side   method
+    ----------------------------------------------------------------------------------------------
     [exact]
-    A      -2.00                0       exact  sum
+    A      -2.00                0                                                    exact  sum
     [no likelihood]
     B
-    -------------------------------------------------
+    ----------------------------------------------------------------------------------------------
     training  seconds  updates  passes over the rows  updates to the state kept
     ---------------------------------------------------------------------------
     A         3.0      0        0                     0
     ---------------------------------------------------------------------------
     """
     lines: list[tuple[str, ...]] = []
-    group = None
+    group, best = None, {one.difference.to for one in judged if one.difference is not None}
     for one in judged:
         if one.group != group:
             group = one.group
             lines.append((f"**{GROUPS[group]}**" if markdown else f"[{GROUPS[group]}]",))
-        lines += _lines(one)
+        lines += _lines(one, best=one.title in best)
     having = [(one.title, one.quality) for one in judged if one.quality is not None]
     drawn = [(title, *(_score(quality.scores.get(key)) for key in QUALITY)) for title, quality in having]
     if having:
@@ -72,7 +72,13 @@ def _markdown(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 
 def key(judged: Sequence[Judged]) -> str:
     """What the numbers of the table mean."""
-    text = f"nats per example, higher is better; [intervals] at {100 * LEVEL:.0f} %"
+    text = (
+        f"nats per example, higher is better; [intervals] at {100 * LEVEL:.0f} %\n"
+        "± is one standard error: Monte Carlo, of the estimate on these very rows (0 where nothing is drawn; more computing narrows it); test rows, how far "
+        "as many other rows would move it (only more rows narrow it); to the best, a paired difference on the same "
+        "rows, ± over rows and Monte Carlo of both, of [intervals] that of the lower ends; of samples, over draws and "
+        "rows; of real rows among themselves, the standard deviation of such a figure"
+    )
     first = next((one.quality for one in judged if one.quality is not None), None)
     if first is None:
         return text
@@ -128,9 +134,21 @@ def cells(estimate: Estimate | Bracket) -> tuple[str, str, str, str]:
     return f"[{ends[0][0]}, {ends[1][0]}]", f"{ends[0][1]}, {ends[1][1]}", sides, methods
 
 
-def _lines(one: Judged) -> list[tuple[str, ...]]:
-    found = [cells(estimate) for estimate in one.likelihood] or [("", "", "", "")]
-    return [(one.title, *found[0]), *(("", *each) for each in found[1:])]
+def _lines(one: Judged, *, best: bool) -> list[tuple[str, ...]]:
+    lines: list[tuple[str, ...]] = []
+    for number, estimate in enumerate(one.likelihood):
+        value, error, side, method = cells(estimate)
+        known = estimate.below if isinstance(estimate, Bracket) else estimate
+        rows = plus_minus(known.value, known.stderr_data).partition(" ± ")[2].replace("?", "")
+        first = ("", "") if number else (one.title, _apart(one, best))
+        lines.append((first[0], value, error, rows, first[1], side, method))
+    return lines or [(one.title, *[""] * (len(HEAD) - 1))]
+
+
+def _apart(one: Judged, best: bool) -> str:
+    if one.difference is None:
+        return "best" if best else ""
+    return plus_minus(one.difference.value, one.difference.stderr, signed=True)
 
 
 def _training(one: Judged) -> tuple[str, ...]:
