@@ -15,7 +15,9 @@ import torch
 
 import deepgen as dg
 from deepgen.cli.compare import asked, comparison, judging, run, tables, training
+from deepgen.cli.compare.collapse import collapse
 from deepgen.cli.compare.judged import Judged, leaders, ranked
+from deepgen.cli.compare.page import page
 from deepgen.cli.compare.paired import paired
 from deepgen.cli.compare.run import UNTRAINED
 from deepgen.cli.options import settle
@@ -479,3 +481,41 @@ def test_of_brackets_the_lower_ends_are_compared_with_their_monte_carlo(tmp_path
     _, second = paired(tmp_path, pair)
     assert (second.difference.to, second.difference.value) == ("a", 3.0)
     assert second.difference.stderr == pytest.approx(math.hypot(float(each.std()) / 3**0.5, 0.1, 0.1))
+
+
+def test_a_collapsed_model_is_called_so_and_noise_is_not(tmp_path):
+    data, stream = dg.data.load("digits"), dg.random.generator(0)
+    kinds = torch.as_tensor(data.labels.train)
+    noise = dg.random.uniform((360, 64), generator=stream).round()
+    cases = {
+        "sound": (data.train[:360], False),
+        "three": (data.train[kinds < 3][:360], True),
+        "blob": (data.train.mean(0).round().expand(360, 64).clone(), True),
+        "noise": (noise, False),
+    }
+    found = {}
+    for name, (draws, collapsed) in cases.items():
+        quality, _ = judging.graded(data, draws, seed=0)
+        said = collapse(quality, data.test, draws)
+        assert said.startswith("collapsed: ") == collapsed, name
+        found[name] = Judged(name, name, quality=quality, collapsed=said)
+    assert "modes of 10" in found["three"].collapsed
+    assert "of the variance" in found["blob"].collapsed
+    assert collapse(None, data.test, cases["blob"][0])  # where the rows are too few for any figure
+    everywhere = [found["sound"], found["three"]]
+    text = tables.table(everywhere) + "\n".join(tables.remarks(everywhere))
+    seen = found["three"].quality.scores
+    assert "three (collapsed)" in text
+    assert "sound (collapsed)" not in text
+    assert "three has collapsed: draws reach" in text
+    assert f"{seen['modes'].value:.0f} of 10" in text
+    floor = found["sound"].quality.scores["mode_kl"]
+    assert plus_minus(floor.floor, floor.floor_spread) in text
+    whole = comparison.Comparison(everywhere, "digits", 2.0, 1.0, 360, tmp_path, 0, "deepgen compare")
+    page(whole, data)
+    text = whole.page.read_text()
+    assert text.count("three has collapsed: its draws are of few kinds") == 1
+    assert "<small>collapsed</small>" in text
+    assert "KL of modes" in text
+    assert "three has collapsed" in whole.to_markdown()
+    assert Judged.from_dict(json.loads(json.dumps(found["three"].to_dict()))).collapsed == found["three"].collapsed

@@ -48,6 +48,7 @@ class Judged:
         title: in a word or two, with its size.
         likelihood: its log-likelihood of the held-out rows, one or several estimates; none where it has none.
         quality: its draws against the held-out rows.
+        collapsed: how it is seen that its draws are of few kinds, in words; empty of a model that has not collapsed.
         seconds: of training, on the wall, validation included.
         updates: steps of the optimizer in that time.
         passes: over the training rows in these, no whole number.
@@ -64,6 +65,7 @@ class Judged:
     title: str
     likelihood: Sequence[Estimate | Bracket] = ()
     quality: Quality | None = None
+    collapsed: str = ""
     seconds: float | None = None
     updates: int = 0
     passes: float = 0.0

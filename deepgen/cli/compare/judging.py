@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from deepgen.cli.compare.collapse import collapse
 from deepgen.cli.describe import describe
 from deepgen.cli.evaluate import weighted
 from deepgen.cli.quality import against, fakes, in_grey, shown
@@ -75,6 +76,7 @@ def judged(
     else:
         likelihood = [judge(model, rows, "test", seed=seed, **(ANNEALED if isinstance(model, EnergyModel) else {}))]
         notes += weighted(likelihood[0])
+    collapsed = ""
     if isinstance(model, TokenModel):
         draws = torch.tensor([list(model.stream(length=LETTERS, generator=seed))])
         quality = None
@@ -83,11 +85,13 @@ def judged(
         draws = fakes(model, rows, "test", steps=steps, seed=seed, noise=noise)
         quality, why = graded(rows, draws, seed=seed)
         notes += [why] if why else []
+        collapsed = collapse(quality, shown(rows, rows_of(rows.test)), shown(rows, draws))
     bits = restated(likelihood[0], rows) if likelihood else None
     given = "labels" if isinstance(model, CVAE) else ""
     title = describe(model, one.model.split()[0])
     found = replace(
-        one, title=title, likelihood=likelihood, quality=quality, given=given, notes=notes, bits=bits
+        one, title=title, likelihood=likelihood, quality=quality, collapsed=collapsed, given=given, notes=notes,
+        bits=bits,
     )  # fmt: skip
     return found, draws
 

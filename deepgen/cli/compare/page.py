@@ -52,16 +52,19 @@ def page(found: Comparison, rows: Data) -> Path:
                 history=None if one.failed else drawn(history, kinds.get(name, object)),
                 settings={**settings, **one.settings},
                 quality=one.quality,
+                mark="collapsed" if one.collapsed else "",
                 group=GROUPS[one.group],
-                note=one.failed or "; ".join(filter(None, (in_words(one).replace("-", "−", 1), *one.notes))),
+                note=one.failed
+                or "; ".join(filter(None, (one.collapsed, in_words(one).replace("-", "−", 1), *one.notes))),
             )
         )
     verdict = tables.verdict(found.models).replace(" -", " −")
+    fallen = [f" {one.title} has collapsed: its draws are of few kinds." for one in found.models if one.collapsed]
     return report(
         found.page,
         entries,
         rows,
         title=f"{len(found.models)} models of {found.data}",
-        summary=f"{verdict}. Each was trained for the same time on the same rows.",
+        summary=f"{verdict}. Each was trained for the same time on the same rows.{''.join(fallen)}",
         facts={"trained": found.head, "directory": str(found.directory), "seed": found.seed, "command": found.command},
     )

@@ -13,10 +13,20 @@ from deepgen.cli.describe import counted
 from deepgen.evaluate import Bracket, Estimate, Score, plus_minus
 from deepgen.evaluate.estimate import LEVEL
 
-QUALITY = {"frechet": "Fréchet", "precision": "precision", "recall": "recall", "classifier": "told apart"}
+QUALITY = {
+    "frechet": "Fréchet",
+    "precision": "precision",
+    "recall": "recall",
+    "modes": "modes",
+    "mode_kl": "KL of modes",
+    "classifier": "told apart",
+}
 HEAD = ("model", "test log-likelihood", "± Monte Carlo", "± test rows", "to the best of its side", "side", "method")
-DRAWS = ("samples", *QUALITY.values())
 TRAINED = ("training", "seconds", "updates", "passes over the rows", "updates to the state kept")
+MODES = (
+    "; modes: kinds of rows, as a classifier sees them, that draws reach, of those in the held-out rows; KL of modes: "
+    "of their shares in the draws from those in the rows, nats, low is better, its floor that of as many exact draws"
+)
 FLOOR = "real rows among themselves"
 
 
@@ -43,13 +53,19 @@ def table(judged: Sequence[Judged], *, markdown: bool = False) -> str:
             group = one.group
             lines.append((f"**{GROUPS[group]}**" if markdown else f"[{GROUPS[group]}]",))
         lines += _lines(one, best=one.title in best)
-    having = [(one.title, one.quality) for one in judged if one.quality is not None]
-    drawn = [(title, *(_score(quality.scores.get(key)) for key in QUALITY)) for title, quality in having]
+    having = [
+        (f"{one.title} (collapsed)" if one.collapsed else one.title, one.quality)
+        for one in judged
+        if one.quality is not None
+    ]
+    keys = [key for key in QUALITY if any(key in quality.scores for _, quality in having)]
+    drawn = [(title, *(_score(key, quality.scores.get(key)) for key in keys)) for title, quality in having]
     if having:
         floors = having[0][1].scores
-        drawn.append((f"*{FLOOR}*" if markdown else FLOOR, *(_score(floors.get(k), floor=True) for k in QUALITY)))
+        drawn.append((f"*{FLOOR}*" if markdown else FLOOR, *(_score(key, floors.get(key), floor=True) for key in keys)))
+    draws = ("samples", *(QUALITY[key] for key in keys))
     done = [_training(one) for one in judged if one.seconds is not None]
-    parts = [(HEAD, lines), *([(DRAWS, drawn)] if drawn else []), *([(TRAINED, done)] if done else [])]
+    parts = [(HEAD, lines), *([(draws, drawn)] if drawn else []), *([(TRAINED, done)] if done else [])]
     if markdown:
         return "\n\n".join(_markdown(head, body) for head, body in parts)
     return "\n".join(_aligned(head, body) for head, body in parts)
@@ -74,10 +90,11 @@ def key(judged: Sequence[Judged]) -> str:
     """What the numbers of the table mean."""
     text = (
         f"nats per example, higher is better; [intervals] at {100 * LEVEL:.0f} %\n"
-        "± is one standard error: Monte Carlo, of the estimate on these very rows (0 where nothing is drawn; more computing narrows it); test rows, how far "
-        "as many other rows would move it (only more rows narrow it); to the best, a paired difference on the same "
-        "rows, ± over rows and Monte Carlo of both, of [intervals] that of the lower ends; of samples, over draws and "
-        "rows; of real rows among themselves, the standard deviation of such a figure"
+        "± is one standard error: Monte Carlo, of the estimate on these very rows (0 where nothing is drawn; more "
+        "computing narrows it); test rows, how far as many other rows would move it (only more rows narrow it); to the "
+        "best, a paired difference on the same rows, ± over rows and Monte Carlo of both, of [intervals] that of the "
+        "lower ends; of samples, over draws and rows; of real rows among themselves, the standard deviation of such a "
+        "figure"
     )
     first = next((one.quality for one in judged if one.quality is not None), None)
     if first is None:
@@ -85,13 +102,15 @@ def key(judged: Sequence[Judged]) -> str:
     told = "share of rows that a classifier tells from real ones, 0.5 at best"
     return (
         f"{text}\nsamples: {first.n_fake:,} draws against {first.n_real:,} held-out rows, features: {first.features}; "
-        f"Fréchet distance, low is better; told apart: {told}"
+        f"Fréchet distance, low is better; told apart: {told}{MODES if 'modes' in first.scores else ''}"
     )
 
 
 def remarks(judged: Sequence[Judged]) -> list[str]:
-    """A line for each note, by model."""
-    return [f"{one.title}: {note}" for one in judged for note in (*([one.failed] if one.failed else []), *one.notes)]
+    """A line for each note, by model; first of those that have collapsed."""
+    first = [f"{one.title} has {one.collapsed}" for one in judged if one.collapsed]
+    notes = [f"{one.title}: {note}" for one in judged for note in (*([one.failed] if one.failed else []), *one.notes)]
+    return [*first, *notes]
 
 
 def verdict(judged: Sequence[Judged]) -> str:
@@ -156,9 +175,11 @@ def _training(one: Judged) -> tuple[str, ...]:
     return one.title, seconds, f"{one.updates:,}", counted(one.passes), f"{one.kept:,}"
 
 
-def _score(score: Score | None, *, floor: bool = False) -> str:
+def _score(key: str, score: Score | None, *, floor: bool = False) -> str:
     if score is None:
         return ""
+    if key == "modes" and not floor:
+        return f"{score.value:.0f} {score.note.partition(' in ')[0]}"  # of so many
     value, error = (score.floor, score.floor_spread) if floor else (score.value, score.stderr)
     return "" if math.isnan(value) else plus_minus(value, error)
 
