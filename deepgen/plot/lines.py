@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import ArgumentError, ShapeError, SupportError
-from deepgen.plot.figures import PALETTE, new_figure, quiet, save, series
+from deepgen.plot.figures import PALETTE, SERIES, new_figure, quiet, save, series
 from deepgen.plot.quantities import PASSES, clock, columns, quantities, quantity
 
 if TYPE_CHECKING:
@@ -68,7 +68,15 @@ def curves(
                 x = table.get(PASSES, table.get("epoch", [float(i + 1) for i in range(len(y))]))
                 dots = "o" if sum(map(math.isfinite, y)) < 3 else None  # a line of one point would not be seen
                 label = None if labels is None else labels[index]
-                ax.plot(x, y, _STYLES[index // 6 % 3], color=colours[index], linewidth=1.6, marker=dots, label=label)
+                ax.plot(
+                    x,
+                    y,
+                    _STYLES[index // len(SERIES) % 3],
+                    color=colours[index],
+                    linewidth=1.6,
+                    marker=dots,
+                    label=label,
+                )
         told = quantity(name, *histories)
         ax.set_title(textwrap.fill(told.title, _LETTERS), fontsize=9, color=PALETTE["ink"], loc="left")
         ax.set_xlabel(along, fontsize=8, color=PALETTE["muted"])

@@ -499,7 +499,7 @@ def test_a_collapsed_model_is_called_so_and_noise_is_not(tmp_path):
         said = collapse(quality, data.test, draws)
         assert said.startswith("collapsed: ") == collapsed, name
         found[name] = Judged(name, name, quality=quality, collapsed=said)
-    assert "modes of 10" in found["three"].collapsed
+    assert "of 10 modes in the real rows" in found["three"].collapsed
     assert "of the variance" in found["blob"].collapsed
     assert collapse(None, data.test, cases["blob"][0])  # where the rows are too few for any figure
     everywhere = [found["sound"], found["three"]]

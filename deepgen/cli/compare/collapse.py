@@ -53,9 +53,10 @@ def _modes(quality: Quality) -> str:
     few = kl is not None and kl.value - ERRORS * kl.stderr > math.log(2) and not _share(quality, "recall") > COVERED
     if seen is None or kl is None or not few:
         return ""
+    reached = f"{seen.value:.0f} {seen.note.replace(' in', ' modes in', 1)}"
+    floor = plus_minus(kl.floor, kl.floor_spread)
     return (
-        f"draws reach {seen.value:.0f} modes {seen.note}, and those unevenly (KL {plus_minus(kl.value, kl.stderr)} "
-        f"nats, of exact draws {plus_minus(kl.floor, kl.floor_spread)})"
+        f"draws reach {reached}, and those unevenly (KL {plus_minus(kl.value, kl.stderr)} nats, of exact draws {floor})"
     )
 
 

@@ -66,5 +66,5 @@ def page(found: Comparison, rows: Data) -> Path:
         rows,
         title=f"{len(found.models)} models of {found.data}",
         summary=f"{verdict}. Each was trained for the same time on the same rows.{''.join(fallen)}",
-        facts={"trained": found.head, "directory": str(found.directory), "seed": found.seed, "command": found.command},
+        facts={"trained": found.head, "directory": str(found.directory), "command": found.command},
     )
