@@ -144,6 +144,8 @@ def losses(model: Autoencoder, x: Tensor, rate: float | None, *, seed: Any, repe
 class Restoring:
     """A monitor: minus the loss that is trained on, on validation rows, their noise the same at every epoch."""
 
+    name = "minus the reconstruction loss of validation rows, nats/example"
+
     def __init__(self, rate: float) -> None:
         self.rate = rate
 

@@ -88,6 +88,15 @@ def describe(model: nn.Module, name: str | None = None) -> str:
     return type(model).__name__
 
 
+def counted(passes: float) -> str:
+    """A number of passes in as many digits as it deserves.
+
+    >>> counted(0.0463), counted(108.7), counted(12345.6)
+    ('0.046', '109', '12,346')
+    """
+    return f"{passes:,.0f}" if passes >= 100 else f"{passes:.2g}" if passes < 1 else f"{passes:.3g}"
+
+
 def _flow(model: Flow | Dequantised, name: str | None) -> str:
     noisy, inner = ("dequantised ", model.flow) if isinstance(model, Dequantised) else ("", model)
     layers = sum(isinstance(part, (Coupling, Autoregressive)) for part in inner.transform.modules())

@@ -30,6 +30,11 @@ class Feed(Dataset[Any]):
     def __len__(self) -> int:
         return len(self.rows) if self.drawn is None else self.drawn
 
+    @property
+    def passes(self) -> float | None:
+        """How many passes over the rows an epoch is, for `deepgen.fit`; None where it is one."""
+        return None if self.drawn is None else self.drawn / len(self.rows)
+
     def __getitem__(self, index: int) -> Any:
         return self.__getitems__([index])[0]
 
@@ -74,4 +79,6 @@ def sliced(data: Any, rows: int) -> Any:
     room = max(1, 2**26 // sum(x.numel() for x in tensors))
     times = max(1, min(round(rows / len(data)), room))
     several = tuple(x.repeat(times, *(1,) * (x.ndim - 1)) for x in tensors)
-    return several[0] if len(several) == 1 else TensorDataset(*several)
+    fed: Any = several[0] if len(several) == 1 else TensorDataset(*several)
+    fed.passes = float(times)
+    return fed

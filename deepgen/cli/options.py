@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -136,6 +137,24 @@ def settle(model: str, given: dict[str, Any]) -> dict[str, Any]:
     if "noise" in chosen and not 0 <= chosen["noise"] < 1:
         raise ArgumentError(f"--noise must be from 0 to below 1, got {chosen['noise']}")
     return chosen
+
+
+def applying(model: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of ``chosen`` that the model has a use for, beside one another: what is worth telling of it.
+
+    >>> found = applying("vae", settle("vae", {"networks": "dense"}))
+    >>> [name in found for name in ("hidden", "channels", "components", "latent")]
+    [True, False, False, False]
+    """
+    idle = {name for name, value in chosen.items() if value is None}
+    networks = chosen.get("networks")
+    if networks in ("dense", "tied"):
+        idle.add("channels")
+    elif networks is not None and model == "gan":
+        idle.add("hidden")
+    if chosen.get("prior") in ("normal", "flow"):
+        idle.add("components")
+    return {name: value for name, value in chosen.items() if name not in idle}
 
 
 def _unknown(model: str, kind: str, got: str, words: tuple[str, ...]) -> DeepgenError:

@@ -14,13 +14,15 @@ from deepgen.evaluate import Bracket, Estimate
 from deepgen.explicit import DBM, DBN, RBM
 from deepgen.explicit.tokens import TokenModel
 from deepgen.implicit import CVAE, GAN, Autoencoder
+from deepgen.plot.quantities import quantity
 from deepgen.random import generator, spawn
 from deepgen.samplers import sample_chain
+from deepgen.train import History
 from deepgen.typing import Samples
 
 if TYPE_CHECKING:
     from deepgen.plot import Entry
-    from deepgen.train import History
+    from deepgen.train import Record
 
 LETTERS = 800  # of a text
 
@@ -71,7 +73,7 @@ def entry(
 # Of models whose monitor is no likelihood, and stands apart from one: what minus the monitor is, and metrics shown.
 _APART = {
     GAN: (
-        "kernel distance from validation rows",
+        "kernel distance of draws from validation rows, no unit",
         {"told_apart": "pairs told apart", "diversity": "diversity of draws"},
     ),
     Autoencoder: (
@@ -87,7 +89,7 @@ def drawn(history: History | None, model: type) -> Any:
     >>> from deepgen.train import History, Record
     >>> metrics = {"told_apart": 0.6, "diversity": 0.9, "penalty": 0.1}
     >>> game = History([Record(epoch, epoch, 0.1, 0.1, metrics, monitor=-2.0) for epoch in (1, 2)])
-    >>> drawn(game, GAN)["kernel distance from validation rows"]
+    >>> drawn(game, GAN)["kernel distance of draws from validation rows, no unit"]
     [2.0, 2.0]
     """
     if history is None or len(history) < 2:
@@ -97,7 +99,25 @@ def drawn(history: History | None, model: type) -> Any:
     watched, named = _APART[model]
     shown = {name: [record.metrics[key] for record in history] for key, name in named.items()}
     far = [None if record.monitor is None else -record.monitor for record in history]
-    return {"epoch": history["epoch"], watched: far, **shown}
+    passes = history["passes"]
+    clock = {"epoch": history["epoch"], **({} if None in passes else {"passes": passes})}
+    return {**clock, watched: far, **shown}
+
+
+def figures(record: Record, model: type) -> list[tuple[str, float, str]]:
+    """What a line tells of an epoch: names, values and units, the monitor by what it is.
+
+    >>> from deepgen.train import Record
+    >>> figures(Record(1, 1, 0.1, 0.1, {"told_apart": 0.6}, monitor=-3162.0), GAN)
+    [('told apart', 0.6, ''), ('kernel distance of draws from validation rows, no unit:', 3162.0, '')]
+    """
+    told = [(quantity(name).title, value, quantity(name).unit) for name, value in record.metrics.items()]
+    if record.monitor is None:
+        return told
+    if model in _APART:
+        return [*told, (f"{_APART[model][0]}:", -record.monitor, "")]
+    watched = quantity("monitor", History([record]))
+    return [*told, (watched.title, record.monitor, watched.unit)]
 
 
 def trace(rbm: RBM, steps: int, stream: torch.Generator) -> dict[str, Tensor]:

@@ -68,7 +68,8 @@ class Lines:
         if record.seconds - self.shown < self.every and record.epoch != self.epochs:
             return
         self.shown = record.seconds
-        watched = (record.estimate or {}).get("method", "monitor")
-        figures = {**record.metrics, **({} if record.monitor is None else {f"{watched}, validation": record.monitor})}
-        text = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+        from deepgen.cli.pages import figures
+
+        text = ", ".join(f"{name} {value:.4g}" + (f" {unit}" if unit else "") for name, value, unit in
+                         figures(record, type(model)))  # fmt: skip
         print(f"epoch {record.epoch}/{self.epochs}, {record.seconds:.0f} s: {text}", file=sys.stderr)

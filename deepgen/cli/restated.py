@@ -30,6 +30,7 @@ def restated(answer: Estimate | Bracket, data: Data) -> Estimate | None:
             stderr=answer.stderr / width,
             stderr_data=answer.stderr_data / width,
             unit="nats/character",
+            each=None if answer.each is None else answer.each / width,
         )
     return None
 

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from deepgen import data as datasets
 from deepgen.cli import denoising
-from deepgen.cli.describe import describe
+from deepgen.cli.describe import counted, describe
 from deepgen.cli.feed import labels_of
+from deepgen.cli.options import applying
 from deepgen.cli.units import coded, columns, decoded
 from deepgen.cli.values import as_trained
 from deepgen.errors import ArgumentError, CheckpointError, MissingCapability
@@ -58,8 +59,24 @@ class Opened:
         """What the run says of itself, for the report's details."""
         fit = {} if self.history is None else self.history.settings
         kept = ("objective", "optimizer", "batch_size", "epochs", "seed")
-        source = {name: value for name, value in self.source.items() if value is not None and name not in NOT_SHOWN}
-        return {**{name: fit[name] for name in kept if name in fit}, **source}
+        own = applying(self.source.get("model", ""), self.source)
+        source = {name: value for name, value in own.items() if name not in NOT_SHOWN}
+        found = {**{name: fit[name] for name in kept if name in fit}, **source}
+        if self.compared:  # it was the clock that ended it, whatever was asked for, and its epochs are slices of time
+            done = {} if not self.history else {"updates": self.history[-1].step, "passes": self.passes}
+            found = {name: value for name, value in found.items() if name not in ("epochs", "patience", "plan")} | done
+        return found
+
+    @property
+    def compared(self) -> bool:
+        """Whether it is of a comparison."""
+        return "plan" in self.source
+
+    @property
+    def passes(self) -> float | None:
+        """Over the training rows, up to the last look at validation rows."""
+        last = self.history[-1] if self.history else None
+        return None if last is None else last.passes or float(last.epoch)
 
     @property
     def image_shape(self) -> tuple[int, ...] | None:
@@ -73,6 +90,8 @@ class Opened:
         if self.history is None or self.history.stopped is not None:
             return None
         done, planned = len(self.history), self.history.settings.get("epochs", 0)
+        if self.compared and done < planned:
+            return f"{counted(self.passes or 0.0)} passes over the training rows done, of a time that is not over"
         return None if done >= planned else f"{done} of {planned} epoch{'s' if planned != 1 else ''} done"
 
     def data(self, other: str | None = None, root: str | None = None) -> Data:
@@ -96,6 +115,11 @@ def open_run(directory: Path) -> Opened:
     """Read the run in ``directory``, or the bare model that `deepgen.save` left there."""
     if not directory.exists():
         raise CheckpointError(f"{directory}: no such folder; `deepgen train ... --out {directory}` makes one")
+    if (within := compared(directory)) is not None:
+        runs = ", ".join(map(str, within)) or "none of which is trained yet"
+        raise CheckpointError(
+            f"{directory} is a comparison, and each of its models has its own folder: name one of {runs}"
+        )
     try:
         run = load_run(directory)
     except CheckpointError:
@@ -107,7 +131,7 @@ def open_run(directory: Path) -> Opened:
         )
     opened = Opened(directory, run.model, run.history, dict(run.settings.get("extras") or {}))
     if opened.unfinished:
-        advice = "repeat its `deepgen train` command to go on"
+        advice = f"repeat its `deepgen {'compare' if opened.compared else 'train'}` command to go on"
         if (directory / DIVERGED).exists():
             advice = "its training diverged, so begin anew with --fresh and a smaller --rate"
         print(
@@ -115,6 +139,16 @@ def open_run(directory: Path) -> Opened:
             file=sys.stderr,
         )
     return opened
+
+
+def compared(directory: Path) -> list[Path] | None:
+    """The folders with models of the comparison in ``directory``, None where there is none."""
+    from deepgen.cli.compare.asked import ASKED
+    from deepgen.train.store import MANIFEST
+
+    if not (directory / ASKED).exists() or (directory / MANIFEST).exists():
+        return None
+    return sorted(path.parent for path in directory.glob(f"*/{MANIFEST}"))
 
 
 def _features(model: nn.Module) -> int | None:

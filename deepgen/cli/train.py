@@ -10,12 +10,13 @@ import typer
 
 from deepgen.cli.interrupted import parting
 from deepgen.cli.options import EXTENDABLE, Root, model_name, settle
-from deepgen.errors import ArgumentError, DivergenceError
+from deepgen.errors import ArgumentError, CheckpointError, DivergenceError
 
 if TYPE_CHECKING:
     from deepgen.cli.recipes import Recipe
 
 FEW_UPDATES = 2000
+ELSEWHERE = "choose another --out, or discard it with --fresh"
 
 
 def command(
@@ -172,7 +173,7 @@ def _train(
     from deepgen.cli.rundir import DIVERGED, load_arguments, weights
     from deepgen.cli.threads import fitting_threads
     from deepgen.train import EarlyStopping, fit
-    from deepgen.train.state import KEPT
+    from deepgen.train.state import ANEW, KEPT
 
     done_before = _begun(out, source) if resume else 0
     given = load_arguments(source["binarise"], root, source.get("length"))
@@ -210,6 +211,8 @@ def _train(
                 progress=terminal and not quiet,
                 extras=extras(recipe, source),
             )
+    except CheckpointError as error:
+        raise CheckpointError(str(error).replace(ANEW, ELSEWHERE)) from error
     except DivergenceError as error:
         told = str(error).removesuffix(KEPT)  # a shell has no error to take the weights from
         if out.is_dir():
@@ -249,26 +252,49 @@ def absolute(data: str) -> str:
 
 def _begun(out: Path, source: dict[str, Any]) -> int:
     """The epochs done of the run in ``out``; refuse, in the words of the command line, one begun with other options."""
+    from deepgen.cli.compare.asked import ASKED
     from deepgen.cli.rundir import DIVERGED
     from deepgen.train import load_run
     from deepgen.train.store import MANIFEST
 
+    if (out / ASKED).exists():
+        raise ArgumentError(
+            f"{out} holds a comparison by `deepgen compare`, and a run needs its own folder: choose another --out"
+        )
     if not (out / MANIFEST).exists():
         return 0
-    history = load_run(out).history
+    try:
+        history = load_run(out).history
+    except CheckpointError as error:
+        told = str(error).partition(";")[0]  # what Python is to do
+        raise CheckpointError(f"{told}: {ELSEWHERE}") from error
     begun = history.settings.get("extras") or {}
+    if "plan" in begun:
+        raise ArgumentError(
+            f"{out} holds a model of a comparison by `deepgen compare`, whose budget ended its training: {ELSEWHERE}"
+        )
+    if "model" not in begun:
+        raise ArgumentError(f"{out} holds a run that was begun in Python, not by `deepgen train`: {ELSEWHERE}")
     differing = {name: value for name, value in source.items() if name in begun and begun[name] != value}
+    if "model" in differing:  # whose options do not compare
+        differing = {"model": differing["model"]}
     if source["model"] in EXTENDABLE and source["epochs"] >= len(history):
         differing.pop("epochs", None)  # no rate was planned ahead: any number of epochs may be added
     if differing:
-        words = "; ".join(f"{name.replace('_', '-')} {begun[name]}, now {value}" for name, value in differing.items())
-        advice = "repeat its command to go on, choose another --out, or discard it with --fresh"
+        words = "; ".join(
+            f"{name.replace('_', '-')} {_said(begun[name])}, now {_said(value)}" for name, value in differing.items()
+        )
+        advice = f"repeat its command to go on, {ELSEWHERE}"
         if (out / DIVERGED).exists():
             advice = "its training diverged: discard it with --fresh, or choose another --out"
         elif set(differing) == {"epochs"}:
             advice = _longer(source["model"])
         raise ArgumentError(f"{out} holds a run begun with {words}: {advice}")
     return len(history)
+
+
+def _said(value: Any) -> str:
+    return "not given" if value is None else ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _longer(model: str) -> str:

@@ -57,4 +57,5 @@ def importance_bound(
         n=draws * len(each),
         unit="nats/example",
         stderr_data=float(each.std()) / math.sqrt(len(each)) if len(each) > 1 else math.nan,
+        each=each,
     )

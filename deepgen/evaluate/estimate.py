@@ -11,6 +11,9 @@ from deepgen.errors import ArgumentError, DeepgenError, check_count
 from deepgen.evaluate.plus_minus import plus_minus
 from deepgen.evaluate.student import t_quantile
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Side = Literal["exact", "unbiased", "below", "above", "undetermined"]
 LEVEL = 0.95  # of every interval that is printed or drawn without another being asked for
 
@@ -32,6 +35,8 @@ class Estimate:
         stderr_data: standard error of the mean over the data rows, NaN where there are none: how far another test
             set of that size would move the value. No amount of computing removes it.
         settings: what is needed to repeat it: temperatures, chains, data set, split, binarisation, rows.
+        each: the estimate of each data row ``[rows]``, whose mean is ``value``, to compare models row by row; None
+            where there are no rows. It is not part of `to_dict`.
 
     >>> log_z = Estimate(218.4, 0.1, "below", "AIS", n=100)
     >>> print(log_z)
@@ -49,6 +54,7 @@ class Estimate:
     unit: str = "nats"
     stderr_data: float = math.nan
     settings: Mapping[str, Any] = field(default_factory=dict)
+    each: Tensor | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.side not in get_args(Side):
@@ -74,17 +80,19 @@ class Estimate:
 
     def __neg__(self) -> Estimate:
         flipped: dict[Side, Side] = {"below": "above", "above": "below"}
-        return replace(self, value=-self.value, side=flipped.get(self.side, self.side))
+        each = None if self.each is None else -self.each
+        return replace(self, value=-self.value, side=flipped.get(self.side, self.side), each=each)
 
     def __add__(self, constant: float) -> Estimate:
-        return replace(self, value=self.value + constant)
+        each = None if self.each is None else self.each + constant
+        return replace(self, value=self.value + constant, each=each)
 
     def to_dict(self) -> dict[str, Any]:
         """Return values that strict JSON can hold: NaN becomes None, an infinity the string ``inf`` or ``-inf``.
 
         ``n`` is None where nothing was drawn: there is no sample, not one of size 0.
         """
-        plain = {name: _strict(getattr(self, name)) for name in self.__dataclass_fields__}
+        plain = {name: _strict(getattr(self, name)) for name in self.__dataclass_fields__ if name != "each"}
         settings = {name: _strict(value) for name, value in self.settings.items()}
         return {**plain, "n": self.n or None, "settings": settings}
 
@@ -180,8 +188,13 @@ class Bracket:
         return Bracket(self.below + constant, self.above + constant)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return {"below": self.below.to_dict(), "above": self.above.to_dict()}
+        """Return plain JSON values, the ends as ``lower`` and ``upper``, each with its own side.
+
+        >>> bracket = Bracket(Estimate(9.9, 0.1, "undetermined", "AIS", n=100), Estimate(10.1, 0.1, "above", "reverse"))
+        >>> [(end, one["side"]) for end, one in bracket.to_dict().items()]
+        [('lower', 'undetermined'), ('upper', 'above')]
+        """
+        return {"lower": self.below.to_dict(), "upper": self.above.to_dict()}
 
     def __str__(self) -> str:
         low, high = self.below, self.above
@@ -227,6 +240,7 @@ def bits_per_dim(estimate: Estimate | Bracket, dimensions: int) -> Estimate | Br
         stderr=estimate.stderr * scale,
         stderr_data=estimate.stderr_data * scale,
         unit="bits/dim",
+        each=None if estimate.each is None else -estimate.each * scale,
     )
 
 

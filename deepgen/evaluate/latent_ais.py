@@ -122,6 +122,7 @@ def latent_ais(
         unit="nats/example",
         stderr_data=float(values.std()) / math.sqrt(len(x)) if len(x) > 1 else math.nan,
         settings=settings,
+        each=values,
     )
     return LatentAIS(estimate, values, variances, ess, how)
 

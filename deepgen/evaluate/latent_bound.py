@@ -105,6 +105,7 @@ class LatentBound(NamedTuple):
             unit="nats/example",
             stderr_data=over_rows,
             settings=settings,
+            each=values,
         )
 
 

@@ -240,7 +240,7 @@ def log_likelihood(
         else:
             x, density = as_numbers(model, rows), log_density(model, rows)
         bounds, bound = annealed.raise_bound(path, plan, x, density, chains=runs, generator=stream, progress=progress)
-        return _with_settings(replace(bound, stderr_data=standard_error(bounds)), {**settings, **about})
+        return _with_settings(replace(bound, stderr_data=standard_error(bounds), each=bounds), {**settings, **about})
     if isinstance(samples, int):
         raise ArgumentError(f"samples are exact draws of {type(model).__name__}, one a chain; got the number {samples}")
     if isinstance(model, (DBM, DBN)):
@@ -265,7 +265,7 @@ def _exact_mean(model: LogProb, x: Tensor, context: Tensor | None) -> Estimate:
     settings = {"data": _provenance(x), "rows": len(x)}
     return Estimate(
         float(rows.mean()), 0.0, "exact", "mean log_prob", unit="nats/example", stderr_data=standard_error(rows),
-        settings=settings,
+        settings=settings, each=rows,
     )  # fmt: skip
 
 

@@ -50,7 +50,10 @@ class LogF(NamedTuple):
         A bound less a log Z from below may lie on either side. The errors of both are independent.
         """
         turned = replace(
-            -log_z + float(self.values.mean()), unit="nats/example", stderr_data=standard_error(self.values)
+            -log_z + float(self.values.mean()),
+            unit="nats/example",
+            stderr_data=standard_error(self.values),
+            each=self.values.double() - log_z.value,
         )
         known = self.settings
         if not self.exact:

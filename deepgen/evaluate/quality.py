@@ -137,7 +137,7 @@ def sample_quality(
     space = features if features is not None else default_features(real)
     name = name_of(space)
     rows = {key: mapped(space, part, key) for key, part in given.items()}
-    x, y = feature_rows(real=rows["real"], fake=rows["fake"])
+    x, y = feature_rows(least=1, real=rows["real"], fake=rows["fake"])  # `_check_enough` names the one number needed
     need = _check_enough(x, y, split=splits > 0, metrics=metrics, k=k)
     stream = resolve(generator)
     kinds = None

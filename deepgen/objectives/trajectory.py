@@ -172,4 +172,6 @@ class TrajectoryTempering(PersistentCD):
         rows = log_density(rbm, x)
         error = float(rows.std()) / math.sqrt(len(rows)) if len(rows) > 1 else math.nan
         value = -self.log_partition(model, **options) + float(rows.mean())
-        return replace(value, unit="nats/example", stderr_data=error, settings={**value.settings, "rows": len(rows)})
+        each = rows.double() - float(rows.mean()) + value.value
+        settings = {**value.settings, "rows": len(rows)}
+        return replace(value, unit="nats/example", stderr_data=error, settings=settings, each=each)

@@ -27,8 +27,12 @@ PALETTE = {
     "s3": "#7a4da3",
     "s4": "#b5375b",
     "s5": "#7d650c",
+    "s6": "#0d7480",
+    "s7": "#9c2a93",
+    "s8": "#5a7411",
+    "s9": "#6b4a36",
 }
-SERIES = [PALETTE[f"s{i}"] for i in range(6)]
+SERIES = [colour for name, colour in PALETTE.items() if name[0] == "s"]
 MISSING = "#e4572e"  # a NaN pixel: no grey, and no colour of the weight pictures
 PAPER = 242 / 255  # what ink is drawn on: a little darker than a white page, so that one sees where an image ends
 FORMATS = ("png", "svg", "pdf")
@@ -36,7 +40,7 @@ _DPI = 100
 
 
 def series(index: int) -> str:
-    """The colour of the ``index``-th series; it repeats after six."""
+    """The colour of the ``index``-th series; it repeats after ten."""
     return SERIES[index % len(SERIES)]
 
 

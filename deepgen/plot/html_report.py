@@ -45,6 +45,7 @@ class Entry:
         quality: what `deepgen.evaluate.sample_quality` found of its samples.
         group: a heading for its rows in the table of likelihoods, with those of the entries beside it of that group.
         note: a sentence below its name there: why it has no likelihood, or what else must be known.
+        mark: a word or two below its name where its samples are judged, such as ``collapsed``.
 
     >>> exact = Estimate(-19.41, 0.0, "exact", "enumeration", unit="nats/example")
     >>> entry = Entry("RBM 64-20", exact, seconds=12.0, samples=torch.zeros(64, 64), settings={"rate": 0.05})
@@ -63,6 +64,7 @@ class Entry:
     quality: Quality | None = None
     group: str = ""
     note: str = ""
+    mark: str = ""
 
     def each_estimate(self) -> list[Estimate | Bracket]:
         """``estimates`` as a list, whether one or several were given."""

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import ArgumentError, ShapeError, SupportError
-from deepgen.plot.figures import PALETTE, new_figure, quiet, save, series
-from deepgen.plot.quantities import columns, quantities, quantity
+from deepgen.plot.figures import PALETTE, SERIES, new_figure, quiet, save, series
+from deepgen.plot.quantities import PASSES, clock, columns, quantities, quantity
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +35,8 @@ def curves(
 
     Args:
         histories: each a `deepgen.train.History`, or a mapping from name to one number per epoch. A value that is None
-            or not finite leaves a hole in its line.
+            or not finite leaves a hole in its line. Of histories that count passes over the rows the axis is these,
+            and epochs otherwise.
         names: the quantities to draw; when None every one that some history has.
         labels: names of the histories, for the legend.
         title: a line above all panels.
@@ -58,20 +59,30 @@ def curves(
     if labels is not None and len(labels) != len(tables):
         raise ArgumentError(f"{len(tables)} histories need as many labels, got {len(labels)}")
     colours = colours or [series(i) for i in range(len(tables))]
+    along = clock(*histories)  # an epoch is one pass where it counts none itself
     figure, axes = panels(len(names), title)
     for name, ax in zip(names, axes, strict=True):
         for index, table in enumerate(tables):
             if name in table:
                 y = table[name]
-                x = table.get("epoch", [float(i + 1) for i in range(len(y))])
+                x = table.get(PASSES, table.get("epoch", [float(i + 1) for i in range(len(y))]))
                 dots = "o" if sum(map(math.isfinite, y)) < 3 else None  # a line of one point would not be seen
                 label = None if labels is None else labels[index]
-                ax.plot(x, y, _STYLES[index // 6 % 3], color=colours[index], linewidth=1.6, marker=dots, label=label)
+                ax.plot(
+                    x,
+                    y,
+                    _STYLES[index // len(SERIES) % 3],
+                    color=colours[index],
+                    linewidth=1.6,
+                    marker=dots,
+                    label=label,
+                )
         told = quantity(name, *histories)
         ax.set_title(textwrap.fill(told.title, _LETTERS), fontsize=9, color=PALETTE["ink"], loc="left")
-        ax.set_xlabel("epoch", fontsize=8, color=PALETTE["muted"])
+        ax.set_xlabel(along, fontsize=8, color=PALETTE["muted"])
         ax.set_ylabel(told.unit, fontsize=8, color=PALETTE["muted"])
-        ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))  # no half epochs
+        whole = along == "epoch"  # there are no half ones
+        ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=whole))
     if labels is not None:
         axes[0].legend(frameon=False, fontsize=8, labelcolor=PALETTE["ink"])
     if path is not None:

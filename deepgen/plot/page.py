@@ -16,7 +16,7 @@ from typing import Any
 from torch import Tensor
 
 from deepgen.evaluate.plus_minus import plus_minus
-from deepgen.plot.figures import PALETTE
+from deepgen.plot.figures import PALETTE, SERIES
 
 # The second values of `deepgen.plot.figures.PALETTE`: the same hues, at 4.5 : 1 or more on the dark background.
 DARK = {
@@ -29,6 +29,10 @@ DARK = {
     "s3": "#bf9fe8",
     "s4": "#f08aa6",
     "s5": "#d3b54c",
+    "s6": "#5cc6d0",
+    "s7": "#e98fe0",
+    "s8": "#adc957",
+    "s9": "#cda58c",
 }
 
 
@@ -98,7 +102,7 @@ img{display:block;width:100%;height:auto}
 figure>svg,.panel svg{display:block;width:100%;height:auto}
 .pairs{display:flex;flex-wrap:wrap;gap:.7rem .6rem;margin:0;padding:0;list-style:none}
 .pairs li{width:2.6rem;text-align:center;font-size:.78rem;color:var(--muted);line-height:1.7}
-.scroll{overflow-x:auto}.scroll table{width:auto}.tables{margin:1.4rem 0 0}
+.held{overflow-x:auto;overflow-y:hidden}.scroll{overflow-x:auto}.scroll table{width:auto}.tables{margin:1.4rem 0 0}
 pre{margin:0;font:.85rem/1.5 ui-monospace,"Cascadia Mono",Menlo,Consolas,monospace;white-space:pre-wrap;
 overflow-wrap:anywhere;background:var(--card);border:1px solid var(--rule);padding:.8rem 1rem}
 .heat img{height:22rem;image-rendering:pixelated}
@@ -110,10 +114,13 @@ details table{font-size:.85rem;margin:.6rem 0 .4rem}
 details td,details th{padding-top:.25rem;padding-bottom:.25rem;border:0;overflow-wrap:anywhere}
 details th{width:13rem;font-weight:400;color:var(--muted)}
 details tr.mark>*{border-top:1px solid var(--rule);padding-top:.5rem;color:var(--ink)}
+@media screen and (max-width:72rem) and (min-width:66.01rem){
+table.stack{font-size:.86rem}table.stack th,table.stack td{padding-right:.6rem}}
 footer{margin-top:4rem;padding-bottom:3rem;font-size:.85rem;color:var(--muted)}
 @media screen and (max-width:46rem){
 header{padding-top:2rem}main,header,footer{padding-left:1.1rem;padding-right:1.1rem}
-h1{font-size:1.6rem}
+h1{font-size:1.6rem}details th{width:8rem}}
+@media screen and (max-width:66rem){
 table.stack thead{display:none}
 table.stack tr{display:block;padding:.8rem 0;border-bottom:1px solid var(--rule)}
 table.stack th,table.stack td{display:flex;justify-content:space-between;gap:1rem;border:0;padding:.12rem 0;
@@ -124,8 +131,7 @@ table.stack td:empty{display:none}
 table.stack tr.note td{display:block;text-align:left}table.stack tr.note th:empty{display:none}
 table.stack tr.group{border:0;padding-bottom:0}table.stack tr.group th{font-size:.88rem}
 table.stack td.plot{padding:.2rem 0;justify-content:flex-start}
-table.stack td.plot::before{content:none}
-details th{width:8rem}}
+table.stack td.plot::before{content:none}}
 @media print{
 :root{--page:#fff}body{font-size:10.5pt}main,header,footer{max-width:none;padding-left:0;padding-right:0}
 header{padding-top:0}section{margin-top:1.6rem;padding-top:1rem}nav{display:none}
@@ -165,11 +171,14 @@ def facts(values: Mapping[str, Any]) -> str:
 
 
 def table(head: Iterable[str], rows: Iterable[str], caption: str, grid: str) -> str:
-    """A table that turns into cards on narrow screens; head cells and rows are markup, ``grid`` a CSS background."""
+    """A table that turns into cards on narrow screens; head cells and rows are markup, ``grid`` a CSS background.
+
+    It never makes the page wider than the screen: what has no room is scrolled to inside it.
+    """
     cells = "".join(head)
     return (
-        f'<table class="stack" style="--grid:{grid}" aria-label="{escape(caption, quote=True)}">'
-        f"<thead><tr>{cells}</tr></thead>\n<tbody>{''.join(rows)}</tbody></table>\n"
+        f'<div class="held"><table class="stack" style="--grid:{grid}" aria-label="{escape(caption, quote=True)}">'
+        f"<thead><tr>{cells}</tr></thead>\n<tbody>{''.join(rows)}</tbody></table></div>\n"
     )
 
 
@@ -196,7 +205,7 @@ def figure(content: str, caption: str) -> str:
 
 def variable(index: int) -> str:
     """The CSS colour of the ``index``-th model, the same all over the page."""
-    return f"var(--s{index % 6})"
+    return f"var(--s{index % len(SERIES)})"
 
 
 def legend(names: Iterable[tuple[int, str]]) -> str:

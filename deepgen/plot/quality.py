@@ -20,9 +20,17 @@ _FIGURES = {
     "precision": ("Precision", "high"),
     "recall": ("Recall", "high"),
     "coverage": ("Coverage", "high"),
+    "modes": ("Modes", "high"),
+    "mode_kl": ("KL of modes", "low, nats"),
     "classifier": ("Told apart", "0.5"),
     "memorisation": ("Nearer to training", "0.5"),
 }
+
+
+_MODES = (
+    " Modes are the kinds of rows that a classifier sees; the KL is of their shares in the draws from those in the "
+    "rows, and what stands for it in the last row is that of as many exact draws."
+)
 
 
 def quality(entries: Sequence[Entry]) -> str:
@@ -39,8 +47,9 @@ def quality(entries: Sequence[Entry]) -> str:
     for index, entry in having:
         assert entry.quality is not None
         chip = f'<i class="chip" style="background:{page.variable(index)}"></i>'
+        mark = f"<small>{escape(entry.mark)}</small>" if entry.mark else ""
         cells = [_cell(key, entry.quality.scores.get(key)) for key in keys]
-        rows.append(f'<tr><th scope="row"><span>{chip}{escape(entry.name)}</span></th>{"".join(cells)}</tr>\n')
+        rows.append(f'<tr><th scope="row"><span>{chip}{escape(entry.name)}{mark}</span></th>{"".join(cells)}</tr>\n')
     floors = [_cell(key, first.scores.get(key), floor=True) for key in keys]
     rows.append(
         f'<tr class="floor"><th scope="row"><span>Real rows among themselves</span></th>{"".join(floors)}</tr>\n'
@@ -50,7 +59,9 @@ def quality(entries: Sequence[Entry]) -> str:
         f"{escape(first.features)}. The last row is what real rows score against other real rows, the best that can be "
         "hoped for, give or take its error. Precision falls when draws look wrong, recall when kinds of rows are "
         "missing; told apart is the share of rows that a classifier assigns rightly to draws or to data; nearer to "
-        "training is well above a half for draws that repeat training rows.</p>"
+        "training is well above a half for draws that repeat training rows."
+        f"{_MODES if 'modes' in keys else ''} ± is one standard error, and in the last row the standard deviation of "
+        "a single such figure.</p>"
     )
     return lead + page.table(head, rows, "Sample quality of each model", "none")
 
@@ -59,6 +70,8 @@ def _cell(key: str, score: Score | None, *, floor: bool = False) -> str:
     label = f'data-label="{escape(_FIGURES[key][0])}"'
     if score is None:
         return f'<td class="num" {label}></td>'
+    if key == "modes" and not floor:
+        return f'<td class="num" {label}>{score.value:.0f}<small>{escape(score.note.partition(" in ")[0])}</small></td>'
     value, error = (score.floor, score.floor_spread) if floor else (score.value, score.stderr)
     if math.isnan(value):
         return f'<td class="num" {label}></td>'

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from deepgen.errors import ArgumentError
 
 _CLOCKS = ("epoch", "step", "seconds", "cpu_seconds")
+PASSES = "passes"  # over the rows, of a history whose epochs are none
 _NATS = "nats per example"
 
 
@@ -34,7 +35,7 @@ _KNOWN = {  # what the objectives of deepgen report
 def quantities(*histories: Any) -> list[str]:
     """What there is to draw in ``histories``: the names of columns with a finite number in them, the monitor first."""
     seen = [name for h in histories for name, y in columns(h).items() if any(map(math.isfinite, y))]
-    return sorted((n for n in dict.fromkeys(seen) if n not in _CLOCKS), key=lambda n: n != "monitor")
+    return sorted((n for n in dict.fromkeys(seen) if n not in (*_CLOCKS, PASSES)), key=lambda n: n != "monitor")
 
 
 def columns(history: Any) -> dict[str, list[float]]:
@@ -45,6 +46,8 @@ def columns(history: Any) -> dict[str, list[float]]:
         records = history.records
         metrics = dict.fromkeys(key for record in records for key in record.metrics)
         table = {clock: [getattr(record, clock) for record in records] for clock in _CLOCKS}
+        if any(record.passes is not None for record in records):
+            table |= {PASSES: [record.passes for record in records]}
         table |= {"monitor": [record.monitor for record in records]}
         table |= {key: [record.metrics.get(key) for record in records] for key in metrics}
     else:
@@ -52,6 +55,15 @@ def columns(history: Any) -> dict[str, list[float]]:
             f"a history is what deepgen.fit returns, or a mapping from name to numbers; got {type(history).__name__}"
         )
     return {name: [_number(v) for v in values] for name, values in table.items()}
+
+
+def clock(*histories: Any) -> str:
+    """What goes along the axis of their curves.
+
+    >>> clock({"epoch": [1, 2], "error": [0.3, 0.2]}), clock({"passes": [0.5, 1.0], "error": [0.3, 0.2]})
+    ('epoch', 'passes over the rows')
+    """
+    return "passes over the rows" if any(PASSES in columns(history) for history in histories) else "epoch"
 
 
 def quantity(name: str, *histories: Any) -> Quantity:
@@ -83,7 +95,7 @@ def _estimate(history: Any) -> Mapping[str, Any]:
     """The first estimate of a history's monitor, of a bracket the lower one, which is drawn; empty without one."""
     for record in getattr(history, "records", ()):
         if record.estimate:
-            found: Mapping[str, Any] = record.estimate.get("below", record.estimate)
+            found: Mapping[str, Any] = record.estimate.get("lower", record.estimate)
             return found
     return {}
 

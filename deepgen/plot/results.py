@@ -29,7 +29,8 @@ def results(entries: Sequence[Entry]) -> str:
         '<th class="num">Stderr<small>Monte Carlo</small></th>',
         '<th class="num">Stderr<small>test rows</small></th>' if _has_data_error(estimates) else "",
         f'<th class="plot">{scale.axis()}</th>',
-        "<th>Side</th><th>Method</th>",
+        "<th>Side</th>",
+        "<th>Method</th>",
         '<th class="num">Seconds</th>',
     ]
     rows, group, columns = [], "", len([cell for cell in head if cell])

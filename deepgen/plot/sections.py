@@ -15,7 +15,7 @@ from deepgen.plot import lines, page
 from deepgen.plot.distances import Neighbours, neighbours
 from deepgen.plot.figures import inline_svg, series
 from deepgen.plot.images import filter_mosaic, is_binary, mosaic, strongest, value_limits, weight_matrix
-from deepgen.plot.quantities import monitored, quantities, quantity
+from deepgen.plot.quantities import clock, monitored, quantities, quantity
 
 if TYPE_CHECKING:
     from deepgen.plot.html_report import Entry
@@ -132,7 +132,7 @@ def curves(entries: Sequence[Entry]) -> str:
     panels = []
     for number, name in enumerate(quantities(*histories)):
         drawing = lines.curves(*histories, names=[name], colours=[series(i) for i, _ in having])
-        label = f"{quantity(name, *histories).title} by epoch for {', '.join(e.name for _, e in having)}"
+        label = f"{quantity(name, *histories).title} by {clock(*histories)} for {', '.join(e.name for _, e in having)}"
         panels.append(f'<div class="panel">{inline_svg(drawing, label, f"curve{number}")}</div>')
     watched = [(e.name, monitored(e.history)) for _, e in having]
     told = "; ".join(f"{escape(method)} for {escape(name)}" for name, method in watched if method)

@@ -50,13 +50,15 @@ class Progress:
     Args:
         total: steps of the whole run; None shows no time left.
         done: steps done before, of a resumed run.
+        monitored: what the monitor is, where its estimates do not say.
 
     >>> shown = Progress(total=10, done=4)
     >>> shown.advance()
     >>> shown.close()
     """
 
-    def __init__(self, total: int | None, done: int = 0) -> None:
+    def __init__(self, total: int | None, done: int = 0, monitored: str = "monitor") -> None:
+        self.monitored = monitored
         what = "already complete" if total is not None and done >= total else "fit"
         self.bar = bar(what=what, unit="step", total=total, initial=done)
         self._compiling, self._stop = False, on_compiling(self._say)
@@ -73,7 +75,10 @@ class Progress:
         self.bar.update(1)
 
     def __call__(self, record: Record, model: nn.Module) -> None:
-        figures = {**record.metrics, **({} if record.monitor is None else {"monitor": record.monitor})}
+        estimate = record.estimate or {}
+        estimate = estimate.get("lower", estimate)
+        watched = f"validation {estimate['method']}, {estimate['unit']}" if estimate else self.monitored
+        figures = {**record.metrics, **({} if record.monitor is None else {watched: record.monitor})}
         self.bar.set_postfix(epoch=record.epoch, **{k: f"{v:.4g}" for k, v in figures.items()}, refresh=False)
 
     def close(self) -> None:

@@ -29,6 +29,7 @@ class Run:
             user's own classes (then build it and call `load_weights`).
         history: the records so far; ``history.settings`` has the settings.
         settings: those of the fit: seed, batch size, objective, data with provenance, and the caller's ``extras``.
+        step: updates done, those of an epoch that was not ended included.
 
     >>> import tempfile, deepgen as dg
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -41,6 +42,7 @@ class Run:
     model: nn.Module | None
     history: History
     settings: dict[str, Any]
+    step: int
 
 
 def save(model: nn.Module, directory: Path) -> None:
@@ -124,7 +126,8 @@ def load_run(directory: Path) -> Run:
             raise CheckpointError(f"{directory} holds a saved model without a history; expected the out= of a fit")
         history = History.from_dict(content["history"])
         model = None if content["model"]["rebuild"] is None else _rebuild(content, directory)
-    return Run(model, history, history.settings)
+        step = int(content["position"]["step"])
+    return Run(model, history, history.settings, step)
 
 
 def describe_model(model: nn.Module) -> dict[str, Any]:

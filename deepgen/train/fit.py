@@ -55,7 +55,8 @@ def fit(
         model: any module the objective takes; trained in place.
         data: tensor, array, Dataset or DataLoader; rows first, cast to the model's dtype and device. Of a Dataset of
             (x, label) tuples pass `deepgen.data.Unlabelled`. Bits and bytes are copied once more, as uint8, so that
-            batches are quick to gather: a quarter of their room in float32.
+            batches are quick to gather: a quarter of their room in float32. Where an epoch of them is no pass over
+            rows but some part or several, an attribute ``passes`` says how many, and the records count them.
         objective: such as ``dg.objectives.PersistentCD(k=1)``.
         epochs: passes through the data in all, resumed parts included. A run in ``out`` can be made longer by calling
             with more, unless ``schedule`` is a function: with another number of steps every rate would be another.
@@ -66,7 +67,7 @@ def fit(
         seed: data order is a function of (seed, epoch); the update's generator is spawned from it.
         valid: data for ``monitor``.
         monitor: ``monitor(model, valid)``, higher is better, after every epoch. If None and the model has `LogProb`,
-            the mean log-likelihood of ``valid``.
+            the mean log-likelihood of ``valid``. One that returns a float may have a ``name``, which the bar shows.
         callbacks: called with ``(record, model)`` after every epoch, see `deepgen.train.callbacks`.
         out: directory of the run.
         resume: go on from what ``out`` holds; False starts anew in its place.
@@ -118,6 +119,7 @@ def fit(
     state = objective.start(model, source.rows(), generator=stream)
     history = History(settings=settings)
     run = RunState(model, source, epochs, optimizer, schedule, state, stream, stateful, history)
+    run.passes = getattr(data, "passes", None)
     if stored is not None:
         run.restore(stored, out)  # type: ignore[arg-type]
     begun = run.step
@@ -129,7 +131,7 @@ def fit(
         interrupt = stack.enter_context(delayed_interrupt())
         stack.callback(model.train, was_training)
         watching: list[Callback] = [objective.watch()] if hasattr(objective, "watch") else []
-        bars = [Progress(run.total, run.step)] if progress else []
+        bars = [Progress(run.total, run.step, getattr(monitor, "name", "monitor"))] if progress else []
         listeners = [*callbacks, *watching, *bars]
         for listener in listeners:
             if hasattr(listener, "close"):
@@ -182,9 +184,9 @@ def _run(
 def _end_epoch(run: RunState, watch: _Watch, listeners: Sequence[Callback]) -> None:
     run.check_finite()
     value, estimate = watch()
-    record = Record(
-        run.epoch + 1, run.step, run.clock.seconds(), run.clock.cpu_seconds(), run.meter.read(), value, estimate
-    )
+    seconds, cpu_seconds = run.clock.seconds(), run.clock.cpu_seconds()
+    passes = None if run.passes is None else run.passes * (run.epoch + 1)
+    record = Record(run.epoch + 1, run.step, seconds, cpu_seconds, run.meter.read(), value, estimate, passes)
     for listener in listeners:
         listener(record, run.model)
     run.history.records.append(record)

@@ -21,6 +21,7 @@ class Record:
         metrics: means over the epoch's examples.
         monitor: the monitor's value (of a `Bracket` its lower end), None without a monitor.
         estimate: the whole `Estimate` or `Bracket` as plain values, when the monitor returned one.
+        passes: over the rows of the data by then, where an epoch is none: see ``data`` of `deepgen.fit`.
 
     >>> Record(epoch=1, step=10, seconds=0.5, cpu_seconds=0.5, metrics={"moment_gap": 0.25}).metrics["moment_gap"]
     0.25
@@ -33,6 +34,7 @@ class Record:
     metrics: dict[str, float]
     monitor: float | None = None
     estimate: dict[str, Any] | None = None
+    passes: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
@@ -82,12 +84,12 @@ class History:
         return self.column(key) if isinstance(key, str) else self.records[key]
 
     def column(self, name: str) -> list[Any]:
-        """One value per epoch: a metric, or ``epoch``, ``step``, ``seconds``, ``cpu_seconds``, ``monitor``.
+        """One value per epoch: a metric, or ``epoch``, ``step``, ``seconds``, ``cpu_seconds``, ``monitor``, ``passes``.
 
         Raises:
             UnknownName: no such column.
         """
-        fields = ("epoch", "step", "seconds", "cpu_seconds", "monitor")
+        fields = ("epoch", "step", "seconds", "cpu_seconds", "monitor", "passes")
         if name in fields:
             return [getattr(record, name) for record in self.records]
         metrics = {key for record in self.records for key in record.metrics}

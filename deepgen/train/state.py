@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from deepgen.errors import CheckpointError, DivergenceError
 from deepgen.train.callbacks import Stateful
 from deepgen.train.checkpoint import Path, describe_model, put_weights
+from deepgen.train.differences import differences
 from deepgen.train.history import History
 from deepgen.train.loop import Step
 from deepgen.train.meter import Clock, Meter
@@ -24,6 +25,7 @@ from deepgen.typing import Rebuilt
 Schedule = torch.optim.lr_scheduler.LRScheduler | Callable[[float], float] | None
 
 
+ANEW = "pass resume=False to start anew in its place, or another out="  # which a shell has other words for
 KEPT = " (the error's .state has the last finite weights)"  # of use to a script, and not in a shell
 
 
@@ -46,6 +48,7 @@ class RunState:
     meter: Meter = dataclasses.field(default_factory=Meter)
     clock: Clock = dataclasses.field(default_factory=Clock)
     good: dict[str, Any] | None = None
+    passes: float | None = None
 
     @property
     def total(self) -> int | None:
@@ -183,26 +186,20 @@ def resumable(out: Path, settings: dict[str, Any], epochs: int) -> dict[str, Any
 
 
 def _compare(content: dict[str, Any], out: Path, settings: dict[str, Any], epochs: int) -> None:
-    start_anew = "pass resume=False to start anew in its place, or another out="
     if content["kind"] != "run":
-        raise CheckpointError(f"{out} holds a saved model, not a run to resume: {start_anew}")
+        raise CheckpointError(f"{out} holds a saved model, not a run to resume: {ANEW}")
     stored, done = content["history"]["settings"], content["position"]["epoch"]
-    differing = [
-        f"{key}: {stored.get(key)} there, {settings.get(key)} here"
-        for key in settings
-        if key not in ("epochs", "extras") and stored.get(key) != settings[key]
-    ]
+    differing = differences(stored, {key: settings[key] for key in settings if key not in ("epochs", "extras")})
     if "function" in settings["schedule"] and stored["epochs"] != epochs:
         differing.append(
             f"epochs: {stored['epochs']} there, {epochs} here, and the schedule is a function of the fraction of all "
             "steps, so that every step of a run of another length has another rate"
         )
     if differing:
-        raise CheckpointError(f"{out} holds a run with other settings ({'; '.join(differing)}): {start_anew}")
+        raise CheckpointError(f"{out} holds a run with other settings ({'; '.join(differing)}): {ANEW}")
     if epochs < done:
         raise CheckpointError(
-            f"{out} holds a run with {done} epoch{'' if done == 1 else 's'} done, and {epochs} were asked for: "
-            f"{start_anew}"
+            f"{out} holds a run with {done} epoch{'' if done == 1 else 's'} done, and {epochs} were asked for: {ANEW}"
         )
 
 

@@ -1,8 +1,11 @@
 """`deepgen compare`: one budget, one set of held-out rows, sides apart, and nothing that is done is done again."""
 
+import html
 import json
 import math
 import os
+import re
+import shlex
 import signal
 import time
 from dataclasses import replace
@@ -12,18 +15,23 @@ import torch
 
 import deepgen as dg
 from deepgen.cli.compare import asked, comparison, judging, run, tables, training
+from deepgen.cli.compare.collapse import collapse
 from deepgen.cli.compare.judged import Judged, leaders, ranked
+from deepgen.cli.compare.page import page
+from deepgen.cli.compare.paired import paired
+from deepgen.cli.compare.run import UNTRAINED
 from deepgen.cli.options import settle
+from deepgen.cli.progress import Lines
 from deepgen.errors import ArgumentError, DivergenceError, UnknownName
-from deepgen.evaluate import Bracket, Estimate
-from deepgen.train import load_run
+from deepgen.evaluate import Bracket, Estimate, plus_minus
+from deepgen.train import Record, load_run
 
 # What a barely trained VAE is warned of is no fault of the command.
 pytestmark = pytest.mark.filterwarnings("default::deepgen.errors.DegenerateWeights")
 
 SMALL = ("--data", "bars_and_stripes", "--budget", "0.6s", "--quiet", "--out")
 PLAN = {"rows": 64, "looks": 20}
-KEYS = {"format", "version", "data", "budget", "rows", "unit", "verdict", "models"}
+KEYS = {"format", "version", "data", "budget", "rows", "seed", "command", "unit", "verdict", "models"}
 
 
 @pytest.fixture
@@ -114,6 +122,9 @@ def test_a_run_that_was_stopped_goes_on(deepgen, tmp_path, monkeypatch, pageless
         patched.setattr(training.Spent, "advance", press)
         stopped = deepgen(*words)
     assert stopped.status == 130
+    # batches of 50: two steps go twice over 32 rows, and the third is the first half of another such slice
+    assert "interrupted in made after 3 updates, 3 passes over the training rows;" in stopped.err
+    assert "epoch" not in stopped.err
     assert f"{tmp_path} keeps what is done; to resume: deepgen compare" in stopped.err
     assert (tmp_path / "bernoulli" / "judged.json").exists()
     assert not (tmp_path / "made" / "judged.json").exists()
@@ -238,9 +249,13 @@ def test_an_epoch_of_one_step_is_no_way_around_the_clock(tmp_path):
     began = time.monotonic()
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(training, "measured", lambda *_: {"rows": 1, "looks": 2})
-        _, history, best = training.trained(recipe, out, 0.2, seed=0, extras={})
-    assert history.stopped == "early stopping"
-    assert 1 <= best <= len(history)
+        done = training.trained(recipe, out, 0.2, seed=0, extras={})
+    assert done.history.stopped == "early stopping"
+    assert 1 <= done.kept <= done.updates == len(done.history)
+    assert done.passes == pytest.approx(done.updates / 32)  # slices of one row each, of 32: no epochs
+    assert done.history[-1].passes == pytest.approx(done.passes)
+    again = training.trained(recipe, out, 0.2, seed=0, extras={})
+    assert again[2:] == done[2:]
     assert time.monotonic() - began < 60
 
 
@@ -281,3 +296,226 @@ def test_draws_are_judged_beside_real_rows(deepgen, tmp_path):
     page = (tmp_path / "report.html").read_text()
     assert "Sample quality" in page
     assert torch.equal(comparison.draws_of(tmp_path, "mixture"), comparison.draws_of(tmp_path, "mixture").round())
+
+
+def test_passes_and_updates_are_what_was_done(small, deepgen):
+    """Looks at validation rows are no epochs, and neither are those of the options, which no clock asks for."""
+    for one in json.loads((small.directory / "results.json").read_text())["models"]:
+        assert "epochs" not in one
+        assert "epochs" not in one["settings"]
+        if one["group"] == "failed":
+            continue
+        run = load_run(small.directory / one["model"])
+        batch = run.settings["batch_size"]
+        assert one["updates"] == run.step >= one["kept"]
+        assert bool(one["updates"]) != (UNTRAINED in one["notes"])
+        assert one["passes"] <= run.step * batch / 32
+    page = (small.directory / "report.html").read_text()
+    assert "passes over the training rows" in page
+    assert "epoch" not in page
+    written = deepgen("report", small.directory / "vae", "--out", small.directory / "vae.html")
+    assert written.status == 0, written.err
+    assert "1000000" not in (small.directory / "vae.html").read_text()
+    assert "epochs" not in (small.directory / "vae.html").read_text()
+
+
+def test_a_run_of_a_comparison_that_was_cut_short_says_so_in_passes(deepgen, tmp_path, monkeypatch, pageless):
+    monkeypatch.setattr(training, "measured", lambda *_: PLAN)
+    monkeypatch.setattr(
+        training.Spent, "advance", lambda self: os.kill(os.getpid(), signal.SIGINT) if self.share() > 1e-6 else None
+    )
+    words = ("compare", "--models", "made", "--data", "bars_and_stripes", "--budget", "1000s", "--quiet", "--out")
+    assert deepgen(*words, tmp_path).status == 130
+    told = deepgen("evaluate", tmp_path / "made")
+    assert "passes over the training rows done, of a time that is not over" in told.err
+    assert "repeat its `deepgen compare` command to go on" in told.err
+
+
+def test_a_line_of_progress_names_what_is_watched_and_its_unit(capsys):
+    watched = {"lower": Estimate(-9.0, 0.1, "below", "AIS", n=9, unit="nats/example").to_dict()}
+    rows = [(dg.explicit.RBM, watched), (dg.implicit.GAN, None), (dg.implicit.Autoencoder, None)]
+    for kind, estimate in rows:
+        Lines(1)(Record(1, 1, 1.0, 1.0, {}, -3162.0, estimate), object.__new__(kind))
+    rbm, gan, restored = capsys.readouterr().err.splitlines()
+    assert rbm.endswith("validation log-likelihood (AIS) -3162 nats per example")
+    assert gan.endswith("kernel distance of draws from validation rows, no unit: 3162")
+    assert restored.endswith("reconstruction loss of validation rows, nats per example: 3162")
+
+
+def test_an_end_of_no_certain_side_is_called_nothing_else():
+    """Of an RBM reverse AIS starts from its own chain: nothing is sure from below, in the verdict or in JSON."""
+    low = Estimate(-4.0, 0.1, "undetermined", "reverse AIS", n=100, unit="nats/example")
+    rbm = Judged("rbm", "RBM", [Bracket(low, bound("", -3.5, "above").likelihood[0])])
+    assert rbm.group == "tentative"
+    assert rbm.range()[0] == -math.inf
+    (plain,) = rbm.to_dict()["likelihood"]
+    assert {end: one["side"] for end, one in plain.items()} == {"lower": "undetermined", "upper": "above"}
+    alone, beside = tables.verdict([rbm]), tables.verdict([rbm, exact("made", -6.0)])
+    if_mixed = "if the chains behind the undetermined ends of RBM have mixed, RBM has the largest"
+    assert alone.startswith(f"no log-likelihood is known from below; {if_mixed}")
+    told = "made has at least -6.00 nats/example; that RBM lies above is not excluded"
+    assert beside.startswith(f"{told}; {if_mixed}")
+    assert tables.verdict([bracket("rbm", -4.0, -3.5)]).startswith("rbm has the largest")
+
+
+def test_what_is_needed_to_repeat_it_is_stated_and_what_does_not_apply_is_not(small, deepgen, monkeypatch):
+    monkeypatch.setattr(run, "_one", lambda *_, **__: pytest.fail("a model was trained again"))
+    assert "--seed 0" in small.command
+    again = deepgen(*shlex.split(small.command)[1:], "--quiet")
+    assert again.status == 0, again.err
+    page = (small.directory / "report.html").read_text()
+    assert html.escape(small.command) in page
+    assert small.command in (small.directory / "results.md").read_text()
+    details = page[page.index('id="details"') :]
+    rows = dict(re.findall(r'<th scope="row">([^<]*)</th><td>([^<]*)</td>', details))
+    assert "None" not in rows.values()
+    assert (rows["seed"], rows["latent"], rows["networks"]) == ("0", "2", "dense")  # an eighth of 16 columns
+    assert not {"channels", "components", "epochs", "patience"} & rows.keys()
+
+
+def test_too_few_rows_are_refused_before_anything_is_trained(deepgen, tmp_path):
+    table = tmp_path / "four.csv"
+    table.write_text("a,b\n1,2.5\n2,3.5\n4,1.5\n3,2.2\n")
+    refused = deepgen("compare", "--data", table, "--models", "realnvp", "--budget", "4s", "--out", tmp_path / "out")
+    assert (refused.status, refused.err.count("\n")) == (2, 1)
+    assert f"needs at least {judging.FEWEST} to judge by" in refused.err
+    assert not (tmp_path / "out").exists()
+    assert len(dg.data.load("bars_and_stripes").test) >= judging.FEWEST
+    few = dg.data.load("digits")
+    few = replace(few, test=few.test[:1])
+    assert judging.graded(few, few.train[:1], seed=0) == (
+        None,
+        "no sample quality: real needs at least 100 rows, got 1",
+    )
+
+
+def test_a_model_named_twice_is_refused(deepgen, tmp_path):
+    twice = deepgen("compare", "--models", "made,vae,VAE", *SMALL, tmp_path)
+    assert (twice.status, twice.err.count("\n")) == (2, 1)
+    assert "--models names 'vae' twice: give one of them other options" in twice.err
+    assert asked.chosen("vae,vae --prior vamp", None) == ["vae", "vae --prior vamp"]
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("command", ["evaluate", "report", ("sample", "--out", "a.png")])
+def test_the_folder_of_a_comparison_names_those_of_its_models(small, deepgen, command):
+    name, *more = [command] if isinstance(command, str) else command
+    refused = deepgen(name, small.directory, *more)
+    assert (refused.status, refused.err.count("\n")) == (2, 1)
+    assert refused.err.endswith(f"name one of {small.directory / 'bernoulli'}, {small.directory / 'vae'}\n")
+
+
+def test_folders_of_others_are_refused_in_words_of_the_command_line(small, deepgen, tmp_path):
+    train = ("train", "vae", "--data", "bars_and_stripes", "--epochs", 1, "--quiet", "--out")
+    told = {
+        small.directory: "holds a comparison",
+        small.directory / "vae": "holds a model of a comparison",
+        tmp_path / "python": "holds a run that was begun in Python",
+        tmp_path / "saved": "holds a saved model without a history",
+    }
+    rbm, x = dg.RBM(16, 4, generator=0), dg.data.load("bars_and_stripes").train
+    dg.fit(rbm, x, dg.objectives.PersistentCD(), epochs=1, out=tmp_path / "python", progress=False)
+    dg.save(rbm, tmp_path / "saved")
+    for folder, words in told.items():
+        refused = deepgen(*train, folder)
+        assert (refused.status, refused.err.count("\n")) == (2, 1)
+        assert words in refused.err
+        assert "choose another --out" in refused.err
+        assert not {"{", "resume=", "out="} & set(re.findall(r"\{|resume=|\bout=", refused.err))
+    inside = deepgen("compare", "--models", "made", *SMALL, tmp_path / "python")
+    assert "holds a run or a model of its own" in inside.err
+
+
+def test_data_that_changed_since_are_told_in_words(deepgen, tmp_path):
+    table, out = tmp_path / "t.csv", tmp_path / "run"
+    words = ("train", "bernoulli", "--data", table, "--epochs", 1, "--quiet", "--out", out)
+    table.write_text("0,1,0\n1,0,1\n" * 5)
+    assert deepgen(*words).status == 0
+    table.write_text("0,1,0\n1,1,1\n" * 5)
+    refused = deepgen(*words)
+    assert "training rows: other values in 6 of t.csv" in refused.err
+    assert refused.err.endswith("choose another --out, or discard it with --fresh\n")
+    assert "{" not in refused.err
+    assert deepgen(*words, "--fresh").status == 0
+
+
+def test_differences_are_taken_row_by_row_and_every_error_is_named(deepgen, tmp_path, pageless):
+    words = ("--models", "bernoulli,mixture --components 2,vae,iwae", "--data", "digits", "--budget", "2s", "--quiet")
+    done = deepgen("compare", *words, "--out", tmp_path)
+    assert done.status == 0, done.err
+    stored = {one["model"]: one for one in json.loads((tmp_path / "results.json").read_text())["models"]}
+    x = dg.data.load("digits").test
+    with torch.no_grad():
+        apart = dg.load(tmp_path / "bernoulli").log_prob(x) - dg.load(tmp_path / "mixture-components-2").log_prob(x)
+    found, first = stored["bernoulli"]["difference"], stored["mixture --components 2"]
+    assert first["difference"] is None
+    assert found["to"] == first["title"]
+    assert found["value"] == pytest.approx(float(apart.double().mean()), rel=1e-5)
+    assert found["stderr"] == pytest.approx(float(apart.double().std()) / len(x) ** 0.5, rel=1e-4)
+    bounds = [stored[name] for name in ("vae", "iwae")]
+    (worse,) = (one for one in bounds if one["difference"] is not None)
+    (better,) = (one for one in bounds if one["difference"] is None)
+    gap = worse["likelihood"][0]["value"] - better["likelihood"][0]["value"]
+    assert worse["difference"]["value"] == pytest.approx(gap, rel=1e-6)
+    noise = math.hypot(*(one["likelihood"][0]["stderr"] for one in bounds))
+    assert worse["difference"]["stderr"] > noise
+    rows = f"{stored['bernoulli']['likelihood'][0]['stderr_data']:.2f}"
+    for text in (done.out, (tmp_path / "results.md").read_text()):
+        (line,) = (one for one in text.splitlines() if "independent Bernoulli" in one and "exact" in one)
+        assert rows in line
+        assert plus_minus(found["value"], found["stderr"], signed=True) in line
+        assert "± is one standard error" in text
+        assert "± Monte Carlo" in text
+        assert "± test rows" in text
+
+
+def test_of_brackets_the_lower_ends_are_compared_with_their_monte_carlo(tmp_path):
+    each = torch.tensor([1.0, 2.0, 6.0], dtype=torch.float64)
+    pair = [bracket("a", -4.0, -3.5), bracket("b", -5.0, -4.5)]
+    pair = [
+        replace(one, likelihood=[replace(one.likelihood[0], below=replace(one.likelihood[0].below, each=e))])
+        for one, e in zip(pair, (each, each * 2), strict=True)
+    ]
+    for one in pair:
+        comparison.keep(tmp_path / one.model, one, None)
+    _, second = paired(tmp_path, pair)
+    assert (second.difference.to, second.difference.value) == ("a", 3.0)
+    assert second.difference.stderr == pytest.approx(math.hypot(float(each.std()) / 3**0.5, 0.1, 0.1))
+
+
+def test_a_collapsed_model_is_called_so_and_noise_is_not(tmp_path):
+    data, stream = dg.data.load("digits"), dg.random.generator(0)
+    kinds = torch.as_tensor(data.labels.train)
+    noise = dg.random.uniform((360, 64), generator=stream).round()
+    cases = {
+        "sound": (data.train[:360], False),
+        "three": (data.train[kinds < 3][:360], True),
+        "blob": (data.train.mean(0).round().expand(360, 64).clone(), True),
+        "noise": (noise, False),
+    }
+    found = {}
+    for name, (draws, collapsed) in cases.items():
+        quality, _ = judging.graded(data, draws, seed=0)
+        said = collapse(quality, data.test, draws)
+        assert said.startswith("collapsed: ") == collapsed, name
+        found[name] = Judged(name, name, quality=quality, collapsed=said)
+    assert "of 10 modes in the real rows" in found["three"].collapsed
+    assert "of the variance" in found["blob"].collapsed
+    assert collapse(None, data.test, cases["blob"][0])  # where the rows are too few for any figure
+    everywhere = [found["sound"], found["three"]]
+    text = tables.table(everywhere) + "\n".join(tables.remarks(everywhere))
+    seen = found["three"].quality.scores
+    assert "three (collapsed)" in text
+    assert "sound (collapsed)" not in text
+    assert "three has collapsed: draws reach" in text
+    assert f"{seen['modes'].value:.0f} of 10" in text
+    floor = found["sound"].quality.scores["mode_kl"]
+    assert plus_minus(floor.floor, floor.floor_spread) in text
+    whole = comparison.Comparison(everywhere, "digits", 2.0, 1.0, 360, tmp_path, 0, "deepgen compare")
+    page(whole, data)
+    text = whole.page.read_text()
+    assert text.count("three has collapsed: its draws are of few kinds") == 1
+    assert "<small>collapsed</small>" in text
+    assert "KL of modes" in text
+    assert "three has collapsed" in whole.to_markdown()
+    assert Judged.from_dict(json.loads(json.dumps(found["three"].to_dict()))).collapsed == found["three"].collapsed

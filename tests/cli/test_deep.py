@@ -94,7 +94,9 @@ def test_the_upper_end_of_a_bound_is_no_ceiling():
     assert (worse(bound, plainest), worse(pair, plainest)) == (False, True)
     assert (side_of(bound), side_of(pair)) == ("bound", "tentative")
     one, two = Judged("dbm", "DBM", [bound]), Judged("rbm", "RBM", [pair])
-    assert (one.group, two.group) == ("below", "two-sided")
-    assert one.range() == (pair.interval()[0], float("inf"))
-    assert two.range() == pair.interval()
+    assert (one.group, two.group) == ("bound", "tentative")
+    assert one.range() == (-float("inf"), float("inf"))
+    assert one.range(mixed=True) == (pair.interval()[0], float("inf"))
+    assert two.range() == (-float("inf"), pair.interval()[1])
+    assert two.range(mixed=True) == pair.interval()
     assert Judged.from_dict(one.to_dict()).likelihood[0].of_bound

@@ -66,7 +66,7 @@ def test_the_table_shows_small_errors_and_crossed_ends():
     )
     models = [("point", [low]), ("good", [Bracket(low, high)]), ("bad", [Bracket(low + 2.0, high)])]
     shown = table([Judged(name, name, estimates, seconds=2.0) for name, estimates in models])
-    point, good, bad = (line for line in shown.splitlines()[2:] if line.startswith(("point", "good", "bad")))
+    point, good, bad = (line for line in shown.splitlines()[2:8] if line.startswith(("point", "good", "bad")))
     assert point.split()[1:3] == ["-9.2000", "0.0031"]
     ends = Bracket(low, high).interval()
     assert re.split(" {2,}", good)[1:4] == [f"[{ends[0]:.4f}, {ends[1]:.2f}]", "0.0031, 0.10", "below, above"]

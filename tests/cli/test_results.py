@@ -52,7 +52,7 @@ def test_evaluate_json_of_an_interval_brackets_the_exact_value(deepgen, trained)
     done = deepgen("evaluate", trained, "--json", "--method", "bidirectional", "--seed", 1)
     assert done.status == 0
     both = json.loads(done.out)["log_likelihood"]
-    low, high = both["below"], both["above"]
+    low, high = both["lower"], both["upper"]
     assert low["value"] - 6 * low["stderr"] - 1e-3 < exact < high["value"] + 6 * high["stderr"] + 1e-3
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from scipy import stats
 
+import deepgen as dg
 from deepgen.errors import ArgumentError, DeepgenError
 from deepgen.evaluate import Bracket, Estimate, bits_per_dim
 
@@ -107,7 +108,7 @@ class TestBracket:
     def test_printing_and_json(self):
         found = Bracket(self.low, self.high)
         assert str(found) == "[9.00 ± 0.50, 11.00 ± 0.25] nats (method | method)"
-        assert json.loads(json.dumps(found.to_dict()))["above"]["value"] == 11.0
+        assert json.loads(json.dumps(found.to_dict()))["upper"]["value"] == 11.0
 
     def test_ends_that_cross_say_so(self):
         far = Bracket(self.low + 10.0, self.high)
@@ -198,3 +199,15 @@ def test_every_estimate_is_strict_json():
     assert plain["n"] is None  # nothing was drawn
     assert replace(estimate, n=7).to_dict()["n"] == 7
     assert plain["settings"]["tolerance"] is None
+
+
+def test_the_rows_of_an_estimate_follow_its_arithmetic():
+    each = torch.tensor([-2.0, -4.0], dtype=torch.float64)
+    found = Estimate(-3.0, 0.0, "exact", "sum", unit="nats/example", each=each)
+    for one in (-found, found + 1.5, bits_per_dim(found, 10)):
+        assert float(one.each.mean()) == pytest.approx(one.value)
+    assert "each" not in found.to_dict()
+    for model in (dg.RBM(6, 4, generator=0), dg.explicit.BernoulliMixture(6), dg.testing.LinearGaussian(6, 2)):
+        told = dg.evaluate.log_likelihood(model, torch.eye(6), generator=0)
+        assert float(told.each.mean()) == pytest.approx(told.value, rel=1e-6)
+        assert float(told.each.std()) / 6**0.5 == pytest.approx(told.stderr_data, rel=1e-6)

@@ -86,6 +86,9 @@ def test_what_is_refused(digits):
     real = digits.test
     with pytest.raises(dg.errors.ArgumentError, match=r"fake needs at least 100 rows, got 40"):
         sample_quality(real=real, fake=real[:40])
+    # one number, however few: no figure's own least comes first
+    with pytest.raises(dg.errors.ArgumentError, match=r"real needs at least 100 rows, got 1$"):
+        sample_quality(real=real[:1], fake=real[1:2], metrics=["kernel", "classifier", "mmd"])
     with pytest.raises(dg.errors.ArgumentError, match=r"real needs at least 200 rows .*, got 150"):
         sample_quality(real=real[:150], fake=real)
     with pytest.raises(dg.errors.ArgumentError, match=r"Fréchet distance in 200 features"):

@@ -149,3 +149,14 @@ def test_a_trace_object_of_scalars_is_read() -> None:
 def test_what_is_no_trace_is_refused(trace: object, error: type[Exception]) -> None:
     with pytest.raises(error):
         traces(trace)
+
+
+def test_where_epochs_are_no_passes_the_axis_counts_passes() -> None:
+    metrics = {"error": 0.5}
+    part = [Record(n, 3 * n, 0.1 * n, 0.1 * n, metrics, passes=0.25 * n) for n in (1, 2)]
+    whole = [Record(n, 3 * n, 0.1 * n, 0.1 * n, metrics) for n in (1, 2)]
+    both = curves(History(part), History(whole)).axes[0]
+    assert [line.get_xdata().tolist() for line in both.get_lines()] == [[0.25, 0.5], [1, 2]]
+    assert both.get_xlabel() == "passes over the rows"
+    assert curves(History(whole)).axes[0].get_xlabel() == "epoch"
+    assert "passes" not in quantities(History(part))

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from deepgen.evaluate.estimate import Bracket, Estimate
 from deepgen.plot import Entry
+from deepgen.plot.figures import series
+from deepgen.plot.page import STYLE, variable
+from deepgen.plot.results import results
 
 from .test_report import written
 
@@ -49,3 +52,19 @@ def test_the_level_of_intervals_is_one_and_told(tmp_path: Path) -> None:
     text, page = written(tmp_path, Entry("a", Estimate(0.0, 1.0, "unbiased", "mean", n=10**6)))
     assert "are 95 % intervals" in text
     assert page.row("mean")[1] == "0.0095 %: −1.96 to 1.96"
+
+
+def test_rows_that_span_the_table_span_all_of_it_and_no_table_widens_the_page() -> None:
+    one = Estimate(-2.0, 0.1, "below", "bound", n=9, unit="nats/example", stderr_data=0.2)
+    text = results([Entry("a", one, group="lower bounds", note="why")])
+    assert text.startswith("<p>")
+    head = text[text.index("<thead>") : text.index("</thead>")]
+    columns = head.count("<th>") + head.count("<th ")
+    assert f'<tr class="group"><th colspan="{columns}">' in text
+    assert f'<td colspan="{columns - 1}">why' in text
+    assert '<div class="held"><table' in text
+    assert ".held{overflow-x:auto" in STYLE
+
+
+def test_the_colours_of_ten_models_are_ten() -> None:
+    assert len({variable(index) for index in range(10)}) == len({series(index) for index in range(10)}) == 10

@@ -130,7 +130,7 @@ def test_monitor_is_the_log_likelihood_by_default_and_estimates_are_kept_whole()
     high = dg.evaluate.Estimate(-2.0, 0.5, "above", "high", n=9)
     _, history = fitted(valid=rows(30), monitor=lambda m, x: dg.evaluate.Bracket(low, high))
     assert history["monitor"] == [-3.0] * 4
-    assert history[0].estimate["above"]["value"] == -2.0
+    assert history[0].estimate["upper"]["value"] == -2.0
     _, history = fitted(valid=rows(30), monitor=lambda m, x: high)
     assert history[0].monitor == -2.0
     assert history[0].estimate["method"] == "high"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ def seconds(budget: str | float) -> float:
 
 
 def chosen(models: Sequence[str] | str | None, data: Data) -> list[str]:
-    """The models, each once, with its options if any; without any those that are a fair choice for the data.
+    """The models with their options if any; without any those that are a fair choice for the data.
 
     >>> chosen("RBM, made --hidden 500,500,vae --prior  vamp", None)
     ['rbm', 'made --hidden 500,500', 'vae --prior vamp']
@@ -50,7 +51,13 @@ def chosen(models: Sequence[str] | str | None, data: Data) -> list[str]:
     given = re.split(r",(?!\s*\d)", models) if isinstance(models, str) else list(models)
     names: dict[str, None] = {}
     for name, *words in (each.split() for each in given if each.strip()):
-        names[" ".join([model_name(name), *words])] = None
+        each = " ".join([model_name(name), *words])
+        if each in names:
+            raise ArgumentError(
+                f"--models names {each!r} twice: give one of them other options, such as '{each} --batch 100', or for "
+                "another seed compare again with another --seed and --out"
+            )
+        names[each] = None
     if not names:
         raise ArgumentError("--models must name at least one model, such as rbm,made,vae")
     for each in names:
@@ -87,6 +94,26 @@ def options(asked: str) -> tuple[str, dict[str, Any]]:
     return name, settle(name, {**WATCHED.get(name, {}), **given})
 
 
+def command(out: Path, asked: Mapping[str, Any]) -> str:
+    """The line for a shell that repeats what was ``asked``, defaults written out.
+
+    >>> what = {"data": "digits", "models": ["vae", "vae --prior vamp"], "budget": 90.0, "seed": 3}
+    >>> command(Path("runs/a"), what)
+    "deepgen compare --data digits --models 'vae,vae --prior vamp' --budget 90s --seed 3 --out runs/a"
+    """
+    given = {
+        "data": asked["data"],
+        "models": ",".join(asked["models"]),
+        "budget": f"{asked['budget']!r}s".replace(".0s", "s"),
+        "seed": asked["seed"],
+        "binarise": asked.get("binarise"),
+        "root": asked.get("root"),
+        "out": out,
+    }
+    words = [word for name, value in given.items() if value is not None for word in (f"--{name}", str(value))]
+    return shlex.join(["deepgen", "compare", *words])
+
+
 def folder(asked: str) -> str:
     """The name of its directory.
 
@@ -112,8 +139,13 @@ def usual(data: Data) -> list[str]:
 def settled(out: Path, asked: dict[str, Any], *, resume: bool) -> None:
     """Write down what is asked for in ``out``, or refuse where something else was begun there."""
     from deepgen.plot.figures import write
+    from deepgen.train.store import MANIFEST
 
     path = out / ASKED
+    if (out / MANIFEST).exists():
+        raise ArgumentError(
+            f"{out} holds a run or a model of its own, and a comparison needs a folder: choose another --out"
+        )
     if resume and path.exists():
         try:
             before = json.loads(path.read_text(encoding="utf-8"))

@@ -15,6 +15,7 @@ from torch import Tensor
 from deepgen.cli.compare import tables
 from deepgen.cli.compare.asked import folder
 from deepgen.cli.compare.judged import Judged
+from deepgen.cli.compare.paired import EACH, store
 from deepgen.errors import ArgumentError, CheckpointError
 from deepgen.train import load_run
 from deepgen.train.store import MANIFEST
@@ -34,6 +35,8 @@ class Comparison:
         each: seconds of training of each model.
         rows: held-out rows that all were judged on.
         directory: where table, page and the models' own runs are.
+        seed: of everything drawn: initial weights, order of the rows, draws and estimates of each model.
+        command: the line for a shell that repeats it.
     """
 
     models: Sequence[Judged]
@@ -42,6 +45,8 @@ class Comparison:
     each: float
     rows: int
     directory: Path
+    seed: int
+    command: str
 
     @property
     def page(self) -> Path:
@@ -65,9 +70,8 @@ class Comparison:
     @property
     def head(self) -> str:
         """How the models were trained and judged."""
-        return (
-            f"{self.data}: {self.each:.3g} s of training each ({self.budget:.4g} s in all), {self.rows:,} held-out rows"
-        )
+        time = f"{self.each:.3g} s of training each ({self.budget:.4g} s in all)"
+        return f"{self.data}: {time}, {self.rows:,} held-out rows, seed {self.seed}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -77,6 +81,8 @@ class Comparison:
             "data": self.data,
             "budget": {"seconds": self.budget, "each": self.each},
             "rows": self.rows,
+            "seed": self.seed,
+            "command": self.command,
             "unit": "nats/example",
             "verdict": tables.verdict(self.models),
             "models": [one.to_dict() for one in self.models],
@@ -87,7 +93,9 @@ class Comparison:
         notes = "\n".join(f"- {line}" for line in tables.remarks(self.models))
         key = tables.key(self.models).replace("\n", "  \n")
         parts = [f"{self.head}.", tables.table(self.models, markdown=True), key]
-        return "\n\n".join([*parts, f"{tables.verdict(self.models)}.", *([notes] if notes else [])])
+        return "\n\n".join(
+            [*parts, f"{tables.verdict(self.models)}.", *([notes] if notes else []), f"`{self.command}`"]
+        )
 
     def __str__(self) -> str:
         parts = [self.head, tables.table(self.models), tables.key(self.models), tables.verdict(self.models)]
@@ -100,6 +108,7 @@ def keep(where: Path, one: Judged, draws: Tensor | None) -> Judged:
     where.mkdir(parents=True, exist_ok=True)
     if draws is not None:
         np.save(where / DRAWN, draws.numpy())
+    store(where, one)
     write(where / FOUND, (json.dumps(one.to_dict(), indent=1) + "\n").encode())  # the last word: now it is done
     return one
 
@@ -133,7 +142,7 @@ def history_of(directory: Path, name: str) -> Any:
 def forget(out: Path, names: Sequence[str]) -> None:
     """Remove what was found of these models, and the manifests that make runs of their files."""
     for name in names:
-        for file in (FOUND, DRAWN, MANIFEST):
+        for file in (FOUND, DRAWN, EACH, MANIFEST):
             (out / folder(name) / file).unlink(missing_ok=True)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from deepgen.evaluate import Bracket, Estimate, Quality, Score
@@ -12,7 +12,9 @@ from deepgen.evaluate import Bracket, Estimate, Quality, Score
 GROUPS = {
     "exact": "exact",
     "two-sided": "between two estimates, one from each side",
+    "tentative": "between two estimates, one from each side if the chain behind the undetermined one has mixed",
     "below": "lower bounds: the truth is at or above",
+    "bound": "two estimates around a lower bound, of no certain side",
     "above": "above the truth on average",
     "unbiased": "right on average",
     "undetermined": "of no known side",
@@ -20,6 +22,21 @@ GROUPS = {
     "none": "no likelihood",
     "failed": "failed",
 }
+
+
+@dataclass(frozen=True)
+class Difference:
+    """From the best model of the same side, on the same rows.
+
+    Attributes:
+        to: the title of that model.
+        value: the mean difference, in nats per example.
+        stderr: its standard error: of the differences over the rows, and of the Monte Carlo of both.
+    """
+
+    to: str
+    value: float
+    stderr: float
 
 
 @dataclass(frozen=True)
@@ -31,28 +48,34 @@ class Judged:
         title: in a word or two, with its size.
         likelihood: its log-likelihood of the held-out rows, one or several estimates; none where it has none.
         quality: its draws against the held-out rows.
+        collapsed: how it is seen that its draws are of few kinds, in words; empty of a model that has not collapsed.
         seconds: of training, on the wall, validation included.
-        epochs, steps: done in that time; ``best``: the epoch that was kept.
+        updates: steps of the optimizer in that time.
+        passes: over the training rows in these, no whole number.
+        kept: updates behind the state that was judged: fewer than all where it was better on validation rows.
         given: ``labels`` where the likelihood is that of rows given their labels.
         failed: why there is no model, in words; empty of a model that was trained.
         notes: what else must be known, in words: why a figure is missing, what was warned of.
         bits: the likelihood in the unit that the field compares by, where there is one.
         settings: of the model and its training.
+        difference: from the best model of its group; None of that one itself, and before all are known.
     """
 
     model: str
     title: str
     likelihood: Sequence[Estimate | Bracket] = ()
     quality: Quality | None = None
+    collapsed: str = ""
     seconds: float | None = None
-    epochs: int = 0
-    steps: int = 0
-    best: int = 0
+    updates: int = 0
+    passes: float = 0.0
+    kept: int = 0
     given: str = ""
     failed: str = ""
     notes: Sequence[str] = ()
     bits: Estimate | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    difference: Difference | None = None
 
     @property
     def group(self) -> str:
@@ -65,17 +88,29 @@ class Judged:
             return "given"
         first = self.likelihood[0]
         if isinstance(first, Bracket):
-            return "below" if first.of_bound else "two-sided"
+            if first.of_bound:
+                return "below" if first.below.side != "undetermined" else "bound"
+            return "tentative" if self.tentative else "two-sided"
         return first.side
 
-    def range(self) -> tuple[float, float]:
-        """Between what its log-likelihood of these very rows is known to lie, at 95 % of the Monte-Carlo error."""
+    @property
+    def tentative(self) -> bool:
+        """Whether an end of a bracket is on its side only if the chain behind it has mixed."""
+        brackets = (each for each in self.likelihood if isinstance(each, Bracket))
+        return any("undetermined" in (each.below.side, each.above.side) for each in brackets)
+
+    def range(self, *, mixed: bool = False) -> tuple[float, float]:
+        """Between what its log-likelihood of these very rows is known to lie, at 95 % of the Monte-Carlo error.
+
+        An end of no certain side excludes nothing; those of a bracket do if chains are taken to have ``mixed``.
+        """
         low, high = -math.inf, math.inf
         for estimate in () if self.given else self.likelihood:
             ends = estimate.interval()
             if isinstance(estimate, Bracket):
-                one = ends if not estimate.crossed else (-math.inf, math.inf)
-                one = (one[0], math.inf if estimate.of_bound else one[1])
+                sure = [mixed or end.side != "undetermined" for end in (estimate.below, estimate.above)]
+                sure = [False, False] if estimate.crossed else [sure[0], sure[1] and not estimate.of_bound]
+                one = (ends[0] if sure[0] else -math.inf, ends[1] if sure[1] else math.inf)
             elif estimate.side in ("exact", "unbiased"):
                 one = ends
             else:
@@ -97,6 +132,7 @@ class Judged:
             "quality": self.quality and self.quality.to_dict(),
             "notes": list(self.notes),
             "settings": dict(self.settings),
+            "difference": self.difference and asdict(self.difference),
         }
 
     @classmethod
@@ -108,6 +144,7 @@ class Judged:
             "likelihood": [_estimate(each) for each in plain["likelihood"]],
             "bits": None if plain["bits"] is None else _one(plain["bits"]),
             "quality": None if plain["quality"] is None else _quality(plain["quality"]),
+            "difference": None if plain["difference"] is None else Difference(**plain["difference"]),
         })  # fmt: skip
 
 
@@ -122,21 +159,22 @@ def ranked(judged: Sequence[Judged]) -> list[Judged]:
     return sorted(judged, key=key)
 
 
-def leaders(judged: Sequence[Judged]) -> tuple[list[Judged], Judged | None]:
+def leaders(judged: Sequence[Judged], *, mixed: bool = False) -> tuple[list[Judged], Judged | None]:
     """Those of which any may have the largest log-likelihood of these rows, and the one with the largest sure value.
 
-    A lower bound alone excludes nothing above it, so its model is among the first whatever its value.
+    A lower bound alone excludes nothing above it, so its model is among the first whatever its value. ``mixed``: see
+    `Judged.range`.
     """
     known = [one for one in judged if one.likelihood and not one.given and not one.failed]
     if not known:
         return [], None
-    surest = max(known, key=lambda one: one.range()[0])
-    floor = surest.range()[0]
-    return [one for one in known if one.range()[1] >= floor], surest if math.isfinite(floor) else None
+    surest = max(known, key=lambda one: one.range(mixed=mixed)[0])
+    floor = surest.range(mixed=mixed)[0]
+    return [one for one in known if one.range(mixed=mixed)[1] >= floor], surest if math.isfinite(floor) else None
 
 
 def _estimate(plain: Mapping[str, Any]) -> Estimate | Bracket:
-    return Bracket(_one(plain["below"]), _one(plain["above"])) if "below" in plain else _one(plain)
+    return Bracket(_one(plain["lower"]), _one(plain["upper"])) if "lower" in plain else _one(plain)
 
 
 def _one(plain: Mapping[str, Any]) -> Estimate:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from deepgen.cli.compare.collapse import collapse
 from deepgen.cli.describe import describe
 from deepgen.cli.evaluate import weighted
 from deepgen.cli.quality import against, fakes, in_grey, shown
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from deepgen.cli.compare.judged import Judged
     from deepgen.data import Data
 
+FEWEST = 30  # held-out rows: of fewer a mean and its error say nothing
 ROWS = 2000  # held-out rows at most: the same for all models and for both kinds of figure
 DEAR = 1000  # steps of the chains of an energy model, each a pass through its network
 ANNEALED: dict[str, Any] = {
@@ -49,6 +51,20 @@ def held_out(data: Data) -> Data:
     return replace(data, test=test, labels=labels)
 
 
+def check_enough(data: Data) -> None:
+    """Refuse data with too few rows to judge by, before anything is trained.
+
+    Raises:
+        ArgumentError: fewer than `FEWEST` held-out rows.
+    """
+    n, total = len(data.test), sum(map(len, (data.train, data.valid, data.test)))
+    if n < FEWEST:
+        raise ArgumentError(
+            f"{data.provenance['name']} has {n} held-out row{'' if n == 1 else 's'} of {total} in all, and compare "
+            f"needs at least {FEWEST} to judge by: take data with more rows (of a file a fifth is held out)"
+        )
+
+
 def judged(
     one: Judged, model: nn.Module, rows: Data, *, seed: int, noise: float | None = None
 ) -> tuple[Judged, Tensor]:
@@ -60,6 +76,7 @@ def judged(
     else:
         likelihood = [judge(model, rows, "test", seed=seed, **(ANNEALED if isinstance(model, EnergyModel) else {}))]
         notes += weighted(likelihood[0])
+    collapsed = ""
     if isinstance(model, TokenModel):
         draws = torch.tensor([list(model.stream(length=LETTERS, generator=seed))])
         quality = None
@@ -68,11 +85,13 @@ def judged(
         draws = fakes(model, rows, "test", steps=steps, seed=seed, noise=noise)
         quality, why = graded(rows, draws, seed=seed)
         notes += [why] if why else []
+        collapsed = collapse(quality, shown(rows, rows_of(rows.test)), shown(rows, draws))
     bits = restated(likelihood[0], rows) if likelihood else None
     given = "labels" if isinstance(model, CVAE) else ""
     title = describe(model, one.model.split()[0])
     found = replace(
-        one, title=title, likelihood=likelihood, quality=quality, given=given, notes=notes, bits=bits
+        one, title=title, likelihood=likelihood, quality=quality, collapsed=collapsed, given=given, notes=notes,
+        bits=bits,
     )  # fmt: skip
     return found, draws
 

@@ -20,6 +20,8 @@ ROWS = 1000  # and as rows of numbers
 def page(found: Comparison, rows: Data) -> Path:
     """Write the page into the directory of ``found``; ``rows`` are the data as they were loaded."""
     from deepgen.cli.compare.comparison import draws_of, history_of
+    from deepgen.cli.compare.paired import in_words
+    from deepgen.cli.describe import counted
     from deepgen.cli.pages import drawn
     from deepgen.implicit import GAN, Autoencoder
     from deepgen.plot import Entry, report
@@ -34,7 +36,13 @@ def page(found: Comparison, rows: Data) -> Path:
         levels = rows.levels if "alphabet" not in rows.provenance else None
         if draws is not None and levels is not None and name != "gan":  # in whole levels, as models take them
             draws = draws / (levels - 1)
-        settings = {"model": one.model, "epochs": one.epochs, "updates": one.steps, "epoch kept": one.best}
+        settings = {
+            "model": one.model,
+            "command": found.command,
+            "updates": f"{one.updates:,}",
+            "passes over the training rows": counted(one.passes),
+            "updates behind the state that was judged": f"{one.kept:,}",
+        }
         entries.append(
             Entry(
                 one.title,
@@ -44,16 +52,19 @@ def page(found: Comparison, rows: Data) -> Path:
                 history=None if one.failed else drawn(history, kinds.get(name, object)),
                 settings={**settings, **one.settings},
                 quality=one.quality,
+                mark="collapsed" if one.collapsed else "",
                 group=GROUPS[one.group],
-                note=one.failed or "; ".join(one.notes),
+                note=one.failed
+                or "; ".join(filter(None, (one.collapsed, in_words(one).replace("-", "−", 1), *one.notes))),
             )
         )
     verdict = tables.verdict(found.models).replace(" -", " −")
+    fallen = [f" {one.title} has collapsed: its draws are of few kinds." for one in found.models if one.collapsed]
     return report(
         found.page,
         entries,
         rows,
         title=f"{len(found.models)} models of {found.data}",
-        summary=f"{verdict}. Each was trained for the same time on the same rows.",
-        facts={"trained": found.head, "directory": str(found.directory), "command": "deepgen compare"},
+        summary=f"{verdict}. Each was trained for the same time on the same rows.{''.join(fallen)}",
+        facts={"trained": found.head, "directory": str(found.directory), "command": found.command},
     )

@@ -16,16 +16,21 @@ from deepgen import data as datasets
 from deepgen.cli.compare import asked, judging
 from deepgen.cli.compare.comparison import Comparison, forget, keep, kept, write_results
 from deepgen.cli.compare.judged import Judged, ranked
+from deepgen.cli.compare.paired import paired
 from deepgen.cli.compare.told import Told
 from deepgen.cli.compare.training import trained
+from deepgen.cli.options import applying
 from deepgen.cli.progress import told_of_compiling
 from deepgen.cli.recipes import build
 from deepgen.cli.rundir import load_arguments, weights
 from deepgen.cli.threads import fitting_threads
-from deepgen.cli.train import absolute, extras
+from deepgen.cli.train import ELSEWHERE, absolute, extras
 from deepgen.data import Data
-from deepgen.errors import ArgumentError, DeepgenError
-from deepgen.train.state import KEPT
+from deepgen.errors import DeepgenError
+from deepgen.train import Interrupted
+from deepgen.train.state import ANEW, KEPT
+
+UNTRAINED = "not one update was made in its time: give a larger --budget"
 
 
 def compare(
@@ -61,7 +66,7 @@ def compare(
 
     Raises:
         UnknownName: no such model or data, with the nearest name.
-        ArgumentError: a budget that is none, data without test rows, or another comparison in ``out``.
+        ArgumentError: a budget that is none, data with fewer than 30 test rows, or another comparison in ``out``.
         KeyboardInterrupt: Ctrl-C, after what is done was saved.
 
     >>> import tempfile, deepgen as dg
@@ -73,8 +78,7 @@ def compare(
     total = asked.seconds(budget)
     rows = datasets.load(str(data), **load_arguments(binarise, root))
     names, out = asked.chosen(models, rows), Path(out)
-    if not len(rows.test):
-        raise ArgumentError(f"{rows.provenance['name']} has no test rows to judge by")
+    judging.check_enough(rows)
     wanted = {"data": absolute(str(data)), "root": root and str(Path(root).resolve()), "binarise": binarise,
               "models": names, "budget": total, "seed": seed}  # fmt: skip
     asked.settled(out, wanted, resume=resume)
@@ -83,6 +87,7 @@ def compare(
     rows, share = judging.held_out(rows), total / len(names)
     found: list[Judged] = []
     name = str(rows.provenance["name"])
+    again = asked.command(out, wanted)
     with Told(names, share, show=progress) as told, told_of_compiling(progress and told.plain):
         for each in names:
             before = kept(out / asked.folder(each))
@@ -93,13 +98,12 @@ def compare(
             else:
                 told.over(kept=True)
             found.append(before)
-            so_far = Comparison(ranked(found), name, total, share, len(rows.test), out)
+            so_far = Comparison(paired(out, ranked(found)), name, total, share, len(rows.test), out, seed, again)
             write_results(so_far)
     from deepgen.cli.compare.page import page
 
-    result = replace(so_far, models=ranked(found))
-    page(result, rows)
-    return result
+    page(so_far, rows)
+    return so_far
 
 
 def _one(words: str, rows: Data, out: Path, share: float, source: dict[str, Any], told: Told) -> Judged:
@@ -108,6 +112,7 @@ def _one(words: str, rows: Data, out: Path, share: float, source: dict[str, Any]
     draws = None
     name, options = asked.options(words)
     source = {"model": name, **source}
+    seed = source["seed"]
     told.stage(words, f"training for {share:.3g} s")
     try:
         with warnings.catch_warnings(record=True) as caught:
@@ -115,32 +120,36 @@ def _one(words: str, rows: Data, out: Path, share: float, source: dict[str, Any]
             recipe = build(name, rows, {**source, **options})
             about = extras(recipe, {**source, **options})
             with fitting_threads(weights(recipe.model)):
-                model, history, best = trained(
-                    recipe, directory, share, seed=source["seed"], extras=about, tick=told.tick
-                )
+                done = trained(recipe, directory, share, seed=seed, extras=about, tick=told.tick)
                 told.stage(words, "judging")
-                last = history[-1] if len(history) else None
+                model, last = done.model, done.history[-1] if len(done.history) else None
                 one = replace(
                     one,
                     seconds=min(share, last.seconds) if last else share,
-                    epochs=len(history),
-                    steps=last.step if last else 0,
-                    best=best,
-                    notes=[recipe.caution] if recipe.caution else [],
-                    settings={**options, "weights": weights(model)},
+                    updates=done.updates,
+                    passes=done.passes,
+                    kept=done.kept,
+                    notes=[said for said in (recipe.caution, "" if done.updates else UNTRAINED) if said],
+                    settings={**told_of(name, {**options, **recipe.settled}), "weights": weights(model), "seed": seed},
                 )
-                one, draws = judging.judged(
-                    one, model.eval(), recipe.data, seed=source["seed"], noise=options.get("noise")
-                )
+                one, draws = judging.judged(one, model.eval(), recipe.data, seed=seed, noise=options.get("noise"))
         said = [" ".join(str(warning.message).split()) for warning in caught if _ours(warning)]
         said = [text for text in said if "Pareto k" not in text]  # which the notes have with the draws
         one = replace(one, notes=[*one.notes, *dict.fromkeys(said)])
+    except Interrupted as stopped:
+        raise Interrupted(f"{str(stopped).replace('interrupted', f'interrupted in {words}', 1)}") from stopped
     except DeepgenError as error:
-        one = replace(one, failed=" ".join(str(error).removesuffix(KEPT).split()), likelihood=(), quality=None)
+        why = " ".join(str(error).removesuffix(KEPT).replace(ANEW, ELSEWHERE).split())
+        one = replace(one, failed=why, likelihood=(), quality=None)
     except (RuntimeError, ValueError, TypeError, MemoryError) as error:  # the others are still to be compared
         text = " ".join(str(error).split())
         one = replace(one, failed=f"a fault in deepgen: {type(error).__name__}: {text}", likelihood=(), quality=None)
     return keep(directory, one, draws)
+
+
+def told_of(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The options that say what was trained: those in use, less epochs and patience, as the clock stands for both."""
+    return {option: value for option, value in applying(name, options).items() if option not in ("epochs", "patience")}
 
 
 def _ours(warning: warnings.WarningMessage) -> bool:

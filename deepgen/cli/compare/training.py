@@ -9,21 +9,23 @@ and kept with the run, so that a run that was killed goes on with the same plan 
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
+from deepgen.cli.describe import counted
 from deepgen.cli.feed import sliced
 from deepgen.cli.recipes import Recipe
 from deepgen.data import batches
 from deepgen.objectives import ExpectationMaximisation
 from deepgen.random import generator
-from deepgen.train import Checkpoint, EarlyStopping, History, fit, load_run
+from deepgen.train import Checkpoint, EarlyStopping, History, Interrupted, fit, load_run
 from deepgen.train.loop import train
 from deepgen.train.store import MANIFEST
 
@@ -31,6 +33,20 @@ SLICES, FEWEST = 20, 2  # and as many looks at the validation rows; fewer where 
 LOOKING = 0.2  # of the time, at most, for all looks
 JUDGED = 1000  # validation rows at most
 FOREVER = 10**6  # epochs: it is the clock that ends a run
+
+
+class Trained(NamedTuple):
+    """A model and what its training came to.
+
+    updates: steps of the optimizer; passes: over the training rows in these, no whole number; kept: updates behind the
+    state that the model was left at, fewer than all where an earlier one was better on validation rows.
+    """
+
+    model: nn.Module
+    history: History
+    updates: int
+    passes: float
+    kept: int
 
 
 class Spent:
@@ -90,45 +106,67 @@ def trained(
     seed: int,
     extras: Mapping[str, Any],
     tick: Callable[[float], None] | None = None,
-) -> tuple[nn.Module, History, int]:
-    """Model, history and best epoch of ``recipe`` after so many ``seconds``; the run is kept in ``out``."""
+) -> Trained:
+    """``recipe`` trained for so many ``seconds``; the run is kept in ``out``.
+
+    Raises:
+        Interrupted: Ctrl-C, after the step in progress was finished and saved, with how far it came.
+    """
     plan, before = None, None
     if (out / MANIFEST).exists():
         before = load_run(out)
         plan = before.settings["extras"].get("plan")
-        if before.history.stopped and before.model is not None:
-            return before.model, before.history, best(before.history)
     full = isinstance(recipe.objective, ExpectationMaximisation)  # all rows at once: no rate, no slices
     valid = _few(recipe.valid)
     if plan is None:
         plan = {"rows": None, "looks": recipe.epochs} if full else measured(recipe, valid, seconds)
     valid = valid if plan["looks"] else None
+    fed = recipe.train if plan["rows"] is None else sliced(recipe.train, plan["rows"])
+    each = (getattr(fed, "passes", None) or 1.0) / math.ceil(len(fed) / recipe.batch)  # passes of an update
+    begun = 0 if before is None else before.step
+    if before is not None and before.history.stopped and before.model is not None:
+        return Trained(before.model, before.history, begun, begun * each, kept(before.history, begun))
     spent = Spent(seconds, tick)
     stopping = [] if valid is None else [EarlyStopping(patience=FOREVER)]
-    history = fit(
-        recipe.model,
-        recipe.train if plan["rows"] is None else sliced(recipe.train, plan["rows"]),
-        recipe.objective,
-        epochs=recipe.epochs if full else FOREVER,
-        batch_size=recipe.batch,
-        optimizer=recipe.optimizer,
-        schedule=Falling(spent) if recipe.schedule is not None else None,
-        seed=seed,
-        valid=valid,
-        monitor=None if valid is None else recipe.monitor,
-        callbacks=[spent, *stopping, Checkpoint(seconds=min(30.0, seconds / 4))],
-        out=out,
-        progress=False,
-        max_seconds=seconds,
-        extras={**extras, "plan": plan},
-    )
-    return recipe.model, history, best(history)
+    try:
+        history = fit(
+            recipe.model,
+            fed,
+            recipe.objective,
+            epochs=recipe.epochs if full else FOREVER,
+            batch_size=recipe.batch,
+            optimizer=recipe.optimizer,
+            schedule=Falling(spent) if recipe.schedule is not None else None,
+            seed=seed,
+            valid=valid,
+            monitor=None if valid is None else recipe.monitor,
+            callbacks=[spent, *stopping, Checkpoint(seconds=min(30.0, seconds / 4))],
+            out=out,
+            progress=False,
+            max_seconds=seconds,
+            extras={**extras, "plan": plan},
+        )
+    except Interrupted as stopped:  # whose own words count slices as epochs
+        done = load_run(out).step
+        raise Interrupted(f"interrupted after {told(done, done * each)}") from stopped
+    done = begun + (history.new_steps or 0)
+    return Trained(recipe.model, history, done, done * each, kept(history, done))
 
 
-def best(history: History) -> int:
-    """The epoch whose monitor was highest, the last without one; 0 where no epoch was done."""
-    watched = [(record.monitor, -record.epoch) for record in history if record.monitor is not None]
-    return -max(watched)[1] if watched else len(history)
+def kept(history: History, done: int) -> int:
+    """Updates behind the state whose monitor was highest; all that were ``done`` where none was chosen."""
+    watched = [(record.monitor, -record.step) for record in history if record.monitor is not None]
+    choosing = EarlyStopping.__name__ in history.settings.get("callbacks", ())
+    return -max(watched)[1] if watched and choosing else done
+
+
+def told(updates: int, passes: float) -> str:
+    """How long a training was, in words.
+
+    >>> told(1, 0.0463), told(2345, 108.7)
+    ('1 update, 0.046 passes over the training rows', '2,345 updates, 109 passes over the training rows')
+    """
+    return f"{updates:,} update{'' if updates == 1 else 's'}, {counted(passes)} passes over the training rows"
 
 
 def measured(recipe: Recipe, valid: Any, seconds: float) -> dict[str, int]:

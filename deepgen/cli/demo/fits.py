@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from deepgen.cli.compare.judged import Judged
+from deepgen.cli.compare.training import kept
 from deepgen.cli.describe import describe
 from deepgen.cli.evaluate import weighted
 from deepgen.cli.options import settle
@@ -55,9 +56,11 @@ class Fitted:
     @property
     def judged(self) -> Judged:
         """What the table of a comparison says of it."""
+        done = self.history[-1].step
         return Judged(
             type(self.model).__name__.lower(), self.name, self.estimates, self.quality, seconds=self.seconds,
-            epochs=len(self.history), steps=self.history[-1].step, notes=self.notes, settings=self.settings,
+            updates=done, passes=float(len(self.history)), kept=kept(self.history, done), notes=self.notes,
+            settings=self.settings,
         )  # fmt: skip
 
     def with_quality(self, data: Data, seed: int) -> Fitted:

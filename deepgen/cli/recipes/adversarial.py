@@ -89,6 +89,7 @@ def gan(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
         schedule=fall,
         monitor=Nearness() if len(data.valid) > 2 else None,
         notes={"images": networks != "dense"},
+        settled={"networks": networks},
     )
 
 
@@ -101,6 +102,8 @@ def _usual(data: Data, levels: int | None) -> str:
 
 class Nearness:
     """A monitor: minus the kernel distance between validation rows and as many draws, in the features of the shape."""
+
+    name = "minus the kernel distance of draws from validation rows, no unit"
 
     def __call__(self, model: nn.Module, valid: Tensor) -> float:
         real = rows_of(valid)[:JUDGED]

@@ -52,4 +52,5 @@ def autoencoder(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
         monitor=Restoring(noise),
         caution=caveat,
         notes=notes,
+        settled={"latent": width},
     )

@@ -49,6 +49,7 @@ def latent(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
         caution=caveat,
         notes=notes,
         labelled=name == "cvae",
+        settled={"latent": model.latent},
     )
 
 

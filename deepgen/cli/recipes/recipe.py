@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -32,6 +32,7 @@ class Recipe:
         caution: what to warn of, whatever comes out.
         notes: what later commands must know of the numbers that the model takes.
         labelled: the model takes rows together with their labels.
+        settled: options that were left open, as they came out for these data.
     """
 
     model: nn.Module
@@ -45,6 +46,7 @@ class Recipe:
     caution: str | None = None
     notes: dict[str, Any] | None = None
     labelled: bool = False
+    settled: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def train(self) -> Any:
