@@ -79,7 +79,11 @@ def test_shapes_choose_the_network():
         quality = sample_quality(real=grey.view(120, *shape), fake=fake, metrics="kernel", splits=0)
         assert quality.features == "digit network 28x28, 64 features"
     signed = 2 * grey - 1
-    assert sample_quality(real=signed, fake=signed.flip(0), metrics=["kernel"], splits=0).features == "raw values"
+    found = sample_quality(real=signed, fake=signed.flip(0), metrics=["kernel"], splits=0)
+    assert found.features == found["kernel"].features == "raw values, outside [0, 1]"
+    assert "features: raw values, outside [0, 1] (784)" in str(found)
+    wide = signed[:, :5]
+    assert sample_quality(real=wide, fake=wide.flip(0), metrics=["kernel"], splits=0).features == "raw values"
 
 
 def test_what_is_refused(digits):
@@ -112,6 +116,18 @@ def test_what_is_refused(digits):
         sample_quality(real=real, fake=real, splits=1)
     with pytest.raises(dg.errors.ShapeError, match="must return features"):
         sample_quality(real=real, fake=real.flip(0), features=lambda x: x.sum(1))
+
+
+def test_figures_that_would_be_missing_in_silence_are_refused(digits):
+    given = {"real": 2 * digits.test, "fake": 2 * digits.valid, "splits": 0, "generator": 0}
+    with pytest.raises(dg.errors.ArgumentError, match=r"metrics is empty.*Name some of frechet"):
+        sample_quality(**given, metrics=[])
+    for metrics in ("modes", ["modes"], ["kernel", "modes"]):
+        with pytest.raises(dg.errors.ArgumentError, match=r"has no method classes\(x\).*digit_features\(28\)"):
+            sample_quality(**given, metrics=metrics)
+    assert "modes" not in sample_quality(**given, permutations=1).scores  # all that there are
+    inside = {"real": digits.test, "fake": digits.valid, "splits": 0, "generator": 0}
+    assert set(sample_quality(**inside, metrics=["modes"]).scores) == {"modes", "mode_kl"}
 
 
 def test_the_generator_decides_and_the_global_stream_stays(digits):
