@@ -19,11 +19,12 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from deepgen.distributions.base import StandardNormal
+from deepgen.distributions.base import NormalMixture, StandardLogistic, StandardNormal, StudentT
 from deepgen.errors import ArgumentError, ShapeError, check_count
+from deepgen.explicit.flow import Flow
 from deepgen.implicit.latent import LatentModel, check_observed
 from deepgen.implicit.likelihoods import Bernoulli
-from deepgen.implicit.posteriors import DiagonalGaussian
+from deepgen.implicit.posteriors import DiagonalGaussian, FullGaussian
 from deepgen.implicit.vamp import VampPrior
 from deepgen.random import draw, resolve
 
@@ -41,6 +42,11 @@ class VAE(LatentModel, nn.Module):
             and ``NormalMixture`` of `deepgen.distributions`, a flow; or a `VampPrior`.
         posterior: a module from features to a Distribution over ``[latent]``: `DiagonalGaussian` (the default),
             `FullGaussian`, a flow with ``context=`` the number of features.
+
+    Raises:
+        ArgumentError: a part that is no module, or no likelihood.
+        ShapeError: a prior or posterior of this package over another width than ``latent``; of others it shows when
+            the laws are asked.
 
     Rows are refused where the likelihood cannot have made them: grey values under a Bernoulli, above all.
 
@@ -123,11 +129,24 @@ def laws(
             f"{type(observation).__name__} is no likelihood: it has no {', '.join(lacking)}, as those of "
             "deepgen.implicit have, Bernoulli() or Gaussian(0.1), say"
         )
+    for name, law in (("prior", prior), ("posterior", posterior)):
+        width = _width(law)
+        if width is not None and width != (latent,):
+            raise ShapeError(f"the {name} is over z {list(width)}, and latent={latent}: give both the same width")
     return (
         observation,
         StandardNormal(latent) if prior is None else prior,
         DiagonalGaussian(latent) if posterior is None else posterior,
     )
+
+
+def _width(law: object) -> tuple[int, ...] | None:
+    """The shape of one draw of a law of this package; None where it is not known before it is asked."""
+    if isinstance(law, Flow):
+        return tuple(law.event_shape)
+    if isinstance(law, (StandardNormal, StandardLogistic, StudentT, NormalMixture)):
+        return (law.features,)
+    return (law.latent,) if isinstance(law, (DiagonalGaussian, FullGaussian)) else None
 
 
 def numbers_of(likelihood: Any) -> int:

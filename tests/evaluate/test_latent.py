@@ -236,3 +236,20 @@ def test_models_are_judged_at_rest_and_go_on_learning(stream):
         assert torch.allclose(values, whole.log_prob(x), atol=1e-9)
     assert model.training
     assert model.drop.training
+
+
+@QUIET
+@pytest.mark.parametrize(
+    ("model", "methods"),
+    [
+        (dg.implicit.mlp_vae(6, [8], latent=2, generator=0), "auto, bound, elbo, iwae, prior, ais"),
+        (dg.explicit.BernoulliMixture(6), "auto, exact"),
+    ],
+)
+def test_a_method_that_a_model_has_no_use_for_is_refused_with_all_that_it_has(model, methods, stream):
+    x = torch.randint(2, (5, 6), generator=stream).float()
+    with pytest.raises(dg.errors.ArgumentError, match=f"method='reverse'; its methods: {methods}$"):
+        dg.evaluate.log_likelihood(model, x, "reverse")
+    for method in methods.split(", "):
+        options = {"chains": 4, "temperatures": 3} if method == "ais" else {}
+        assert dg.evaluate.log_likelihood(model, x, method, generator=stream, **options).value < 0
