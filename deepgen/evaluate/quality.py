@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import ArgumentError, check_count, unknown_name
+from deepgen.evaluate.copies import in_words, same_rows
 from deepgen.evaluate.feature_maps import LEAST, Features, check_rows, classes_of, default_features, mapped, name_of
 from deepgen.evaluate.frechet import frechet_least
 from deepgen.evaluate.memorisation import memorisation_test
@@ -49,6 +50,7 @@ class Quality:
         n_real, n_fake: rows.
         splits: how many times the real rows were divided for the floors; 0 for none.
         data: the name of the real rows, as far as they know it.
+        copies: how many fakes are exact copies of real rows, or of training rows, in words; empty where none is.
     """
 
     scores: dict[str, Score]
@@ -58,6 +60,7 @@ class Quality:
     n_fake: int
     splits: int
     data: str
+    copies: str = ""
 
     def __getitem__(self, key: str) -> Score:
         if key not in self.scores:
@@ -112,9 +115,9 @@ def sample_quality(
     Raises:
         ShapeError: no tensors, empty ones, or events of different shapes.
         SupportError: NaN or infinite values, in the rows or in their features.
-        ArgumentError: real and fake are the same rows; no metrics, or ``modes`` of features without classes. Or
-            too few rows, with the number needed: 100, and with
-            ``frechet`` above 1.2 (d + 2) fakes, with ``overlap`` 4 k + 16, and twice as many reals for the floors.
+        ArgumentError: real and fake are the same rows, in any order; no metrics, or ``modes`` of features without
+            classes. Or too few rows, with the number needed: 100, and with ``frechet`` above 1.2 (d + 2) fakes, with
+            ``overlap`` 4 k + 16, and twice as many reals for the floors.
 
     >>> import deepgen as dg
     >>> data = dg.data.load("digits")
@@ -132,8 +135,11 @@ def sample_quality(
         raise ArgumentError("splits must be 0, or at least 2 so that the floors have a spread; got 1")
     given = {"real": real, "fake": fake, **({} if train is None else {"train": train})}
     check_rows(given)
-    if real.shape == fake.shape and torch.equal(real, fake.to(real)):
-        raise ArgumentError("real and fake are the same rows: fake must be draws of a generator, real held-out data")
+    if same_rows(real, fake):
+        raise ArgumentError(
+            f"real and fake are the same rows: all {len(fake):,} fakes are exact copies of the real rows, in their or "
+            "another order. fake must be draws of a generator, real held-out data"
+        )
     space = features if features is not None else default_features(real)
     name, metrics = name_of(space), _there(asked, space)
     rows = {key: mapped(space, part, key) for key, part in given.items()}
@@ -152,7 +158,8 @@ def sample_quality(
         scores["memorisation"] = memorisation_test(train=rows["train"], held_out=x, fake=y)
     scores = {key: replace(score, features=name) for key, score in scores.items()}
     data = str(provenance(real).get("name", ""))
-    return Quality(scores, name, x.shape[1], len(x), len(y), splits, data)
+    copies = in_words(real=real, fake=fake, train=train)
+    return Quality(scores, name, x.shape[1], len(x), len(y), splits, data, copies)
 
 
 def _asked(metrics: Sequence[str] | None, *, alone: bool) -> tuple[str, ...] | None:
