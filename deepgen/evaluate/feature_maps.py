@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, DeepgenError, ShapeError, SupportError
+from deepgen.errors import ArgumentError, DeepgenError, ShapeError, SupportError, not_by_name
 from deepgen.evaluate.features import digit_features
 from deepgen.evaluate.latent_rows import at_rest, devices_of
 
@@ -80,6 +80,8 @@ def check_rows(given: Mapping[str, Tensor]) -> None:
 
 def mapped(features: Features, rows: Tensor, name: str) -> Tensor:
     """The features ``[n, d]`` of ``rows``, some at a time."""
+    if isinstance(features, str):
+        raise not_by_name("features", features, ["deepgen.evaluate.digit_features"])
     if not callable(features):
         raise ArgumentError(f"features must be a callable from rows to features [rows, d], got {features!r}")
     with at_rest(features), _elsewhere(features, rows, name):

@@ -167,7 +167,7 @@ def log_likelihood(
     Args:
         model: anything with a normalised ``log_prob`` (torch's Distributions, too), a `Latent`, anything with a
             ``bound``, a Boltzmann machine (`RBM`, `DBM`, `DBN`), or an `EnergyModel`.
-        x: ``[rows, *event]``; for a model with ``context`` a pair, these and ``[rows, context]``.
+        x: ``[rows, *event]``, a tensor or an array; for a model with ``context`` a pair, these and ``[rows, context]``.
         method: as for `log_partition`; besides, ``raise`` (a lower bound per row, of the model that annealing
             generates) and ``pseudo`` (the pseudo-likelihood, comparable only with itself). A normalised model takes
             only ``auto`` and ``exact``, a model with a bound by drawing (`Bound`) only ``auto`` and ``bound``. A model

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import ArgumentError, check_count, unknown_name
+from deepgen.evaluate.arguments import from_array
 from deepgen.evaluate.copies import in_words, same_rows
 from deepgen.evaluate.feature_maps import LEAST, Features, check_rows, classes_of, default_features, mapped, name_of
 from deepgen.evaluate.frechet import frechet_least
@@ -96,7 +97,7 @@ def sample_quality(
     """Judge generated rows against real ones that the generator was not fitted to.
 
     Args:
-        real: held-out real rows ``[n_real, *event]``.
+        real: held-out real rows ``[n_real, *event]``, a tensor or an array.
         fake: generated rows ``[n_fake, *event]``.
         features: maps rows to features ``[rows, d]``; its ``name`` (or ``__name__``, or class) is printed. None: the
             `digit_features` of the shape for grey images of 8x8 or 28x28 with values in [0, 1], else the raw values
@@ -133,6 +134,7 @@ def sample_quality(
     check_count(k=k, permutations=permutations)
     if splits == 1:
         raise ArgumentError("splits must be 0, or at least 2 so that the floors have a spread; got 1")
+    real, fake, train = from_array(real), from_array(fake), from_array(train)
     given = {"real": real, "fake": fake, **({} if train is None else {"train": train})}
     check_rows(given)
     if same_rows(real, fake):

@@ -19,10 +19,14 @@ from torch.distributions import Distribution, constraints
 
 from deepgen.distributions.base import StandardNormal
 from deepgen.distributions.flow import FlowDistribution
-from deepgen.errors import MISSING, ArgumentError, ShapeError, SupportError, check_count
+from deepgen.errors import MISSING, ArgumentError, ShapeError, SupportError, check_count, not_by_name
 from deepgen.explicit.contexts import check_context, each_context
 from deepgen.random import draw, resolve
 from deepgen.transforms.base import Solved, cost, solve
+
+_BASES = [
+    f"deepgen.distributions.{name}" for name in ("StandardNormal", "StandardLogistic", "StudentT", "NormalMixture")
+]
 
 
 class Drawn(NamedTuple):
@@ -64,6 +68,8 @@ class Flow(nn.Module):
         super().__init__()
         check_count(0, context=context)
         given: Any = base
+        if isinstance(given, str):
+            raise not_by_name("base", given, _BASES)
         if not isinstance(given, (int, nn.Module)):
             width = given.event_shape[-1] if isinstance(given, Distribution) and given.event_shape else "features"
             raise ArgumentError(

@@ -74,6 +74,9 @@ class GAN(nn.Module):
             check_real("average", average, 0, 1)
             if average == 1:
                 raise ArgumentError("average must be below 1, as 1 would keep no update; leave it out by None")
+        for name, network in (("generator", generator), ("discriminator", discriminator)):
+            if not isinstance(network, nn.Module):
+                raise ArgumentError(f"{name} must be a torch.nn.Module, got {type(network).__name__}")
         if not isinstance(latent, (Distribution, nn.Module)):
             check_count(latent=latent)
             latent = StandardNormal(latent)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from deepgen.distributions.base import NormalMixture, StandardLogistic, StandardNormal, StudentT
-from deepgen.errors import ArgumentError, ShapeError, check_count
+from deepgen.errors import ArgumentError, ShapeError, check_count, not_by_name
 from deepgen.explicit.flow import Flow
 from deepgen.implicit.latent import LatentModel, check_observed
 from deepgen.implicit.likelihoods import Bernoulli
@@ -154,8 +154,17 @@ def numbers_of(likelihood: Any) -> int:
     return int(likelihood.numbers)
 
 
+_LAWS = {
+    "likelihood": ["implicit.Bernoulli", "implicit.Gaussian", "implicit.Categorical", "implicit.LogisticMixture"],
+    "prior": ["distributions.StandardNormal", "distributions.NormalMixture", "implicit.VampPrior", "explicit.MAF"],
+    "posterior": ["implicit.DiagonalGaussian", "implicit.FullGaussian", "explicit.IAF"],
+}
+
+
 def check_module(name: str, part: object) -> None:
     """Raise `ArgumentError` unless ``part`` is a module or None: others would not move with the model."""
+    if isinstance(part, str) and name in _LAWS:
+        raise not_by_name(name, part, [f"deepgen.{law}" for law in _LAWS[name]])
     if part is not None and not isinstance(part, nn.Module):
         got = f"the class {part.__name__} itself" if isinstance(part, type) else type(part).__name__
         raise ArgumentError(f"{name} must be a torch.nn.Module, got {got}")

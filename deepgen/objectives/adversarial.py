@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from deepgen.errors import ArgumentError, MissingCapability, ShapeError, check_count, check_real
+from deepgen.errors import ArgumentError, MissingCapability, ShapeError, check_count, check_real, not_by_name
 from deepgen.evaluate.latent_rows import at_rest
 from deepgen.implicit.gan import GAN
 from deepgen.objectives.adversarial_losses import Loss, Relativistic
@@ -33,6 +33,11 @@ from deepgen.objectives.adversarial_watch import AdversarialWarning, Watch, ends
 from deepgen.typing import Update
 
 Gradients = Sequence[Tensor | None]
+_LOSSES = [
+    f"deepgen.objectives.{name}"
+    for name in ("Minimax", "NonSaturating", "LeastSquares", "Hinge", "Wasserstein", "Relativistic")
+]
+_PENALTIES = [f"deepgen.objectives.{name}" for name in ("R1", "R2", "GradientPenalty")]
 _FIRST = 64  # rows that the first state is made from
 
 
@@ -85,9 +90,13 @@ class Adversarial:
         check_real("discriminator_rate", self.discriminator_rate, 0)
         for beta in self.betas:
             check_real("each of betas", beta, 0, 1 - 1e-12)
+        if isinstance(self.loss, str):
+            raise not_by_name("loss", self.loss, _LOSSES)
         if isinstance(self.loss, type) or not hasattr(self.loss, "discriminator"):
             raise ArgumentError(f"loss must be such as Hinge() of deepgen.objectives, got {self.loss!r}")
         for penalty in self.penalties:
+            if isinstance(penalty, str):
+                raise not_by_name("penalty", penalty, _PENALTIES)
             if isinstance(penalty, type) or not callable(penalty):
                 raise ArgumentError(f"penalty must be such as R1(1.0), a tuple of them or (), got {penalty!r}")
 

@@ -254,3 +254,21 @@ def test_a_method_that_a_model_has_no_use_for_is_refused_with_all_that_it_has(mo
     for method in methods.split(", "):
         options = {"chains": 4, "temperatures": 3} if method == "ais" else {}
         assert dg.evaluate.log_likelihood(model, x, method, generator=stream, **options).value < 0
+
+
+@QUIET
+def test_arrays_of_rows_and_labels_are_taken_as_tensors_are(stream):
+    x, y = torch.randint(2, (5, 6), generator=stream).float(), torch.tensor([0, 2, 1, 1, 0])
+    vae, cvae = (dg.implicit.mlp_vae(6, [8], latent=2, generator=0), dg.implicit.mlp_cvae(6, [8], latent=2, classes=3))
+    mixture = dg.explicit.BernoulliMixture(6)
+    for model in (vae, mixture):
+        one = dg.evaluate.log_likelihood(model, x, generator=0).value
+        for array in (x.numpy(), x.double().numpy(), x.bool().numpy(), x.byte().numpy()):
+            assert dg.evaluate.log_likelihood(model, array, generator=0).value == one
+    one = dg.evaluate.log_likelihood(cvae, (x, y), generator=0).value
+    for labels in (y.numpy(), y.int().numpy(), y.byte().numpy()):
+        assert dg.evaluate.log_likelihood(cvae, (x.numpy(), labels), generator=0).value == one
+    with pytest.raises(dg.errors.ArgumentError, match="integers"):
+        dg.evaluate.log_likelihood(cvae, (x.numpy(), y.numpy() / 2))
+    with pytest.raises(dg.errors.ShapeError, match=r"got list; deepgen.data.as_tensor\(x\) makes one"):
+        dg.evaluate.log_likelihood(vae, x.tolist())

@@ -137,7 +137,7 @@ def test_what_is_refused(digits):
     with pytest.raises(dg.errors.ShapeError, match="got \\[0, 64\\]"):
         sample_quality(real=real, fake=real[:0])
     with pytest.raises(dg.errors.ShapeError, match="must be a tensor"):
-        sample_quality(real=real, fake=real.numpy())
+        sample_quality(real=real, fake=real.tolist())
     with pytest.raises(dg.errors.UnknownName, match="did you mean 'frechet'"):
         sample_quality(real=real, fake=real, metrics=["frechett"])
     with pytest.raises(dg.errors.UnknownName, match="unknown figure"):
@@ -146,6 +146,20 @@ def test_what_is_refused(digits):
         sample_quality(real=real, fake=real, splits=1)
     with pytest.raises(dg.errors.ShapeError, match="must return features"):
         sample_quality(real=real, fake=real.flip(1), features=lambda x: x.sum(1))
+
+
+def test_arrays_are_judged_as_tensors_are(digits):
+    given = {"metrics": ["kernel"], "splits": 0, "generator": 0}
+    one = sample_quality(real=digits.test, fake=digits.valid, train=digits.train, **given)
+    arrays = {"real": digits.test.numpy(), "fake": digits.valid.double().numpy(), "train": digits.train.numpy()}
+    two = sample_quality(**arrays, **given)
+    assert two.scores == one.scores
+    assert two.features == "digit network 8x8, 32 features"
+
+
+def test_a_name_for_features_is_answered_by_the_one_that_is_built_in(digits):
+    with pytest.raises(dg.errors.ArgumentError, match=r"features takes an object.*did you mean .*digit_features\("):
+        sample_quality(real=digits.test, fake=digits.valid, features="digits")
 
 
 def test_figures_that_would_be_missing_in_silence_are_refused(digits):
