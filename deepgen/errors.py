@@ -185,7 +185,8 @@ def not_by_name(argument: str, name: str, known: Iterable[str]) -> ArgumentError
     """
     options = {each.rpartition(".")[2].lower(): each for each in known}
     wanted = "".join(letter for letter in name.lower() if letter.isalnum())
-    within = sorted((short for short in options if wanted and (wanted in short or short in wanted)), key=len)
+    within = [short for short in options if wanted and (wanted in short or short in wanted)]
+    within.sort(key=lambda short: (not short.endswith(wanted), len(short)))  # StandardNormal is nearest to "normal"
     near = [*within, *difflib.get_close_matches(wanted, list(options), n=1)]
     question = f"did you mean {options[near[0]]}(...)? " if near else ""
     listed = ", ".join(options.values())
