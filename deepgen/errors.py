@@ -175,3 +175,19 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     """
     nearest = difflib.get_close_matches(str(name), list(known), n=1)
     return f"did you mean {nearest[0]!r}? " if nearest else ""
+
+
+def not_by_name(argument: str, name: str, known: Iterable[str]) -> ArgumentError:
+    """Return an `ArgumentError` for a string where an object is expected, with the nearest of the classes ``known``.
+
+    >>> print(not_by_name("loss", "hinge", ["deepgen.objectives.Hinge", "deepgen.objectives.Minimax"]))
+    loss takes an object and no name, got 'hinge': did you mean deepgen.objectives.Hinge(...)? Known: ...
+    """
+    options = {each.rpartition(".")[2].lower(): each for each in known}
+    wanted = "".join(letter for letter in name.lower() if letter.isalnum())
+    within = [short for short in options if wanted and (wanted in short or short in wanted)]
+    within.sort(key=lambda short: (not short.endswith(wanted), len(short)))  # StandardNormal is nearest to "normal"
+    near = [*within, *difflib.get_close_matches(wanted, list(options), n=1)]
+    question = f"did you mean {options[near[0]]}(...)? " if near else ""
+    listed = ", ".join(options.values())
+    return ArgumentError(f"{argument} takes an object and no name, got {name!r}: {question}Known: {listed}")

@@ -79,3 +79,37 @@ def test_missing_values_are_refused_with_advice(model):
     if hasattr(model, "conditional_sample"):
         filled = model.conditional_sample(x, ~x.isnan(), **({"steps": 5} if isinstance(model, dg.RBM) else {}))
         assert not filled.isnan().any()
+
+
+HIDDEN = {"epochs": 1, "progress": False}
+
+
+@pytest.mark.parametrize(
+    ("call", "argument", "nearest"),
+    [
+        (lambda: dg.objectives.Adversarial(loss="hinge"), "loss", "objectives.Hinge"),
+        (lambda: dg.objectives.Adversarial("non-saturating"), "loss", "objectives.NonSaturating"),
+        (lambda: dg.objectives.Adversarial(penalty=("r1",)), "penalty", "objectives.R1"),
+        (lambda: dg.objectives.Adversarial(penalty="gradient_penalty"), "penalty", "objectives.GradientPenalty"),
+        (lambda: dg.implicit.mlp_vae(3, [4], latent=2, likelihood="bernouli"), "likelihood", "implicit.Bernoulli"),
+        (lambda: dg.implicit.mlp_vae(3, [4], latent=2, prior="mixture"), "prior", "distributions.NormalMixture"),
+        (lambda: dg.implicit.mlp_vae(3, [4], latent=2, prior="vamp"), "prior", "implicit.VampPrior"),
+        (lambda: dg.implicit.mlp_vae(3, [4], latent=2, posterior="full"), "posterior", "implicit.FullGaussian"),
+        (lambda: dg.explicit.NSF(2, transforms=1, hidden=[4], base="normal"), "base", "distributions.StandardNormal"),
+        (lambda: dg.fit(dg.RBM(3, 2), torch.ones(4, 3), "zzz", **HIDDEN), "objective", ""),
+        (lambda: dg.fit(dg.RBM(3, 2), torch.ones(4, 3), "elbo", **HIDDEN), "objective", "objectives.ELBO"),
+    ],
+)
+def test_a_name_where_an_object_is_expected_is_answered_by_the_nearest_class(call, argument, nearest):
+    with pytest.raises(errors.ArgumentError, match=f"^{argument} takes an object and no name") as caught:
+        call()
+    said = str(caught.value)
+    assert f"did you mean deepgen.{nearest}(...)?" in said if nearest else "did you mean" not in said
+    for known in said.partition("Known: ")[2].split(", "):  # that there are
+        where, name = known.removeprefix("deepgen.").split(".")
+        assert isinstance(getattr(getattr(dg, where), name), type)
+
+
+def test_a_network_of_a_gan_that_is_none_is_refused_by_name():
+    with pytest.raises(errors.ArgumentError, match=r"generator must be a torch.nn.Module, got str"):
+        dg.implicit.GAN("dense", torch.nn.Linear(2, 1), latent=2)

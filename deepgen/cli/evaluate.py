@@ -35,7 +35,7 @@ def command(
     method: Annotated[
         str,
         typer.Option(
-            help="auto, exact, bound, elbo, iwae, ais, reverse, bidirectional, raise, pseudo (no likelihood)."
+            help="auto, exact, bound, elbo, iwae, prior, ais, reverse, bidirectional, raise, pseudo (no likelihood)."
         ),
     ] = "auto",
     split: Annotated[Split, typer.Option(help="Which rows of the data.")] = Split.test,
@@ -48,12 +48,15 @@ def command(
 
     A GAN has none; its samples are judged instead. Nor has an autoencoder; its reconstruction loss is stated.
     """
+    import torch
+
     from deepgen.cli import denoising
     from deepgen.cli.progress import told_of_compiling
     from deepgen.cli.quality import judged_draws
     from deepgen.cli.rundir import judge, open_run, rows_of, silent, weights
     from deepgen.cli.threads import fitting_threads
     from deepgen.evaluate.arguments import LIKELIHOOD
+    from deepgen.evaluate.latent import OWN, methods_of
     from deepgen.implicit import CVAE, GAN, Autoencoder
     from deepgen.typing import Bound, Joint, LogProb
 
@@ -64,13 +67,17 @@ def command(
         raise ArgumentError(f"{rows.provenance['name']} has no {split.value} rows: try --split train, or other --data")
     why, noise = silent(opened.model), opened.source.get("noise")
     exact, bound = isinstance(opened.model, LogProb), isinstance(opened.model, Bound)
-    latent = isinstance(opened.model, (Joint, CVAE)) and method in ("elbo", "iwae", "prior", "ais")
+    given = isinstance(opened.model, CVAE)
+    latents = given or isinstance(opened.model, Joint)
+    latent = latents and method in (*OWN, "ais")
     plain = ("auto", "exact" if exact else "bound")
     if why and method != "auto":
         raise ArgumentError(f"{why}: leave --method out")
     if (exact or bound) and not latent and method in LIKELIHOOD and method not in plain:
         has = "an exact likelihood" if exact else "a bound of its own"
-        raise ArgumentError(f"{opened.title} has {has}, so it needs no --method {method}: leave --method out")
+        several = ", ".join(methods_of(opened.model, torch.zeros(1, dtype=torch.int64) if given else None))
+        instead = f"take one of {several}, or leave --method out" if latents else "leave --method out"
+        raise ArgumentError(f"{opened.title} has {has}, so it needs no --method {method}: {instead}")
     with fitting_threads(weights(opened.model)), told_of_compiling():
         answer, restored = None, None
         if isinstance(opened.model, Autoencoder):

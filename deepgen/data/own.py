@@ -155,6 +155,12 @@ def _whole(path: Path, rows: _Rows, split: Fractions) -> Raw:
     x = _checked(path, rows.values, None)
     if rows.labels is not None and rows.labels.shape != (len(x),):
         raise DataError(f"{path}: labels are {list(rows.labels.shape)}, expected [{len(x)}]")
+    if rows.labels is not None and bool((wrong := ~(rows.labels == np.rint(rows.labels))).any()):  # NaN is wrong, too
+        row = int(wrong.argmax())
+        raise DataError(
+            f"{path}: labels must be whole numbers, got {rows.labels[row]} in row {row}: number the classes from 0 on, "
+            "or, where these are no classes, leave the array out or give it another name than y and labels"
+        )
     flat = x.reshape(len(x), -1)
     parts = [part.numpy() for part in split_rows(len(x), split)]
     labels = None if rows.labels is None else [rows.labels[part] for part in parts]

@@ -120,13 +120,32 @@ def require_normalisable(model: RBM) -> None:
         )
 
 
+def from_array(x: Any) -> Any:
+    """An array as the tensor that `deepgen.fit` makes of it; whatever else as it is.
+
+    >>> import numpy as np
+    >>> from_array(np.zeros((2, 3))).dtype, from_array([0.0])
+    (torch.float32, [0.0])
+    """
+    from deepgen.data import as_tensor
+
+    is_array = hasattr(x, "__array__") and not isinstance(x, Tensor) and getattr(x, "ndim", 0) > 0
+    return as_tensor(x) if is_array else x
+
+
 def split_context(model: object, x: Any) -> tuple[Any, Tensor | None]:
-    """Rows and their context from a pair, for a model with ``context``; whatever else comes as it is, and None."""
+    """Rows and their context from a pair, for a model with ``context``; whatever else comes as it is, and None.
+
+    Arrays become tensors, integers among them (labels, say) of int64.
+    """
     if not isinstance(x, (tuple, list)) or len(x) != 2 or not getattr(model, "context", 0):
-        return x, None
-    for name, part in (("the rows", x[0]), ("the context", x[1])):
+        return from_array(x), None
+    rows, context = from_array(x[0]), x[1]
+    if not isinstance(context, Tensor):
+        context = torch.as_tensor(context) if getattr(context, "dtype", None) == "uint8" else from_array(context)
+    for name, part in (("the rows", rows), ("the context", context)):
         require_tensor(part, name)
-    return x[0], x[1]
+    return rows, context
 
 
 def check_rows(model: object, x: Any, context: Tensor | None = None) -> Tensor:

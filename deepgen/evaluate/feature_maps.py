@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, DeepgenError, ShapeError, SupportError
+from deepgen.errors import ArgumentError, DeepgenError, ShapeError, SupportError, not_by_name
 from deepgen.evaluate.features import digit_features
 from deepgen.evaluate.latent_rows import at_rest, devices_of
 
@@ -24,11 +24,14 @@ def default_features(real: Tensor) -> Features:
 
     >>> name_of(default_features(torch.zeros(3, 28, 28))), name_of(default_features(torch.zeros(3, 7)))
     ('digit network 28x28, 64 features', 'raw values')
+    >>> name_of(default_features(torch.full((3, 28, 28), 255.0)))
+    'raw values, outside [0, 1]'
     """
     shape = tuple(real.shape[1:])
     for side in (8, 28):
-        if shape in ((side**2,), (side, side), (1, side, side)) and float(real.min()) >= 0 and float(real.max()) <= 1:
-            return digit_features(side).to(real.device)
+        if shape in ((side**2,), (side, side), (1, side, side)):
+            inside = float(real.min()) >= 0 and float(real.max()) <= 1
+            return digit_features(side).to(real.device) if inside else outside_values
     return raw_values
 
 
@@ -37,15 +40,25 @@ def raw_values(x: Tensor) -> Tensor:
     return x.flatten(1)
 
 
+def outside_values(x: Tensor) -> Tensor:
+    """`raw_values`, of rows that have the shape of digits and not their values; results tell by the name."""
+    return raw_values(x)
+
+
+_NAMES = ((raw_values, "raw values"), (outside_values, "raw values, outside [0, 1]"))
+
+
 def name_of(features: Features) -> str:
     """What a feature map is called in results.
 
     >>> name_of(raw_values), name_of(torch.nn.Flatten())
     ('raw values', 'Flatten')
     """
+    for one, name in _NAMES:
+        if features is one:
+            return name
     given = getattr(features, "name", None)
-    name = given if isinstance(given, str) else getattr(features, "__name__", type(features).__name__)
-    return "raw values" if features is raw_values else name
+    return given if isinstance(given, str) else getattr(features, "__name__", type(features).__name__)
 
 
 def check_rows(given: Mapping[str, Tensor]) -> None:
@@ -67,6 +80,8 @@ def check_rows(given: Mapping[str, Tensor]) -> None:
 
 def mapped(features: Features, rows: Tensor, name: str) -> Tensor:
     """The features ``[n, d]`` of ``rows``, some at a time."""
+    if isinstance(features, str):
+        raise not_by_name("features", features, ["deepgen.evaluate.digit_features"])
     if not callable(features):
         raise ArgumentError(f"features must be a callable from rows to features [rows, d], got {features!r}")
     with at_rest(features), _elsewhere(features, rows, name):

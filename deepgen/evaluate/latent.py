@@ -27,7 +27,7 @@ from deepgen.evaluate.latent_rows import at, is_joint, require_joint, require_on
 from deepgen.evaluate.pareto import TRUSTED
 from deepgen.evaluate.plus_minus import plus_minus
 from deepgen.random import resolve
-from deepgen.typing import Latent, LogProb
+from deepgen.typing import Bound, Joint, Latent, LogProb
 
 OWN = ("elbo", "iwae", "prior")  # methods of log_likelihood that no other model has
 _DRAWS = {"elbo": 100, "iwae": 1000, "prior": 1000}
@@ -47,6 +47,21 @@ def by_latent(model: Any, context: Tensor | None, method: str) -> bool:
         require_joint(model, beside, posterior=method != "prior", purpose=f"for method={method!r}")
         return True
     return is_joint(model, beside) if context is None or not isinstance(model, LogProb) else False
+
+
+def methods_of(model: Any, context: Tensor | None = None) -> tuple[str, ...]:
+    """The methods of `log_likelihood` that serve a model with a density or a bound of its own, or latent variables.
+
+    >>> import deepgen as dg
+    >>> methods_of(dg.implicit.mlp_vae(6, [8], latent=2, generator=0))
+    ('auto', 'bound', 'elbo', 'iwae', 'prior', 'ais')
+    >>> methods_of(dg.explicit.BernoulliMixture(3))
+    ('auto', 'exact')
+    """
+    view = at(model, None if context is None else context[:1])
+    own = ("exact",) if isinstance(model, LogProb) else ("bound",) if isinstance(model, Bound) else ()
+    latent = (*OWN, "ais") if isinstance(view, Latent) else ("prior", "ais") if isinstance(view, Joint) else ()
+    return ("auto", *own, *latent)
 
 
 def latent_likelihood(

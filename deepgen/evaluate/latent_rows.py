@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
 from deepgen.errors import ArgumentError, DivergenceError, MissingCapability, ShapeError, SupportError
+from deepgen.explicit.contexts import as_label
 from deepgen.explicit.units import require_tensor
 from deepgen.random import draw, lend, normal, spawn
 from deepgen.samplers.laws import unchecked
@@ -40,7 +41,9 @@ def with_contexts(model: Any, rows: int, context: Tensor | None) -> tuple[Any, T
         model, context = unfilled()
     if context is None:
         return model, None
+    context = as_label(context)
     require_tensor(context, "context")
+    context = context.reshape(1) if context.ndim == 0 else context  # one label for all
     if len(context) not in (1, rows):
         raise ShapeError(f"{len(context)} contexts were given for {rows} rows: give one for each, or one for all")
     return model, context.expand(rows, *context.shape[1:])
@@ -99,7 +102,7 @@ def require_joint(model: Any, context: Tensor | None, *, posterior: bool, purpos
         raise MissingCapability(
             f"{type(model).__name__} has prior, likelihood and posterior at a context: give context="
         )
-    view = at(model, None if context is None else context[:1])
+    view = at(model, context[:1] if isinstance(context, Tensor) and context.ndim else context)  # one says it all
     if not isinstance(view, Latent if posterior else Joint):
         name = type(model).__name__
         if posterior and isinstance(view, Joint):

@@ -34,7 +34,7 @@ from deepgen.evaluate.bound import importance_bound
 from deepgen.evaluate.energy import enumerable, enumerate_log_partition
 from deepgen.evaluate.estimate import Bracket, Estimate
 from deepgen.evaluate.exact import MAX_BITS, closed_form, exact_log_partition, seconds, smaller_side
-from deepgen.evaluate.latent import by_latent, latent_likelihood
+from deepgen.evaluate.latent import by_latent, latent_likelihood, methods_of
 from deepgen.evaluate.layered import LAYERED, Layered, check_draws, log_density, sides, undirected
 from deepgen.evaluate.log_f import log_f, log_weights, standard_error
 from deepgen.evaluate.pseudo import pseudo_likelihood
@@ -167,7 +167,7 @@ def log_likelihood(
     Args:
         model: anything with a normalised ``log_prob`` (torch's Distributions, too), a `Latent`, anything with a
             ``bound``, a Boltzmann machine (`RBM`, `DBM`, `DBN`), or an `EnergyModel`.
-        x: ``[rows, *event]``; for a model with ``context`` a pair, these and ``[rows, context]``.
+        x: ``[rows, *event]``, a tensor or an array; for a model with ``context`` a pair, these and ``[rows, context]``.
         method: as for `log_partition`; besides, ``raise`` (a lower bound per row, of the model that annealing
             generates) and ``pseudo`` (the pseudo-likelihood, comparable only with itself). A normalised model takes
             only ``auto`` and ``exact``, a model with a bound by drawing (`Bound`) only ``auto`` and ``bound``. A model
@@ -211,7 +211,7 @@ def log_likelihood(
         return _with_settings(found, about)
     if isinstance(model, LogProb):
         if method not in ("auto", "exact"):
-            raise ArgumentError(f"{type(model).__name__} has an exact log_prob; use method='auto', not {method!r}")
+            raise ArgumentError(f"{type(model).__name__} has an exact log_prob, {_methods(model, context, method)}")
         for name, value in options.items():
             if value is not None:
                 raise ArgumentError(
@@ -220,7 +220,7 @@ def log_likelihood(
         return _exact_mean(model, rows, context)
     if isinstance(model, Bound):
         if method not in ("auto", "bound"):
-            raise ArgumentError(f"{type(model).__name__} has a bound; use method='auto', not {method!r}")
+            raise ArgumentError(f"{type(model).__name__} has a bound of its own, {_methods(model, context, method)}")
         return _with_settings(
             importance_bound(model, rows, _DRAWS_PER_ROW if chains is None else chains, generator=generator), about
         )
@@ -267,6 +267,10 @@ def _exact_mean(model: LogProb, x: Tensor, context: Tensor | None) -> Estimate:
         float(rows.mean()), 0.0, "exact", "mean log_prob", unit="nats/example", stderr_data=standard_error(rows),
         settings=settings, each=rows,
     )  # fmt: skip
+
+
+def _methods(model: Any, context: Tensor | None, method: str) -> str:
+    return f"and no use for method={method!r}; its methods: {', '.join(methods_of(model, context))}"
 
 
 def _enumerable(model: RBM | EnergyModel) -> bool:

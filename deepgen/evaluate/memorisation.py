@@ -45,7 +45,7 @@ def memorisation_test(*, train: Tensor, held_out: Tensor, fake: Tensor) -> Score
     >>> copies = torch.cat([x[:20], x[400:580]])  # every tenth
     >>> score = memorisation_test(train=x[:200], held_out=x[200:400], fake=copies)
     >>> score.p_value < 1e-3, score.note
-    (True, '20 fakes are training rows')
+    (True, '20 of 200 fakes are training rows')
     """
     from scipy.stats import hypergeom, mannwhitneyu
 
@@ -66,7 +66,7 @@ def memorisation_test(*, train: Tensor, held_out: Tensor, fake: Tensor) -> Score
     ours, all_ = int((near <= edge).sum()), int((pooled <= edge).sum())  # with all that are tied with the last
     tail = float(hypergeom.sf(ours - 1, m + n, n, all_))
     copies, known = int((near == 0).sum()), int((far == 0).sum())
-    also = f", and {known:,} of the held-out rows" if known else ""
+    also = f", and {known:,} of {m:,} held-out rows" if known else ""
     return Score(
         "nearer to training",
         float(each.mean()),
@@ -76,7 +76,7 @@ def memorisation_test(*, train: Tensor, held_out: Tensor, fake: Tensor) -> Score
         p_value=min(1.0, 2 * ranks, 2 * tail) if ranks == ranks else min(1.0, 2 * tail),
         floor=0.5,
         floor_spread=math.sqrt((m + n + 1) / (12 * m * n)),  # of Mann and Whitney's statistic, without ties
-        note=f"{copies:,} fakes are training rows{also}",
+        note=f"{copies:,} of {n:,} fakes are training rows{also}",
     )
 
 

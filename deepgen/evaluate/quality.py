@@ -24,6 +24,8 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import ArgumentError, check_count, unknown_name
+from deepgen.evaluate.arguments import from_array
+from deepgen.evaluate.copies import in_words, same_rows
 from deepgen.evaluate.feature_maps import LEAST, Features, check_rows, classes_of, default_features, mapped, name_of
 from deepgen.evaluate.frechet import frechet_least
 from deepgen.evaluate.memorisation import memorisation_test
@@ -49,6 +51,7 @@ class Quality:
         n_real, n_fake: rows.
         splits: how many times the real rows were divided for the floors; 0 for none.
         data: the name of the real rows, as far as they know it.
+        copies: how many fakes are exact copies of real rows, or of training rows, in words; empty where none is.
     """
 
     scores: dict[str, Score]
@@ -58,6 +61,7 @@ class Quality:
     n_fake: int
     splits: int
     data: str
+    copies: str = ""
 
     def __getitem__(self, key: str) -> Score:
         if key not in self.scores:
@@ -84,7 +88,7 @@ def sample_quality(
     fake: Tensor,
     features: Features | None = None,
     train: Tensor | None = None,
-    metrics: Sequence[str] = METRICS,
+    metrics: Sequence[str] | None = None,
     k: int = 5,
     splits: int = 10,
     permutations: int = 500,
@@ -93,14 +97,16 @@ def sample_quality(
     """Judge generated rows against real ones that the generator was not fitted to.
 
     Args:
-        real: held-out real rows ``[n_real, *event]``.
+        real: held-out real rows ``[n_real, *event]``, a tensor or an array.
         fake: generated rows ``[n_fake, *event]``.
         features: maps rows to features ``[rows, d]``; its ``name`` (or ``__name__``, or class) is printed. None: the
-            `digit_features` of the shape for grey images of 8x8 or 28x28 with values in [0, 1], else the raw values. A
-            module is put into eval mode for the while.
+            `digit_features` of the shape for grey images of 8x8 or 28x28 with values in [0, 1], else the raw values
+            (of rows of such a shape and other values the name says ``outside [0, 1]``: scale them). A module
+            is put into eval mode for the while.
         train: the rows that the generator was fitted to, for the memorisation test.
         metrics: which of ``frechet``, ``kernel``, ``overlap`` (precision, recall, density, coverage), ``mmd``,
-            ``classifier``, ``modes`` (where ``features`` has a method ``classes``).
+            ``classifier``, ``modes`` (only where ``features`` has a method ``classes``). None: all of those that
+            there are.
         k: which neighbour ends a ball of the overlap figures.
         splits: random divisions of the real rows behind each floor; 0 for none, which leaves floors known without,
             2 or more otherwise.
@@ -110,8 +116,9 @@ def sample_quality(
     Raises:
         ShapeError: no tensors, empty ones, or events of different shapes.
         SupportError: NaN or infinite values, in the rows or in their features.
-        ArgumentError: real and fake are the same rows. Or too few rows, with the number needed: 100, and with
-            ``frechet`` above 1.2 (d + 2) fakes, with ``overlap`` 4 k + 16, and twice as many reals for the floors.
+        ArgumentError: real and fake are the same rows, in any order; no metrics, or ``modes`` of features without
+            classes. Or too few rows, with the number needed: 100, and with ``frechet`` above 1.2 (d + 2) fakes, with
+            ``overlap`` 4 k + 16, and twice as many reals for the floors.
 
     >>> import deepgen as dg
     >>> data = dg.data.load("digits")
@@ -122,26 +129,27 @@ def sample_quality(
     """
     from deepgen.data.splits import provenance
 
-    metrics = (metrics,) if isinstance(metrics, str) else tuple(metrics)
-    for metric in metrics:
-        if metric not in METRICS:
-            raise unknown_name("metric", metric, METRICS)
+    asked = _asked(metrics, alone=train is None)
     check_count(0, splits=splits)
     check_count(k=k, permutations=permutations)
     if splits == 1:
         raise ArgumentError("splits must be 0, or at least 2 so that the floors have a spread; got 1")
+    real, fake, train = from_array(real), from_array(fake), from_array(train)
     given = {"real": real, "fake": fake, **({} if train is None else {"train": train})}
     check_rows(given)
-    if real.shape == fake.shape and torch.equal(real, fake.to(real)):
-        raise ArgumentError("real and fake are the same rows: fake must be draws of a generator, real held-out data")
+    if same_rows(real, fake):
+        raise ArgumentError(
+            f"real and fake are the same rows: all {len(fake):,} fakes are exact copies of the real rows, in their or "
+            "another order. fake must be draws of a generator, real held-out data"
+        )
     space = features if features is not None else default_features(real)
-    name = name_of(space)
+    name, metrics = name_of(space), _there(asked, space)
     rows = {key: mapped(space, part, key) for key, part in given.items()}
     x, y = feature_rows(least=1, real=rows["real"], fake=rows["fake"])  # `_check_enough` names the one number needed
     need = _check_enough(x, y, split=splits > 0, metrics=metrics, k=k)
     stream = resolve(generator)
     kinds = None
-    if "modes" in metrics and hasattr(space, "classes"):
+    if "modes" in metrics:
         kinds = classes_of(space, real, "real"), classes_of(space, fake, "fake")
     judge = partial(figures, metrics=metrics, k=k, stream=stream)
     found = judge(x, y, kinds=kinds, permutations=permutations)
@@ -152,7 +160,35 @@ def sample_quality(
         scores["memorisation"] = memorisation_test(train=rows["train"], held_out=x, fake=y)
     scores = {key: replace(score, features=name) for key, score in scores.items()}
     data = str(provenance(real).get("name", ""))
-    return Quality(scores, name, x.shape[1], len(x), len(y), splits, data)
+    copies = in_words(real=real, fake=fake, train=train)
+    return Quality(scores, name, x.shape[1], len(x), len(y), splits, data, copies)
+
+
+def _asked(metrics: Sequence[str] | None, *, alone: bool) -> tuple[str, ...] | None:
+    """The metrics asked for, by names that there are; None for all. None at all only beside the memorisation test."""
+    if metrics is None:
+        return None
+    names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
+    if not names and alone:
+        raise ArgumentError(
+            f"metrics is empty and train= is not given: nothing would be judged. Name some of {', '.join(METRICS)}"
+        )
+    for name in names:
+        if name not in METRICS:
+            raise unknown_name("metric", name, METRICS)
+    return names
+
+
+def _there(asked: tuple[str, ...] | None, space: Features) -> tuple[str, ...]:
+    """Those of the metrics that ``space`` can serve: all but modes where it knows no classes."""
+    classes = hasattr(space, "classes")
+    if asked is not None and "modes" in asked and not classes:
+        raise ArgumentError(
+            f"modes are the classes of rows, and {name_of(space)} has no method classes(x) that tells them: give "
+            "features=deepgen.evaluate.digit_features(28) for digits, or a network of your own with one; where the "
+            "modes are known otherwise, deepgen.evaluate.mode_coverage counts them"
+        )
+    return asked if asked is not None else tuple(name for name in METRICS if classes or name != "modes")
 
 
 def _check_enough(x: Tensor, y: Tensor, *, split: bool, metrics: Sequence[str], k: int) -> int:

@@ -29,7 +29,8 @@ def table(quality: Quality, *, markdown: bool = False) -> str:
     head = f"{quality.n_fake:,} fake rows against {quality.n_real:,} real ones{of}"
     floors = f"floors from {quality.splits} divisions of the real rows" if quality.splits else "no floors of real rows"
     about = f"{head}; features: {quality.features} ({quality.width}); {floors}"
-    return "\n".join([about, *([""] if markdown else []), *lines])
+    told = [quality.copies] if quality.copies else []
+    return "\n".join([about, *([""] if markdown else []), *lines, *([""] if markdown and told else []), *told])
 
 
 def _row(key: str, score: Score) -> tuple[str, ...]:

@@ -34,10 +34,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepgen.explicit.completion import log_mass
+from deepgen.explicit.contexts import check_context
 from deepgen.explicit.discrete import DiscreteAutoregressive
 from deepgen.explicit.nade import by_blocks
 from deepgen.explicit.orders import as_orders, plain_orders
-from deepgen.explicit.rows import check_context, flat_rows
+from deepgen.explicit.rows import flat_rows
 from deepgen.layers.linear import linear
 from deepgen.layers.mlp import check_hidden
 from deepgen.random import resolve

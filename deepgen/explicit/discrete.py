@@ -31,8 +31,9 @@ from torch.distributions import constraints
 
 from deepgen.errors import check_count, unknown_name
 from deepgen.explicit.completion import Steps, complete, log_mass, quantile, refuse_late, walk
+from deepgen.explicit.contexts import check_context, each_context
 from deepgen.explicit.flow import Drawn
-from deepgen.explicit.rows import check_context, flat_rows, mask_of
+from deepgen.explicit.rows import flat_rows, mask_of
 from deepgen.explicit.units import Bernoulli, check_support, check_values
 from deepgen.random import resolve
 from deepgen.transforms.base import METHODS
@@ -130,7 +131,7 @@ class DiscreteAutoregressive(nn.Module, ABC):
         method: str = "auto",
         generator: torch.Generator | int | None = None,
     ) -> Tensor:
-        """``n`` independent exact draws ``[n, *shape]``, one for each row of ``context`` where there is one."""
+        """``n`` independent exact draws ``[n, *shape]``, one for each row of ``context`` or all for one."""
         return self._draw(n, context, method, generator)[0].t().reshape(n, *self.event_shape)
 
     def draw(
@@ -142,6 +143,7 @@ class DiscreteAutoregressive(nn.Module, ABC):
         generator: torch.Generator | int | None = None,
     ) -> Drawn:
         """Draws with their log-probability, and the sweeps of each order (None where it was not swept)."""
+        context = each_context(context, self.context, n)
         x, log_p, sweeps = self._draw(n, context, method, generator)
         rows = x.t().reshape(n, *self.event_shape)
         with torch.no_grad():
@@ -227,7 +229,7 @@ class DiscreteAutoregressive(nn.Module, ABC):
         self, n: int, context: Tensor | None, method: str, generator: torch.Generator | int | None
     ) -> tuple[Tensor, Tensor, tuple[int | None, ...]]:
         check_count(n=n)
-        check_context(context, self.context, n)
+        context = each_context(context, self.context, n)
         if method not in METHODS:
             raise unknown_name("method", method, METHODS)
         stream, orders = resolve(generator, self.device), self._orders

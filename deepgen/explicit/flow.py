@@ -19,10 +19,14 @@ from torch.distributions import Distribution, constraints
 
 from deepgen.distributions.base import StandardNormal
 from deepgen.distributions.flow import FlowDistribution
-from deepgen.errors import MISSING, ArgumentError, ShapeError, SupportError, check_count
-from deepgen.explicit.rows import check_context
+from deepgen.errors import MISSING, ArgumentError, ShapeError, SupportError, check_count, not_by_name
+from deepgen.explicit.contexts import check_context, each_context
 from deepgen.random import draw, resolve
 from deepgen.transforms.base import Solved, cost, solve
+
+_BASES = [
+    f"deepgen.distributions.{name}" for name in ("StandardNormal", "StandardLogistic", "StudentT", "NormalMixture")
+]
 
 
 class Drawn(NamedTuple):
@@ -64,6 +68,8 @@ class Flow(nn.Module):
         super().__init__()
         check_count(0, context=context)
         given: Any = base
+        if isinstance(given, str):
+            raise not_by_name("base", given, _BASES)
         if not isinstance(given, (int, nn.Module)):
             width = given.event_shape[-1] if isinstance(given, Distribution) and given.event_shape else "features"
             raise ArgumentError(
@@ -154,7 +160,7 @@ class Flow(nn.Module):
         method: str = "auto",
         generator: torch.Generator | int | None = None,
     ) -> Tensor:
-        """``n`` independent exact draws ``[n, *event]``, one for each row of ``context`` where there is one."""
+        """``n`` independent exact draws ``[n, *event]``, one for each row of ``context`` or all for one."""
         check_count(n=n)
         with torch.no_grad():
             return self.draw(n, context, method=method, generator=generator).x
@@ -168,7 +174,7 @@ class Flow(nn.Module):
         generator: torch.Generator | int | None = None,
     ) -> Drawn:
         """Draws with their log-density and sweep counts, from one pass; differentiable where gradients are on."""
-        check_context(context, self.context, n)
+        context = each_context(context, self.context, n)
         base = self.base(context)
         shape = (n,) if base.batch_shape == torch.Size() else ()
         stream = resolve(generator, self.device)

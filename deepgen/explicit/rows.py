@@ -1,4 +1,4 @@
-"""What the densities check of the rows, masks and contexts that they are handed."""
+"""What the densities check of the rows and masks that they are handed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, ShapeError
+from deepgen.errors import ShapeError
 from deepgen.explicit.units import require_tensor
 
 
@@ -39,19 +39,3 @@ def mask_of(mask: Any, rows: Tensor) -> Tensor:
             f"mask must be boolean, [{rows.shape[1]}] or {list(rows.shape)}, got {mask.dtype} {list(mask.shape)}"
         )
     return mask.expand(rows.shape)
-
-
-def check_context(context: Tensor | None, width: int, rows: int | None) -> None:
-    """Raise unless ``context`` is ``[rows, width]`` (``[*batch, width]`` if ``rows`` is None), None for a width of 0.
-
-    >>> check_context(torch.zeros(5, 3), 3, 5), check_context(None, 0, 5)
-    (None, None)
-    """
-    if (context is None) != (width == 0):
-        wanted = f"a context [batch, {width}]" if width else "no context"
-        raise ArgumentError(f"this model takes {wanted}, got {'none' if context is None else list(context.shape)}")
-    if context is None:
-        return
-    if context.shape[-1:] != (width,) or (rows is not None and context.shape != (rows, width)):
-        lead = "batch" if rows is None else rows
-        raise ShapeError(f"context must be [{lead}, {width}], got {list(context.shape)}")

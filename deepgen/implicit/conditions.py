@@ -18,7 +18,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, ShapeError, check_count
-from deepgen.implicit.dense import leaky_relu
+from deepgen.explicit.contexts import as_integers
+from deepgen.implicit.dense import Dense, leaky_relu
+from deepgen.implicit.images import ConvDecoder, ConvEncoder
 from deepgen.layers.linear import linear
 from deepgen.random import resolve
 
@@ -57,7 +59,7 @@ class Concatenated(nn.Module):
         return {"net": self.net, "classes": self.classes, "context": self.context}
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        code = F.one_hot(context.long(), self.classes) if self.classes else context
+        code = F.one_hot(as_integers(context, self.classes), self.classes) if self.classes else context
         code = code.to(x)
         if self.apart:
             given: Tensor = self.net(x, code)
@@ -113,8 +115,31 @@ class Projected(nn.Module):
         if phi.shape != (len(x), self.width):
             raise ShapeError(f"features must give [{len(x)}, {self.width}], got {list(phi.shape)}")
         h = leaky_relu(phi)
-        v = self.v.weight.t()[context.long()] if self.classes else self.v(context)
+        v = self.v.weight.t()[as_integers(context, self.classes)] if self.classes else self.v(context)
         return self.psi(h).squeeze(1) + (v * h).sum(1)
+
+
+def check_taken(name: str, network: nn.Module, classes: int, context: int) -> None:
+    """Raise `ArgumentError` where ``network`` is one of this package that takes another context than it will be handed.
+
+    >>> check_taken("generator", Dense(3, [8], 2, context=4), 0, 0)
+    Traceback (most recent call last):
+    deepgen.errors.ArgumentError: the generator takes vectors of width 4, and the GAN would hand it no context: ...
+    """
+    if not isinstance(network, (Concatenated, Projected, Dense, ConvEncoder, ConvDecoder)):
+        return  # of others it is not known
+    labels = getattr(network, "classes", 0)
+    if (labels, labels or network.context) == (classes, context):
+        return
+    takes, handed = _words(labels, network.context), _words(classes, context)
+    remedy = "give the GAN " + (f"classes={labels}" if labels else f"context={network.context}")
+    if classes or not (labels or network.context):
+        remedy = "Concatenated or Projected is the network that takes labels" if classes else "Concatenated joins it on"
+    raise ArgumentError(f"the {name} takes {takes}, and the GAN would hand it {handed}: {remedy}")
+
+
+def _words(classes: int, context: int) -> str:
+    return f"labels of {classes} classes" if classes else f"vectors of width {context}" if context else "no context"
 
 
 def _one_of(classes: int, context: int) -> None:

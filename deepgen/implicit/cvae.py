@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from deepgen.errors import ArgumentError, ShapeError, SupportError, check_count
+from deepgen.errors import ArgumentError, ShapeError, check_count
+from deepgen.explicit.contexts import as_label, check_context, check_labels
 from deepgen.explicit.units import check_support, require_tensor
 from deepgen.implicit.latent import LatentModel, check_observed
 from deepgen.implicit.vae import check_module, decoded, encoder_input, flat, laws
@@ -42,7 +43,7 @@ class CVAE(nn.Module):
     >>> import deepgen as dg
     >>> model = dg.implicit.mlp_cvae(6, [8], latent=2, classes=3, generator=0)
     >>> x, y = torch.zeros(5, 6), torch.tensor([0, 1, 2, 0, 1])
-    >>> model(y).bound(x, samples=10, generator=0).shape, model(torch.tensor([2])).sample(4, generator=0).shape
+    >>> model(y).bound(x, samples=10, generator=0).shape, model(2).sample(4, generator=0).shape
     (torch.Size([5]), torch.Size([4, 6]))
     >>> pairs = torch.utils.data.TensorDataset(x, y)
     >>> history = dg.fit(model, pairs, dg.objectives.ELBO(), epochs=1, progress=False)
@@ -87,14 +88,25 @@ class CVAE(nn.Module):
             "posterior": self.posterior_law,
         }
 
-    def forward(self, context: Tensor) -> GivenContext:
-        """The model of x for these contexts, one for each row that it will be asked about, or one for all."""
-        return GivenContext(self, context)
+    def forward(self, context: Tensor | int | None = None) -> GivenContext:
+        """The model of x for these contexts, one for each row that it will be asked about, or one for all.
+
+        One for all is ``[1, ...]``, a plain label, or a vector ``[k]``.
+
+        Raises:
+            ArgumentError, ShapeError, SupportError: it is missing, no labels from 0 to k - 1, or no vectors of width k.
+        """
+        if context is None:
+            check_context(None, self.context, None, labels=self.classes > 0)
+        given: Any = as_label(context) if self.classes else context
+        if isinstance(given, Tensor) and given.ndim == (0 if self.classes else 1) and self.embed is None:
+            given = given.unsqueeze(0)
+        return GivenContext(self, given)
 
     def bound(
         self,
         x: Tensor,
-        context: Tensor | None = None,
+        context: Tensor | int | None = None,
         *,
         samples: int = 1,
         generator: torch.Generator | int | None = None,
@@ -104,7 +116,9 @@ class CVAE(nn.Module):
             raise ArgumentError(PAIRS)
         return self(context).bound(x, samples=samples, generator=generator)
 
-    def sample(self, n: int, context: Tensor, *, generator: torch.Generator | int | None = None) -> Tensor:
+    def sample(
+        self, n: int, context: Tensor | int | None = None, *, generator: torch.Generator | int | None = None
+    ) -> Tensor:
         """``model(context).sample(n)``: ``n`` draws ``[n, *event]``, one for each context, or all for one."""
         return self(context).sample(n, generator=generator)
 
@@ -122,13 +136,9 @@ class CVAE(nn.Module):
         """
         require_tensor(context, "context")
         if self.classes:
-            if context.is_floating_point() or context.dtype == torch.bool:
-                raise ArgumentError(f"labels must be integers from 0 to {self.classes - 1}, got {context.dtype}")
+            check_labels(context, self.classes)
             if context.ndim != 1:
                 raise ShapeError(f"labels must be [rows], got {list(context.shape)}")
-            if len(context) and not 0 <= int(context.min()) <= int(context.max()) < self.classes:
-                found = f"{int(context.min())} to {int(context.max())}"
-                raise SupportError(f"labels must be from 0 to {self.classes - 1}, got {found}")
             like = next(self.parameters(), torch.zeros(0))
             return F.one_hot(context.long(), self.classes).to(like)
         code: Tensor = context if self.embed is None else self.embed(context)

@@ -25,7 +25,8 @@ from torch.distributions import Distribution
 
 from deepgen.distributions import StandardNormal
 from deepgen.errors import ArgumentError, MissingCapability, ShapeError, SupportError, check_count, check_real
-from deepgen.explicit.rows import check_context
+from deepgen.explicit.contexts import as_label, check_context, each_context
+from deepgen.implicit.conditions import check_taken
 from deepgen.implicit.spectral import follow_weights, own_vectors
 from deepgen.random import draw, resolve
 
@@ -44,7 +45,8 @@ class GAN(nn.Module):
         context: or the width of the vectors that condition both networks; 0 for none.
 
     Raises:
-        ArgumentError: ``average`` outside [0, 1), or both ``classes`` and ``context``.
+        ArgumentError: ``average`` outside [0, 1), both ``classes`` and ``context``, or a network of this package that
+            takes another context.
 
     >>> import deepgen as dg
     >>> gan = GAN(dg.implicit.Dense(3, [8], 2, generator=0), dg.implicit.Dense(2, [8], (), generator=1), latent=3)
@@ -72,12 +74,17 @@ class GAN(nn.Module):
             check_real("average", average, 0, 1)
             if average == 1:
                 raise ArgumentError("average must be below 1, as 1 would keep no update; leave it out by None")
+        for name, network in (("generator", generator), ("discriminator", discriminator)):
+            if not isinstance(network, nn.Module):
+                raise ArgumentError(f"{name} must be a torch.nn.Module, got {type(network).__name__}")
         if not isinstance(latent, (Distribution, nn.Module)):
             check_count(latent=latent)
             latent = StandardNormal(latent)
         self.generator, self.discriminator, self.latent = generator, discriminator, latent
         self.average, self.classes = average, int(classes)
         self.context = int(classes or context)  # what says to `deepgen.fit` that examples come with one
+        for name, network in (("generator", generator), ("discriminator", discriminator)):
+            check_taken(name, network, self.classes, self.context)
         self.averaged = None if average is None else copy.deepcopy(generator).requires_grad_(False)
         self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
 
@@ -118,9 +125,9 @@ class GAN(nn.Module):
 
     @torch.no_grad()
     def sample(
-        self, n: int, context: Tensor | None = None, *, generator: torch.Generator | int | None = None
+        self, n: int, context: Tensor | int | None = None, *, generator: torch.Generator | int | None = None
     ) -> Tensor:
-        """``n`` independent draws ``[n, *event]``, one for each row of ``context`` where there is one.
+        """``n`` independent draws ``[n, *event]``, one for each row of ``context`` or all for one.
 
         The networks are in eval mode meanwhile, so that draws do not depend on one another through batch norms.
 
@@ -128,7 +135,7 @@ class GAN(nn.Module):
             ArgumentError, ShapeError, SupportError: ``n`` below 1, or a context that is missing, uncalled for or wrong.
         """
         check_count(n=n)
-        self.check_context(context, n)
+        context = each_context(context, self.context, n, labels=self.classes > 0)
         stream = resolve(generator, self.updates.device)
         learning = [part for part in self.modules() if part.training]  # others rest by the caller's own choice
         self.eval()
@@ -138,10 +145,17 @@ class GAN(nn.Module):
             for part in learning:
                 part.training = True
 
-    def forward(self, context: Tensor) -> Given:
-        """The draws and logits given ``context``: one label or vector, or a batch ``[*batch, ...]`` of them."""
-        self.check_context(context, None)
-        return Given(self, context)
+    def forward(self, context: Tensor | int | None = None) -> Given:
+        """The draws and logits given ``context``: one label or vector, or a batch ``[*batch, ...]`` of them.
+
+        Raises:
+            ArgumentError, ShapeError, SupportError: a context that is missing or wrong, or a `GAN` that takes none.
+        """
+        given: Any = as_label(context) if self.classes else context
+        self.check_context(given, None)
+        if given is None:
+            raise ArgumentError("this GAN takes no context, so that none is to be filled in: gan.sample(n) draws")
+        return Given(self, given.to(self.updates.device))
 
     @torch.no_grad()
     def follow(self) -> None:
@@ -172,18 +186,9 @@ class GAN(nn.Module):
             raise SupportError(f"x holds NaN or infinite values, first in row {row}: drop those rows or replace them")
         self.check_context(context, len(rows))
 
-    def check_context(self, context: Tensor | None, rows: int | None) -> None:
+    def check_context(self, context: Any, rows: int | None) -> None:
         """Raise unless ``context`` is what the networks take: labels ``[rows]`` or vectors ``[rows, context]``."""
-        if not self.classes or context is None:
-            check_context(context, self.context, rows)
-            return
-        if context.is_floating_point() or context.dtype == torch.bool:
-            raise ArgumentError(f"labels must be integers from 0 to {self.classes - 1}, got {context.dtype}")
-        if rows is not None and context.shape != (rows,):
-            raise ShapeError(f"labels must be [{rows}], got {list(context.shape)}")
-        if context.numel() and not 0 <= int(context.min()) <= int(context.max()) < self.classes:
-            found = f"{int(context.min())} to {int(context.max())}"
-            raise SupportError(f"labels must be from 0 to {self.classes - 1}, got {found}")
+        check_context(context, self.context, rows, labels=self.classes > 0)
 
     def extra_repr(self) -> str:
         kind = f", classes={self.classes}" if self.classes else f", context={self.context}" if self.context else ""
@@ -197,7 +202,7 @@ class Given:
     >>> G = dg.implicit.Concatenated(dg.implicit.Dense(3, [8], 2, context=10, generator=0), classes=10)
     >>> D = dg.implicit.Projected(dg.implicit.Dense(2, [8], 16, generator=1), 16, classes=10, generator=2)
     >>> gan = GAN(G, D, latent=3, classes=10)
-    >>> gan(torch.tensor(7)).sample(5, generator=0).shape, gan(torch.arange(10)).sample(5, generator=0).shape
+    >>> gan(7).sample(5, generator=0).shape, gan(torch.arange(10)).sample(5, generator=0).shape
     (torch.Size([5, 2]), torch.Size([5, 10, 2]))
     """
 

@@ -53,7 +53,7 @@ class SemiSupervised(nn.Module):
         """The constructor's arguments, for `deepgen.save`."""
         return {"cvae": self.cvae, "classifier": self.classifier}
 
-    def forward(self, labels: Tensor) -> GivenContext:
+    def forward(self, labels: Tensor | int | None = None) -> GivenContext:
         """The model of x given its labels, log p(x | y), as of the `CVAE`."""
         return self.cvae(labels)
 

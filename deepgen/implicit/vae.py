@@ -19,11 +19,12 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from deepgen.distributions.base import StandardNormal
-from deepgen.errors import ArgumentError, ShapeError, check_count
+from deepgen.distributions.base import NormalMixture, StandardLogistic, StandardNormal, StudentT
+from deepgen.errors import ArgumentError, ShapeError, check_count, not_by_name
+from deepgen.explicit.flow import Flow
 from deepgen.implicit.latent import LatentModel, check_observed
 from deepgen.implicit.likelihoods import Bernoulli
-from deepgen.implicit.posteriors import DiagonalGaussian
+from deepgen.implicit.posteriors import DiagonalGaussian, FullGaussian
 from deepgen.implicit.vamp import VampPrior
 from deepgen.random import draw, resolve
 
@@ -41,6 +42,11 @@ class VAE(LatentModel, nn.Module):
             and ``NormalMixture`` of `deepgen.distributions`, a flow; or a `VampPrior`.
         posterior: a module from features to a Distribution over ``[latent]``: `DiagonalGaussian` (the default),
             `FullGaussian`, a flow with ``context=`` the number of features.
+
+    Raises:
+        ArgumentError: a part that is no module, or no likelihood.
+        ShapeError: a prior or posterior of this package over another width than ``latent``; of others it shows when
+            the laws are asked.
 
     Rows are refused where the likelihood cannot have made them: grey values under a Bernoulli, above all.
 
@@ -123,6 +129,10 @@ def laws(
             f"{type(observation).__name__} is no likelihood: it has no {', '.join(lacking)}, as those of "
             "deepgen.implicit have, Bernoulli() or Gaussian(0.1), say"
         )
+    for name, law in (("prior", prior), ("posterior", posterior)):
+        width = _width(law)
+        if width is not None and width != (latent,):
+            raise ShapeError(f"the {name} is over z {list(width)}, and latent={latent}: give both the same width")
     return (
         observation,
         StandardNormal(latent) if prior is None else prior,
@@ -130,13 +140,31 @@ def laws(
     )
 
 
+def _width(law: object) -> tuple[int, ...] | None:
+    """The shape of one draw of a law of this package; None where it is not known before it is asked."""
+    if isinstance(law, Flow):
+        return tuple(law.event_shape)
+    if isinstance(law, (StandardNormal, StandardLogistic, StudentT, NormalMixture)):
+        return (law.features,)
+    return (law.latent,) if isinstance(law, (DiagonalGaussian, FullGaussian)) else None
+
+
 def numbers_of(likelihood: Any) -> int:
     """How many numbers a likelihood takes for each value."""
     return int(likelihood.numbers)
 
 
+_LAWS = {
+    "likelihood": ["implicit.Bernoulli", "implicit.Gaussian", "implicit.Categorical", "implicit.LogisticMixture"],
+    "prior": ["distributions.StandardNormal", "distributions.NormalMixture", "implicit.VampPrior", "explicit.MAF"],
+    "posterior": ["implicit.DiagonalGaussian", "implicit.FullGaussian", "explicit.IAF"],
+}
+
+
 def check_module(name: str, part: object) -> None:
     """Raise `ArgumentError` unless ``part`` is a module or None: others would not move with the model."""
+    if isinstance(part, str) and name in _LAWS:
+        raise not_by_name(name, part, [f"deepgen.{law}" for law in _LAWS[name]])
     if part is not None and not isinstance(part, nn.Module):
         got = f"the class {part.__name__} itself" if isinstance(part, type) else type(part).__name__
         raise ArgumentError(f"{name} must be a torch.nn.Module, got {got}")

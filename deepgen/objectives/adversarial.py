@@ -15,6 +15,7 @@ moments, schedules and checkpoints are those of any other fit.
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, NamedTuple
@@ -23,14 +24,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from deepgen.errors import ArgumentError, MissingCapability, ShapeError, check_count, check_real
+from deepgen.errors import ArgumentError, MissingCapability, ShapeError, check_count, check_real, not_by_name
+from deepgen.evaluate.latent_rows import at_rest
 from deepgen.implicit.gan import GAN
 from deepgen.objectives.adversarial_losses import Loss, Relativistic
 from deepgen.objectives.adversarial_penalties import R1, R2, Judged, Penalty
-from deepgen.objectives.adversarial_watch import Watch
+from deepgen.objectives.adversarial_watch import AdversarialWarning, Watch, ends_in_sigmoid
 from deepgen.typing import Update
 
 Gradients = Sequence[Tensor | None]
+_LOSSES = [
+    f"deepgen.objectives.{name}"
+    for name in ("Minimax", "NonSaturating", "LeastSquares", "Hinge", "Wasserstein", "Relativistic")
+]
+_PENALTIES = [f"deepgen.objectives.{name}" for name in ("R1", "R2", "GradientPenalty")]
 _FIRST = 64  # rows that the first state is made from
 
 
@@ -83,9 +90,13 @@ class Adversarial:
         check_real("discriminator_rate", self.discriminator_rate, 0)
         for beta in self.betas:
             check_real("each of betas", beta, 0, 1 - 1e-12)
+        if isinstance(self.loss, str):
+            raise not_by_name("loss", self.loss, _LOSSES)
         if isinstance(self.loss, type) or not hasattr(self.loss, "discriminator"):
             raise ArgumentError(f"loss must be such as Hinge() of deepgen.objectives, got {self.loss!r}")
         for penalty in self.penalties:
+            if isinstance(penalty, str):
+                raise not_by_name("penalty", penalty, _PENALTIES)
             if isinstance(penalty, type) or not callable(penalty):
                 raise ArgumentError(f"penalty must be such as R1(1.0), a tuple of them or (), got {penalty!r}")
 
@@ -111,6 +122,8 @@ class Adversarial:
             MissingCapability: ``model`` is not a `GAN`.
             ShapeError: draws have another shape than rows.
             ArgumentError: a penalty, and batch norm in the discriminator.
+
+        An `AdversarialWarning` tells of a discriminator that ends in a sigmoid.
         """
         gan = _as_gan(model)
         norms = [name for name, part in gan.discriminator.named_modules() if isinstance(part, _BatchNorm)]
@@ -129,6 +142,7 @@ class Adversarial:
                 f"the generator draws {list(draws.shape[1:])} and the data have rows {list(few.shape[1:])}: "
                 "they must have one shape, so reshape the data (x.view(len(x), ...)) or the generator's output"
             )
+        self._warn_of_sigmoid(gan, few, context)
         loss, gradients = self._generator(gan, few, context, generator)
         return Played(torch.zeros((), dtype=torch.int64), loss, _norm(gradients))
 
@@ -165,6 +179,17 @@ class Adversarial:
             {"params": _trained(gan.discriminator), "lr": self.discriminator_rate},
         ]
         return torch.optim.Adam(groups, lr=self.generator_rate, betas=self.betas)
+
+    def _warn_of_sigmoid(self, gan: GAN, rows: Tensor, context: Tensor | None) -> None:
+        with torch.enable_grad(), at_rest(gan.discriminator):  # in training, norms would move and dropout would draw
+            logits = gan.logit(rows.detach().requires_grad_(rows.is_floating_point()), context)
+        if ends_in_sigmoid(logits):
+            warnings.warn(
+                f"the discriminator ends in a sigmoid, and {type(self.loss).__name__} takes logits, numbers of any "
+                "size: leave the sigmoid out",
+                AdversarialWarning,
+                stacklevel=2,
+            )
 
     def _discriminator(
         self, gan: GAN, rows: Tensor, context: Tensor | None, generator: torch.Generator

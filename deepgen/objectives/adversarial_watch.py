@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator, Mapping
 
-from torch import nn
+from torch import Tensor, nn
 
 from deepgen.train.history import Record
 
@@ -19,6 +19,26 @@ class AdversarialWarning(RuntimeWarning):
     >>> issubclass(AdversarialWarning, Warning)
     True
     """
+
+
+_SHAPES = ("Squeeze", "View", "Reshape", "Unsqueeze", "Select", "Slice", "Clone", "Alias", "Expand", "T", "ToCopy")
+
+
+def ends_in_sigmoid(logits: Tensor) -> bool:
+    """Whether the last thing done to ``logits``, but for their shape, was a sigmoid; read off the graph that made them.
+
+    >>> import torch
+    >>> x = torch.ones(3, 1, requires_grad=True)
+    >>> ends_in_sigmoid(torch.sigmoid(x).squeeze(1)), ends_in_sigmoid(2 * torch.sigmoid(x))
+    (True, False)
+    """
+    node = logits.grad_fn
+    while node is not None:
+        name = node.name().removeprefix("torch::autograd::").split("Backward")[0].lstrip("_").replace("Unsafe", "")
+        if name not in _SHAPES:
+            return name in ("Sigmoid", "LogSigmoid")
+        node = node.next_functions[0][0]
+    return False
 
 
 class Watch:

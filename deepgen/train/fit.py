@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from deepgen.errors import ArgumentError, MissingCapability, check_count
+from deepgen.errors import ArgumentError, MissingCapability, check_count, not_by_name
 from deepgen.evaluate.estimate import Bracket, Estimate
 from deepgen.random import generator, spawn
 from deepgen.train.callbacks import Callback, Checkpoint, Progress, Stateful
@@ -248,9 +248,18 @@ def _mean_log_prob(model: Any, x: Tensor) -> Estimate:
 def _check_kinds(model: object, objective: object) -> None:
     if not isinstance(model, nn.Module):
         raise ArgumentError(f"model must be a torch.nn.Module, got {_name(model)}")
+    if isinstance(objective, str):
+        raise not_by_name("objective", objective, _objectives())
     if isinstance(objective, type):
         raise ArgumentError(f"objective is the class {objective.__name__}: pass an instance, {objective.__name__}()")
     require(objective, Objective, "train towards")
+
+
+def _objectives() -> list[str]:
+    from deepgen import objectives
+
+    known = [name for name in objectives.__all__ if hasattr(getattr(objectives, name), "optimizer")]
+    return [f"deepgen.objectives.{name}" for name in known]
 
 
 def _name(thing: object) -> str:

@@ -51,6 +51,9 @@ def test_what_is_printed_of_a_vae_is_its_importance_bound(deepgen, trained, name
     assert "of 1,000 draws a row" in shown
     assert f"of {len(x)} rows the weights have a tail with Pareto k above 0.7" in shown
     assert answer(deepgen, "--method", "elbo")["log_likelihood"]["method"] == "ELBO"
+    refused = deepgen("evaluate", "run", "--method", "reverse")
+    assert refused.status == 2
+    assert "take one of auto, bound, elbo, iwae, prior, ais, or leave --method out" in refused.err
     objective = load_run("run").settings["objective"]
     assert (objective["class"], objective.get("k")) == (("IWAE", 3) if "iwae" in name else ("ELBO", None))
 

@@ -237,6 +237,8 @@ def test_what_cannot_be_told_apart_is_refused(tmp_path):
     np.savez(tmp_path / "part.npz", train=np.ones((2, 2)))
     np.savez(tmp_path / "wide.npz", train=np.ones((2, 2)), valid=np.ones((2, 3)), test=np.ones((2, 2)))
     np.savez(tmp_path / "labels.npz", x=np.ones((4, 2)), y=np.ones(3))
+    np.savez(tmp_path / "halves.npz", x=np.ones((4, 2)), y=np.array([0.0, 1.0, 0.5, 1.0]))
+    np.savez(tmp_path / "nan.npz", x=np.ones((4, 2)), y=np.array([np.nan, 1.0, 0.0, 1.0]))
     (tmp_path / "what.ever").write_text("1,2")
     (tmp_path / "folder").mkdir()
     for name, message in (
@@ -244,6 +246,8 @@ def test_what_cannot_be_told_apart_is_refused(tmp_path):
         ("part.npz", "valid and test beside it"),
         ("wide.npz", "differ in shape"),
         ("labels.npz", "labels are"),
+        ("halves.npz", "labels must be whole numbers, got 0.5 in row 2"),
+        ("nan.npz", "labels must be whole numbers, got nan in row 0"),
         ("what.ever", "cannot tell the format"),
         ("folder", r"one file train\.\*"),
     ):

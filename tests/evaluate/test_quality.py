@@ -51,7 +51,37 @@ def test_training_rows_are_recognised(digits):
         real=digits.test, fake=digits.train[:200], train=digits.train, metrics=[], splits=0, generator=0
     )
     assert copied["memorisation"].value == 1
-    assert copied["memorisation"].note == "200 fakes are training rows"
+    assert copied["memorisation"].note == "200 of 200 fakes are training rows"
+    assert copied["memorisation"].p_value < 1e-6
+    assert "200 of 200 fake rows are exact copies of training rows (of the real rows 0 of 360)" in str(copied)
+
+
+def test_exact_copies_of_rows_are_told_whatever_the_features_see(stream):
+    x = torch.randn(700, 3, generator=stream)
+    real, train = x[:200], x[400:]
+    shuffled = real[torch.randperm(200, generator=stream)]
+    with pytest.raises(dg.errors.ArgumentError, match=r"all 200 fakes are exact copies of the real rows.*order"):
+        sample_quality(real=real, fake=shuffled, metrics="kernel")
+
+    def judge(fake, **options):
+        return sample_quality(real=real, fake=fake, features=lambda rows: rows[:, :1], metrics=["kernel"], splits=0,
+                              generator=0, **options)  # fmt: skip
+
+    some = judge(torch.cat([shuffled[:120], x[200:300]]), train=train)
+    assert some.copies == "120 of 220 fake rows are exact copies of real rows (0 of 200 real rows have a twin)"
+    assert some.copies in str(some)
+    assert some.to_dict()["copies"] == some.copies
+    learnt = judge(train[torch.randperm(300, generator=stream)].double(), train=train)
+    assert learnt.copies == "300 of 300 fake rows are exact copies of training rows (of the real rows 0 of 200)"
+    assert judge(x[200:400], train=train).copies == ""
+    assert judge(real + 1e-6).copies == ""  # near is no copy
+
+
+def test_bits_that_agree_by_chance_are_no_reason_to_refuse(stream):
+    real = torch.randint(2, (400, 2), generator=stream).float()
+    fake = real[torch.randperm(400, generator=stream)]
+    found = sample_quality(real=real, fake=fake, metrics="kernel", splits=0, generator=0)
+    assert found.copies == "400 of 400 fake rows are exact copies of real rows (400 of 400 real rows have a twin)"
 
 
 def test_features_of_the_callers_own():
@@ -75,11 +105,15 @@ def test_features_of_the_callers_own():
 def test_shapes_choose_the_network():
     grey = torch.rand(120, 784, generator=dg.random.generator(0))
     for shape in ((784,), (28, 28), (1, 28, 28)):
-        fake = grey.flip(0).view(120, *shape)
+        fake = grey.flip(1).view(120, *shape)
         quality = sample_quality(real=grey.view(120, *shape), fake=fake, metrics="kernel", splits=0)
         assert quality.features == "digit network 28x28, 64 features"
     signed = 2 * grey - 1
-    assert sample_quality(real=signed, fake=signed.flip(0), metrics=["kernel"], splits=0).features == "raw values"
+    found = sample_quality(real=signed, fake=signed.flip(1), metrics=["kernel"], splits=0)
+    assert found.features == found["kernel"].features == "raw values, outside [0, 1]"
+    assert "features: raw values, outside [0, 1] (784)" in str(found)
+    wide = signed[:, :5]
+    assert sample_quality(real=wide, fake=wide.flip(1), metrics=["kernel"], splits=0).features == "raw values"
 
 
 def test_what_is_refused(digits):
@@ -98,7 +132,7 @@ def test_what_is_refused(digits):
     with pytest.raises(dg.errors.ArgumentError, match="the same rows"):
         sample_quality(real=real, fake=real.clone())
     with pytest.raises(dg.errors.ArgumentError, match="callable"):
-        sample_quality(real=real, fake=real.flip(0), features=3)
+        sample_quality(real=real, fake=real.flip(1), features=3)
     with pytest.raises(dg.errors.SupportError, match="fake holds NaN"):
         sample_quality(real=real, fake=real.where(real < 0.9, torch.nan))
     with pytest.raises(dg.errors.ShapeError, match="fake must have rows as real has"):
@@ -106,15 +140,41 @@ def test_what_is_refused(digits):
     with pytest.raises(dg.errors.ShapeError, match="got \\[0, 64\\]"):
         sample_quality(real=real, fake=real[:0])
     with pytest.raises(dg.errors.ShapeError, match="must be a tensor"):
-        sample_quality(real=real, fake=real.numpy())
+        sample_quality(real=real, fake=real.tolist())
     with pytest.raises(dg.errors.UnknownName, match="did you mean 'frechet'"):
         sample_quality(real=real, fake=real, metrics=["frechett"])
     with pytest.raises(dg.errors.UnknownName, match="unknown figure"):
-        sample_quality(real=real, fake=real.flip(0), metrics=["overlap"], splits=0)["fid"]
+        sample_quality(real=real, fake=real.flip(1), metrics=["overlap"], splits=0)["fid"]
     with pytest.raises(dg.errors.ArgumentError, match="splits"):
         sample_quality(real=real, fake=real, splits=1)
     with pytest.raises(dg.errors.ShapeError, match="must return features"):
-        sample_quality(real=real, fake=real.flip(0), features=lambda x: x.sum(1))
+        sample_quality(real=real, fake=real.flip(1), features=lambda x: x.sum(1))
+
+
+def test_arrays_are_judged_as_tensors_are(digits):
+    given = {"metrics": ["kernel"], "splits": 0, "generator": 0}
+    one = sample_quality(real=digits.test, fake=digits.valid, train=digits.train, **given)
+    arrays = {"real": digits.test.numpy(), "fake": digits.valid.double().numpy(), "train": digits.train.numpy()}
+    two = sample_quality(**arrays, **given)
+    assert two.scores == one.scores
+    assert two.features == "digit network 8x8, 32 features"
+
+
+def test_a_name_for_features_is_answered_by_the_one_that_is_built_in(digits):
+    with pytest.raises(dg.errors.ArgumentError, match=r"features takes an object.*did you mean .*digit_features\("):
+        sample_quality(real=digits.test, fake=digits.valid, features="digits")
+
+
+def test_figures_that_would_be_missing_in_silence_are_refused(digits):
+    given = {"real": 2 * digits.test, "fake": 2 * digits.valid, "splits": 0, "generator": 0}
+    with pytest.raises(dg.errors.ArgumentError, match=r"metrics is empty.*Name some of frechet"):
+        sample_quality(**given, metrics=[])
+    for metrics in ("modes", ["modes"], ["kernel", "modes"]):
+        with pytest.raises(dg.errors.ArgumentError, match=r"has no method classes\(x\).*digit_features\(28\)"):
+            sample_quality(**given, metrics=metrics)
+    assert "modes" not in sample_quality(**given, permutations=1).scores  # all that there are
+    inside = {"real": digits.test, "fake": digits.valid, "splits": 0, "generator": 0}
+    assert set(sample_quality(**inside, metrics=["modes"]).scores) == {"modes", "mode_kl"}
 
 
 def test_the_generator_decides_and_the_global_stream_stays(digits):

@@ -152,9 +152,9 @@ def test_memorisation_detects_copies(stream):
     x = normal((600, 3), generator=stream)
     every = memorisation_test(train=x[:200], held_out=x[200:400], fake=x[:200])
     assert every.value == 1
-    assert every.note == "200 fakes are training rows"
+    assert every.note == "200 of 200 fakes are training rows"
     leaked = memorisation_test(train=x[:200], held_out=x[197:397], fake=x[397:])
-    assert leaked.note == "0 fakes are training rows, and 3 of the held-out rows"
+    assert leaked.note == "0 of 203 fakes are training rows, and 3 of 200 held-out rows"
     few = memorisation_test(train=x[:200], held_out=x[200:400], fake=torch.cat([x[:20], x[400:580]]))
     assert few.p_value < 1e-3
     far = memorisation_test(train=x[:200], held_out=x[200:400], fake=torch.cat([x[:20], x[400:580] + 50]))
@@ -166,9 +166,9 @@ def test_a_fake_far_out_makes_no_copies_of_the_others(stream):
     x = normal((300, 3), generator=stream)
     fake = x[200:].clone()
     fake[0] = 1e9
-    assert memorisation_test(train=x[:100], held_out=x[100:200], fake=fake).note.startswith("0 fakes")
+    assert memorisation_test(train=x[:100], held_out=x[100:200], fake=fake).note.startswith("0 of 100 fakes")
     fake[1:6] = x[:5]
-    assert memorisation_test(train=x[:100], held_out=x[100:200], fake=fake).note.startswith("5 fakes")
+    assert memorisation_test(train=x[:100], held_out=x[100:200], fake=fake).note.startswith("5 of 100 fakes")
 
 
 @pytest.mark.parametrize("test", [mmd_test, classifier_test])

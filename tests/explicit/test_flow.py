@@ -111,7 +111,7 @@ def test_contexts_are_checked():
     for call in (lambda c: flow.log_prob(x, c), lambda c: flow.sample(5, c, generator=0), lambda c: flow.check((x, c))):
         with pytest.raises(ArgumentError, match=r"takes a context \[batch, 3\], got none"):
             call(None)
-        for shape in ((5, 2), (4, 3), (3,)):
+        for shape in ((5, 2), (4, 3), (2,)):
             with pytest.raises(ShapeError, match=r"context must be \[5, 3\]"):
                 call(torch.zeros(shape))
     with pytest.raises(ArgumentError, match="takes no context"):

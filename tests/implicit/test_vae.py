@@ -187,13 +187,41 @@ def test_rows_that_the_likelihood_cannot_have_made_are_refused(stream):
         VAE(nn.Linear(6, 4), nn.Linear(2, 6), latent=2, likelihood=nn.Identity())
     for width in (1, 3):  # one would broadcast, and draws would have another width than codes
         with pytest.raises(ShapeError, match=r"the prior is over z"):
-            mlp_vae(6, [8], latent=2, prior=dg.distributions.StandardNormal(width)).bound(bits(stream))
+            VAE(nn.Linear(6, 4), nn.Linear(2, 6), latent=2, prior=Foreign(width)).bound(bits(stream))
     with pytest.raises(ArgumentError, match="samples"):
         vae.encode(bits(stream), samples=0)
     with pytest.raises(SupportError, match="inputs are bounded"):
         dg.implicit.VampPrior(6, 4).initialise(torch.full((9, 6), 200.0))
     with pytest.raises(SupportError, match="finite"):
         dg.implicit.VampPrior(6, 4, bounded=False).initialise(torch.full((9, 6), torch.nan))
+
+
+class Foreign(nn.Module):
+    """A prior of which nothing is known before it is asked."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.law = dg.distributions.StandardNormal(width)
+
+    def forward(self, context):
+        return self.law(context)
+
+
+WIDE = {
+    "prior": [
+        dg.distributions.StandardNormal(1), dg.distributions.StandardNormal(3), dg.distributions.NormalMixture(3),
+        dg.distributions.StudentT(3), dg.explicit.NSF(3, transforms=1, hidden=[4]),
+    ],
+    "posterior": [dg.implicit.DiagonalGaussian(3), dg.implicit.FullGaussian(3)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "law"), [(name, law) for name, laws in WIDE.items() for law in laws])
+def test_a_law_of_another_width_is_refused_when_the_model_is_made(name, law):
+    with pytest.raises(ShapeError, match=rf"the {name} is over z \[[13]\], and latent=2"):
+        VAE(nn.Linear(6, 4), nn.Linear(2, 6), latent=2, **{name: law})
+    with pytest.raises(ShapeError, match=f"the {name} is over z"):
+        dg.implicit.mlp_cvae(6, [8], latent=2, classes=3, **{name: law})
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.uint8, torch.int64, torch.bool])

@@ -248,6 +248,41 @@ def test_a_collapsed_generator_is_named(stream, monkeypatch):
     assert history[-1].metrics["diversity"] < 1e-3
 
 
+class Own(nn.Module):
+    """A discriminator of a user's own, with dropout and a sigmoid that no list of layers shows."""
+
+    def __init__(self, squash):
+        super().__init__()
+        self.net, self.squash = nn.Sequential(nn.Linear(2, 8), nn.Dropout(0.5), nn.Linear(8, 1)), squash
+
+    def forward(self, x):
+        return torch.sigmoid(self.net(x)) if self.squash else self.net(x)
+
+
+SIGMOIDS = {
+    "dense": lambda on: Dense(2, [8], (), last="sigmoid" if on else None, generator=1),
+    "sequential": lambda on: nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 1), *[nn.Sigmoid()] * on),
+    "own": Own,
+    "normalised": lambda on: SpectralNorm(Dense(2, [8], (), last="sigmoid" if on else None, generator=1), generator=0),
+}
+
+
+@pytest.mark.parametrize("kind", SIGMOIDS)
+def test_a_sigmoid_at_the_end_of_a_discriminator_is_told_and_logits_are_not(kind, stream):
+    x = torch.rand(100, 2, generator=stream)
+    with pytest.warns(AdversarialWarning, match="NonSaturating takes logits.*leave the sigmoid out"):
+        dg.fit(GAN(Dense(2, [8], 2), SIGMOIDS[kind](True), latent=2), x, Adversarial(NonSaturating()), epochs=1,
+               progress=False)  # fmt: skip
+    gan = GAN(Dense(2, [8], 2), SIGMOIDS[kind](False), latent=2)
+    before, state = torch.get_rng_state(), [value.clone() for value in gan.discriminator.state_dict().values()]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", AdversarialWarning)
+        Adversarial()._warn_of_sigmoid(gan, x, None)
+    assert torch.equal(torch.get_rng_state(), before)  # the look at it leaves no trace
+    for old, new in zip(state, gan.discriminator.state_dict().values(), strict=True):
+        assert torch.equal(old, new)
+
+
 def test_diversity_is_of_distances(stream):
     """Draws half as wide as the data: 1/2, whatever the means."""
     gan = GAN(nn.Linear(2, 2), Dense(2, [8], (), generator=0), latent=2)

@@ -17,6 +17,7 @@ from deepgen.cli.rundir import judge, rows_of, silent, usual_steps
 from deepgen.data import Splits
 from deepgen.errors import ArgumentError
 from deepgen.evaluate import Bracket, Estimate, Quality, sample_quality
+from deepgen.evaluate.feature_maps import default_features
 from deepgen.evaluate.quality import METRICS
 from deepgen.explicit import EnergyModel
 from deepgen.explicit.tokens import TokenModel
@@ -110,7 +111,8 @@ def graded(rows: Data, draws: Tensor, *, seed: int) -> tuple[Quality | None, str
             "train": shown(rows, rows_of(rows.train)),
         }
         try:
-            kept = [metric for metric in METRICS if metric != "frechet"]
+            known = hasattr(default_features(real), "classes")
+            kept = [metric for metric in METRICS if metric != "frechet" and (known or metric != "modes")]
             return sample_quality(**given, metrics=kept, generator=seed), f"no Fréchet distance: {few}"
         except ArgumentError as fewer:
             return None, f"no sample quality: {fewer}"
