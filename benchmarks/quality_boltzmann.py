@@ -35,6 +35,8 @@ def likelihood(row: Row, task: Task) -> Results:
     """Train one machine of bits with plain SGD, the rate falling linearly to zero, and state its likelihood."""
     s = row.setting
     train, valid, test, words = _rows(s["data"], task, s.get("flipped", False))
+    if s.get("both parts") and task.judge == "test":  # a setting chosen on the validation rows learns from them too
+        train, words = torch.cat([train, valid]), f"{words}, the {len(valid)} validation rows trained on as well"
     rbm = dg.RBM(train.shape[1], s["hidden"], generator=task.seed).initialise(train)
     objective = _objective(s["trainer"])
     online = isinstance(objective, dg.objectives.TrajectoryTempering)
@@ -132,7 +134,8 @@ TRAINERS = {"PCD": PCD, "FPCD": FAST, "PT of 10": TEMPERED, "PTT": TRAJECTORY}
 _LARGE = {"data": "binarized_mnist", "hidden": 500, "trainer": {**PCD, "chains": 300}, "method": "bidirectional"}
 
 RBMS = [
-    Row("RBM 784-500", likelihood, {**_LARGE, "epochs": 60, "rate": 0.1}, ">= -86.0, interval <= 1 nat, < 600 CPU s"),
+    Row("RBM 784-500", likelihood, {**_LARGE, "epochs": 100, "rate": 0.1, "both parts": True},
+        ">= -86.0, interval <= 1 nat, < 600 CPU s"),
     Row("RBM 784-16", likelihood, {"data": "mnist", "hidden": 16, "trainer": PCD, "epochs": 50, "rate": 0.1,
         "method": "exact"}, "exact >= -142.5"),
     Row("RBM 784-16 flipped", likelihood, {"data": "mnist", "flipped": True, "hidden": 16, "trainer": PCD,
