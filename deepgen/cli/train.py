@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from deepgen.cli.begun import ELSEWHERE, begun, longer
 from deepgen.cli.interrupted import parting
-from deepgen.cli.options import EXTENDABLE, Root, model_name, settle
+from deepgen.cli.options import Root, model_name, settle
 from deepgen.errors import ArgumentError, CheckpointError, DivergenceError
 
 if TYPE_CHECKING:
     from deepgen.cli.recipes import Recipe
 
 FEW_UPDATES = 2000
-ELSEWHERE = "choose another --out, or discard it with --fresh"
 
 
 def command(
@@ -175,7 +175,7 @@ def _train(
     from deepgen.train import EarlyStopping, fit
     from deepgen.train.state import ANEW, KEPT
 
-    done_before = _begun(out, source) if resume else 0
+    done_before = begun(out, source) if resume else 0
     given = load_arguments(source["binarise"], root, source.get("length"))
     recipe = build(model, datasets.load(data, **given), source)
     rows = recipe.data
@@ -225,7 +225,7 @@ def _train(
     title = f"{describe(recipe.model, model)} on {rows.provenance['name']}"
     epochs_done = f"{last.epoch} epoch{'s' if last.epoch > 1 else ''}"
     if len(history) == done_before:
-        print(f"{title}: {epochs_done}{stopped}, already complete in {out}: {_longer(model)}")
+        print(f"{title}: {epochs_done}{stopped}, already complete in {out}: {longer(model)}")
     else:
         done = f"{epochs_done}{stopped}, {last.step} updates, {last.seconds:.1f} s"
         print(f"{title}: {done}, in {out}")
@@ -248,60 +248,3 @@ def absolute(data: str) -> str:
     from deepgen.data import names
 
     return data if data.lower().replace("-", "_") in names() else str(Path(data).expanduser().resolve())
-
-
-def _begun(out: Path, source: dict[str, Any]) -> int:
-    """The epochs done of the run in ``out``; refuse, in the words of the command line, one begun with other options."""
-    from deepgen.cli.compare.asked import ASKED
-    from deepgen.cli.rundir import DIVERGED
-    from deepgen.train import load_run
-    from deepgen.train.store import MANIFEST
-
-    if (out / ASKED).exists():
-        raise ArgumentError(
-            f"{out} holds a comparison by `deepgen compare`, and a run needs its own folder: choose another --out"
-        )
-    if not (out / MANIFEST).exists():
-        return 0
-    try:
-        history = load_run(out).history
-    except CheckpointError as error:
-        told = str(error).partition(";")[0]  # what Python is to do
-        raise CheckpointError(f"{told}: {ELSEWHERE}") from error
-    begun = history.settings.get("extras") or {}
-    if "plan" in begun:
-        raise ArgumentError(
-            f"{out} holds a model of a comparison by `deepgen compare`, whose budget ended its training: {ELSEWHERE}"
-        )
-    if "model" not in begun:
-        raise ArgumentError(f"{out} holds a run that was begun in Python, not by `deepgen train`: {ELSEWHERE}")
-    differing = {name: value for name, value in source.items() if name in begun and begun[name] != value}
-    if "model" in differing:  # whose options do not compare
-        differing = {"model": differing["model"]}
-    if source["model"] in EXTENDABLE and source["epochs"] >= len(history):
-        differing.pop("epochs", None)  # no rate was planned ahead: any number of epochs may be added
-    if differing:
-        words = "; ".join(
-            f"{name.replace('_', '-')} {_said(begun[name])}, now {_said(value)}" for name, value in differing.items()
-        )
-        advice = f"repeat its command to go on, {ELSEWHERE}"
-        if (out / DIVERGED).exists():
-            advice = "its training diverged: discard it with --fresh, or choose another --out"
-        elif set(differing) == {"epochs"}:
-            advice = _longer(source["model"])
-        raise ArgumentError(f"{out} holds a run begun with {words}: {advice}")
-    return len(history)
-
-
-def _said(value: Any) -> str:
-    return "not given" if value is None else ",".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _longer(model: str) -> str:
-    """How to train longer than a run did."""
-    if model in EXTENDABLE:
-        return "to train longer give more --epochs, to begin anew --fresh"
-    return (
-        "its learning rate was planned to fall to zero over these epochs, so it cannot be made longer: "
-        "give more --epochs with another --out, or with --fresh to begin anew"
-    )

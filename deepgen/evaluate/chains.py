@@ -16,20 +16,16 @@ https://doi.org/10.1214/24-BA1453.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
-
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, ShapeError
+from deepgen.errors import ArgumentError
 from deepgen.evaluate.autocovariance import effective_size
+from deepgen.evaluate.coordinates import LEAST, blocks, each, tells
 from deepgen.evaluate.ranks import median, normal_scores, order, quantile
 
-LEAST = 4  # draws of a chain: two in each half
 TAILS = (0.05, 0.95)
 COLUMNS = ("mean", "sd", "mcse", "ess_bulk", "ess_tail", "r_hat")
-BLOCK = 2**20  # numbers worked on at a time
 
 
 def rhat(draws: Tensor) -> Tensor:
@@ -46,8 +42,8 @@ def rhat(draws: Tensor) -> Tensor:
     tensor([ True, False])
     """
     if draws.ndim > 1 and draws.shape[1] == 1:
-        return torch.full_like(_each(lambda x: x[:, 0, 0].double(), draws), torch.nan)
-    return _each(_rank_rhat, draws)
+        return torch.full_like(each(lambda x: x[:, 0, 0].double(), draws), torch.nan)
+    return each(_rank_rhat, draws)
 
 
 def nested_rhat(draws: Tensor, superchains: int) -> Tensor:
@@ -78,7 +74,7 @@ def nested_rhat(draws: Tensor, superchains: int) -> Tensor:
         n = x.shape[2]
         return nested_from(x.mean(2).mT, x.var(2).mT if n > 1 else torch.zeros_like(x[:, :, 0].mT), superchains)
 
-    return _each(nested, draws, least=1)
+    return each(nested, draws, least=1)
 
 
 def ess(draws: Tensor, of: str | float = "bulk") -> Tensor:
@@ -97,15 +93,15 @@ def ess(draws: Tensor, of: str | float = "bulk") -> Tensor:
     (tensor([True, True]), True)
     """
     if of == "bulk":
-        return _each(lambda x: effective_size(_scores(split(x))), draws)
+        return each(lambda x: effective_size(_scores(split(x))), draws)
     if of == "tail":
-        return _each(_tail_size, draws)
+        return each(_tail_size, draws)
     if of == "mean":
-        return _each(lambda x: effective_size(split(x.double())), draws)
+        return each(lambda x: effective_size(split(x.double())), draws)
     if of == "sd":
-        return _each(lambda x: effective_size(split(_squares(x))), draws)
+        return each(lambda x: effective_size(split(_squares(x))), draws)
     share = _share(of, ("bulk", "tail", "mean", "sd"))
-    return _each(lambda x: _quantile_size(x, order(x.flatten(1)), share), draws)
+    return each(lambda x: _quantile_size(x, order(x.flatten(1)), share), draws)
 
 
 def autocorrelation_time(draws: Tensor) -> Tensor:
@@ -143,11 +139,11 @@ def mcse(draws: Tensor, of: str | float = "mean") -> Tensor:
     True
     """
     if of == "mean":
-        return _each(_error_of_mean, draws)
+        return each(_error_of_mean, draws)
     if of == "sd":
-        return _each(_error_of_sd, draws)
+        return each(_error_of_sd, draws)
     share = _share(of, ("mean", "sd"))
-    return _each(lambda x: _error_of_quantile(x, share), draws)
+    return each(lambda x: _error_of_quantile(x, share), draws)
 
 
 def diagnose(draws: Tensor) -> dict[str, Tensor]:
@@ -161,7 +157,7 @@ def diagnose(draws: Tensor) -> dict[str, Tensor]:
     >>> torch.equal(diagnose(x)["r_hat"], rhat(x))
     True
     """
-    rows = [_all(block) for block in _blocks(draws, 1)]
+    rows = [_all(block) for block in blocks(draws, 1)]
     values = torch.cat(rows or [torch.empty(0, 6, dtype=torch.float64, device=draws.device)])
     return {name: column.reshape(draws.shape[2:]) for name, column in zip(COLUMNS, values.unbind(1), strict=True)}
 
@@ -193,7 +189,7 @@ def split(x: Tensor) -> Tensor:
 
 
 def _all(x: Tensor) -> Tensor:
-    wide, tells = x.double(), _tells(x)
+    wide, moves = x.double(), tells(x)
     nothing = torch.full_like(wide[:, 0, 0], torch.nan)
     mean, sd = wide.mean((1, 2)), wide.flatten(1).std(1) if wide[0].numel() > 1 else nothing
     if x.shape[2] < LEAST:
@@ -207,7 +203,7 @@ def _all(x: Tensor) -> Tensor:
     single = x.shape[1] == 1
     shrink = nothing if single else _worse(_plain_rhat(scores), _folded_rhat(halves, flat, places))
     told = [sd / effective_size(split(wide)).sqrt(), effective_size(scores), tail, shrink]
-    return torch.stack([mean, sd, *(column.where(tells, torch.nan) for column in told)], 1)
+    return torch.stack([mean, sd, *(column.where(moves, torch.nan) for column in told)], 1)
 
 
 def _rank_rhat(x: Tensor) -> Tensor:
@@ -284,33 +280,3 @@ def _share(of: object, names: tuple[str, ...]) -> float:
     if isinstance(of, float) and 0 < of < 1:
         return of
     raise ArgumentError(f"of must be {', '.join(map(repr, names))} or a quantile between 0 and 1, got {of!r}")
-
-
-def _each(diagnostic: Callable[[Tensor], Tensor], draws: Tensor, least: int = LEAST) -> Tensor:
-    """``diagnostic`` of ``[rows, chains, draws]``, a block of coordinates at a time."""
-    values = [diagnostic(block).where(_tells(block), torch.nan) for block in _blocks(draws, least)]
-    return torch.cat(values or [torch.empty(0, dtype=torch.float64, device=draws.device)]).reshape(draws.shape[2:])
-
-
-def _tells(x: Tensor) -> Tensor:
-    """Which coordinates moved and have no NaN: ``[rows]``."""
-    return x.amin((1, 2)) < x.amax((1, 2))  # which a NaN makes false
-
-
-@torch.no_grad()
-def _blocks(draws: Any, least: int) -> Iterator[Tensor]:
-    """Coordinates as rows ``[rows, chains, draws]`` in a type that can be sorted."""
-    if not isinstance(draws, Tensor) or draws.ndim < 2 or 0 in draws.shape[:2]:
-        got = list(draws.shape) if isinstance(draws, Tensor) else type(draws).__name__
-        raise ShapeError(f"draws must be a tensor [draws, chains, *event] with at least one of each, got {got}")
-    if len(draws) < least:
-        raise ShapeError(f"this takes at least {least} draws of each chain, got {len(draws)}: run the chains longer")
-    small = draws.dtype in (torch.bfloat16, torch.float16, torch.bool, torch.uint8, torch.int8, torch.int16)
-    kept = draws.dtype if draws.is_floating_point() else torch.float64
-    n, chains = draws.shape[:2]
-    if draws.numel() == 0:
-        return
-    rows = max(1, BLOCK // (n * chains))
-    for wide in draws.detach().reshape(n, chains, -1).split(max(rows, 8), dim=2):  # as fewer are slow to turn around
-        turned = wide.to(torch.float32 if small else kept).flatten(1).mT.contiguous().view(chains, -1, n)
-        yield from turned.transpose(0, 1).split(rows)

@@ -211,7 +211,7 @@ def test_compiled_and_plain_ranks_agree(stream, monkeypatch):
 def test_coordinates_in_blocks_are_the_same(stream, monkeypatch):
     x = autoregression(0.5, (40, 4, 23), stream)
     whole = diagnose(x)
-    monkeypatch.setattr(dg.evaluate.chains, "BLOCK", 200)
+    monkeypatch.setattr(dg.evaluate.coordinates, "BLOCK", 200)
     assert all(torch.allclose(whole[name], column, rtol=1e-12) for name, column in diagnose(x).items())
 
 

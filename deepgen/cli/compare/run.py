@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from deepgen import data as datasets
+from deepgen.cli.begun import ELSEWHERE
 from deepgen.cli.compare import asked, judging
 from deepgen.cli.compare.comparison import Comparison, forget, keep, kept, write_results
 from deepgen.cli.compare.judged import Judged, ranked
@@ -24,7 +25,7 @@ from deepgen.cli.progress import told_of_compiling
 from deepgen.cli.recipes import build
 from deepgen.cli.rundir import load_arguments, weights
 from deepgen.cli.threads import fitting_threads
-from deepgen.cli.train import ELSEWHERE, absolute, extras
+from deepgen.cli.train import absolute, extras
 from deepgen.data import Data
 from deepgen.errors import DeepgenError
 from deepgen.train import Interrupted
