@@ -106,7 +106,9 @@ def command(
         told, lines = _likelihood(answer, opened.model, rows, x, beside=beside)
         head, lines = {**head, **told}, [f"{count}: {answer}", *lines]
     if draws:
-        head["sample_quality"], lines = draws.to_dict(), [*lines, f"\n{draws}"]
+        found, fallen = draws
+        head["sample_quality"], head["collapsed"] = found.to_dict(), fallen
+        lines += [f"\n{found}", *([f"{opened.title} has {fallen}"] if fallen else [])]
     print(json.dumps(head, indent=2) if as_json else "\n".join(lines))
 
 

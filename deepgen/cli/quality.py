@@ -17,9 +17,13 @@ if TYPE_CHECKING:
 MOST = 2000  # rows of each sample: distances are of all pairs
 
 
-def judged_draws(opened: Opened, rows: Data, split: str, *, held_out: bool, seed: int) -> Quality:
-    """`sample_quality` of as many draws as the split has rows, 2,000 at most; memorisation where it is ``held_out``."""
-    from deepgen.cli.rundir import usual_steps
+def judged_draws(opened: Opened, rows: Data, split: str, *, held_out: bool, seed: int) -> tuple[Quality, str]:
+    """`sample_quality` of as many draws as the split has rows, 2,000 at most, and whether they have collapsed, in words.
+
+    Memorisation is looked for where the split is ``held_out``.
+    """
+    from deepgen.cli.collapse import collapse
+    from deepgen.cli.rundir import rows_of, usual_steps
     from deepgen.explicit.tokens import TokenModel
 
     if isinstance(opened.model, TokenModel):
@@ -27,7 +31,8 @@ def judged_draws(opened: Opened, rows: Data, split: str, *, held_out: bool, seed
     fake = fakes(
         opened.model, rows, split, steps=usual_steps(opened.model), seed=seed, noise=opened.source.get("noise")
     )
-    return against(rows, split, fake, held_out=held_out, seed=seed)
+    quality = against(rows, split, fake, held_out=held_out, seed=seed)
+    return quality, collapse(quality, shown(rows, rows_of(getattr(rows, split))), shown(rows, fake))
 
 
 def fakes(model: nn.Module, rows: Data, split: str, *, steps: int, seed: Any, noise: float | None = None) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 
 import deepgen as dg
 from deepgen.cli.compare import asked, comparison, judging, run, tables, training
-from deepgen.cli.compare.collapse import collapse
+from deepgen.cli.collapse import collapse
 from deepgen.cli.compare.judged import Judged, leaders, ranked
 from deepgen.cli.compare.page import page
 from deepgen.cli.compare.paired import paired

@@ -4,6 +4,7 @@ import json
 
 import torch
 
+import deepgen as dg
 from deepgen.cli.quality import in_grey
 from deepgen.evaluate import sample_quality
 
@@ -15,9 +16,23 @@ def test_quality_is_printed_and_in_json(deepgen, tmp_path):
     assert shown.status == 0, shown.err
     assert "digit network 8x8" in shown.out
     assert "nearer to training" in shown.out
-    found = json.loads(deepgen("evaluate", tmp_path / "run", "--quality", "--json").out)["sample_quality"]
+    told = json.loads(deepgen("evaluate", tmp_path / "run", "--quality", "--json").out)
+    found = told["sample_quality"]
     assert found["n_fake"] == found["n_real"] == 360
     assert found["scores"]["coverage"]["value"] <= 1
+    assert told["collapsed"] == ""
+    assert "collapsed" not in shown.out
+
+
+def test_a_model_with_one_kind_of_draws_is_said_to_have_collapsed(deepgen, tmp_path, monkeypatch):
+    words = "train mixture --data digits --components 3 --epochs 1 --quiet --out"
+    assert deepgen(*words.split(), tmp_path / "run").status == 0
+    one = dg.data.load("digits").train[0].expand(360, 64).clone()
+    monkeypatch.setattr("deepgen.cli.quality.fakes", lambda *model, **settings: one)
+    shown = deepgen("evaluate", tmp_path / "run", "--quality")
+    assert shown.status == 0, shown.err
+    assert "has collapsed: collapsed" not in shown.out
+    assert "has collapsed: draws have 0 of the variance of held-out rows" in shown.out
 
 
 def test_too_few_rows_are_refused(deepgen, trained):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from deepgen.cli.compare.collapse import collapse
+from deepgen.cli.collapse import collapse
 from deepgen.cli.describe import describe
 from deepgen.cli.evaluate import weighted
 from deepgen.cli.quality import against, fakes, in_grey, shown
