@@ -9,21 +9,22 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from quality_rows import Results, Row, Task, about
+from quality_rows import Results, Row, Task, about, fitting_rows
 from torch import Tensor
 
 import deepgen as dg
 
 
-def _rows(name: str, task: Task, flipped: bool = False) -> tuple[Tensor, Tensor, Tensor, str]:
-    """Training, validation and test rows of a set, and what they are in words."""
+def _rows(row: Row, task: Task) -> tuple[Tensor, Tensor, Tensor, str]:
+    """Training, validation and test rows of a row's set, and what they are in words."""
+    name, flipped = row.setting["data"], row.setting.get("flipped", False)
     if name in ("bars_and_stripes", "labelled_shifter"):
         x = getattr(dg.data, name)()
         return x, x, x, f"{name}, all {len(x)} rows, each set of rows the same"
-    threshold = name == "mnist"
-    data = dg.data.load(name, root=task.root, binarise="threshold" if threshold else None)
-    parts = [1 - part if flipped else part for part in (data.train, data.valid, data.test)]
-    return parts[0], parts[1], parts[2], about(data, task.judge) + (", flipped" if flipped else "")
+    data = dg.data.load(name, root=task.root, binarise="threshold" if name == "mnist" else None)
+    train, words = fitting_rows(row, task, data)
+    parts = [1 - part if flipped else part for part in (train, data.valid, data.test)]
+    return parts[0], parts[1], parts[2], words + (", flipped" if flipped else "")
 
 
 def _objective(trainer: Mapping[str, Any]) -> Any:
@@ -34,9 +35,7 @@ def _objective(trainer: Mapping[str, Any]) -> Any:
 def likelihood(row: Row, task: Task) -> Results:
     """Train one machine of bits with plain SGD, the rate falling linearly to zero, and state its likelihood."""
     s = row.setting
-    train, valid, test, words = _rows(s["data"], task, s.get("flipped", False))
-    if s.get("both parts") and task.judge == "test":  # a setting chosen on the validation rows learns from them too
-        train, words = torch.cat([train, valid]), f"{words}, the {len(valid)} validation rows trained on as well"
+    train, valid, test, words = _rows(row, task)
     rbm = dg.RBM(train.shape[1], s["hidden"], generator=task.seed).initialise(train)
     objective = _objective(s["trainer"])
     online = isinstance(objective, dg.objectives.TrajectoryTempering)

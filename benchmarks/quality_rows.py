@@ -133,3 +133,11 @@ def about(data: dg.data.Data, judge: str) -> str:
     given = data.provenance
     kind = [given[key] for key in ("binarisation", "dequantisation") if given.get(key, "none") != "none"]
     return ", ".join([given["name"], *kind, f"{len(data.train)} train, {len(getattr(data, judge))} {judge}"])
+
+
+def fitting_rows(row: Row, task: Task, data: dg.data.Data) -> tuple[Tensor, str]:
+    """The rows to train on, and what they are: a setting that the validation rows chose learns from them as well."""
+    words = about(data, task.judge)
+    if row.setting.get("both parts") and task.judge == "test":
+        return torch.cat([data.train, data.valid]), f"{words}, the {len(data.valid)} validation rows trained on as well"
+    return data.train, words
