@@ -18,7 +18,7 @@ MOST = 2000  # rows of each sample: distances are of all pairs
 
 
 def judged_draws(opened: Opened, rows: Data, split: str, *, held_out: bool, seed: int) -> tuple[Quality, str]:
-    """`sample_quality` of as many draws as the split has rows, 2,000 at most, and whether they have collapsed, in words.
+    """`sample_quality` of as many draws as the split has rows, 2,000 at most; and whether they collapsed, in words.
 
     Memorisation is looked for where the split is ``held_out``.
     """

@@ -27,6 +27,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from deepgen.errors import ArgumentError, MissingCapability, ShapeError, check_count, check_real, not_by_name
 from deepgen.evaluate.latent_rows import at_rest
 from deepgen.implicit.gan import GAN
+from deepgen.objectives.adam import adam
 from deepgen.objectives.adversarial_losses import Loss, Relativistic
 from deepgen.objectives.adversarial_penalties import R1, R2, Judged, Penalty
 from deepgen.objectives.adversarial_watch import AdversarialWarning, Watch, ends_in_sigmoid
@@ -178,7 +179,7 @@ class Adversarial:
             {"params": _trained(gan.generator), "lr": self.generator_rate},
             {"params": _trained(gan.discriminator), "lr": self.discriminator_rate},
         ]
-        return torch.optim.Adam(groups, lr=self.generator_rate, betas=self.betas)
+        return adam(groups, lr=self.generator_rate, betas=self.betas)
 
     def _warn_of_sigmoid(self, gan: GAN, rows: Tensor, context: Tensor | None) -> None:
         with torch.enable_grad(), at_rest(gan.discriminator):  # in training, norms would move and dropout would draw

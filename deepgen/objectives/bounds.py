@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from deepgen.errors import MissingCapability
+from deepgen.objectives.adam import adam
 from deepgen.objectives.collapse_watch import EARLIEST, Watch
 from deepgen.typing import Bound, Latent, Update, require
 
@@ -54,7 +55,7 @@ class Ascent(ABC):
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """Adam at 0.001."""
-        return torch.optim.Adam(model.parameters(), lr=1e-3)
+        return adam(model, lr=1e-3)
 
     def watch(self) -> Watch:
         """What tells of a collapsed posterior, once, after 1,000 steps and the warm-up."""

@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from deepgen import samplers
 from deepgen.errors import ArgumentError, MissingCapability, check_count, check_real
 from deepgen.explicit.energy import EnergyModel
+from deepgen.objectives.adam import adam
 from deepgen.random import uniform
 from deepgen.samplers.composed import Cycle
 from deepgen.samplers.kernel import Exactness
@@ -139,7 +140,7 @@ class PersistentChains:
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """Adam at 0.001."""
-        return torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=1e-3)
+        return adam(model, lr=1e-3)
 
     @torch.no_grad()
     def _move(self, model: EnergyModel, chains: Chains, generator: torch.Generator) -> tuple[Chains, dict[str, Tensor]]:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from deepgen.errors import ArgumentError, MissingCapability, check_count, check_real
 from deepgen.explicit.class_rbm import ClassRBM
 from deepgen.explicit.units import check_values
+from deepgen.objectives.adam import adam
 from deepgen.typing import Update
 
 
@@ -125,7 +126,7 @@ class Hybrid:
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """Adam at 0.003."""
-        return torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=3e-3)
+        return adam(model, lr=3e-3)
 
 
 def _as_class_rbm(model: nn.Module) -> ClassRBM:

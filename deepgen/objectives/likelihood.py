@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, MissingCapability, check_real
 from deepgen.explicit.mixture import BernoulliMixture
+from deepgen.objectives.adam import adam
 from deepgen.typing import LogProb, Update, require
 
 
@@ -64,7 +65,7 @@ class MaximumLikelihood:
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """Adam at 0.001, the rate of its paper (Kingma & Ba 2015)."""
-        return torch.optim.Adam(model.parameters(), lr=1e-3)
+        return adam(model, lr=1e-3)
 
 
 def _mean_log_prob(model: Any, batch: Any, generator: torch.Generator) -> Tensor:

@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from deepgen.errors import ShapeError, check_count
 from deepgen.layers.linear import linear
+from deepgen.objectives.adam import adam
 from deepgen.objectives.likelihood import Nothing
 from deepgen.random import normal, resolve
 from deepgen.typing import Update
@@ -79,12 +80,12 @@ class AdversarialMixing:
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """Adam with the paper's rate and betas, for the map; the critic has one of its own."""
-        return torch.optim.Adam(model.parameters(), lr=self.rate, betas=(0.5, 0.9))
+        return adam(model, lr=self.rate, betas=(0.5, 0.9))
 
     def update(self, model: Any, optimizer: torch.optim.Optimizer) -> Update:
         """The step function over a batch of positions ``[rows, features]``; an odd last row is left out."""
         critic = self._critic().to(next(model.parameters()))
-        sharpen = torch.optim.Adam(critic.parameters(), lr=self.rate, betas=(0.5, 0.9))
+        sharpen = adam(critic, lr=self.rate, betas=(0.5, 0.9))
 
         def walk(x: Tensor, limit: int, g: torch.Generator) -> tuple[Tensor, Tensor]:
             """1 to ``limit`` steps, drawn for the batch; the end and its velocity."""

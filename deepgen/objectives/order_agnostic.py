@@ -17,6 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from deepgen.objectives.adam import adam
 from deepgen.objectives.likelihood import Nothing
 from deepgen.typing import Update, require
 
@@ -62,4 +63,4 @@ class OrderAgnostic:
         return step
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
-        return torch.optim.Adam(model.parameters(), lr=1e-3)
+        return adam(model, lr=1e-3)

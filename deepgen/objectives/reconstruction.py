@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from deepgen.errors import ArgumentError, MissingCapability, check_count
 from deepgen.implicit.autoencoder import Autoencoder
 from deepgen.implicit.corruption import Corruption
+from deepgen.objectives.adam import adam
 from deepgen.objectives.likelihood import Nothing
 from deepgen.random import draw
 from deepgen.typing import Update
@@ -125,7 +126,7 @@ class Reconstruction:
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """Adam at 0.001."""
-        return torch.optim.Adam(model.parameters(), lr=1e-3)
+        return adam(model, lr=1e-3)
 
 
 def _require(model: object) -> None:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from deepgen.errors import MissingCapability, check_real
+from deepgen.objectives.adam import adam
 from deepgen.objectives.likelihood import Nothing
 from deepgen.random import normal
 from deepgen.samplers.target import as_target
@@ -74,7 +75,7 @@ class DenoisingScoreMatching:
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """Adam at 0.001."""
-        return torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=1e-3)
+        return adam(model, lr=1e-3)
 
 
 def _target(model: nn.Module) -> Any:

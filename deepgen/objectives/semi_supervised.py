@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, MissingCapability, check_count, check_real
 from deepgen.implicit.semi_supervised import SemiSupervised
+from deepgen.objectives.adam import adam
 from deepgen.objectives.likelihood import Nothing
 from deepgen.typing import Update
 
@@ -82,7 +83,7 @@ class SemiSupervisedELBO:
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """Adam at 0.001."""
-        return torch.optim.Adam(model.parameters(), lr=1e-3)
+        return adam(model, lr=1e-3)
 
 
 def _require(model: object) -> None:

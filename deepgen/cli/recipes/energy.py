@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from deepgen.cli.recipes.columns import caution, varying
 from deepgen.cli.recipes.rbm import annealed
 from deepgen.cli.recipes.recipe import Recipe, fall
@@ -21,6 +19,7 @@ from deepgen.distributions import IndependentBernoulli, MultivariateNormal
 from deepgen.explicit import EnergyModel
 from deepgen.layers import ScalarMLP
 from deepgen.objectives import PersistentChains
+from deepgen.objectives.adam import adam
 
 if TYPE_CHECKING:
     from deepgen.data import Data
@@ -41,7 +40,7 @@ def energy(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
         data=data,
         epochs=options["epochs"],
         batch=options["batch"],
-        optimizer=torch.optim.Adam(net.parameters(), lr=options["rate"]),
+        optimizer=adam(net, lr=options["rate"]),
         schedule=fall,
         monitor=partial(annealed, None) if options["patience"] else None,  # it has a base of its own
         caution=None if binary else caution(data),

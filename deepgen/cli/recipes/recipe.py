@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from deepgen.cli.feed import labelled
 from deepgen.cli.units import coded
 from deepgen.evaluate import Bracket, Estimate, log_likelihood
+from deepgen.objectives.adam import adam
 from deepgen.typing import Objective
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def by_adam(
         data=data,
         epochs=options["epochs"],
         batch=options["batch"],
-        optimizer=torch.optim.Adam((p for p in model.parameters() if p.requires_grad), lr=options["rate"]),
+        optimizer=adam(model, lr=options["rate"]),
         schedule=fall,
         monitor=monitor,
         **rest,
