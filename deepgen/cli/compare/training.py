@@ -2,8 +2,9 @@
 
 The rate falls in a straight line to zero over the seconds, and training is cut into some twenty slices of equal time;
 after each the model is judged on validation rows, unless a look takes so long that two would be a fifth of the time:
-then it is left as it ends, at a rate of zero. How many rows a slice has is measured before the first step, on a copy,
-and kept with the run, so that a run that was killed goes on with the same plan from its last checkpoint.
+then it is left as it ends, at a rate of zero. One that was at its best early goes back there and cools down
+(`cooling`). How many rows a slice has is measured before the first step, on a copy, and kept with the run, so that a
+run that was killed goes on with the same plan from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
+from deepgen.cli.compare.cooling import Cooling, Falling
 from deepgen.cli.describe import counted
 from deepgen.cli.feed import sliced
 from deepgen.cli.recipes import Recipe
@@ -84,20 +86,6 @@ class Spent:
         self._before, self._begun = state["seconds"], time.perf_counter()
 
 
-class Falling:
-    """A schedule for `deepgen.fit`: the rate falls with the time that is spent, whatever the number of the step."""
-
-    def __init__(self, spent: Spent) -> None:
-        self.spent = spent
-
-    def __call__(self, done: float) -> float:
-        return 1.0 - self.spent.share()
-
-    def arguments(self) -> dict[str, Any]:
-        """What a checkpoint knows it by."""
-        return {"seconds": self.spent.seconds}
-
-
 def trained(
     recipe: Recipe,
     out: Path,
@@ -127,6 +115,8 @@ def trained(
     if before is not None and before.history.stopped and before.model is not None:
         return Trained(before.model, before.history, begun, begun * each, kept(before.history, begun))
     spent = Spent(seconds, tick)
+    cooling = Cooling(spent)
+    cooled = [] if valid is None or recipe.schedule is None else [cooling]
     stopping = [] if valid is None else [EarlyStopping(patience=FOREVER)]
     try:
         history = fit(
@@ -136,11 +126,11 @@ def trained(
             epochs=recipe.epochs if full else FOREVER,
             batch_size=recipe.batch,
             optimizer=recipe.optimizer,
-            schedule=Falling(spent) if recipe.schedule is not None else None,
+            schedule=Falling(cooling) if recipe.schedule is not None else None,
             seed=seed,
             valid=valid,
             monitor=None if valid is None else recipe.monitor,
-            callbacks=[spent, *stopping, Checkpoint(seconds=min(30.0, seconds / 4))],
+            callbacks=[spent, *cooled, *stopping, Checkpoint(seconds=min(30.0, seconds / 4))],
             out=out,
             progress=False,
             max_seconds=seconds,
