@@ -1,9 +1,10 @@
 """Trajectory tempering: persistent chains that meet draws of the run's own past, which know the shares of modes.
 
 Training passes through a row of machines, from one without weights to the one wanted. The last that was frozen is kept
-as its parameters and some hundred draws. Now and then some draws take a Gibbs step, and as many chains meet them: a
-chain takes the place of its draw by the rule of `deepgen.objectives.trajectory_ladder`. Where that happens in less than
-``freeze`` of tries, the present machine is frozen: draws and chains are weighted and drawn anew, and log Z goes on from
+as its parameters and some hundred draws, which take Gibbs steps of their own. Now and then some chains meet as many
+draws: a chain and its draw change places by the rule of `deepgen.objectives.trajectory_ladder`. Where that happens in
+less than ``freeze`` of tries, the present machine is frozen: draws and chains are weighted and drawn anew, and log Z
+goes on from
 
     log Z_0 = A_v(a) + A_h(b) of a machine without weights, exact.
 
@@ -12,11 +13,11 @@ would be due before, the rate is halved; it is doubled again as the way to the n
 too far (below ``lost``, over all draws) is taken back: the parameters are those of the last rung again, its draws are
 the chains, the optimizer forgets its momenta, and the rate is halved.
 
-What is exact: meetings leave draws at their law, and chains at theirs as far as some hundred draws know it, if the
-model stands still. What is not: chains lag behind a model that moves, and are among the next rung's draws, by weights
-that allow for the lag roughly. A quarter of the distance between log Z with and without the chains is therefore part of
-its error, which grows to some nats as a wide machine finds its modes. What neither draws nor chains have found is
-missing.
+What is exact: meetings leave draws and chains at their laws, if the model stands still. What is not: it learns from
+its chains, and so from what they were before they became draws, of which Gibbs steps alone make those forget. Chains
+lag behind a model that moves, and are among the next rung's draws, by weights that allow for the lag roughly. A quarter
+of the distance between log Z with and without the chains is therefore part of its error, which grows to tens of nats as
+a machine finds its modes. What neither draws nor chains have found is missing.
 
 Source: Béreux, Decelle, Furtlehner & Seoane 2026, "Equilibrium training of energy-based models with parallel trajectory
 tempering", arXiv:2607.27077, where chains of every rung settle for 20 autocorrelation times, draws are collected over
@@ -60,6 +61,7 @@ class TrajectoryTempering(PersistentCD):
         chains: how many, a multiple of ``meeting``.
         depth: draws of a rung for each chain.
         meeting: chains that meet as many draws at a time.
+        refresh: Gibbs steps of draws for each step of training.
         every: steps between meetings at most.
         pace: steps between rungs at least.
         freeze, lost: acceptance below which the model becomes a rung, and below which a step is taken back.
@@ -78,16 +80,18 @@ class TrajectoryTempering(PersistentCD):
     """
 
     _: KW_ONLY
-    depth: int = 3
+    depth: int = 1
     meeting: int = 10
+    refresh: int = 30
     every: int = 40
-    pace: int = 20
+    pace: int = 5
     freeze: float = 0.4
     lost: float = 0.1
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_count(depth=self.depth, meeting=self.meeting, every=self.every, pace=self.pace)
+        check_count(0, refresh=self.refresh)
         check_real("freeze", self.freeze, 0, 1)
         check_real("lost", self.lost, 0, self.freeze)
         if self.chains % self.meeting:
@@ -105,7 +109,7 @@ class TrajectoryTempering(PersistentCD):
         rung = first_rung(rbm, offsets, self.depth * self.chains, least=self.freeze, generator=generator)
         seen = torch.tensor([0.0, 1.0, 1.0], dtype=torch.float64)
         seen[0] = float(rbm.log_density(x[: self.chains]).double().mean() - rung.log_z)
-        counts = Counts(*(torch.tensor(n) for n in (0, 1, 1, 0, 0, 0)))
+        counts = Counts(*(torch.tensor(n) for n in (0, 0, 1, 1, 0, 0, 0)))
         self._latest.pop(model, None)  # type: ignore[attr-defined]  # of a run before: this one may be resumed elsewhere
         chains, family = rung.draws[-self.chains :].clone(), rung.family[-self.chains :].clone()
         return TrajectoryState(chains, *offsets, family, rung, seen, counts)

@@ -4,8 +4,9 @@ All is of hidden layers h, whose marginal under a machine is exp(-F(h)) / Z with
 visible layer is summed out, so that machines overlap more. With l(h) = F_phi(h) - F_theta(h), the log ratio of the
 marginals of the model theta and of phi,
 
-- a chain x ~ p_theta takes the place of a draw y ~ p_phi with probability min(1, exp(l(y) - l(x))), which leaves
-  p_theta as it is (an independence sampler, as long as x knows nothing of y), and cannot spoil the draws;
+- a chain x ~ p_theta and a draw y ~ p_phi change places with probability min(1, exp(l(y) - l(x))), which leaves both
+  laws as they are. A chain that took a copy instead would leave y among the draws while training, which pushes the
+  model away from its chains, makes y less and less probable: weights of draws would be too small at every rung;
 - draws of theta are those draws and the chains together, each taken with the weight
 
       w(h) = f_theta(h) / (M f_phi(h) / Z_phi + N c(h)),        log Z_theta = log sum w,
@@ -77,8 +78,9 @@ class Rung(NamedTuple):
 
 
 class Met(NamedTuple):
-    """chains, family: of all chains after some met draws; rung: with those draws moved by a Gibbs step; ratio: l at
-    them, then at the chains before, float64 ``[2, meeting]``; chance: of each of the chains to jump ``[meeting]``."""
+    """chains, family: of all chains after some met draws; rung: with its draws and their families after that; ratio: l
+    at draws, then at the chains before, float64 ``[2, meeting]``; chance: of each pair to change places
+    ``[meeting]``."""
 
     chains: Tensor
     family: Tensor
@@ -115,34 +117,69 @@ def foreseen(ratio: Tensor) -> Tensor:
     return ((len(rising) - rank + lower) / len(rising) * rising.softmax(0)).sum()
 
 
-def jump(chains: Tensor, draws: Tensor, ratio: Tensor, *, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Chains, each in the place of its draw or not; which are; and the chances, given l ``[2, chains]`` at both."""
+def swaps(ratio: Tensor, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Which pairs change places, and the chances, given l ``[2, pairs]`` at draws and at chains."""
     chance = (ratio[0] - ratio[1]).exp().clamp_max(1.0).nan_to_num(0.0)
-    jumped = uniform(chance.shape, generator=generator, dtype=chance.dtype).to(chance.device) < chance
-    return torch.where(jumped.unsqueeze(1), draws, chains), jumped, chance
+    return uniform(chance.shape, generator=generator, dtype=chance.dtype).to(chance.device) < chance, chance
+
+
+def _exchange(swapped: Tensor, mine: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    chosen = swapped.unsqueeze(1) if mine.ndim > 1 else swapped
+    return torch.where(chosen, other, mine), torch.where(chosen, mine, other)
 
 
 @torch.no_grad()
 def meet(
-    model: RBM, frozen: RBM, rung: Rung, chains: Tensor, family: Tensor, count: int, *, generator: torch.Generator
+    model: RBM,
+    frozen: RBM,
+    rung: Rung,
+    chains: Tensor,
+    family: Tensor,
+    count: int,
+    *,
+    moves: int = 0,
+    generator: torch.Generator,
 ) -> Met:
-    """``count`` draws take a Gibbs step of ``frozen``, with the rung's parameters, and as many chains meet them.
+    """``moves`` Gibbs steps of ``frozen``, with the rung's parameters, one a draw in turn; then ``count`` chains meet
+    as many draws.
 
     Chains have their turns, and the draws they meet are chosen at random: a chain that met the same few again and
     again would in the end take their law for its own.
     """
+    rung = refreshed(frozen, rung, moves, generator=generator)
     turn, device = int(rung.turn), generator.device
     here = slice(count * turn, count * (turn + 1))
     there = torch.randperm(len(rung.draws), generator=generator, device=device)[:count].to(chains.device)
-    both = torch.cat([gibbs(frozen, rung.draws[there], generator), chains[here]])
+    both = torch.cat([rung.draws[there], chains[here]])
     before = hidden_free_energy(frozen, both)
     ratio = (before - hidden_free_energy(model, both)).double().reshape(2, count)
-    after, jumped, chance = jump(both[count:], both[:count], ratio, generator=generator)
-    draws, energy, chains, family = rung.draws.clone(), rung.energy.clone(), chains.clone(), family.clone()
-    draws[there], energy[there], chains[here] = both[:count], before[:count], after
-    family[here] = torch.where(jumped, rung.family[there], family[here])
-    rung = rung._replace(draws=draws, energy=energy, turn=torch.tensor((turn + 1) % (len(chains) // count)))
+    swapped, chance = swaps(ratio, generator=generator)
+    draws, energy, parents, chains, family = (
+        part.clone() for part in (rung.draws, rung.energy, rung.family, chains, family)
+    )
+    draws[there], chains[here] = _exchange(swapped, *both.split(count))
+    energy[there], _ = _exchange(swapped, *before.split(count))
+    parents[there], family[here] = _exchange(swapped, parents[there], family[here])
+    turn = (turn + 1) % (len(chains) // count)
+    rung = rung._replace(draws=draws, energy=energy, family=parents, turn=torch.tensor(turn))
     return Met(chains, family, rung, ratio, chance)
+
+
+@torch.no_grad()
+def refreshed(frozen: RBM, rung: Rung, moves: int, *, generator: torch.Generator) -> Rung:
+    """The rung after so many Gibbs steps of its machine ``frozen``: of all draws as often as that allows, then of some
+    chosen at random."""
+    draws, energy, count = rung.draws, rung.energy, len(rung.draws)
+    for _ in range(moves // count):
+        draws = gibbs(frozen, draws, generator)
+    if moves >= count:
+        energy = hidden_free_energy(frozen, draws)
+    if rest := moves % count:
+        some = torch.randperm(count, generator=generator, device=generator.device)[:rest].to(draws.device)
+        moved = gibbs(frozen, draws[some], generator)
+        draws = draws.index_copy(0, some, moved)
+        energy = energy.index_copy(0, some, hidden_free_energy(frozen, moved))
+    return rung._replace(draws=draws, energy=energy)
 
 
 @torch.no_grad()

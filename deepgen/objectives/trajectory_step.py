@@ -19,14 +19,15 @@ if TYPE_CHECKING:
     from deepgen.objectives.trajectory import TrajectoryTempering
 
 PATIENCE = 30  # rollbacks in a row before it is given up
-MEETINGS = 4  # at most, while the next rung is not due
+MEETINGS = 4  # at most, before the earliest step of the next rung
 
 
 class Counts(NamedTuple):
-    """Whole numbers, 0-d on the CPU. since: steps since the last rung; wait: steps until the next meeting; rungs,
-    rollbacks: how many; failed: rollbacks in a row; halved: how often the rate is, at present."""
+    """Whole numbers, 0-d on the CPU. since: steps since the last rung; idle: since the last meeting, wait: from that to
+    the next; rungs, rollbacks: how many; failed: rollbacks since the last rung; halved: how often the rate is, now."""
 
     since: Tensor
+    idle: Tensor
     wait: Tensor
     rungs: Tensor
     rollbacks: Tensor
@@ -58,10 +59,9 @@ class TrajectoryStep:
     def __call__(
         self, state: TrajectoryState, batch: Tensor, *, generator: torch.Generator
     ) -> tuple[TrajectoryState, dict[str, Tensor]]:
-        if int(state.counts.wait) <= 1:
+        state = state._replace(counts=state.counts._replace(idle=state.counts.idle + 1))
+        if int(state.counts.idle) >= int(state.counts.wait):
             state = self._meet(state, batch, generator)
-        else:
-            state = state._replace(counts=_counts(state.counts, wait=int(state.counts.wait) - 1))
         with _slowed(self.optimizer, 0.5 ** int(state.counts.halved)):
             inner, metrics = self.step(ContrastiveState(*state[:3]), batch, generator=generator)
         counts = state.counts._replace(since=state.counts.since + 1)
@@ -83,8 +83,9 @@ class TrajectoryStep:
             put(self.frozen, state.rung.parameters)
             self.holds = state.rung.parameters
         met = meet(
-            self.model, self.frozen, state.rung, state.chains, state.family, options.meeting, generator=generator
-        )
+            self.model, self.frozen, state.rung, state.chains, state.family, options.meeting,
+            moves=options.refresh * int(state.counts.idle), generator=generator,
+        )  # fmt: skip
         acceptance = min(float(met.chance.mean()), float(foreseen(met.ratio[0])))  # waits for the device
         state = state._replace(chains=met.chains, family=met.family, rung=met.rung)
         rung, least = met.rung, max(options.pace // MEETINGS, 1)
@@ -98,17 +99,17 @@ class TrajectoryStep:
             rung, family = found
             rungs = int(state.counts.rungs) + 1
             halved += int(since < options.pace)
-            counts = _counts(state.counts, since=0, wait=least, rungs=rungs, failed=0, halved=halved)
+            counts = _counts(state.counts, since=0, idle=0, wait=least, rungs=rungs, failed=0, halved=halved)
             return state._replace(
                 family=family, rung=rung, seen=self._seen(batch, met, acceptance, least), counts=counts
             )
-        left = since * (acceptance - options.freeze) / (1 - acceptance + 1e-6)  # steps until it is to be frozen
-        wait = min(max(int(left / 2), least), options.every)
+        left = since * (_spread(options.freeze) / _spread(acceptance) - 1)  # steps until it is to be frozen
+        wait = max(min(int(left / 2), since, options.every), least)
         if acceptance < options.freeze:
             halved += 1
-        elif since >= options.pace and since + left > 2 * options.pace:
+        elif since >= options.pace and since + left > 2 * options.pace and not int(state.counts.failed):
             halved = max(halved - 1, 0)
-        counts = _counts(state.counts, wait=wait, failed=0, halved=halved)
+        counts = _counts(state.counts, idle=0, wait=wait, halved=halved)
         return state._replace(seen=self._seen(batch, met, acceptance, wait), counts=counts)
 
     def _seen(self, batch: Tensor, met: Met, acceptance: float, wait: int) -> Tensor:
@@ -131,8 +132,16 @@ class TrajectoryStep:
         chosen = torch.randperm(len(rung.draws), generator=generator, device=generator.device)[:count]
         chosen = chosen.to(rung.draws.device)
         rollbacks, halved = (int(n) + 1 for n in (state.counts.rollbacks, state.counts.halved))
-        counts = _counts(state.counts, since=0, wait=1, rollbacks=rollbacks, failed=failed, halved=halved)
+        counts = _counts(state.counts, since=0, idle=0, wait=1, rollbacks=rollbacks, failed=failed, halved=halved)
         return state._replace(chains=rung.draws[chosen], family=rung.family[chosen], counts=counts)
+
+
+def _spread(acceptance: float) -> float:
+    """The deviation of l at which an independence sampler between two laws has this acceptance: a = 2 Phi(-s / 2^1/2).
+
+    For l normal; it grows in proportion to the steps where the model moves steadily, from 0.
+    """
+    return max(-math.sqrt(2) * float(torch.special.ndtri(torch.tensor(min(acceptance, 1.0) / 2).double())), 1e-6)
 
 
 def _counts(counts: Counts, **values: int) -> Counts:

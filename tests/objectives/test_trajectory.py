@@ -13,14 +13,16 @@ from deepgen.objectives.trajectory_ladder import (
     caught_up,
     gibbs,
     hidden_free_energy,
-    jump,
     meet,
     parameters_of,
     put,
+    refreshed,
+    swaps,
     twin,
     weights,
 )
 from deepgen.objectives.trajectory_start import first_rung
+from deepgen.objectives.trajectory_step import _spread
 from deepgen.testing import Exact, check_estimate, same_law
 from deepgen.train import Checkpoint
 from tests.contracts.layers import machine
@@ -51,7 +53,7 @@ def met(rbm, frozen, stream, count, steps=3):
     rung, chains = rung_of(frozen, count, stream), Exact(rbm).sample(count, generator=stream)[1]
     family = torch.arange(count)
     for _ in range(steps):
-        state = meet(rbm, frozen, rung, chains, family, count, generator=stream)
+        state = meet(rbm, frozen, rung, chains, family, count, moves=count // 2, generator=stream)
         chains, family, rung = state.chains, state.family, state.rung
     return state
 
@@ -73,7 +75,7 @@ def test_meetings_leave_both_laws_alone(pair, stream, alpha):
     torch.testing.assert_close(state.rung.energy, hidden_free_energy(frozen, state.rung.draws))
 
 
-def test_jumps_are_in_detailed_balance(stream):
+def test_swaps_are_in_detailed_balance(stream):
     """By enumeration of the hidden layers: p(x) q(y) a(x, y) is symmetric; by half of the log ratio it is not."""
     rbm = machine("bernoulli-bernoulli", torch.float64)
     frozen = weaker(rbm)
@@ -85,11 +87,34 @@ def test_jumps_are_in_detailed_balance(stream):
     def flow(scale):
         ratio = scale * (p - q)
         pairs = torch.stack([ratio.repeat(n), ratio.repeat_interleave(n)])  # of draw y, of chain x
-        _, _, chance = jump(h.repeat_interleave(n, 0), h.repeat(n, 1), pairs, generator=stream)
+        _, chance = swaps(pairs, generator=stream)
         return p.softmax(0).unsqueeze(1) * q.softmax(0) * chance.reshape(n, n)
 
     torch.testing.assert_close(flow(1.0), flow(1.0).t(), rtol=1e-9, atol=1e-15)
     assert (flow(0.5) / flow(0.5).t() - 1).abs().max() > 0.05
+
+
+def test_draws_take_the_steps_that_they_are_given(stream, alpha):
+    """From exact draws they stay at their law, and from one state they forget it, as many as there are steps."""
+    frozen = twin(machine("bernoulli-bernoulli"))
+    rung = rung_of(frozen, 20_000, stream)
+    after = refreshed(frozen, rung, 50_000, generator=stream)
+    p = same_law(after.draws, Exact(frozen).sample(20_000, generator=stream)[1], generator=stream)
+    assert len(p) * min(p) > alpha
+    torch.testing.assert_close(after.energy, hidden_free_energy(frozen, after.draws))
+    far = twin(dg.RBM(30, 30, generator=0))
+    ones = rung_of(frozen, 100, stream)._replace(draws=torch.ones(100, 30))
+    moved = refreshed(far, ones, 40, generator=stream).draws  # where a step that leaves all ones has a chance of 2^-30
+    assert int((moved != 1).any(1).sum()) == 40
+
+
+@pytest.mark.parametrize("shift", [0.1, 1.0, 3.0])
+def test_the_spread_behind_an_acceptance_is_that_of_normal_laws(shift):
+    """p = N(shift, 1), q = N(0, 1): l has the deviation ``shift`` under both, and the acceptance is an integral."""
+    d = torch.distributions.Normal(-(shift**2), 2**0.5 * shift)  # l(y) - l(x) = shift (y - x)
+    at = d.mean + d.stddev * torch.linspace(-9, 9, 20_001).double()
+    acceptance = torch.trapezoid(d.log_prob(at).exp() * at.exp().clamp(max=1), at)
+    assert _spread(float(acceptance)) == pytest.approx(shift, rel=1e-4)
 
 
 def test_a_new_rung_has_the_law_of_the_model_and_its_log_z(stream, alpha):
