@@ -82,11 +82,11 @@ class TrajectoryTempering(PersistentCD):
     _: KW_ONLY
     depth: int = 1
     meeting: int = 10
-    refresh: int = 30
+    refresh: int = 10
     every: int = 40
     pace: int = 5
-    freeze: float = 0.4
-    lost: float = 0.1
+    freeze: float = 0.3
+    lost: float = 0.05
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -430,7 +430,7 @@ def test_rungs_in_haste_are_said_in_words():
         ({"chains": 25}, "chains must be a multiple of meeting, got 25 chains of which 10 meet draws"),
         ({"meeting": 0}, "meeting must be"),
         ({"freeze": 1.5}, "freeze must be a finite number from 0 to 1"),
-        ({"lost": 0.5}, "lost must be a finite number from 0 to 0.4"),
+        ({"lost": 0.5}, "lost must be a finite number from 0 to 0.3"),
         ({"depth": 0}, "depth must be"),
         ({"pace": 0}, "pace must be"),
     ],
