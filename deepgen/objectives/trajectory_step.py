@@ -92,7 +92,8 @@ class TrajectoryStep:
         lost = max(options.lost, 1.5 / options.meeting)  # of n draws, 1 / n is the least that can be foreseen
         if not acceptance >= (options.freeze if since >= options.pace else lost):
             found = carry(
-                self.model, self.frozen, rung, met.chains, met.family, least=options.lost, generator=generator
+                self.model, self.frozen, rung, met.chains, met.family, least=max(options.lost, 1.5 / len(rung.draws)),
+                generator=generator,
             )  # fmt: skip
             if found is None:
                 return self._take_back(state, acceptance, generator)
