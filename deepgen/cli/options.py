@@ -179,11 +179,8 @@ def _agree(model: str, chosen: dict[str, Any], given: dict[str, Any]) -> None:
             raise ArgumentError(
                 "--networks conv has one hidden layer beside the convolutions: give --hidden one number"
             )
-    if chosen.get("prior") == "vamp" and chosen["posterior"] == "flow":
-        raise ArgumentError(
-            "--prior vamp scores every latent under the posterior of each pseudo-input, which a flow posterior does "
-            "one latent after the other: give --posterior diagonal or full, or --prior mixture or flow"
-        )
+    if chosen.get("posterior") == "flow" and chosen["latent"] == 1:
+        raise ArgumentError("--posterior flow couples latents with one another: give --latent 2 or more")
     if given.get("components") is not None and chosen.get("prior") in ("normal", "flow"):
         raise ArgumentError(f"--components is of --prior mixture or vamp, and this prior is {chosen['prior']}")
 

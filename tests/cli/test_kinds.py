@@ -52,7 +52,7 @@ BUILT = {
 }
 # What is built in Python alone, and why: options.py or the manual says so of each model among these.
 PYTHON = {
-    "explicit": {"ClassRBM", "Ising", "MeanFieldNetwork", "Potts", "PlanarFlow", "Product"},
+    "explicit": {"ClassRBM", "IAF", "Ising", "MeanFieldNetwork", "Potts", "PlanarFlow", "Product"},
     "implicit": {"Concatenated", "Projected", "SemiSupervised", "SpectralNorm", "Decoder", "SaltAndPepper"},
 }
 
@@ -96,7 +96,12 @@ LAWS = {
         "VampPrior",
         "FullGaussian",
     ),
-    "iwae --k 3 --prior flow --posterior flow": ("IWAE, 2 latents, flow prior, flow posterior", "MAF", "IAF"),
+    "iwae --k 3 --prior flow --posterior flow": ("IWAE, 2 latents, flow prior, flow posterior", "MAF", "RealNVP"),
+    "vae --prior vamp --components 3 --posterior flow": (
+        "VAE, 2 latents, VampPrior, flow posterior",
+        "VampPrior",
+        "RealNVP",
+    ),
     "vae --networks conv --channels 2": ("convolutional VAE, 2 latents", "StandardNormal", "DiagonalGaussian"),
 }
 
@@ -236,7 +241,7 @@ def test_networks_of_an_autoencoder(deepgen, trained, words, title):
     ("words", "said"),
     [
         ("vae --data digits --prior vmap", "unknown prior 'vmap': did you mean 'vamp'"),
-        ("vae --data digits --prior vamp --posterior flow", "one latent after the other"),
+        ("vae --data digits --latent 1 --posterior flow", "give --latent 2 or more"),
         ("vae --data digits --prior vamp --components 5000", "give --components 1078, or fewer"),
         ("vae --data digits --components 9", "--components is of --prior mixture or vamp"),
         ("vae --data moons --prior vamp", "take --prior mixture or flow"),

@@ -1,10 +1,10 @@
 """``--prior`` and ``--posterior`` of VAEs: the laws of the latents.
 
     prior       normal; mixture of --components Gaussians; vamp (VampPrior) of as many pseudo-inputs; flow (MAF)
-    posterior   diagonal Gaussian; full covariance; flow (IAF) behind the diagonal one
+    posterior   diagonal Gaussian; full covariance; flow (RealNVP) behind the diagonal one
 
-Given labels a flow prior is one of z given the label. Flows have two layers, as wide as the networks' last hidden one:
-each has its fast direction where training needs it, a prior to score z, a posterior to draw it.
+Given labels a flow prior is one of z given the label. Flows have layers as wide as the networks' last hidden one: a
+prior two that are quick to score z, a posterior four that are quick to draw and to score it, as VampPrior and DReG ask.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from deepgen.cli.rundir import rows_of
 from deepgen.cli.values import kind
 from deepgen.distributions import NormalMixture
 from deepgen.errors import ArgumentError
-from deepgen.explicit import IAF, MAF
+from deepgen.explicit import MAF, RealNVP
 from deepgen.implicit import DiagonalGaussian, FullGaussian, VampPrior
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from deepgen.data import Data
 
-LAYERS = 2
+PRIOR, POSTERIOR = 2, 4  # layers
 
 
 def prior_of(
@@ -37,7 +37,7 @@ def prior_of(
     if name == "mixture":
         return NormalMixture(latent, components, generator=stream)
     if name == "flow":
-        return MAF(latent, LAYERS, options["hidden"][-1:], context=classes, generator=stream)
+        return MAF(latent, PRIOR, options["hidden"][-1:], context=classes, generator=stream)
     return _vamp(data, components, classes, likelihood, stream) if name == "vamp" else None
 
 
@@ -70,4 +70,4 @@ def posterior_of(options: Mapping[str, Any], latent: int, stream: torch.Generato
     if options["posterior"] == "diagonal":
         return base
     # The flow reads the features that the base reads (Kingma et al. 2016).
-    return IAF(latent, LAYERS, options["hidden"][-1:], context=base.inputs, base=base, generator=stream)
+    return RealNVP(latent, POSTERIOR, options["hidden"][-1:], context=base.inputs, base=base, generator=stream)
