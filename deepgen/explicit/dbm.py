@@ -136,7 +136,7 @@ class DBM(nn.Module):
 
         Args:
             v: rows of data, or of visible means.
-            tolerance: end when no mean of any row moves by more.
+            tolerance: a row is settled when none of its means moves by more.
             turns: end after so many in any case.
             start: means of the hidden levels; by default one way up, what comes from below counted twice below the top
                 (Salakhutdinov & Hinton 2009, section 3).

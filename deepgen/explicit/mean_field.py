@@ -3,7 +3,8 @@
     f_l = b_l + m_(l-1).W_(l-1) + W_l.m_(l+1),      m_l = E[x_l | f_l],      m_0 = v
 
 A turn sets the odd levels and then the even ones, each of which raises the bound of `deepgen.explicit.dbm` or leaves
-it. What the data send to the lowest hidden level stays the same and is computed once.
+it. What the data send to the lowest hidden level stays the same and is computed once. Rows settle on their own: most
+after a few turns, and the last of a hundred after two or three times as many, which it takes without the others.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     from deepgen.explicit.dbm import DBM
+
+
+STILL = 0.75  # settled rows are taken out once fewer than this share of the rest is moving
 
 
 class MeanField(NamedTuple):
@@ -36,14 +40,16 @@ def settle(
     Args:
         model: the machine.
         v: rows ``[rows, visible]`` in its dtype.
-        tolerance: end when no mean of any row moves by more; 0 takes all turns and never waits for a device.
+        tolerance: a row is settled when none of its means moves by more; 0 takes all turns and never waits for a
+            device.
         turns: the most.
         start: means of the hidden levels, ``[rows, width]`` or ``[width]``, the same for all rows; None for one way up.
     """
     last = len(model.levels) - 1
     sent = model.biases[1] + model.couplings[0].up(v)
-    states = [v, *(_way_up(model, sent) if start is None else start)]
-    fields, done = [v] * (last + 1), 0
+    first = _way_up(model, sent) if start is None else start
+    states = [v, *(means.expand(len(v), -1) for means in first)]
+    fields, done, settled = [v] * (last + 1), 0, _Settled(len(v), v.device)
     turns = 1 if last == 1 else turns
     while done < turns:
         done += 1
@@ -55,12 +61,39 @@ def settle(
                 fields[1] = sent if last == 1 else sent + model.couplings[1].down(states[2])
             mean = model.levels[level].mean(fields[level])
             if tolerance > 0 and done < turns:
-                moved.append((mean - states[level]).detach().abs().amax())
+                moved.append((mean - states[level]).detach().abs().amax(-1))
             states[level] = mean
-        if moved and float(torch.stack(moved).amax()) <= tolerance:
+        if not moved:
+            continue
+        moving = torch.stack(moved).amax(0) > tolerance
+        left = int(moving.sum())
+        if left == 0:
             break
-    shape = (len(v), -1)  # a start of one row may not have met the data yet
-    return [f.expand(shape) for f in fields], [m.expand(shape) for m in states], done
+        if left < STILL * len(moving):
+            (sent, *kept) = settled.part([sent, *fields, *states], moving)
+            fields, states = kept[: last + 1], kept[last + 1 :]
+    _, *every = settled.whole([sent, *fields, *states])
+    return every[: last + 1], every[last + 1 :], done
+
+
+class _Settled:
+    """Rows that have settled and are taken out, so that turns are spent on the few that need many."""
+
+    def __init__(self, rows: int, device: torch.device) -> None:
+        self.index, self.parts = torch.arange(rows, device=device), list[tuple[Tensor, list[Tensor]]]()
+
+    def part(self, tensors: Sequence[Tensor], moving: Tensor) -> list[Tensor]:
+        """Those rows of ``tensors`` that are ``moving``; the others are put aside."""
+        self.parts.append((self.index[~moving], [t[~moving] for t in tensors]))
+        self.index = self.index[moving]
+        return [t[moving] for t in tensors]
+
+    def whole(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """``tensors`` with the rows that were put aside, in their order."""
+        if not self.parts:
+            return list(tensors)
+        order = torch.cat([*(index for index, _ in self.parts), self.index]).argsort()
+        return [torch.cat(rows)[order] for rows in zip(*(part for _, part in self.parts), tensors, strict=True)]
 
 
 def _way_up(model: DBM, sent: Tensor) -> list[Tensor]:

@@ -134,4 +134,4 @@ def mixed(real: Tensor, fake: Tensor, *, generator: torch.Generator) -> Tensor:
     True
     """
     e = uniform((len(real),), generator=generator, dtype=real.dtype).view(-1, *(1,) * (real.ndim - 1))
-    return torch.lerp(fake, real, e).detach()
+    return torch.lerp(fake.to(real), real, e).detach()  # under autocast networks put out 16 bits

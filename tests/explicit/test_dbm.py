@@ -166,3 +166,20 @@ def test_what_is_refused():
         dbm.conditional_sample(torch.zeros(2, 4), torch.ones(4))
     with pytest.raises(ShapeError, match="3 levels"):
         dbm.energy(torch.zeros(1, 4), torch.zeros(1, 3))
+
+
+def test_rows_that_settle_are_taken_out_and_come_back_in_their_order(stream):
+    dbm = DBM(12, [8, 8, 6], generator=stream).double()
+    with torch.no_grad():
+        for coupling in dbm.couplings:
+            for p in coupling.parameters():
+                p.copy_(2.0 * torch.randn(p.shape, generator=stream))
+    x = (torch.rand(60, 12, generator=stream) < 0.5).double()
+    alone = [dbm.mean_field(row.unsqueeze(0), tolerance=1e-10, turns=2000) for row in x]
+    turns = sorted(each.turns for each in alone)
+    assert turns[-1] > turns[len(turns) // 2]  # so that rows are taken out
+    together = dbm.mean_field(x, tolerance=1e-10, turns=2000)
+    assert together.turns == turns[-1]
+    for level, means in enumerate(together.means):
+        torch.testing.assert_close(means, torch.cat([each.means[level] for each in alone]), rtol=0, atol=1e-6)
+    torch.testing.assert_close(together.bound, torch.cat([each.bound for each in alone]), rtol=0, atol=1e-6)
