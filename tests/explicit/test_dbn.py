@@ -66,8 +66,8 @@ def test_more_units_learn_from_small_weights_and_not_from_none(stream):
     learned = []
     for scale in (0.0, 0.01):
         top = mirrored(rbm, 7, scale=scale, generator=stream).float()
-        optimizer = torch.optim.SGD(top.parameters(), lr=1.0)
-        dg.fit(top, x, dg.objectives.PersistentCD(chains=50), epochs=300, batch_size=40, seed=1, optimizer=optimizer,
+        optimizer = torch.optim.SGD(top.parameters(), lr=0.5)
+        dg.fit(top, x, dg.objectives.PersistentCD(chains=50), epochs=1000, batch_size=40, seed=1, optimizer=optimizer,
                progress=False)  # fmt: skip
         learned.append(top.weight[:, 4:].detach())
     assert float(learned[0].abs().max()) < 1e-3
