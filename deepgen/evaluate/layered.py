@@ -22,8 +22,9 @@ from torch import Tensor
 from deepgen.errors import MissingCapability, ShapeError
 from deepgen.explicit.conditional import UnitDistribution
 from deepgen.explicit.dbm import DBM
-from deepgen.explicit.dbn import DBN, Proposed
+from deepgen.explicit.dbn import DBN
 from deepgen.explicit.energy import EnergyModel
+from deepgen.explicit.proposals import Proposed
 from deepgen.explicit.rbm import RBM
 
 Layered = RBM | DBM | DBN

@@ -19,7 +19,6 @@ up, Srivastava & Salakhutdinov 2012, "Multimodal learning with deep Boltzmann ma
 
 from __future__ import annotations
 
-import copy
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -29,10 +28,11 @@ from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, ShapeError, check_count, check_real
 from deepgen.explicit.coupling import Coupling
-from deepgen.explicit.mean_field import MeanField, settle
-from deepgen.explicit.product import Product
+from deepgen.explicit.levels import as_parts, joined, written
+from deepgen.explicit.mean_field import MeanField, bound, interaction, settle
 from deepgen.explicit.rbm import RBM
-from deepgen.explicit.units import Bernoulli, Units, as_units, base_rates, check_values
+from deepgen.explicit.two_sides import complete, even_mask, two_sides
+from deepgen.explicit.units import Units, base_rates, check_values
 from deepgen.random import resolve
 from deepgen.samplers.block_gibbs import BlockGibbs
 
@@ -69,7 +69,7 @@ class DBM(nn.Module):
         super().__init__()
         if isinstance(hidden, int) or not isinstance(hidden, Sequence) or len(hidden) == 0:
             raise ArgumentError(f"hidden must be a list of levels, lowest first, such as [500, 1000], got {hidden!r}")
-        parts = [_parts(visible, "visible"), *(_parts(level, f"hidden[{i}]") for i, level in enumerate(hidden))]
+        parts = [as_parts(visible, "visible"), *(as_parts(level, f"hidden[{i}]") for i, level in enumerate(hidden))]
         for number, (below, above) in enumerate(itertools.pairwise(parts)):
             if len(above) not in (1, len(below)):
                 raise ArgumentError(
@@ -77,7 +77,7 @@ class DBM(nn.Module):
                 )
         stream = resolve(generator)
         self.parts = parts
-        self.levels: Sequence[Units] = nn.ModuleList(_joined(level) for level in parts)  # type: ignore[assignment, misc]
+        self.levels: Sequence[Units] = nn.ModuleList(joined(level) for level in parts)  # type: ignore[assignment, misc]
         widths = [[part.width for part in level] for level in parts]
         self.couplings: Sequence[Coupling] = nn.ModuleList(  # type: ignore[assignment]
             Coupling(below, above, stream) for below, above in itertools.pairwise(widths)
@@ -123,11 +123,7 @@ class DBM(nn.Module):
         if len(states) != len(self.levels):
             raise ShapeError(f"energy takes {len(self.levels)} levels, visible first, got {len(states)}")
         own = sum(units.energy(x) - x @ bias for units, bias, x in zip(self.levels, self.biases, states, strict=True))
-        return own - self._interaction(states)
-
-    def _interaction(self, states: Sequence[Tensor]) -> Tensor:
-        pairs = zip(self.couplings, states, states[1:], strict=False)
-        return sum((coupling.up(x) * y).sum(-1) for coupling, x, y in pairs)  # type: ignore[return-value]
+        return own - interaction(self.couplings, states)
 
     def mean_field(
         self, v: Tensor, *, tolerance: float = TOLERANCE, turns: int = TURNS, start: Sequence[Tensor] | None = None
@@ -144,13 +140,7 @@ class DBM(nn.Module):
         check_count(turns=turns)
         check_real("tolerance", tolerance, 0)
         fields, states, done = settle(self, v.to(self.biases[0]), tolerance=tolerance, turns=turns, start=start)
-        return MeanField(fields[1:], states[1:], self._bound(fields, states), done)
-
-    def _bound(self, fields: Sequence[Tensor], states: Sequence[Tensor]) -> Tensor:
-        bound = states[0] @ self.biases[0] - self.visible.energy(states[0]) + self._interaction(states)
-        for units, bias, f, m in list(zip(self.levels, self.biases, fields, states, strict=True))[1:]:
-            bound = bound + units.cumulant(f) + ((bias - f) * m).sum(-1)
-        return bound
+        return MeanField(fields[1:], states[1:], bound(self, fields, states), done)
 
     @torch.no_grad()
     def as_rbm(self) -> RBM:
@@ -165,22 +155,7 @@ class DBM(nn.Module):
         >>> bool(torch.allclose(rbm.energy(torch.cat(x[::2], 1), torch.cat(x[1::2], 1)), dbm.energy(*x)))
         True
         """
-        sides = (copy.deepcopy(_joined(self.levels[side::2])) for side in (0, 1))
-        rbm = RBM(*sides, generator=0).to(self.biases[0])
-        rbm.weight.zero_()
-        starts, before = [0, 0], slice(0)
-        for level, units in enumerate(self.levels):  # where a level begins in its side
-            side = level % 2
-            columns = slice(starts[side], starts[side] + units.width)
-            (rbm.hidden_bias if side else rbm.visible_bias)[columns] = self.biases[level]
-            if level:
-                block = self.couplings[level - 1].dense()
-                if side:
-                    rbm.weight[before, columns] = block
-                else:
-                    rbm.weight[columns, before] = block.t()
-            starts[side], before = columns.stop, columns
-        return rbm.requires_grad_(False)
+        return two_sides(self)
 
     def gibbs(self, beta: float | Tensor = 1.0, *, clamp: Tensor | None = None) -> BlockGibbs:
         """The Gibbs kernel over even and odd levels, of the weights as they are now.
@@ -188,7 +163,7 @@ class DBM(nn.Module):
         Its position is the even levels side by side, visible first: `even` starts it at rows of data. ``clamp`` is a
         mask of visible entries to hold.
         """
-        return BlockGibbs(self.as_rbm(), beta, None if clamp is None else self._even_mask(clamp))
+        return BlockGibbs(self.as_rbm(), beta, None if clamp is None else even_mask(self, clamp))
 
     @torch.no_grad()
     def even(self, v: Tensor, *, generator: torch.Generator | int | None = None) -> Tensor:
@@ -219,29 +194,7 @@ class DBM(nn.Module):
     ) -> Tensor:
         """Complete rows ``[rows, visible]``: entries under ``mask`` stay, the others are drawn; see
         `RBM.conditional_sample`. With the columns of one visible layer as the mask, it draws one kind given another."""
-        width = self.visible.width
-        if not isinstance(known, Tensor) or known.ndim != 2 or known.shape[1] != width:
-            got = list(known.shape) if isinstance(known, Tensor) else type(known).__name__
-            raise ShapeError(f"known must be a tensor [rows, {width}], got {got}")
-        rbm = self.as_rbm()
-        beside = known.new_zeros(len(known), rbm.visible.width - width)
-        drawn = rbm.conditional_sample(
-            torch.cat([known, beside], 1), self._even_mask(mask), steps=steps, generator=generator
-        )
-        return drawn[:, :width]
-
-    def _even_mask(self, mask: Tensor) -> Tensor:
-        width = self.visible.width
-        if (
-            not isinstance(mask, Tensor)
-            or mask.dtype != torch.bool
-            or mask.ndim not in (1, 2)
-            or mask.shape[-1] != width
-        ):
-            got = f"{mask.dtype} {list(mask.shape)}" if isinstance(mask, Tensor) else type(mask).__name__
-            raise ShapeError(f"mask must be boolean, [{width}] or [rows, {width}], got {got}")
-        beside = sum(units.width for units in self.levels[2::2])
-        return torch.cat([mask, mask.new_zeros(*mask.shape[:-1], beside)], -1)
+        return complete(self, known, mask, steps=steps, generator=generator)
 
     @torch.no_grad()
     def transform(self, x: Tensor) -> Tensor:
@@ -256,28 +209,4 @@ class DBM(nn.Module):
         return self.visible.mean(self.field(0, [x, *self.mean_field(x).means]))
 
     def __repr__(self) -> str:
-        def told(level: Sequence[Units]) -> str:
-            widths = [part.width for part in level]
-            return f"{sum(widths)} ({', '.join(map(str, widths))})" if len(widths) > 1 else f"{widths[0]}"
-
-        first, *rest = self.parts
-        head = told(first).replace(" (", " visible (", 1) if len(first) > 1 else f"{told(first)} visible"
-        return f"DBM({head}; hidden {', '.join(map(told, rest))})"
-
-
-def _parts(level: Any, name: str) -> list[Units]:
-    if isinstance(level, (list, tuple)):
-        if not level:
-            raise ArgumentError(f"{name} is an empty list: give a layer or several")
-        return [as_units(part, f"a part of {name}") for part in level]
-    return [as_units(level, name)]
-
-
-def _joined(parts: Sequence[Units]) -> Units:
-    """One layer of all of ``parts``; of Bernoulli layers a Bernoulli layer, which has the faster ways."""
-    if len(parts) == 1:
-        return parts[0]
-    if all(type(part) is Bernoulli for part in parts):
-        return Bernoulli(sum(part.width for part in parts))
-    flat = [inner for part in parts for inner in (part.parts if isinstance(part, Product) else [part])]
-    return Product(*flat)
+        return f"DBM({written(*self.parts)})"

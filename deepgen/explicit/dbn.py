@@ -21,28 +21,18 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, check_count
 from deepgen.explicit.conditional import UnitDistribution
+from deepgen.explicit.proposals import Proposed, propose
 from deepgen.explicit.rbm import RBM
 from deepgen.explicit.stack import check_stack, mirrored
 from deepgen.explicit.units import Units, as_units, check_values
 from deepgen.random import resolve
-
-
-class Proposed(NamedTuple):
-    """Draws of hidden levels given rows, and what makes importance weights of them.
-
-    position: what the undirected part takes ``[rows * draws, width]``, the draws of one row one after the other;
-    log_weight: ``[rows, draws]``, so that exp(log_weight) f(position) has the mean sum_h f(v, h) under the draws.
-    """
-
-    position: Tensor
-    log_weight: Tensor
 
 
 class DBN(nn.Module):
@@ -134,14 +124,27 @@ class DBN(nn.Module):
         return self
 
     @torch.no_grad()
-    def deepened(self) -> DBN:
+    def deepened(
+        self, width: int | None = None, *, scale: float = 0.01, generator: torch.Generator | int | None = None
+    ) -> DBN:
         """The same law of v with one more level: on top a machine that mirrors the present top (Hinton et al. 2006).
+
+        Args:
+            width: units of the new level, by default as many as there are two levels below it. Of more, the others
+                start with weights N(0, ``scale``^2), by which the law changes a little (`mirrored`).
+            scale: 0 leaves the law as it is, but the other units then learn nothing.
+            generator: source of those weights.
+
+        Raises:
+            ArgumentError: ``width`` is less than that of the mirror, or ``scale`` is negative.
 
         >>> dbn = DBN(6, [4], generator=0).deepened()
         >>> dbn, bool(torch.equal(dbn.top.weight, dbn.rbms[0].weight.t()))
         (DBN(6 visible; hidden 4, 6), True)
+        >>> DBN(6, [4], generator=0).deepened(9, generator=0)
+        DBN(6 visible; hidden 4, 9)
         """
-        deeper = DBN.from_rbms([*self.rbms, mirrored(self.top)])
+        deeper = DBN.from_rbms([*self.rbms, mirrored(self.top, width, scale=scale, generator=generator)])
         if self.untied:
             deeper.untie()
             for mine, own in zip(
@@ -177,16 +180,7 @@ class DBN(nn.Module):
 
         log_weight is sum log p(x_l | x_(l+1)) - log q(x_(l+1) | x_l); position is x_(L-1).
         """
-        check_count(draws=draws)
-        x, stream = v.to(self.rbms[0].weight), resolve(generator, self.rbms[0].weight.device)
-        x = x.repeat_interleave(draws, 0)
-        log_weight = x.new_zeros(len(x), dtype=torch.float64)
-        for level in range(len(self.rbms) - 1):
-            guess = self.above(level, x)
-            y = guess.units.sample(guess.field, generator=stream)
-            log_weight += (self.below(level, y).log_prob(x) - guess.log_prob(y)).double()
-            x = y
-        return Proposed(x, log_weight.view(-1, draws))
+        return propose(self, v, draws, generator=generator)
 
     @torch.no_grad()
     def means(self, v: Tensor) -> list[Tensor]:
@@ -255,7 +249,7 @@ class DBN(nn.Module):
         >>> DBN(6, [4, 3], generator=0).classifier(10, generator=0)(torch.zeros(5, 6)).shape
         torch.Size([5, 10])
         """
-        from deepgen.implicit.unrolled import classifier
+        from deepgen.implicit.unrolled import classifier  # which loads much
 
         rbms = [copy.deepcopy(rbm) for rbm in self.rbms]
         for rbm, weight, bias in zip(rbms, self.up_weights, self.up_biases, strict=False):

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
+    from deepgen.explicit.coupling import Coupling
     from deepgen.explicit.dbm import DBM
 
 
@@ -104,3 +105,17 @@ def _way_up(model: DBM, sent: Tensor) -> list[Tensor]:
         below = sent if level == 1 else model.biases[level] + model.couplings[level - 1].up(states[-1])
         states.append(model.levels[level].mean(below if level == last else 2 * below - model.biases[level]))
     return states
+
+
+def bound(model: DBM, fields: Sequence[Tensor], states: Sequence[Tensor]) -> Tensor:
+    """The bound of `deepgen.explicit.dbm`, from fields and means of every level, visible first: ``[rows]``."""
+    found = states[0] @ model.biases[0] - model.visible.energy(states[0]) + interaction(model.couplings, states)
+    for units, bias, f, m in list(zip(model.levels, model.biases, fields, states, strict=True))[1:]:
+        found = found + units.cumulant(f) + ((bias - f) * m).sum(-1)
+    return found
+
+
+def interaction(couplings: Sequence[Coupling], states: Sequence[Tensor]) -> Tensor:
+    """sum_l x_l.W_l.x_(l+1) of one tensor for each level: ``[..., width] each -> [...]``."""
+    pairs = zip(couplings, states, states[1:], strict=False)
+    return sum((coupling.up(x) * y).sum(-1) for coupling, x, y in pairs)  # type: ignore[return-value]

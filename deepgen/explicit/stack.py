@@ -15,11 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, check_count
+from deepgen.errors import ArgumentError, check_count, check_real
+from deepgen.explicit.levels import joined
 from deepgen.explicit.rbm import RBM
-from deepgen.explicit.units import Units, as_units
+from deepgen.explicit.units import Bernoulli, Units, as_units
 from deepgen.random import generator as new_generator
-from deepgen.random import spawn
+from deepgen.random import normal, resolve, spawn
 
 ROWS = 10_000  # at a time, so that fields of many rows take little room
 
@@ -95,16 +96,45 @@ def check_stack(rbms: Sequence[RBM], what: str) -> list[RBM]:
 
 
 @torch.no_grad()
-def mirrored(rbm: RBM) -> RBM:
+def mirrored(
+    rbm: RBM, width: int | None = None, *, scale: float = 0.01, generator: torch.Generator | int | None = None
+) -> RBM:
     """The same machine seen from the other side: hidden units below, visible ones above; its weights are copies.
+
+    With more units above than there are visible ones, the others are Bernoulli units of no bias and weights w ~ N(0,
+    scale^2), and the biases below are less by sum w / 2. Each then multiplies the law of the level below by
+    cosh(w.x / 2), 1 to first order in w. With ``scale`` 0 that law is unchanged, but the units learn nothing: as they
+    depend on no x, the centred gradient of their weights is 0, and plainly they would all get the same one.
+
+    Args:
+        rbm: the machine.
+        width: units above; by default as many as there are visible ones.
+        scale: standard deviation of the weights of the others.
+        generator: source of those weights.
+
+    Raises:
+        ArgumentError: ``width`` is less than the number of visible units, or ``scale`` is negative.
 
     >>> rbm = RBM(visible=3, hidden=2, generator=0)
     >>> v, h = torch.ones(1, 3), torch.ones(1, 2)
     >>> bool(torch.allclose(mirrored(rbm).energy(h, v), rbm.energy(v, h)))
     True
+    >>> mirrored(rbm, 5, generator=0).weight.shape
+    torch.Size([2, 5])
     """
-    twin = RBM(copy.deepcopy(rbm.hidden), copy.deepcopy(rbm.visible), generator=0).to(rbm.weight)
-    twin.weight.copy_(rbm.weight.t())
+    seen = rbm.visible.width
+    width = seen if width is None else width
+    check_count(width=width)
+    check_real("scale", scale, 0)
+    if width < seen:
+        raise ArgumentError(f"width must be at least {seen}, the units that the mirror has above, got {width}")
+    above = [copy.deepcopy(rbm.visible), *([Bernoulli(width - seen)] if width > seen else [])]
+    twin = RBM(copy.deepcopy(rbm.hidden), joined(above), generator=0).to(rbm.weight)
+    twin.weight[:, :seen] = rbm.weight.t()
     twin.visible_bias.copy_(rbm.hidden_bias)
-    twin.hidden_bias.copy_(rbm.visible_bias)
+    twin.hidden_bias[:seen] = rbm.visible_bias
+    if width > seen:
+        more = normal((rbm.hidden.width, width - seen), generator=resolve(generator)).to(rbm.weight) * scale
+        twin.weight[:, seen:] = more
+        twin.visible_bias.sub_(more.sum(1) / 2)
     return twin

@@ -38,6 +38,55 @@ def test_a_mirrored_top_changes_nothing(stream):
     assert torch.equal(deeper.up_weights[1], untied.top.weight)
 
 
+@pytest.mark.parametrize("kind", ["bits", "kinds"])
+def test_a_wider_mirror_with_weights_of_zero_changes_nothing(kind, stream):
+    """Sums over all states: nothing at scale 0, and of second order in the scale else."""
+    rbm = shallow(stream) if kind == "bits" else RBM(Softmax(2, 3), 4, generator=stream)
+    with torch.no_grad():
+        rbm.weight.mul_(3)
+    rbm, seen = rbm.double(), rbm.visible.width
+    states = rbm.visible.enumerate(0, rbm.visible.states)
+    law = Exact(rbm).log_likelihood(states).detach()
+    same = DBN.from_rbms([rbm]).deepened(seen + 3, scale=0)
+    assert same.top.hidden.width == seen + 3
+    assert torch.allclose(truth(same, states), law, atol=1e-12)
+
+    def gap(scale):
+        near = DBN.from_rbms([rbm]).deepened(seen + 3, scale=scale, generator=7)
+        return float((truth(near, states) - law).abs().max())
+
+    assert 0 < gap(0.01) < 0.001
+    assert gap(0.1) / gap(0.01) == pytest.approx(100, rel=0.1)
+
+
+def test_more_units_learn_from_small_weights_and_not_from_none(stream):
+    """Four rows of even parity, which machines without a hidden unit more do not tell from the others."""
+    rbm = shallow(stream)
+    x = torch.tensor([[0.0, 0, 0], [0, 1, 1], [1, 0, 1], [1, 1, 0]]).repeat(10, 1)
+    learned = []
+    for scale in (0.0, 0.01):
+        top = mirrored(rbm, 7, scale=scale, generator=stream).float()
+        optimizer = torch.optim.SGD(top.parameters(), lr=0.5)
+        dg.fit(top, x, dg.objectives.PersistentCD(chains=50), epochs=1000, batch_size=40, seed=1, optimizer=optimizer,
+               progress=False)  # fmt: skip
+        learned.append(top.weight[:, 4:].detach())
+    assert float(learned[0].abs().max()) < 1e-3
+    assert float(learned[1].std(1).max()) > 0.1  # each unit has weights of its own
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"width": 3}, "width must be at least 4, the units that the mirror has above, got 3"),
+        ({"width": 5, "scale": -1.0}, "scale must be"),
+        ({"width": 0}, "width must be"),
+    ],
+)
+def test_mirrors_that_cannot_be_are_refused(options, says, stream):
+    with pytest.raises(ArgumentError, match=says):
+        DBN.from_rbms([shallow(stream)]).deepened(**options)
+
+
 @pytest.mark.parametrize("name", ["two levels", "three levels", "kinds of levels"])
 def test_draws_follow_its_law(name, stream, alpha):
     dbn = deep(name, stream)
