@@ -6,6 +6,7 @@ from deepgen.evaluate.bennett import bennett
 from deepgen.evaluate.bound import importance_bound
 from deepgen.evaluate.chains import autocorrelation_time, diagnose, ess, mcse, nested_rhat, rhat
 from deepgen.evaluate.classifier_test import classifier_test
+from deepgen.evaluate.clusters import cluster_agreement
 from deepgen.evaluate.collapse import CollapseWarning, LatentUsage, WatchLatents, latent_usage
 from deepgen.evaluate.estimate import Bracket, Estimate, bits_per_dim
 from deepgen.evaluate.features import DigitFeatures, digit_features
@@ -66,6 +67,7 @@ __all__ = [
     "class_vectors",
     "classifier_test",
     "classify_nodes",
+    "cluster_agreement",
     "diagnose",
     "digit_features",
     "ess",
