@@ -48,7 +48,7 @@ def stacked(row: Row, task: Task) -> Results:
     train, words = fitting_rows(row, task, data)
     below = dg.RBM(784, s["hidden"][0], generator=task.seed).initialise(train)
     first = _climbed(below, train, s, task, "below")
-    dbn = dg.explicit.DBN.from_rbms([below]).deepened(width=s["hidden"][1])
+    dbn = dg.explicit.DBN.from_rbms([below]).deepened(width=s["hidden"][1], generator=task.seed)
     with torch.no_grad():
         means = dg.data.Redrawn(below.transform(train), "binary")
     second = _climbed(dbn.top, means, {**s, **s["top"]}, task, "top")

@@ -28,7 +28,7 @@ from deepgen.errors import ArgumentError, MissingCapability, ShapeError, check_c
 from deepgen.evaluate.latent_rows import at_rest
 from deepgen.implicit.gan import GAN
 from deepgen.objectives.adam import adam
-from deepgen.objectives.adversarial_losses import Loss, Relativistic
+from deepgen.objectives.adversarial_losses import Loss, Relativistic, Wasserstein
 from deepgen.objectives.adversarial_penalties import R1, R2, Judged, Penalty
 from deepgen.objectives.adversarial_watch import AdversarialWarning, Watch, ends_in_sigmoid
 from deepgen.typing import Update
@@ -114,7 +114,7 @@ class Adversarial:
 
     def watch(self) -> Watch:
         """What `deepgen.fit` calls after every epoch, to notice when a network has won."""
-        return Watch()
+        return Watch(["won"] if isinstance(self.loss, Wasserstein) else [])
 
     def start(self, model: nn.Module, x: Any, *, generator: torch.Generator) -> Played:
         """No steps yet, and the generator's loss as it is.

@@ -302,3 +302,15 @@ def test_a_good_game_is_left_in_peace(stream):
             ),
             nn.Linear(1, 1),
         )
+
+
+def test_a_critic_that_tells_all_apart_is_no_fault_under_wasserstein(stream):
+    metrics = {"diversity": 1.0, "told_apart": 1.0, "real_logit": 1.0, "fake_logit": 0.0}
+    record = dg.train.Record(1, 5000, 0.0, 0.0, metrics)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Adversarial(dg.objectives.Wasserstein(), penalty=dg.objectives.GradientPenalty()).watch()(
+            record, nn.Linear(1, 1)
+        )
+    with pytest.warns(dg.objectives.AdversarialWarning, match="has won"):
+        Adversarial(dg.objectives.NonSaturating()).watch()(record, nn.Linear(1, 1))
