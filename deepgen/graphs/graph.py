@@ -72,7 +72,7 @@ class Graph:
         self.directed = bool(directed)
         self._numbers: dict[Hashable, int] | None = None
         self._tables: Any = None  # of deepgen.graphs.alias, made once
-        if not isinstance(self.indices.base, np.memmap):  # what was saved was checked, and need not be read to open it
+        if not isinstance(indices, np.memmap):  # what was saved was checked, and need not be read to open it
             self._check()
 
     def __len__(self) -> int:
@@ -286,9 +286,6 @@ def _check_symmetric(matrix: Any) -> None:
 
 def _fixed(values: Array, dtype: Any) -> Array:
     """The same numbers as a contiguous array that cannot be written to."""
-    fixed = np.ascontiguousarray(values, dtype=dtype)
-    if isinstance(fixed, np.memmap):
-        return fixed.view(np.ndarray)
-    fixed = fixed.view()
+    fixed = np.ascontiguousarray(values, dtype=dtype).view(np.ndarray)
     fixed.flags.writeable = False
     return fixed

@@ -105,5 +105,5 @@ def _kind(nodes: Any) -> str:
         return "text"
     if all(isinstance(node, (int, np.integer)) and not isinstance(node, bool) for node in nodes):
         return "integers"
-    wrong = next(node for node in nodes if type(node) is not str and not isinstance(node, (int, np.integer)))
-    raise ArgumentError(f"names are saved if all are text or all whole numbers, got {wrong!r}: rename nodes first")
+    types = ", ".join(sorted({type(node).__name__ for node in nodes}))
+    raise ArgumentError(f"names are saved if all are text or all whole numbers, got {types}: rename the nodes first")
