@@ -133,7 +133,7 @@ def _rows_seen(found: Graph, walks: Array) -> list[tuple[int | None, int, Array]
     demand((here[moved] >= 0).all(), "a walk goes on after a -1")
     stopped = here[(here >= 0) & ~moved]
     alive = stopped[np.diff(found.indptr)[stopped] > 0]
-    demand(not len(alive), f"a walk ends at node {alive[:1]}, from where edges lead on")
+    demand(not len(alive), f"a walk ends at node {alive[0] if len(alive) else ''}, from where edges lead on")
     keys = found.sources().astype(np.int64) * nodes + found.indices
     key = here * nodes + there
     place = np.minimum(np.searchsorted(keys, key), edges - 1)
@@ -141,6 +141,7 @@ def _rows_seen(found: Graph, walks: Array) -> list[tuple[int | None, int, Array]
     if len(wrong):
         i, j = wrong[0]
         demand(False, f"a walk steps from {here[i, j]} to {there[i, j]}, where there is no edge")
+    demand(moved.any(), "no walk has taken a step")
     seen: list[tuple[int | None, int, Array]] = []
     sources, begin = found.sources(), found.indptr
     # A pair of steps is a number (edge before, edge taken); first steps have edge number `edges` before them.
@@ -154,5 +155,4 @@ def _rows_seen(found: Graph, walks: Array) -> list[tuple[int | None, int, Array]
         row[after[block] - begin[v]] = counts[block]
         t = int(sources[before[block[0]]]) if before[block[0]] < edges else None
         seen.append((t, v, row))
-    demand(seen, "no walk has taken a step")
     return seen
