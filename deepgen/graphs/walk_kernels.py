@@ -101,9 +101,9 @@ def _test(indptr, indices, directed, before, proposed, waiting, count, place, si
 @_compiled
 def walk(
     indptr: Array, indices: Array, weights: Array, chance: Array, other: Array, mass: Array, directed: bool,
-    starts: Array, number: int, out: Array, p: float, q: float, epoch: int, key0: int, key1: int,
+    starts: Array, numbers: Array, out: Array, p: float, q: float, epoch: int, key0: int, key1: int,
 ) -> None:  # fmt: skip
-    """Walks from ``starts`` ``[n]`` int32, each number ``number`` of its node, into ``out`` ``[n, length]``.
+    """Walks from ``starts`` ``[n]`` int32, with ``numbers`` ``[n]`` uint32 among their nodes' walks: ``out [n, length]``.
 
     The four arrays after the rows are `deepgen.graphs.alias.Tables`; ``key0`` and ``key1`` are the halves of the seed.
     """
@@ -128,7 +128,7 @@ def walk(
             out[coming, 0] = s
             at[lanes], before[lanes], begin[lanes], length[lanes] = s, -1, indptr[s], indptr[s + 1] - indptr[s]
             column[lanes], line[lanes], tried[lanes] = 1, coming, 0
-            block[lanes], walk[lanes], node[lanes] = _U32(0), _U32(number), _U32(s)
+            block[lanes], walk[lanes], node[lanes] = _U32(0), numbers[coming], _U32(s)
             fold[lanes], sure[lanes], sure_back[lanes] = 0.0, np.inf, np.inf  # the first step has no bias
             if width > 1 and length[lanes] > 0:
                 lanes += 1

@@ -48,16 +48,17 @@ class Rows:
 
 
 def walk(
-    rows: Rows, starts: Any, number: int, p: float, q: float, length: int, seed: int, epoch: int
+    rows: Rows, starts: Any, numbers: Any, p: float, q: float, length: int, seed: int, epoch: int
 ) -> Tensor:
-    """Walks from ``starts`` ``[n]``, each number ``number`` of its node: int32 ``[n, length]``, -1 after the end.
+    """Walks from ``starts`` ``[n]``, with ``numbers`` ``[n]`` among their nodes' walks: int32 ``[n, length]``.
 
-    >>> import deepgen as dg
-    >>> walk(Rows(dg.graphs.graph(["0 1", "1 2"], directed=True), "cpu"), [1, 0], 0, 1.0, 1.0, 4, 0, 0)
+    >>> import numpy as np, deepgen as dg
+    >>> path = Rows(dg.graphs.graph(["0 1", "1 2"], directed=True), "cpu")
+    >>> walk(path, np.array([1, 0]), np.array([0, 0]), 1.0, 1.0, 4, 0, 0)
     tensor([[ 1,  2, -1, -1],
             [ 0,  1,  2, -1]], dtype=torch.int32)
     """
-    at = torch.as_tensor(starts, device=rows.indptr.device).long()
+    at, number = (torch.from_numpy(x.astype("i8")).to(rows.indptr.device) for x in (starts, numbers))
     out = torch.full((len(at), length), -1, dtype=torch.int32, device=at.device)
     out[:, 0] = at
     node, line = at, torch.arange(len(at), device=at.device)
@@ -65,7 +66,9 @@ def walk(
     for column in range(1, length):
         on = rows.indptr[at + 1] > rows.indptr[at]
         if not bool(on.all()):
-            at, before, edge, node, line, block = (x[on] for x in (at, before, edge, node, line, block))
+            at, before, edge, node, number, line, block = (
+                x[on] for x in (at, before, edge, node, number, line, block)
+            )
         if not len(at):
             break
         x, edge, block = _step(rows, at, before, edge, _Numbers(node, number, seed, epoch), block, p, q)
@@ -77,11 +80,11 @@ def walk(
 class _Numbers:
     """Two uniform numbers for each walk at each block."""
 
-    def __init__(self, node: Tensor, number: int, seed: int, epoch: int) -> None:
+    def __init__(self, node: Tensor, number: Tensor, seed: int, epoch: int) -> None:
         self.node, self.number, self.epoch, self.key = node, number, epoch, (seed & MASK, seed >> 32)
 
     def __call__(self, block: Tensor, which: Tensor) -> tuple[Tensor, Tensor]:
-        a, b, c, d = philox((block, torch.full_like(block, self.number), self.node[which], self.epoch), self.key)
+        a, b, c, d = philox((block, self.number[which], self.node[which], self.epoch), self.key)
         return _unit(a, b), _unit(c, d)
 
 

@@ -106,40 +106,44 @@ def walks(
         from deepgen.graphs.walk_tensors import Rows, walk
 
         rows = Rows(found, device)
-        return (walk(rows, starts, number, p, q, length, seed, epoch) for starts, number in order)
+        return (walk(rows, starts, numbers, p, q, length, seed, epoch) for starts, numbers in order)
     return _compiled(found, order, float(p), float(q), length, seed, epoch, threads)
 
 
-def _starts(nodes: int, per_node: int, seed: int, epoch: int, batch: int) -> Iterator[tuple[Array, int]]:
-    """Batches of starts, and which of a node's walks these are."""
-    for number in range(per_node):
-        order = np.random.default_rng([seed, epoch, number]).permutation(nodes).astype(np.int32)
-        for first in range(0, nodes, batch):
-            yield order[first : first + batch], number
+def _starts(nodes: int, per_node: int, seed: int, epoch: int, batch: int) -> Iterator[tuple[Array, Array]]:
+    """Batches of starts, int32, and which of its node's walks each is, uint32."""
+    rounds = max(1, batch // nodes)  # whose orders are held at a time
+    for first in range(0, per_node, rounds):
+        numbers = range(first, min(first + rounds, per_node))
+        orders = [np.random.default_rng([seed, epoch, number]).permutation(nodes) for number in numbers]
+        starts = np.concatenate(orders).astype(np.int32)
+        which = np.repeat(np.array(numbers, np.uint32), nodes)
+        for i in range(0, len(starts), batch):
+            yield starts[i : i + batch], which[i : i + batch]
 
 
 def _compiled(
-    found: Graph, order: Iterator[tuple[Array, int]], p: float, q: float, length: int, seed: int, epoch: int, threads: int
+    found: Graph, order: Iterator[tuple[Array, Array]], p: float, q: float, length: int, seed: int, epoch: int, threads: int
 ) -> Iterator[Array]:
     from deepgen.graphs.walk_kernels import walk
 
     fixed = found.indptr, found.indices, *tables(found), found.directed
     key = seed & MASK, seed >> 32
 
-    def fill(starts: Array, number: int, out: Array) -> None:
-        walk(*fixed, starts, number, out, p, q, epoch, *key)
+    def fill(starts: Array, numbers: Array, out: Array) -> None:
+        walk(*fixed, starts, numbers, out, p, q, epoch, *key)
 
     if threads == 1:
-        for starts, number in order:
+        for starts, numbers in order:
             out = np.empty((len(starts), length), np.int32)
-            fill(starts, number, out)
+            fill(starts, numbers, out)
             yield out
         return
     with ThreadPoolExecutor(threads) as pool:
-        for starts, number in order:
+        for starts, numbers in order:
             out = np.empty((len(starts), length), np.int32)
-            parts = np.array_split(np.arange(len(starts)), threads)
-            done = [pool.submit(fill, starts[i[0] : i[-1] + 1], number, out[i[0] : i[-1] + 1]) for i in parts if len(i)]
-            for each in done:
-                each.result()
+            share = -(-len(starts) // threads)
+            parts = [slice(first, first + share) for first in range(0, len(starts), share)]
+            for done in [pool.submit(fill, starts[part], numbers[part], out[part]) for part in parts]:
+                done.result()
             yield out

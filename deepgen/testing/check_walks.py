@@ -120,7 +120,10 @@ def _whole(walks: Any) -> Array:
     if not blocks:
         raise ShapeError("the sampler gave no walks")
     width = max(block.shape[1] for block in blocks)
-    return np.concatenate([np.pad(b, ((0, 0), (0, width - b.shape[1])), constant_values=-1) for b in blocks])
+    whole = np.full((sum(map(len, blocks)), width), -1)
+    for block, end in zip(blocks, np.cumsum([len(block) for block in blocks]), strict=True):
+        whole[end - len(block) : end, : block.shape[1]] = block
+    return whole
 
 
 def _rows_seen(found: Graph, walks: Array) -> list[tuple[int | None, int, Array]]:
