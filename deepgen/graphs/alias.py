@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from deepgen.graphs.graph import Graph
+    from deepgen.graphs.rows import Graph
 
 Array = NDArray[Any]
 
@@ -50,7 +50,7 @@ def tables(graph: Graph) -> Tables:
         if weights is None or weights.min() == weights.max():
             made = Tables(np.empty(0, "f4"), np.empty(0, "f4"), np.empty(0, "i4"), np.empty(0, "f8"))
         else:
-            from deepgen.graphs.walk_kernels import fill_alias
+            from deepgen.graphs.alias_kernels import fill_alias
 
             made = Tables(weights, np.empty(len(weights), "f4"), np.empty(len(weights), "i4"), np.empty(len(graph)))
             fill_alias(graph.indptr, *made)

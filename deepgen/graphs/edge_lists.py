@@ -132,11 +132,11 @@ def _numeric(content: bytes) -> Edges | None:
         tables.append(table)
     ends = np.stack([np.concatenate([table[name] for table in tables]) for name in ("source", "target")])
     weights = np.concatenate([table["weight"] for table in tables]) if width == 3 else None
-    return *_renumber(ends), weights  # type: ignore[return-value]
+    return *_renumber(ends), weights
 
 
 def _renumber(ends: Array) -> tuple[Sequence[Hashable], Array, Array]:
-    """The different whole numbers of ``ends`` ``[2, edges]`` in order, and the places of sources and targets in them."""
+    """The different whole numbers of ``ends`` ``[2, edges]`` in order, and the places of both rows in them."""
     low, high = int(ends.min()), int(ends.max())
     if low < 0 or high > 16 * ends.size + 2**20:  # too wide a range to have a place for each
         numbers, places = np.unique(ends, return_inverse=True)
@@ -153,12 +153,13 @@ def _renumber(ends: Array) -> tuple[Sequence[Hashable], Array, Array]:
 def _cells(text: str, separator: str | None, place: str) -> list[str]:
     if separator is None:
         return text.split()
-    if '"' not in text:
-        return [cell.strip() for cell in text.split(separator)]
-    try:
-        return [cell.strip() for cell in next(csv.reader([text], delimiter=separator, skipinitialspace=True, strict=True))]
-    except csv.Error as error:
-        raise DataError(f"{place}: {error}") from None
+    cells = text.split(separator)
+    if '"' in text:
+        try:
+            cells = next(csv.reader([text], delimiter=separator, skipinitialspace=True, strict=True))
+        except csv.Error as error:
+            raise DataError(f"{place}: {error}") from None
+    return [cell.strip() for cell in cells]
 
 
 def _is_header(cells: list[str]) -> bool:

@@ -20,7 +20,7 @@ from deepgen.data.files import PathLike, reading
 from deepgen.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
-    from deepgen.graphs.graph import Graph
+    from deepgen.graphs.rows import Graph
 
 FACTS, VERSION = "graph.json", 1
 
@@ -71,7 +71,7 @@ def load(folder: PathLike) -> Graph:
     Raises:
         DataError: no graph in it, or one that is broken or of another version.
     """
-    from deepgen.graphs.graph import Graph
+    from deepgen.graphs.rows import Graph
 
     place = Path(folder)
     with reading(place / FACTS, "a graph of deepgen"):

@@ -63,10 +63,8 @@ def _scan(indptr, indices, weights, before, at, inverse_p, inverse_q, u):  # typ
         total = 0.0
         for edge in range(begin, end):
             x = indices[edge]
-            if x == before:
-                bias = inverse_p
-            else:
-                bias = 1.0 if _find(indices, start, length, x) >= 0 else inverse_q
+            near = x != before and _find(indices, start, length, x) >= 0
+            bias = inverse_p if x == before else 1.0 if near else inverse_q
             total += bias * _F64(weights[edge]) if weighted else bias
             if sweep == 1 and total > target:
                 return edge
@@ -75,7 +73,9 @@ def _scan(indptr, indices, weights, before, at, inverse_p, inverse_q, u):  # typ
 
 
 @_compiled
-def _test(indptr, indices, directed, before, proposed, waiting, count, place, size, sought):  # type: ignore[no-untyped-def]
+def _test(  # type: ignore[no-untyped-def]
+    indptr, indices, directed, before, proposed, waiting, count, place, size, sought
+):
     """Where the edge from the node before to the one proposed stands if it is there, for lanes ``waiting[:count]``.
 
     An undirected one is sought in the shorter of its two rows. All searches halve together.
@@ -103,7 +103,8 @@ def walk(
     indptr: Array, indices: Array, weights: Array, chance: Array, other: Array, mass: Array, directed: bool,
     starts: Array, numbers: Array, out: Array, p: float, q: float, epoch: int, key0: int, key1: int,
 ) -> None:  # fmt: skip
-    """Walks from ``starts`` ``[n]`` int32, with ``numbers`` ``[n]`` uint32 among their nodes' walks: ``out [n, length]``.
+    """Walks into ``out`` ``[n, length]`` from ``starts`` ``[n]`` int32; ``numbers`` ``[n]`` uint32 tell those of a node
+    apart.
 
     The four arrays after the rows are `deepgen.graphs.alias.Tables`; ``key0`` and ``key1`` are the halves of the seed.
     """
@@ -120,7 +121,7 @@ def walk(
     accepted, waiting = np.zeros(LANES, np.bool_), np.zeros(LANES, np.int64)
     place, size, sought = np.zeros(LANES, np.int64), np.zeros(LANES, np.int64), np.zeros(LANES, np.int32)
     block, walk, node = words[0], words[1], words[2]
-    time, key0, key1 = _U32(epoch), _U32(key0), _U32(key1)
+    time, low, high = _U32(epoch), _U32(key0), _U32(key1)
     lanes, coming = 0, 0
     while True:
         while lanes < LANES and coming < n:
@@ -137,7 +138,7 @@ def walk(
             coming += 1
         if lanes == 0:
             return
-        _draw(words, time, key0, key1, first, second, lanes)
+        _draw(words, time, low, high, first, second, lanes)
         if weighted:
             for i in range(lanes):
                 total, d = most * mass[at[i]], length[i]
@@ -176,7 +177,7 @@ def walk(
                 if tried[i] < TRIES + (length[i] >> 3):
                     i += 1
                     continue
-                a, b, _, _ = _philox(block[i], walk[i], node[i], time, key0, key1)
+                a, b, _, _ = _philox(block[i], walk[i], node[i], time, low, high)
                 block[i] += _U32(1)
                 taken[i] = _scan(indptr, indices, weights, before[i], at[i], inverse_p, inverse_q, _unit(a, b))
                 proposed[i] = indices[taken[i]]
@@ -201,44 +202,3 @@ def walk(
                 lanes -= 1
                 whole[:, i], real[:, i], words[:, i] = whole[:, lanes], real[:, lanes], words[:, lanes]
                 accepted[i] = accepted[lanes]
-
-
-@_compiled
-def fill_alias(indptr: Array, weights: Array, chance: Array, other: Array, mass: Array) -> None:
-    """The alias tables of all rows, and the sums of their weights: see `deepgen.graphs.alias`."""
-    widest = 0
-    for v in range(len(indptr) - 1):
-        widest = max(widest, indptr[v + 1] - indptr[v])
-    share, stack = np.empty(widest), np.empty(widest, np.int64)
-    for v in range(len(indptr) - 1):
-        begin, d = indptr[v], indptr[v + 1] - indptr[v]
-        total = 0.0
-        for i in range(d):
-            total += weights[begin + i]
-        mass[v] = total
-        small, large = 0, d  # a stack from either end
-        for i in range(d):
-            share[i] = weights[begin + i] * d / total
-            if share[i] < 1.0:
-                stack[small] = i
-                small += 1
-            else:
-                large -= 1
-                stack[large] = i
-        while small > 0 and large < d:
-            small -= 1
-            low, high = stack[small], stack[large]
-            chance[begin + low], other[begin + low] = share[low], high
-            share[high] -= 1.0 - share[low]
-            if share[high] < 1.0:
-                large += 1
-                stack[small] = high
-                small += 1
-        while large < d:
-            i = stack[large]
-            chance[begin + i], other[begin + i] = 1.0, i
-            large += 1
-        while small > 0:  # rounding has left it alone
-            small -= 1
-            i = stack[small]
-            chance[begin + i], other[begin + i] = 1.0, i

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from deepgen.graphs.alias import tables
-from deepgen.graphs.graph import Graph
+from deepgen.graphs.rows import Graph
 from deepgen.philox import MASK, philox
 
 TRIES = 32  # as in deepgen.graphs.walk_kernels
@@ -47,9 +47,7 @@ class Rows:
         return self.weights[edge].double() if self.weighted else torch.ones_like(edge, dtype=torch.float64)
 
 
-def walk(
-    rows: Rows, starts: Any, numbers: Any, p: float, q: float, length: int, seed: int, epoch: int
-) -> Tensor:
+def walk(rows: Rows, starts: Any, numbers: Any, p: float, q: float, length: int, seed: int, epoch: int) -> Tensor:
     """Walks from ``starts`` ``[n]``, with ``numbers`` ``[n]`` among their nodes' walks: int32 ``[n, length]``.
 
     >>> import numpy as np, deepgen as dg
@@ -66,9 +64,7 @@ def walk(
     for column in range(1, length):
         on = rows.indptr[at + 1] > rows.indptr[at]
         if not bool(on.all()):
-            at, before, edge, node, number, line, block = (
-                x[on] for x in (at, before, edge, node, number, line, block)
-            )
+            at, before, edge, node, number, line, block = (x[on] for x in (at, before, edge, node, number, line, block))
         if not len(at):
             break
         x, edge, block = _step(rows, at, before, edge, _Numbers(node, number, seed, epoch), block, p, q)

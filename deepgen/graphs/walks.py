@@ -4,27 +4,27 @@ After the step from t to v a walk goes on to x in out(v) with probability propor
 
     w(v, x) * b,      b = 1/p if x is t,      1 if x is not t and t -> x is an edge,      1/q otherwise.
 
-Its first step goes by the weights alone, and it ends where no edge leads on. b is the paper's alpha of d_tx, the distance
-from t to x, so in a directed graph the edge that counts runs from t to x, as in the authors' C++ program; their Python
-program asks for x -> t, which is the same only in undirected graphs. A self-loop of v makes x = v a neighbour like any
-other, d_tx = 1.
+Its first step goes by the weights alone, and it ends where no edge leads on. b is the paper's alpha of d_tx, the
+distance from t to x. So in a directed graph the edge that counts runs from t to x, as in the authors' C++ program;
+their Python program asks for x -> t, which is the same in undirected graphs only. A self-loop of v makes x = v a
+neighbour like any other, with d_tx = 1.
 
-Neither tables for pairs of edges nor passes through rows are needed: with m = max(1, 1/q), the height h(x) = b / m and
+Neither tables for pairs of edges nor passes through rows are needed. With m = max(1, 1/q), the height h(x) = b / m and
 the excess e = w(v, t) max(0, 1/p - m) of the way back, where there is one,
 
     with probability e / (e + m W(v)) go back to t; else draw x by weight, and keep it if u < h(x); else start again.
 
 This is the law exactly: a proposal of t is kept with probability min(1, 1/(p m)), and e makes up for the rest. Most
-often u < min(1, 1/q) / m says that x is kept whichever it is; else a binary search tells whether t -> x is an edge. The
-tries do not grow as p falls. Where they exceed 32 and an eighth of the row, the row is summed instead: memory is that of
-the edges, and time at most that of a pass.
+often u < min(1, 1/q) / m says that x is kept whatever it is; else a binary search tells whether t -> x is an edge. The
+number of tries does not grow as p falls. Where it exceeds 32 and an eighth of the row, the row is summed instead:
+memory is that of the edges, and time at most that of some passes through a row.
 
-Numbers are those of Philox4x32-10: try number b of a walk takes block b, counter (b, walk, node, epoch), key ``seed``.
-So a walk depends on these alone, whatever threads, batches and devices it is drawn on.
+Numbers are those of Philox4x32-10: try b of a walk takes block b, counter (b, walk, node, epoch), key ``seed``. So a
+walk depends on these alone, whatever threads, batches and devices it is drawn on.
 
-Sources: Grover & Leskovec 2016, "node2vec: scalable feature learning for networks", equation 2; Yang, Zhang, Chen, Ma,
-Bai & Jiang 2019, "KnightKing: a fast distributed graph random walk engine" for rejection, the lower bound and the folded
-outlier.
+Sources: Grover & Leskovec 2016, "node2vec: scalable feature learning for networks", section 3.2; Yang, Zhang, Chen, Ma
+& Jiang 2019, "KnightKing: a fast distributed graph random walk engine", for rejection, its lower bound and the folded
+way back.
 """
 
 from __future__ import annotations
@@ -123,7 +123,14 @@ def _starts(nodes: int, per_node: int, seed: int, epoch: int, batch: int) -> Ite
 
 
 def _compiled(
-    found: Graph, order: Iterator[tuple[Array, Array]], p: float, q: float, length: int, seed: int, epoch: int, threads: int
+    found: Graph,
+    order: Iterator[tuple[Array, Array]],
+    p: float,
+    q: float,
+    length: int,
+    seed: int,
+    epoch: int,
+    threads: int,
 ) -> Iterator[Array]:
     from deepgen.graphs.walk_kernels import walk
 

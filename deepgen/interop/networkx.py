@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
-import networkx
+import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,12 +14,12 @@ from deepgen.errors import SupportError
 Array = NDArray[Any]
 
 
-def edges(graph: networkx.Graph, weight: str = "weight") -> tuple[list[Hashable], Array, Array, Array | None]:
+def edges(graph: nx.Graph, weight: str = "weight") -> tuple[list[Hashable], Array, Array, Array | None]:
     """The nodes, and sources, targets and weights ``[edges]`` (None where no edge has that attribute) by node number.
 
     Each edge of an undirected graph comes once, and each of several parallel ones.
 
-    >>> g = networkx.MultiDiGraph([("a", "b"), ("a", "b")])
+    >>> g = nx.MultiDiGraph([("a", "b"), ("a", "b")])
     >>> edges(g)
     (['a', 'b'], array([0, 0], dtype=int32), array([1, 1], dtype=int32), None)
     """
@@ -35,4 +35,6 @@ def edges(graph: networkx.Graph, weight: str = "weight") -> tuple[list[Hashable]
         return nodes, sources, targets, np.array([1.0 if w is None else w for w in found], np.float64)
     except (TypeError, ValueError):
         wrong = next(w for w in found if w is not None and not isinstance(w, (int, float, np.number)))
-        raise SupportError(f"edges' {weight!r} must be numbers, got {wrong!r}: name another attribute by weight=") from None
+        raise SupportError(
+            f"edges' {weight!r} must be numbers, got {wrong!r}: name another attribute by weight="
+        ) from None

@@ -31,7 +31,7 @@ def test_walks_follow_the_law(name, p, q, alpha, stream):
     check_walks(sampler, found, p, q, n=400, alpha=alpha, generator=stream)
 
 
-@pytest.mark.parametrize("p, q", [(1e-4, 1e-4), (1e4, 1e4), (1e4, 1e-4), (3.0, 1e-6)])
+@pytest.mark.parametrize(("p", "q"), [(1e-4, 1e-4), (1e4, 1e4), (1e4, 1e-4), (3.0, 1e-6)])
 def test_extreme_biases_sum_the_row(p, q, alpha, stream):
     found = ZOO["weighted hub"]()
     check_walks(
@@ -44,7 +44,9 @@ def test_extreme_biases_sum_the_row(p, q, alpha, stream):
 @pytest.mark.parametrize("name", ["hub", "weighted web"])
 def test_every_node_starts_its_walks_and_only_dead_ends_stop_them(name, device, seed):
     found = ZOO[name]()
-    made = torch.cat([torch.as_tensor(b) for b in walks(found, 0.5, 2.0, length=6, per_node=3, seed=seed, device=device)])
+    made = torch.cat(
+        [torch.as_tensor(b) for b in walks(found, 0.5, 2.0, length=6, per_node=3, seed=seed, device=device)]
+    )
     made = made.numpy()
     assert made.dtype == np.int32
     assert made.shape == (3 * len(found), 6)
@@ -66,7 +68,7 @@ def test_walks_are_the_same_for_any_threads_and_batches(seed):
 
 
 @pytest.mark.parametrize("name", ZOO)
-@pytest.mark.parametrize("p, q", [(1.0, 1.0), (0.01, 4.0), (4.0, 0.25), (100.0, 100.0)])
+@pytest.mark.parametrize(("p", "q"), [(1.0, 1.0), (0.01, 4.0), (4.0, 0.25), (100.0, 100.0)])
 def test_tensors_give_the_same_walks(name, p, q, seed):
     found = ZOO[name]()
     options = {"length": 6, "per_node": 2, "seed": 2**63 + seed, "epoch": 7}

@@ -45,7 +45,7 @@ def test_rows_by_hand():
     assert np.allclose(walk_row(lop_sided, 0, 1, 1.0, 0.5), np.array([1, 2]) / 3)
 
 
-@pytest.mark.parametrize("p, q", [(4.0, 0.25), (0.25, 4.0), (1.0, 1.0)])
+@pytest.mark.parametrize(("p", "q"), [(4.0, 0.25), (0.25, 4.0), (1.0, 1.0)])
 @pytest.mark.parametrize("name", ["weighted hub", "weighted web", "parallel"])
 def test_the_law_passes(name, p, q, alpha, stream):
     found = ZOO[name]()
@@ -70,8 +70,7 @@ def one_too_far(found, t, v):
     """The largest neighbour of all is compared with what lies behind the row."""
     law = walk_row(found, t, v, 4.0, 0.25)
     if t is not None:
-        bias = np.where(found.out(v) == t, 0.25, np.where(np.isin(found.out(v), found.out(t)[:-1]), 1.0, 4.0))
-        return bias
+        return np.where(found.out(v) == t, 0.25, np.where(np.isin(found.out(v), found.out(t)[:-1]), 1.0, 4.0))
     return law
 
 
@@ -107,7 +106,7 @@ def test_exchanged_parameters_of_ours_fail(stream):
     def sampler(per_node, seed):
         return walks(found, 4.0, 0.25, length=5, per_node=per_node, seed=seed)
 
-    with pytest.raises(CheckFailed, match="p = 0.25 and q = 4 do not follow"):
+    with pytest.raises(CheckFailed, match=r"p = 0\.25 and q = 4 do not follow"):
         check_walks(sampler, found, 0.25, 4.0, generator=stream)
 
 
@@ -126,7 +125,7 @@ def test_walks_that_come_eight_times_fail(stream):
 
 
 @pytest.mark.parametrize(
-    "made, message",
+    ("made", "message"),
     [
         ([[3, 1, 3], [2, 3, 1]], "steps from 2 to 3, where there is no edge"),
         ([[0, 1, -1]], "ends at node 1, from where edges lead on"),
