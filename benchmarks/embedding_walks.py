@@ -10,9 +10,11 @@ it documents, and is asked again where its mistake could not show.
 
 from __future__ import annotations
 
+import itertools
 import os
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +60,12 @@ def law(sampler: Sampler, found: Graph, p: float, q: float) -> str:
     return f"follows the law (p-value {evidence.p:.2g}, Bonferroni over rows, {evidence.n} walks a node)"
 
 
+def once(sampler: Sampler, p: float, q: float) -> Callable[[], object]:
+    """One walk from each node, others at each call."""
+    seeds = itertools.count()
+    return lambda: sampler(p, q, LENGTH, 1, next(seeds))
+
+
 def speeds() -> None:
     """Mstep per CPU-second, ours and those that do a round within seconds."""
     found = blogcatalog()
@@ -69,8 +77,7 @@ def speeds() -> None:
             print(f"{name}: not timed ({error})")
     steps = len(found) * (LENGTH - 1) / 1e6
     for (p, q), aim in SPEEDS.items():
-        seeds = iter(range(10**6))
-        sides = {n: (lambda s=s: s(p, q, LENGTH, 1, next(seeds))) for n, s in samplers.items()}
+        sides = {name: once(sampler, p, q) for name, sampler in samplers.items()}
         times = alternate(sides, rounds=ROUNDS, warmup=1)
         print(f"p = {p:g}, q = {q:g}, {ROUNDS} rounds")
         for name, each in times.items():
