@@ -47,7 +47,7 @@ def read_edges(path: PathLike, *, header: bool | None = None) -> Edges:
     >>> path = pathlib.Path(tempfile.mkdtemp()) / "edges.tsv"
     >>> _ = path.write_text("source\\ttarget\\n10\\t30\\n30\\t20\\n")
     >>> read_edges(path)
-    ([10, 20, 30], array([0, 2]), array([2, 1]), None)
+    ([10, 20, 30], array([0, 2], dtype=int32), array([2, 1], dtype=int32), None)
     """
     content = read_bytes(path)
     quick = None if header else _numeric(content)
@@ -132,6 +132,7 @@ def _numeric(content: bytes) -> Edges | None:
         tables.append(table)
     ends = np.stack([np.concatenate([table[name] for table in tables]) for name in ("source", "target")])
     weights = np.concatenate([table["weight"] for table in tables]) if width == 3 else None
+    del tables  # as large as all that is kept
     return *_renumber(ends), weights
 
 
@@ -147,6 +148,8 @@ def _renumber(ends: Array) -> tuple[Sequence[Hashable], Array, Array]:
         numbers = np.flatnonzero(seen)
         places = ends if len(numbers) > high else (np.cumsum(seen) - 1)[ends]
     numbered = numbers[0] == 0 and numbers[-1] == len(numbers) - 1
+    if len(numbers) < 2**31:
+        places = places.astype(np.int32)
     return range(len(numbers)) if numbered else numbers.tolist(), places[0], places[1]
 
 

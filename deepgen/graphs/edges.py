@@ -35,14 +35,16 @@ def gather(
     if count < 1 or len(sources) < 1:
         raise ShapeError(f"a graph needs a node and an edge, got {count} nodes and {len(sources)} edges")
     given = weights is not None
-    values = np.ones(len(sources)) if weights is None else np.asarray(weights, np.float64)
+    values = np.ones(len(sources), np.float32) if weights is None else np.asarray(weights, np.float64)
     check_weights(values)
+    place = np.int32 if count + 2 * len(sources) < 2**31 else np.int64  # half the memory, where it suffices
+    sources, targets = sources.astype(place, copy=False), targets.astype(place, copy=False)
     if not directed:
         across = sources != targets
         sources, targets = np.concatenate([sources, targets[across]]), np.concatenate([targets, sources[across]])
         values = np.concatenate([values, values[across]])
-    place = np.int32 if max(count, len(sources)) < 2**31 else np.int64
-    rows = coo_array((values, (sources.astype(place), targets.astype(place))), shape=(count, count)).tocsr()
+    rows = coo_array((values, (sources, targets)), shape=(count, count)).tocsr()
+    del sources, targets, values
     rows.sum_duplicates()
     rows.eliminate_zeros()
     rows.sort_indices()
