@@ -6,9 +6,10 @@ false-alarm rate ``alpha`` and fresh seeds; see `sequential`.
 
     check_units, check_kernel, check_random, check_estimate, check_checkpoint, check_model,
     check_density, check_latent, check_samples, check_transform, check_gradient, check_causal, check_target,
-    check_involution, check_never_waits
+    check_involution, check_never_waits, check_walks
 """
 
+from deepgen.testing.check_walks import check_walks, walk_row
 from deepgen.testing.checkpoints import check_checkpoint, demand_same_state
 from deepgen.testing.density import check_density
 from deepgen.testing.estimates import Coverage, check_estimate
@@ -54,6 +55,7 @@ __all__ = [
     "check_target",
     "check_transform",
     "check_units",
+    "check_walks",
     "chi_square",
     "demand",
     "demand_same_state",
@@ -70,4 +72,5 @@ __all__ = [
     "same_mean",
     "sequential",
     "symmetric",
+    "walk_row",
 ]

@@ -103,6 +103,28 @@ def test_mat_arrays_read_back(tmp_path, dtype, zipped):
         assert np.array_equal(found[name], array)
 
 
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("dtype", ["f8", "?"])
+def test_sparse_mat_arrays_read_back_where_asked_for(tmp_path, dtype, zipped):
+    rng = np.random.default_rng(0)
+    made = (rng.integers(0, 3, (7, 5)) * (rng.random((7, 5)) < 0.4)).astype(dtype)
+    arrays = {"m": scipy.sparse.csc_array(made), "none": scipy.sparse.csc_array((4, 3)), "full": np.eye(2)}
+    arrays["complex"] = scipy.sparse.csc_array(np.array([[1j]]))
+    scipy.io.savemat(tmp_path / "a.mat", arrays, do_compression=zipped)
+    found = read_mat(tmp_path / "a.mat", sparse=True)
+    assert set(found) == {"m", "none", "full"}
+    assert np.array_equal(found["m"].toarray(), made)
+    assert found["m"].dtype == np.float64
+    assert found["none"].shape == (4, 3)
+    assert found["none"].nnz == 0
+    content = (tmp_path / "a.mat").read_bytes()
+    if not zipped:  # rows beyond the array
+        place = content.index(scipy.sparse.csc_array(made).indices.astype("<i4").tobytes())
+        (tmp_path / "b.mat").write_bytes(content[:place] + b"\x63\0\0\0" + content[place + 4 :])
+        with pytest.raises(DataError, match="broken"):
+            read_mat(tmp_path / "b.mat", sparse=True)
+
+
 def test_mat_files_of_other_formats_are_told(tmp_path):
     scipy.io.savemat(tmp_path / "four.mat", {"x": np.eye(2)}, format="4")
     (tmp_path / "hdf.mat").write_bytes(b"MATLAB 7.3 MAT-file".ljust(126) + b"IM" + b"\x89HDF\r\n")

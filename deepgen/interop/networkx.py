@@ -1,0 +1,40 @@
+"""networkx graphs as arrays of edges."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import networkx as nx
+import numpy as np
+from numpy.typing import NDArray
+
+from deepgen.errors import SupportError
+
+Array = NDArray[Any]
+
+
+def edges(graph: nx.Graph, weight: str = "weight") -> tuple[list[Hashable], Array, Array, Array | None]:
+    """The nodes, and sources, targets and weights ``[edges]`` (None where no edge has that attribute) by node number.
+
+    Each edge of an undirected graph comes once, and each of several parallel ones.
+
+    >>> g = nx.MultiDiGraph([("a", "b"), ("a", "b")])
+    >>> edges(g)
+    (['a', 'b'], array([0, 0], dtype=int32), array([1, 1], dtype=int32), None)
+    """
+    nodes = list(graph)
+    number = {node: i for i, node in enumerate(nodes)}
+    count = graph.number_of_edges()
+    sources = np.fromiter((number[u] for u, _ in graph.edges()), np.int32, count)
+    targets = np.fromiter((number[v] for _, v in graph.edges()), np.int32, count)
+    found = [w for _, _, w in graph.edges(data=weight)]
+    if all(w is None for w in found):
+        return nodes, sources, targets, None
+    try:
+        return nodes, sources, targets, np.array([1.0 if w is None else w for w in found], np.float64)
+    except (TypeError, ValueError):
+        wrong = next(w for w in found if w is not None and not isinstance(w, (int, float, np.number)))
+        raise SupportError(
+            f"edges' {weight!r} must be numbers, got {wrong!r}: name another attribute by weight="
+        ) from None
