@@ -6,7 +6,8 @@ for a centre c, a neighbour n of it and noise tokens r. At the optimum of vector
 
     x_n . y_c = log [p(n, c) / (p(n) q(c))] - log k,      k = negatives, q the law of the noise
 
-the pointwise mutual information less log k. Sources: Mikolov, Sutskever, Chen, Corrado & Dean 2013; Levy & Goldberg
+the pointwise mutual information less log k; as a noise token that is the centre does not count, p(n) stands for
+p(n) - p(n, c) there. Sources: Mikolov, Sutskever, Chen, Corrado & Dean 2013; Levy & Goldberg
 2014, "Neural word embedding as implicit matrix factorization". Items in baskets: Barkan & Koenigstein 2016, "Item2vec".
 """
 
