@@ -69,7 +69,7 @@ def read(path: str | os.PathLike[str], format: str | None) -> dict[str, Any]:
         raise DataError(f"{path}: no such file")
     try:
         if form == "npz":
-            with np.load(path, allow_pickle=False) as arrays:
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
                 held = {name: arrays[name] for name in arrays.files}
             held["tokens"] = _hashable(json.loads(held["tokens"].tobytes()))
             return _whole(path, held)
@@ -80,8 +80,8 @@ def read(path: str | os.PathLike[str], format: str | None) -> dict[str, Any]:
                 held = {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118 (no mapping)
                 held["tokens"] = _hashable(json.loads((tensors.metadata() or {})["tokens"]))
             return _whole(path, held)
-        with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as file:
-            return (_read_text if form == "text" else _read_binary)(path, cast(BinaryIO, file))
+        with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as stream:
+            return (_read_text if form == "text" else _read_binary)(path, cast(BinaryIO, stream))
     except DataError:
         raise
     except KeyError as error:
