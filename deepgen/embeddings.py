@@ -16,7 +16,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from deepgen.errors import ArgumentError, MissingCapability, ShapeError, SupportError, UnknownName, check_count, did_you_mean
+from deepgen.errors import (
+    ArgumentError,
+    MissingCapability,
+    ShapeError,
+    SupportError,
+    UnknownName,
+    check_count,
+    did_you_mean,
+)
 
 Vectors = npt.NDArray[np.float32]
 
@@ -137,11 +145,11 @@ class Embeddings:
             MissingCapability: pandas is not installed.
         """
         try:
-            import pandas
+            import pandas as pd  # type: ignore[import-untyped, unused-ignore]
         except ImportError as error:
             raise MissingCapability("to_dataframe needs pandas, which is not installed: pip install pandas") from error
-        index = pandas.Index(self.tokens, name="token", tupleize_cols=False)
-        return pandas.DataFrame(self.vectors, index=index)
+        index = pd.Index(self.tokens, name="token", tupleize_cols=False)
+        return pd.DataFrame(self.vectors, index=index)
 
     def save(self, path: str | os.PathLike[str], *, format: str | None = None) -> None:
         """Write to a file, all at once: a crash leaves what was there.
@@ -177,7 +185,7 @@ class Embeddings:
     def _normed(self) -> Vectors:
         if self._unit is None:
             norms = np.linalg.norm(self.vectors, axis=1, keepdims=True)
-            self._unit = self.vectors / np.where(norms > 0, norms, 1)
+            self._unit = self.vectors / np.maximum(norms, np.finfo(np.float32).tiny)
         return self._unit
 
     def _nearest(self, vector: npt.NDArray[Any], without: list[int], n: int) -> list[tuple[Hashable, float]]:

@@ -33,8 +33,12 @@ def test_cosines_against_numpy(emb):
 
 
 def test_look_ups(emb):
-    assert (emb[["x", "king"]] == emb.vectors[[4, 0]]).all() and emb.nodes is emb.tokens and len(emb) == 5
-    assert "x" in emb and "y" not in emb and [] not in emb
+    assert (emb[["x", "king"]] == emb.vectors[[4, 0]]).all()
+    assert emb.nodes is emb.tokens
+    assert len(emb) == 5
+    assert "x" in emb
+    assert "y" not in emb
+    assert [] not in emb
     with pytest.raises(UnknownName, match="did you mean 'queen'"):
         emb["quen"]
     with pytest.raises(UnknownName, match="did you mean 7, of type int"):
@@ -45,7 +49,8 @@ def test_look_ups(emb):
 
 def test_dataframe(emb):
     frame = emb.to_dataframe()
-    assert frame.shape == (5, 7) and (frame.loc["queen"].to_numpy() == emb["queen"]).all()
+    assert frame.shape == (5, 7)
+    assert (frame.loc["queen"].to_numpy() == emb["queen"]).all()
     assert Embeddings([("a", 1), ("b", 2)], np.eye(2)).to_dataframe().index.tolist() == [("a", 1), ("b", 2)]
 
 
@@ -67,8 +72,10 @@ def test_whole_files_come_back(emb, tmp_path, name):
     emb = Embeddings(emb.tokens, emb.vectors, emb.context, emb.counts)
     emb.save(tmp_path / name)
     back = Embeddings.load(tmp_path / name)
-    assert back.tokens == emb.tokens and (back.counts == emb.counts).all()
-    assert back.vectors.tobytes() == emb.vectors.tobytes() and back.context.tobytes() == emb.context.tobytes()
+    assert back.tokens == emb.tokens
+    assert (back.counts == emb.counts).all()
+    assert back.vectors.tobytes() == emb.vectors.tobytes()
+    assert back.context.tobytes() == emb.context.tobytes()
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
@@ -76,7 +83,8 @@ def test_whole_files_come_back(emb, tmp_path, name):
 def test_word2vec_files_come_back(emb, tmp_path, name):
     emb.save(tmp_path / name)
     back = Embeddings.load(tmp_path / name)
-    assert back.tokens == NAMES and back.vectors.tobytes() == emb.vectors.tobytes()
+    assert back.tokens == NAMES
+    assert back.vectors.tobytes() == emb.vectors.tobytes()
 
 
 def test_files_written_by_hand_as_other_programs_do(tmp_path):
@@ -89,7 +97,7 @@ def test_files_written_by_hand_as_other_programs_do(tmp_path):
 
 
 BROKEN = [
-    ("a.txt", b"", "line 1"), ("a.txt", b"x y\n", "line 1"), ("a.txt", b"3 2\na 1 2\n", "end of the file|does not hold"),
+    ("a.txt", b"", "line 1"), ("a.txt", b"x y\n", "line 1"), ("a.txt", b"3 2\na 1 2\n", "does not hold"),
     ("a.txt", b"2 2\na 1 2\nb 1\n", "line 3.*got 1 numbers"), ("a.txt", b"2 2\na 1 2\nb 1 z\n", "line 3"),
     ("a.txt", b"1 2\na 1 2\nb 1 2\n", "more than"), ("a.txt", b"99999999 99999\na 1\n", "does not hold"),
     ("a.txt", b"1 1\n\xff 1\n", "broken"), ("a.bin", b"1 2\na " + b"\0" * 7, "within token 1 of 1"),
@@ -129,7 +137,8 @@ def test_what_a_format_cannot_hold_is_refused_and_leaves_the_file(emb, tmp_path)
     for names, says in ((["New York", "b"], "white space"), ([1, "1"], "read the same")):
         with pytest.raises(ArgumentError, match=says):
             Embeddings(names, np.eye(2)).save(tmp_path / "a.txt")
-    assert (tmp_path / "a.txt").read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+    assert (tmp_path / "a.txt").read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 1
     with pytest.raises(ArgumentError, match="strings, numbers or tuples"):
         Embeddings([object(), 1], np.eye(2)).save(tmp_path / "a.npz")
     with pytest.raises(ArgumentError, match="must end in"):

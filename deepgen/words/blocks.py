@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba import types  # type: ignore[attr-defined]
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -77,7 +77,9 @@ def _lane_sums(builder: Any, vectors: list[Any]) -> list[Any]:
 
 
 @intrinsic
-def dots(typing: Any, x: Any, inputs: Any, i: Any, y: Any, outputs: Any, j: Any, s: Any, contexts: Any, targets: Any) -> Any:
+def dots(
+    typing: Any, x: Any, inputs: Any, i: Any, y: Any, outputs: Any, j: Any, s: Any, contexts: Any, targets: Any
+) -> Any:
     """``s[c * targets + t] = x[inputs[i + c]] . y[outputs[j + t]]``; s has room for a multiple of 16 numbers."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
@@ -102,8 +104,10 @@ def dots(typing: Any, x: Any, inputs: Any, i: Any, y: Any, outputs: Any, j: Any,
 
 
 @intrinsic
-def update(typing: Any, x: Any, inputs: Any, i: Any, y: Any, outputs: Any, j: Any, g: Any, contexts: Any, targets: Any) -> Any:
-    """Add to ``x[inputs[i + c]]`` and ``y[outputs[j + t]]`` what the weights ``g[c * targets + t]`` ask for."""
+def update(
+    typing: Any, x: Any, inputs: Any, i: Any, y: Any, outputs: Any, j: Any, s: Any, contexts: Any, targets: Any
+) -> Any:
+    """Add to ``x[inputs[i + c]]`` and ``y[outputs[j + t]]`` what the weights ``s[c * targets + t]`` ask for."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         kinds = signature.args
@@ -130,7 +134,7 @@ def update(typing: Any, x: Any, inputs: Any, i: Any, y: Any, outputs: Any, j: An
                 _store(builder, total, place, loop.index)
         return context.get_dummy_value()
 
-    return types.void(x, inputs, types.intp, y, outputs, types.intp, g, contexts, targets), generate
+    return types.void(x, inputs, types.intp, y, outputs, types.intp, s, contexts, targets), generate
 
 
 @intrinsic

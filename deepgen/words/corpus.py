@@ -84,10 +84,9 @@ class _Lines:
         self.path = path
 
     def __iter__(self) -> Iterator[str]:
-        opened = gzip.open(self.path, "rb") if self.path.suffix == ".gz" else open(self.path, "rb")
         number = 0
         try:
-            with opened as file:
+            with gzip.open(self.path, "rb") if self.path.suffix == ".gz" else open(self.path, "rb") as file:
                 for number, line in enumerate(file, 1):  # noqa: B007 (the error below names it)
                     yield line.decode()
         except UnicodeDecodeError as error:

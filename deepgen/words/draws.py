@@ -15,6 +15,8 @@ pseudorandom number generators".
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -86,7 +88,7 @@ def alias_tables(weights: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.uint6
     return share, other
 
 
-def keep_probabilities(counts: npt.NDArray[np.int64], sample: float) -> npt.NDArray[np.float64]:
+def keep_probabilities(counts: npt.NDArray[Any], sample: float) -> npt.NDArray[np.float64]:
     """How likely an occurrence of each token stays in its sentence; 1 for all where ``sample`` is 0.
 
     >>> keep_probabilities(np.array([900, 99, 1]), 1e-2).round(3)

@@ -35,16 +35,16 @@ def write(emb: Embeddings, path: str | os.PathLike[str], format: str | None) -> 
     path, form = Path(path), _format(Path(path), format)
     if not path.parent.is_dir():
         raise ArgumentError(f"{path}: there is no folder {path.parent}: make it first")
-    arrays = {"vectors": emb.vectors, "context": emb.context, "counts": emb.counts}
-    arrays = {name: value for name, value in arrays.items() if value is not None}
+    held = {"vectors": emb.vectors, "context": emb.context, "counts": emb.counts}
+    arrays: dict[str, Any] = {name: value for name, value in held.items() if value is not None}
     names = _texts(emb.tokens) if form in ("text", "binary") else [_plain(token) for token in emb.tokens]
     handle, beside = tempfile.mkstemp(prefix=path.name, suffix=".partial", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as raw:
-            file = cast(BinaryIO, gzip.open(raw, "wb") if path.suffix == ".gz" else raw)
+            file = cast(BinaryIO, gzip.open(raw, "wb") if path.suffix == ".gz" else raw)  # noqa: SIM115 (closed below)
             if form == "npz":
                 listed = np.frombuffer(json.dumps(names).encode(), np.uint8)
-                np.savez(file, tokens=listed, **cast(Any, arrays))
+                np.savez(file, tokens=listed, **arrays)
             elif form == "safetensors":
                 from safetensors.numpy import save
 
@@ -52,7 +52,9 @@ def write(emb: Embeddings, path: str | os.PathLike[str], format: str | None) -> 
             else:
                 file.write(f"{len(names)} {emb.dim}\n".encode())
                 for name, row in zip(names, emb.vectors, strict=True):
-                    tail = row.astype("<f4").tobytes() if form == "binary" else " ".join(map(repr, row.tolist())).encode()
+                    tail = (
+                        row.astype("<f4").tobytes() if form == "binary" else " ".join(map(repr, row.tolist())).encode()
+                    )
                     file.write(name.encode() + b" " + tail + b"\n")
             if file is not raw:
                 file.close()
@@ -150,7 +152,9 @@ def _format(path: Path, format: str | None) -> str:
             format = None
     if format not in _FORMATS:
         ends = ", ".join(_ENDS)
-        raise ArgumentError(f"{path}: the name must end in {ends} (text and binary with .gz behind, too), or format be one of {_FORMATS}")
+        raise ArgumentError(
+            f"{path}: the name must end in {ends} (the last three also .gz), or format be one of {_FORMATS}"
+        )
     return format
 
 
@@ -163,7 +167,9 @@ def _plain(token: Hashable) -> Any:
     if token is None or isinstance(token, str | int | float | bool):
         return token
     kind = type(token).__name__
-    raise ArgumentError(f"files hold tokens that are strings, numbers or tuples of them, got {token!r}, a {kind}: name it by one")
+    raise ArgumentError(
+        f"files hold tokens that are strings, numbers or tuples of them, got {token!r}, a {kind}: name it by one"
+    )
 
 
 def _hashable(listed: Any) -> list[Hashable]:
@@ -180,9 +186,13 @@ def _texts(tokens: list[Hashable]) -> list[str]:
     texts = [str(token) for token in tokens]
     for token, text in zip(tokens, texts, strict=True):
         if not text or text.split() != [text]:
-            raise ArgumentError(f"word2vec's forms hold tokens without white space, got {token!r}: save as .npz instead")
+            raise ArgumentError(
+                f"word2vec's forms hold tokens without white space, got {token!r}: save as .npz instead"
+            )
     if len(set(texts)) < len(texts):
-        raise ArgumentError("word2vec's forms hold tokens as text, and two of these read the same: save as .npz instead")
+        raise ArgumentError(
+            "word2vec's forms hold tokens as text, and two of these read the same: save as .npz instead"
+        )
     return texts
 
 

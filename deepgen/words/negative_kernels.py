@@ -34,7 +34,7 @@ def _draw(y, outputs, place, count, tables, state):  # type: ignore[no-untyped-d
         state = following(state)
         token = noise(mixed(state), tables[0], tables[1])
         outputs[place + t] = token
-        prefetch(y, token)
+        prefetch(y, token)  # type: ignore[call-arg]
     return state
 
 

@@ -37,9 +37,9 @@ def errors(s, labels, weights, rate):  # type: ignore[no-untyped-def]
 @numba.njit(inline="always")
 def learn(x, inputs, i, y, outputs, j, s, labels, weights, rate, contexts, targets):  # type: ignore[no-untyped-def]
     """One step on the rows of ``inputs`` from i on and of ``outputs`` from j on, as many as the two tuples are long."""
-    dots(x, inputs, i, y, outputs, j, s, contexts, targets)
+    dots(x, inputs, i, y, outputs, j, s, contexts, targets)  # type: ignore[call-arg]
     errors(s, labels, weights, rate)
-    update(x, inputs, i, y, outputs, j, s, contexts, targets)
+    update(x, inputs, i, y, outputs, j, s, contexts, targets)  # type: ignore[call-arg, unused-ignore]
 
 
 @numba.njit(inline="always")

@@ -1,7 +1,7 @@
 """Skip-gram with negative sampling in matrix products, for accelerators; noise tokens are common to a sentence.
 
-For a sentence with inputs X and outputs Y ``[width, d]``, pairs M ``[width, width]`` (neighbour, centre) in reach, and R
-noise tokens with outputs N ``[R, d]``, of which each pair has k in expectation:
+For a sentence with inputs X and outputs Y ``[width, d]``, pairs M ``[width, width]`` (neighbour, centre) in reach, and
+R noise tokens with outputs N ``[R, d]``, of which each pair has k in expectation:
 
     loss = - sum_nc M_nc log s(x_n . y_c) - (k / R) sum_nr m_n log s(- x_n . y_r),       m_n = sum_c M_nc
 

@@ -115,7 +115,7 @@ def train_embeddings(
 
     total = epochs * float(counts.sum() if tokens_per_epoch is None else tokens_per_epoch)
     key = zlib.crc32(b"deepgen.words") << 32 ^ seed
-    learner = Learner(counts, dim, window, negatives, cbow, hierarchical, shared, sample, power, key & _MASK,
+    learner: Any = Learner(counts, dim, window, negatives, cbow, hierarchical, shared, sample, power, key & _MASK,
                       (rate, last_rate, total))  # fmt: skip
     if device is not None:
         from deepgen.words.skipgram_tensors import TensorLearner

@@ -36,8 +36,8 @@ class Vocabulary:
         ordered = sorted(((token, n) for token, n in counts.items() if n >= min_count), key=lambda pair: -pair[1])
         if len(ordered) < 2:
             raise ArgumentError(
-                f"a vocabulary needs at least two tokens, got {len(ordered)} of {len(counts)} that came {min_count} times "
-                "or more: give a longer corpus or lower min_count"
+                f"a vocabulary needs at least two tokens, got {len(ordered)} of {len(counts)} that came {min_count} "
+                "times or more: give a longer corpus or lower min_count"
             )
         self.tokens = [token for token, _ in ordered]
         self.counts = np.array([n for _, n in ordered], np.int64)

@@ -20,7 +20,8 @@ def rows(corpus):
 
 def test_counts_and_order():
     words = Vocabulary.of(LINES, min_count=2)
-    assert words.tokens == ["to", "be"] and words.counts.tolist() == [3, 3]
+    assert words.tokens == ["to", "be"]
+    assert words.counts.tolist() == [3, 3]
     assert words.encode("be that to").tolist() == [1, 0]
 
 
@@ -39,14 +40,17 @@ def test_long_sentences_are_cut_and_batches_are_small(seed):
     sentence = np.random.default_rng(seed).integers(0, 50, 3 * TOKENS + 5).tolist()
     corpus = Corpus([sentence, [1, 2]])
     batches = list(corpus.batches(0))
-    assert max(batch.shape[1] for batch in batches) == LONGEST and max(batch.size for batch in batches) <= TOKENS
+    assert max(batch.shape[1] for batch in batches) == LONGEST
+    assert max(batch.size for batch in batches) <= TOKENS
     back = [corpus.vocabulary.tokens[token] for row in rows(corpus) for token in row]
     assert back == [*sentence, 1, 2]
 
 
 def test_tokens_may_be_anything_hashable():
     emb = word2vec([[("a", 1), 2, None], [2, ("a", 1), 2.5]], **QUICK)
-    assert emb[("a", 1)].shape == (4,) and None in emb and 2.5 in emb
+    assert emb[("a", 1)].shape == (4,)
+    assert None in emb
+    assert 2.5 in emb
 
 
 def test_fit_and_transform():
@@ -77,4 +81,5 @@ def test_what_is_no_corpus_is_told(tmp_path):
 
 
 def test_names_at_the_top():
-    assert dg.Embeddings.__module__ == "deepgen.embeddings" and dg.words.word2vec is word2vec
+    assert dg.Embeddings.__module__ == "deepgen.embeddings"
+    assert dg.words.word2vec is word2vec

@@ -62,7 +62,8 @@ def test_tokens_stay_with_their_probability(seed):
     keep = draws.keep_probabilities(counts, 1e-2)
     share = counts / counts.sum()
     np.testing.assert_allclose(keep, np.minimum(1, np.sqrt(1e-2 / share) + 1e-2 / share))
-    assert 0 < keep[0] < keep[1] < 1 and keep[3] == 1
+    assert 0 < keep[0] < keep[1] < 1
+    assert keep[3] == 1
     seen = stays(np.uint64(seed), n, keep, np.array([0, -1, 1, 2, 3, -1], np.int32))
     for came, p in zip(seen, keep, strict=True):
         assert stats.binomtest(int(came), n, p).pvalue > FALSE_ALARM
@@ -78,7 +79,9 @@ def test_tensors_draw_the_same_laws(seed):
     assert stats.chisquare(np.bincount(noise.flatten(), minlength=3), expected).pvalue > FALSE_ALARM
     stayed = pairs.any(2)[:, 3:5].all(1)  # 2 always stays; a neighbour of it may go
     beside = pairs[:, 4, 3][stayed]
-    assert beside.all() and not pairs[:, 8].any() and not pairs.diagonal(0, 1, 2).any()
+    assert beside.all()
+    assert not pairs[:, 8].any()
+    assert not pairs.diagonal(0, 1, 2).any()
     on.keep.fill_(1)
     far = on.drawn(rows)[1][:, :, 4]  # the centre in the middle, which reaches j away when reach >= j
     reach = far[:, 5:8].sum(1) + far[:, 0]

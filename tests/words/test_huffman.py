@@ -30,7 +30,8 @@ def test_codes_are_the_ways_from_the_root_and_end_at_one_leaf_each(seed):
     assert sum(2.0 ** -len(code) for code in codes) == 1
     taken = {}
     for leaf, (code, way) in enumerate(zip(codes, nodes, strict=True)):
-        assert way[0] == 298 and all(0 <= node < 299 for node in way)
+        assert way[0] == 298
+        assert all(0 <= node < 299 for node in way)
         for step, node, after in zip(code, way, [*way[1:], ("leaf", leaf)], strict=True):
             assert taken.setdefault((node, step), after) == after
     assert len(taken) == 2 * 299
@@ -43,7 +44,8 @@ def test_ways_are_padded_by_a_node_that_is_none():
         real = made.weights[part] == 1
         assert made.nodes[part][real].tolist() == nodes[leaf]
         assert (1 - made.labels[part][real]).tolist() == codes[leaf]
-        assert (made.nodes[part][~real] == 5).all() and len(real) % 4 == 0
+        assert (made.nodes[part][~real] == 5).all()
+        assert len(real) % 4 == 0
 
 
 def test_one_token_has_no_tree():

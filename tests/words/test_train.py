@@ -26,7 +26,9 @@ def learned(batch, pieces=1, **options):
 
 
 def same(a, b):
-    return a.vectors.tobytes() == b.vectors.tobytes() and (a.context is b.context is None or a.context.tobytes() == b.context.tobytes())
+    return a.vectors.tobytes() == b.vectors.tobytes() and (
+        a.context is b.context is None or a.context.tobytes() == b.context.tobytes()
+    )
 
 
 MODES = [{}, {"cbow": True}, {"hierarchical": True}, {"cbow": True, "hierarchical": True}]
@@ -70,7 +72,7 @@ def test_the_optimum_is_the_shifted_mutual_information():
     q = np.bincount(batch.ravel()) ** 0.75
     optimum = np.log(table + (table == 0)) - np.log(k * q / q.sum() * (table.sum(1, keepdims=True) - table))
     options = {"window": 1, "negatives": k, "sample": 0, "epochs": 60, "rate": 0.1, "last_rate": 1e-4, "threads": 1}
-    runs = [learned(batch, seed=s, dim=8, **{n: v for n, v in options.items()}) for s in range(6)]
+    runs = [learned(batch, seed=s, dim=8, **options) for s in range(6)]
     dots = np.array([emb.vectors @ emb.context.T for emb in runs])
     off = (dots.mean(0) - optimum)[table > 0]
     error = (dots.std(0, ddof=1) / np.sqrt(len(runs)))[table > 0]
