@@ -17,6 +17,8 @@ compositionality"; the direction, in which the neighbour is the input, is that o
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from deepgen.layers.jit import numba
@@ -24,6 +26,7 @@ from deepgen.words.blocks import prefetch
 from deepgen.words.draws import below, following, kept_tokens, mixed, noise, start
 from deepgen.words.pairs import learn, neighbours, rate_at, room
 
+_prefetch: Any = prefetch
 _compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 
@@ -34,7 +37,7 @@ def _draw(y, outputs, place, count, tables, state):  # type: ignore[no-untyped-d
         state = following(state)
         token = noise(mixed(state), tables[0], tables[1])
         outputs[place + t] = token
-        prefetch(y, token)  # type: ignore[call-arg]
+        _prefetch(y, token)
     return state
 
 

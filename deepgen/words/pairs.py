@@ -9,11 +9,15 @@ rational function, our own fit, good to 2e-7 in float32; below -16 and above 16 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from deepgen.layers.jit import numba
 from deepgen.words.blocks import STRIP, dots, update
 
+_dots: Any = dots  # numba's types take them for functions of Python
+_update: Any = update
 _F32 = np.float32
 _LAST = _F32(16)
 _P0, _P1, _P2 = _F32(0.24999999249658764), _F32(0.008398870753662873), _F32(5.56899779916939e-05)
@@ -37,9 +41,9 @@ def errors(s, labels, weights, rate):  # type: ignore[no-untyped-def]
 @numba.njit(inline="always")
 def learn(x, inputs, i, y, outputs, j, s, labels, weights, rate, contexts, targets):  # type: ignore[no-untyped-def]
     """One step on the rows of ``inputs`` from i on and of ``outputs`` from j on, as many as the two tuples are long."""
-    dots(x, inputs, i, y, outputs, j, s, contexts, targets)  # type: ignore[call-arg]
+    _dots(x, inputs, i, y, outputs, j, s, contexts, targets)
     errors(s, labels, weights, rate)
-    update(x, inputs, i, y, outputs, j, s, contexts, targets)  # type: ignore[call-arg, unused-ignore]
+    _update(x, inputs, i, y, outputs, j, s, contexts, targets)
 
 
 @numba.njit(inline="always")
