@@ -91,7 +91,7 @@ def loss(emb, batch, seed):
             x, y = emb.vectors[a.ravel()], emb.context[b.ravel()]
             noise = generator.choice(len(p), (len(x), 5), p=p / p.sum())
             far = np.einsum("nd,nkd->nk", x, emb.context[noise])
-            total.append(np.logaddexp(0, -(x * y).sum(1)) + np.logaddexp(0, far).sum(1))
+            total.extend(np.logaddexp(0, -(x * y).sum(1)) + np.logaddexp(0, far).sum(1))
     return float(np.mean(total))
 
 
@@ -133,9 +133,9 @@ def test_the_bar_says_that_kernels_are_compiled(seed, capsys):
 
 
 def test_tensors_learn_the_same_neighbours(seed):
-    emb = learned(walks(seed), epochs=20, rate=0.1, window=3, sample=0, device="cpu")
-    near = [min((a - b) % 30, (b - a) % 30) for a in range(30) for b, _ in emb.most_similar(a, 2)]
-    assert np.mean(np.array(near) <= 3) > 0.8
+    emb = learned(walks(seed, 1500, tokens=300), epochs=4, window=3, sample=0, device="cpu")  # many tokens, see there
+    near = [min((a - b) % 300, (b - a) % 300) for a in range(300) for b, _ in emb.most_similar(a, 2)]
+    assert np.mean(np.array(near) <= 3) > 0.9  # by chance 6 of 299
 
 
 def test_too_large_a_rate_is_told(seed):
