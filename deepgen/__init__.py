@@ -23,8 +23,10 @@ if TYPE_CHECKING:
         train,
         transforms,
         typing,
+        words,
     )
     from deepgen.cli.compare.run import compare
+    from deepgen.embeddings import Embeddings
     from deepgen.explicit import RBM
     from deepgen.train import load, load_weights, save
     from deepgen.train.fit import fit
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "RBM",
+    "Embeddings",
     "compare",
     "data",
     "distributions",
@@ -55,8 +58,10 @@ __all__ = [
     "train",
     "transforms",
     "typing",
+    "words",
 ]
 _HOME = {
+    "Embeddings": "embeddings",
     "RBM": "explicit",
     "compare": "cli.compare.run",
     "fit": "train",

@@ -1,0 +1,147 @@
+"""Embeddings: look-ups, nearest tokens, and files that come back as they were or say what is wrong."""
+
+import gzip
+import struct
+
+import numpy as np
+import pytest
+
+from deepgen import Embeddings
+from deepgen.errors import ArgumentError, DataError, ShapeError, SupportError, UnknownName
+
+NAMES = ["king", "queen", "naïve", "北京", "x"]
+
+
+@pytest.fixture
+def emb(seed):
+    generator = np.random.default_rng(seed)
+    return Embeddings(NAMES, generator.normal(size=(5, 7)) * 1e3, generator.normal(size=(5, 7)), [9, 4, 3, 2, 1])
+
+
+def test_cosines_against_numpy(emb):
+    x = emb.vectors.astype(np.float64)
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    exact = unit @ unit[0]
+    found = emb.most_similar("king", 10)
+    assert [name for name, _ in found] == [NAMES[i] for i in np.argsort(-exact) if i != 0]
+    np.testing.assert_allclose([score for _, score in found], sorted(exact, reverse=True)[1:], atol=1e-6)
+    assert abs(emb.similarity("king", "x") - exact[4]) < 1e-6
+    assert emb.most_similar(emb["queen"], 1)[0][0] == "queen"
+    target = unit[1] - unit[0] + unit[2]
+    best = max((3, 4), key=lambda i: unit[i] @ target)
+    assert emb.analogy("king", "queen", "naïve")[0][0] == NAMES[best]
+
+
+def test_look_ups(emb):
+    assert (emb[["x", "king"]] == emb.vectors[[4, 0]]).all()
+    assert emb.nodes is emb.tokens
+    assert len(emb) == 5
+    assert "x" in emb
+    assert "y" not in emb
+    assert [] not in emb
+    with pytest.raises(UnknownName, match="did you mean 'queen'"):
+        emb["quen"]
+    with pytest.raises(UnknownName, match="did you mean 7, of type int"):
+        Embeddings([7, 8], np.eye(2))["7"]
+    with pytest.raises(ShapeError, match=r"\[7\]"):
+        emb.most_similar(np.ones(3))
+
+
+def test_dataframe(emb):
+    frame = emb.to_dataframe()
+    assert frame.shape == (5, 7)
+    assert (frame.loc["queen"].to_numpy() == emb["queen"]).all()
+    assert Embeddings([("a", 1), ("b", 2)], np.eye(2)).to_dataframe().index.tolist() == [("a", 1), ("b", 2)]
+
+
+def test_what_is_no_embedding_is_refused():
+    with pytest.raises(SupportError, match="row 1"):
+        Embeddings("ab", [[1.0], [np.nan]])
+    with pytest.raises(ArgumentError, match="'a' more than once"):
+        Embeddings("aba", np.ones((3, 2)))
+    for wrong in (np.ones((3, 2)), np.ones(2), np.ones((2, 0))):
+        with pytest.raises(ShapeError):
+            Embeddings("ab", wrong)
+    with pytest.raises(ShapeError, match="context"):
+        Embeddings("ab", np.ones((2, 3)), np.ones((2, 4)))
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.safetensors"])
+def test_whole_files_come_back(emb, tmp_path, name):
+    emb.tokens[4] = ("x", (1, 2.5), None)
+    emb = Embeddings(emb.tokens, emb.vectors, emb.context, emb.counts)
+    emb.save(tmp_path / name)
+    back = Embeddings.load(tmp_path / name)
+    assert back.tokens == emb.tokens
+    assert (back.counts == emb.counts).all()
+    assert back.vectors.tobytes() == emb.vectors.tobytes()
+    assert back.context.tobytes() == emb.context.tobytes()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.vec", "a.bin", "a.txt.gz", "a.bin.gz"])
+def test_word2vec_files_come_back(emb, tmp_path, name):
+    emb.save(tmp_path / name)
+    back = Embeddings.load(tmp_path / name)
+    assert back.tokens == NAMES
+    assert back.vectors.tobytes() == emb.vectors.tobytes()
+
+
+def test_files_written_by_hand_as_other_programs_do(tmp_path):
+    (tmp_path / "a.txt").write_text("2 3\nthe 0.5 -1 2e-1 \r\nNew_York 1 2 3\n")
+    assert Embeddings.load(tmp_path / "a.txt")["the"].tolist() == pytest.approx([0.5, -1, 0.2])
+    row = struct.pack("<2f", 1, -2)
+    for gap in (b"", b"\n"):
+        (tmp_path / "a.bin").write_bytes(b"2 2\na " + row + gap + b"b " + row + gap)
+        assert Embeddings.load(tmp_path / "a.bin")["b"].tolist() == [1, -2]
+
+
+BROKEN = [
+    ("a.txt", b"", "line 1"), ("a.txt", b"x y\n", "line 1"), ("a.txt", b"3 2\na 1 2\n", "does not hold"),
+    ("a.txt", b"2 2\na 1 2\nb 1\n", "line 3.*got 1 numbers"), ("a.txt", b"2 2\na 1 2\nb 1 z\n", "line 3"),
+    ("a.txt", b"1 2\na 1 2\nb 1 2\n", "more than"), ("a.txt", b"99999999 99999\na 1\n", "does not hold"),
+    ("a.txt", b"1 1\n\xff 1\n", "broken"), ("a.bin", b"1 2\na " + b"\0" * 7, "within token 1 of 1"),
+    ("a.bin", b"2 1\na " + b"\0" * 4, "ends after 1 of 2"), ("a.bin", b"1 1\na " + b"\0" * 4 + b"zzz", "more than"),
+    ("a.txt.gz", b"no gzip", "broken"), ("a.txt.gz", gzip.compress(b"2 2\na 1 2\n")[:-9], "broken|end of"),
+    ("a.npz", b"no zip", "broken"), ("a.safetensors", b"no tensors", "broken"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "content", "says"), BROKEN)
+def test_broken_files_are_told(tmp_path, name, content, says):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=says):
+        Embeddings.load(tmp_path / name)
+
+
+def test_cut_and_foreign_archives_are_told(emb, tmp_path):
+    for name in ("a.npz", "a.safetensors"):
+        emb.save(tmp_path / name)
+        whole = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(whole[: len(whole) // 2])
+        with pytest.raises(DataError):
+            Embeddings.load(tmp_path / name)
+    np.savez(tmp_path / "b.npz", x=np.ones(3))
+    with pytest.raises(DataError, match="no file of embeddings"):
+        Embeddings.load(tmp_path / "b.npz")
+    np.savez(tmp_path / "c.npz", tokens=np.array([{}], object), vectors=np.ones((1, 1)))  # a pickle
+    with pytest.raises(DataError):
+        Embeddings.load(tmp_path / "c.npz")
+    with pytest.raises(DataError, match="no such file"):
+        Embeddings.load(tmp_path / "none.npz")
+
+
+def test_what_a_format_cannot_hold_is_refused_and_leaves_the_file(emb, tmp_path):
+    emb.save(tmp_path / "a.txt")
+    before = (tmp_path / "a.txt").read_bytes()
+    for names, says in ((["New York", "b"], "white space"), ([1, "1"], "read the same")):
+        with pytest.raises(ArgumentError, match=says):
+            Embeddings(names, np.eye(2)).save(tmp_path / "a.txt")
+    assert (tmp_path / "a.txt").read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 1
+    with pytest.raises(ArgumentError, match="strings, numbers or tuples"):
+        Embeddings([object(), 1], np.eye(2)).save(tmp_path / "a.npz")
+    with pytest.raises(ArgumentError, match="must end in"):
+        emb.save(tmp_path / "a.csv")
+    with pytest.raises(ArgumentError, match="no folder"):
+        emb.save(tmp_path / "no" / "a.npz")
