@@ -38,14 +38,16 @@ def blogcatalog() -> Graph:
 
 
 def small() -> dict[str, Graph]:
-    """Graphs whose rows can be counted: a triangle with a tail; weights; one-way edges, a dead end among them."""
+    """Graphs whose rows can be counted: a triangle with a tail; weights; few edges; one-way edges and dead ends."""
     rng = np.random.default_rng(0)
     one_way = (rng.random((8, 8)) < 0.35) & ~np.eye(8, dtype=bool)
     one_way[7] = False
+    sparse = rng.random((40, 40)) < 0.07
     hub = ["0 1", "0 2", "0 3", "0 4", "0 5", "1 2", "3 4", "5 6", "6 7"]
     return {
         "triangle, tail": graph(["0 1", "1 2", "0 2", "1 3", "1 4"]),
         "hub, weighted": graph([f"{edge} {rng.gamma(1.0) + 0.1:.3f}" for edge in hub]),
+        "sparse": graph(np.triu(sparse, 1) | np.triu(sparse, 1).T),
         "one-way": graph(one_way, directed=True),
     }
 

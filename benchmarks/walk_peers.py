@@ -41,13 +41,11 @@ def fastnode2vec(graph: Graph) -> Sampler:
     import fastnode2vec as peer
 
     theirs = peer.Graph(_edges(graph), graph.directed, graph.weights is not None, verbose=False)
-    number = np.asarray(theirs.node_names)
-    numbered = np.array_equal(number, np.arange(len(number)))
+    count = len(theirs.node_names)  # starts are numbers of its own, and walks come back by name
 
     def sampler(p: float, q: float, length: int, per_node: int, seed: int) -> Any:
-        starts = [start for _ in range(per_node) for start in range(len(number))]
-        made = [theirs.generate_random_walk(length, p, q, start) for start in starts]
-        return made if numbered else [number[walk] for walk in made]
+        starts = [start for _ in range(per_node) for start in range(count)]
+        return [theirs.generate_random_walk(length, p, q, start) for start in starts]
 
     return sampler
 
@@ -70,9 +68,10 @@ def pecanpy(graph: Graph) -> Sampler:
 def csrgraph(graph: Graph) -> Sampler:
     """Its documented reading: return_weight = 1/p, neighbor_weight = 1/q."""
     import csrgraph as peer
+    from scipy.sparse import csr_matrix
 
     def sampler(p: float, q: float, length: int, per_node: int, seed: int) -> Any:
-        theirs = peer.csrgraph(graph.to_scipy(), copy=True, threads=1)
+        theirs = peer.csrgraph(csr_matrix(graph.to_scipy()), copy=True, threads=1)
         return theirs.random_walks(length, per_node, return_weight=1 / p, neighbor_weight=1 / q).astype(np.int64)
 
     return sampler
