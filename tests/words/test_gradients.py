@@ -53,7 +53,9 @@ def compare(tables, loss, learn):
     learn(*tables)
     for now, then, exact in zip(tables, before, (x.grad, y.grad), strict=True):
         assert exact.abs().max() > 0.1
-        np.testing.assert_allclose((then - now) / RATE, exact.numpy(), rtol=2e-6, atol=2e-6)
+        np.testing.assert_allclose(
+            (then - now) / RATE, exact.numpy(), rtol=2e-5, atol=2e-5
+        )  # s is good to 2e-7, in a hundred terms
 
 
 def noise_tables():
