@@ -85,7 +85,7 @@ def torch_cluster(graph: Graph) -> Sampler:
     row, column = torch.from_numpy(graph.sources().astype("i8")), torch.from_numpy(graph.indices.astype("i8"))
 
     def sampler(p: float, q: float, length: int, per_node: int, seed: int) -> Any:
-        torch.manual_seed(seed)
+        torch.random.manual_seed(seed)  # torch_cluster draws from the global stream
         start = torch.arange(len(graph)).repeat(per_node)
         return random_walk(row, column, start, length - 1, p, q, num_nodes=len(graph))
 

@@ -22,8 +22,8 @@ def as_parts(level: Any, name: str) -> list[Units]:
 def joined(parts: Sequence[Units]) -> Units:
     """One layer of all of ``parts``; of Bernoulli layers a Bernoulli layer, which has the faster ways.
 
-    >>> joined([Bernoulli(2), Bernoulli(3)]), joined([Bernoulli(2)]).width
-    (Bernoulli(5), 2)
+    >>> joined([Bernoulli(2), Bernoulli(3)]).width, joined([Bernoulli(2)]).width
+    (5, 2)
     """
     if len(parts) == 1:
         return parts[0]

@@ -59,7 +59,8 @@ class TrajectoryTempering(PersistentCD):
 
     Args:
         chains: how many, a multiple of ``meeting``.
-        depth: draws of a rung for each chain.
+        depth: draws of a rung for each chain. With 1 training is quickest, and one run of 14 was off by nine errors in
+            log Z; with 3 none of ten by more than 4.3.
         meeting: chains that meet as many draws at a time.
         refresh: Gibbs steps of draws for each step of training.
         every: steps between meetings at most.
