@@ -59,8 +59,7 @@ class TrajectoryTempering(PersistentCD):
 
     Args:
         chains: how many, a multiple of ``meeting``.
-        depth: draws of a rung for each chain. With 1 training is quickest, and one run of 14 was off by nine errors in
-            log Z; with 3 none of ten by more than 4.3.
+        depth: draws of a rung for each chain. With 1 the stated error of log Z was off nine-fold in one run of 14.
         meeting: chains that meet as many draws at a time.
         refresh: Gibbs steps of draws for each step of training.
         every: steps between meetings at most.
@@ -81,7 +80,7 @@ class TrajectoryTempering(PersistentCD):
     """
 
     _: KW_ONLY
-    depth: int = 1
+    depth: int = 3
     meeting: int = 10
     refresh: int = 10
     every: int = 40

@@ -62,15 +62,15 @@ def test_a_wider_mirror_with_weights_of_zero_changes_nothing(kind, stream):
 def test_more_units_learn_from_small_weights_and_not_from_none(stream):
     """Four rows of even parity, which machines without a hidden unit more do not tell from the others."""
     rbm = shallow(stream)
-    x = torch.tensor([[0.0, 0, 0], [0, 1, 1], [1, 0, 1], [1, 1, 0]]).repeat(10, 1)
+    x = torch.tensor([[0.0, 0, 0], [0, 1, 1], [1, 0, 1], [1, 1, 0]]).double().repeat(10, 1)
     learned = []
     for scale in (0.0, 0.01):
-        top = mirrored(rbm, 7, scale=scale, generator=stream).float()
+        top = mirrored(rbm, 7, scale=scale, generator=stream).double()  # where rounding is too small to grow
         optimizer = torch.optim.SGD(top.parameters(), lr=0.5)
         dg.fit(top, x, dg.objectives.PersistentCD(chains=50), epochs=1000, batch_size=40, seed=1, optimizer=optimizer,
                progress=False)  # fmt: skip
         learned.append(top.weight[:, 4:].detach())
-    assert float(learned[0].abs().max()) < 0.02  # alike in every unit, as rounding leaves it
+    assert float(learned[0].abs().max()) < 1e-3
     assert float(learned[1].std(1).max()) > 0.1  # each unit has weights of its own
 
 

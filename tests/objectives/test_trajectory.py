@@ -189,7 +189,7 @@ def test_the_first_rung_is_exact_without_weights(stream):
 def test_likelihoods_in_training_are_those_of_enumeration(seed):
     """Along one run, with rungs frozen on the way: within the errors that are stated, and over many nats of log Z."""
     x = dg.data.bars_and_stripes(4)
-    objective = TrajectoryTempering(chains=100, depth=3)  # with one draw a chain errors are told from too few families
+    objective = TrajectoryTempering(chains=100)
     rbm, estimates, scores, nats = dg.RBM(16, 8, generator=seed).initialise(x), [], [], []
 
     def look(record, model):
@@ -255,8 +255,8 @@ def test_modes_are_kept_where_persistent_chains_lose_one(stream):
         return upper(rbm), metrics
 
     lost, _ = trained(PersistentCD(chains=100), skewed=True)
-    kept, metrics = trained(TrajectoryTempering(chains=100, depth=3, every=1), skewed=False)
-    again, _ = trained(TrajectoryTempering(chains=100, depth=3, every=1), skewed=True)
+    kept, metrics = trained(TrajectoryTempering(chains=100, every=1), skewed=False)
+    again, _ = trained(TrajectoryTempering(chains=100, every=1), skewed=True)
     assert lost < 0.02
     assert 0.2 < kept < 0.8
     assert 0.2 < again < 0.8
@@ -328,7 +328,7 @@ def test_a_step_too_far_is_taken_back(stream):
 def test_a_model_that_cannot_be_followed_ends_in_words(stream):
     rbm = wide()
     x = rbm.sample(50, steps=5, generator=stream)
-    objective = TrajectoryTempering(chains=40, every=1, pace=1)
+    objective = TrajectoryTempering(chains=20, every=1, pace=1)
 
     class Wild(torch.optim.SGD):
         def step(self, closure=None):
