@@ -1,4 +1,4 @@
-"""The pass that makes alias tables (`deepgen.graphs.alias`), compiled; import this only where numba may be loaded."""
+"""Alias tables of all rows of a graph (`deepgen.graphs.alias`), compiled; import it only where numba may be loaded."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepgen.alias_kernels import fill_row
 from deepgen.layers.jit import numba
 
 Array = NDArray[Any]
@@ -20,34 +21,11 @@ def fill_alias(indptr: Array, weights: Array, chance: Array, other: Array, mass:
         widest = max(widest, indptr[v + 1] - indptr[v])
     share, stack = np.empty(widest), np.empty(widest, np.int64)
     for v in range(len(indptr) - 1):
-        begin, d = indptr[v], indptr[v + 1] - indptr[v]
+        begin, end = indptr[v], indptr[v + 1]
         total = 0.0
-        for i in range(d):
-            total += weights[begin + i]
+        for i in range(begin, end):
+            total += weights[i]
         mass[v] = total
-        small, large = 0, d  # a stack from either end
-        for i in range(d):
-            share[i] = weights[begin + i] * d / total
-            if share[i] < 1.0:
-                stack[small] = i
-                small += 1
-            else:
-                large -= 1
-                stack[large] = i
-        while small > 0 and large < d:
-            small -= 1
-            low, high = stack[small], stack[large]
-            chance[begin + low], other[begin + low] = share[low], high
-            share[high] -= 1.0 - share[low]
-            if share[high] < 1.0:
-                large += 1
-                stack[small] = high
-                small += 1
-        while large < d:
-            i = stack[large]
-            chance[begin + i], other[begin + i] = 1.0, i
-            large += 1
-        while small > 0:  # rounding has left it alone
-            small -= 1
-            i = stack[small]
-            chance[begin + i], other[begin + i] = 1.0, i
+        for i in range(begin, end):
+            share[i - begin] = weights[i] * (end - begin) / total
+        fill_row(share, chance[begin:end], other[begin:end], stack)

@@ -7,21 +7,18 @@ Walks are those of `deepgen.graphs.walks`, drawn anew in every epoch and never s
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from deepgen.embeddings import Embeddings
-from deepgen.errors import ArgumentError, MissingCapability, did_you_mean
 from deepgen.graphs.graph import Graph
 from deepgen.graphs.graph import graph as as_graph
 from deepgen.graphs.walks import walks
+from deepgen.words.estimator import Estimator, check_options
 from deepgen.words.train import train_embeddings
-
-_OWN = ("batches", "counts", "tokens", "tokens_per_epoch")
 
 
 def node2vec(
@@ -65,7 +62,7 @@ def node2vec(
     >>> emb[33].shape, len(emb)
     ((16,), 34)
     """
-    _known(options)
+    check_options(node2vec, options)
     network = as_graph(graph)
 
     def batches(epoch: int) -> Iterator[npt.NDArray[np.int32]]:
@@ -73,6 +70,8 @@ def node2vec(
             network, p, q, length=walk_length, per_node=walks_per_node, seed=seed, epoch=epoch, threads=threads
         )
 
+    # Noise and subsampling need all counts before the first step, so the walks of the first epoch are drawn twice: they
+    # take a twentieth of the time of learning from them, and keeping them would take all the memory.
     return train_embeddings(
         batches, visits(network, batches(0)), tokens=network.nodes, dim=dim, window=window, epochs=epochs, seed=seed,
         threads=threads, **options,
@@ -92,14 +91,8 @@ def visits(graph: Graph, batches: Iterable[npt.NDArray[np.int32]]) -> npt.NDArra
     return found
 
 
-class Node2Vec:
+class Node2Vec(Estimator):
     """`node2vec` in scikit-learn's manner: settings first, then ``fit`` and ``transform``.
-
-    Args:
-        dim, options: those of `node2vec`.
-
-    Attributes:
-        embeddings_: the `Embeddings`, after ``fit``.
 
     >>> import networkx as nx
     >>> model = Node2Vec(dim=8, walk_length=10, progress=False).fit(nx.path_graph(5))
@@ -107,47 +100,4 @@ class Node2Vec:
     (2, 8)
     """
 
-    def __init__(self, dim: int = 128, **options: Any) -> None:
-        _known(options)
-        self._settings = {"dim": dim, **options}
-
-    def __repr__(self) -> str:
-        return f"Node2Vec({', '.join(f'{name}={value!r}' for name, value in self._settings.items())})"
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The settings."""
-        return dict(self._settings)
-
-    def set_params(self, **settings: Any) -> Node2Vec:
-        """Change settings."""
-        _known({name: value for name, value in settings.items() if name != "dim"})
-        self._settings.update(settings)
-        return self
-
-    def fit(self, graph: Any, y: None = None) -> Node2Vec:
-        """Learn from a graph."""
-        self.embeddings_ = node2vec(graph, **self._settings)
-        return self
-
-    def transform(self, nodes: Iterable[Hashable]) -> npt.NDArray[np.float32]:
-        """The vectors of nodes ``[n, dim]``.
-
-        Raises:
-            MissingCapability: before ``fit``.
-            UnknownName: a node that was not in the graph.
-        """
-        if not hasattr(self, "embeddings_"):
-            raise MissingCapability("Node2Vec has no vectors yet: call fit(graph) first")
-        return self.embeddings_[list(nodes)]
-
-    def fit_transform(self, graph: Any, y: None = None) -> npt.NDArray[np.float32]:
-        """Learn from a graph, and the vectors of its nodes in their order."""
-        return self.fit(graph).embeddings_.vectors
-
-
-def _known(options: dict[str, Any]) -> None:
-    names = [*inspect.signature(node2vec).parameters, *inspect.signature(train_embeddings).parameters]
-    names = [name for name in names if name not in (*_OWN, "options", "graph")]
-    for name in options:
-        if name not in names:
-            raise ArgumentError(f"node2vec has no option {name!r}: {did_you_mean(name, names)}see node2vec")
+    learn = staticmethod(node2vec)

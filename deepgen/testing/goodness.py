@@ -38,7 +38,7 @@ def chi_square(counts: Tensor, probabilities: Tensor, *, expected: float = 10.0)
     observed, mean = _sums(counts, cell), _sums(mean, cell)
     pearson = ((observed - mean).square() / mean).sum()
     g = 2 * torch.special.xlogy(observed, observed / mean).sum()
-    return _chi_square_tail(float(torch.minimum(pearson, g)), len(mean) - 1)
+    return _chi_square_tail(float(torch.minimum(pearson, g).clamp_min(0)), len(mean) - 1)  # G rounds to below 0
 
 
 def same_cells(first: Tensor, second: Tensor, *, expected: float = 10.0) -> float:

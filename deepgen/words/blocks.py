@@ -46,6 +46,13 @@ def _rows(context: Any, builder: Any, kinds: Any, values: Any, count: int) -> tu
     return columns, [strip, *places]
 
 
+def _operands(context: Any, builder: Any, kinds: Any, values: Any) -> tuple[Any, Any, list[Any], list[Any], Any]:
+    """Columns, the type of a strip, and where the rows of inputs, those of outputs and s begin, of the arguments."""
+    columns, (strip, *ins) = _rows(context, builder, kinds[:2], values[:3], kinds[7].count)
+    _, (_, *outs) = _rows(context, builder, kinds[3:5], values[3:6], kinds[8].count)
+    return columns, strip, ins, outs, _start(context, builder, kinds[6], values[6])
+
+
 def _load(builder: Any, place: Any, strip: Any) -> Any:
     return builder.load(builder.gep(place, [strip]), align=4)
 
@@ -83,9 +90,7 @@ def dots(
     """``s[c * targets + t] = x[inputs[i + c]] . y[outputs[j + t]]``; s has room for a multiple of 16 numbers."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        kinds = signature.args
-        columns, (strip, *ins) = _rows(context, builder, kinds[:2], values[:3], kinds[7].count)
-        _, (_, *outs) = _rows(context, builder, kinds[3:5], values[3:6], kinds[8].count)
+        columns, strip, ins, outs, scores = _operands(context, builder, signature.args, values)
         totals = [cgutils.alloca_once_value(builder, ir.Constant(strip, None)) for _ in ins for _ in outs]
         with cgutils.for_range(builder, builder.udiv(columns, ir.Constant(_INT, STRIP))) as loop:
             y_strips = [_load(builder, place, loop.index) for place in outs]
@@ -95,7 +100,7 @@ def dots(
                     total = totals[c * len(outs) + t]
                     builder.store(_multiply_add(builder, x_strip, y_strip, builder.load(total)), total)
         sums = _lane_sums(builder, [builder.load(total) for total in totals])
-        place = builder.bitcast(_start(context, builder, kinds[6], values[6]), strip.as_pointer())
+        place = builder.bitcast(scores, strip.as_pointer())
         for n, vector in enumerate(sums):
             _store(builder, vector, place, ir.Constant(_INT, n))
         return context.get_dummy_value()
@@ -110,13 +115,11 @@ def update(
     """Add to ``x[inputs[i + c]]`` and ``y[outputs[j + t]]`` what the weights ``s[c * targets + t]`` ask for."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        kinds = signature.args
-        columns, (strip, *ins) = _rows(context, builder, kinds[:2], values[:3], kinds[7].count)
-        _, (_, *outs) = _rows(context, builder, kinds[3:5], values[3:6], kinds[8].count)
-        start, weights = _start(context, builder, kinds[6], values[6]), []
+        columns, strip, ins, outs, scores = _operands(context, builder, signature.args, values)
+        weights = []
         mask = ir.Constant(ir.VectorType(ir.IntType(32), STRIP), [0] * STRIP)
         for n in range(len(ins) * len(outs)):
-            one = builder.load(builder.gep(start, [ir.Constant(_INT, n)]))
+            one = builder.load(builder.gep(scores, [ir.Constant(_INT, n)]))
             one = builder.insert_element(ir.Constant(strip, ir.Undefined), one, ir.Constant(ir.IntType(32), 0))
             weights.append(builder.shuffle_vector(one, ir.Constant(strip, ir.Undefined), mask))
         with cgutils.for_range(builder, builder.udiv(columns, ir.Constant(_INT, STRIP))) as loop:

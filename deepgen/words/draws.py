@@ -8,9 +8,8 @@ Numbers depend on the key, which is made of seed and epoch, on the number of the
 they are the same for any number of threads. The generator is Weyl's sequence under a 64-bit mixer (SplitMix64).
 
 Sources: Mikolov, Sutskever, Chen, Corrado & Dean 2013, "Distributed representations of words and phrases and their
-compositionality" (whose programs keep sqrt(t / f) + t / f, and not the paper's sqrt(t / f)); Walker 1977, "An efficient
-method for generating discrete random variables with general distributions"; Steele, Lea & Flood 2014, "Fast splittable
-pseudorandom number generators".
+compositionality" (whose programs keep sqrt(t / f) + t / f, and not the paper's sqrt(t / f)); Steele, Lea & Flood 2014,
+"Fast splittable pseudorandom number generators"; `deepgen.alias_kernels`.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deepgen.alias_kernels import fill_row
 from deepgen.layers.jit import numba
 
 _inline = numba.njit(inline="always")
@@ -65,27 +65,9 @@ def noise(bits, share, other):  # type: ignore[no-untyped-def]
 def alias_tables(weights: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32]]:
     """Tables for `noise`: each token keeps a share of 2^32 of its own column and leaves the rest to one other."""
     n = len(weights)
-    full = weights * (n / weights.sum())
-    share, other = np.full(n, _U64(1) << _HALF), np.arange(n).astype(np.int32)
-    stack = np.empty(n, np.int32)  # poor columns from the left, rich ones from the right
-    poor, rich = 0, n
-    for i in range(n):
-        if full[i] < 1:
-            stack[poor] = i
-            poor += 1
-        else:
-            rich -= 1
-            stack[rich] = i
-    while poor > 0 and rich < n:
-        poor -= 1
-        i, giver = stack[poor], stack[rich]
-        share[i], other[i] = _U64(full[i] * 2.0**32), giver
-        full[giver] -= 1 - full[i]
-        if full[giver] < 1:
-            rich += 1
-            stack[poor] = giver
-            poor += 1
-    return share, other
+    chance, other = np.empty(n), np.empty(n, np.int32)
+    fill_row(weights * (n / weights.sum()), chance, other, np.empty(n, np.int64))
+    return (chance * 2.0**32).astype(np.uint64), other
 
 
 def keep_probabilities(counts: npt.NDArray[Any], sample: float) -> npt.NDArray[np.float64]:

@@ -23,8 +23,8 @@ import numpy as np
 
 from deepgen.layers.jit import numba
 from deepgen.words.blocks import prefetch
-from deepgen.words.draws import below, following, kept_tokens, mixed, noise, start
-from deepgen.words.pairs import learn, neighbours, rate_at, room
+from deepgen.words.draws import following, mixed, noise
+from deepgen.words.pairs import around, learn, room, sentence
 
 _prefetch: Any = prefetch
 _compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -56,12 +56,9 @@ def skipgram(batch, first, before, key, keep, tables, window, shared, schedule, 
     single[1:] = 0
     pairs = 0
     for row in range(len(batch)):
-        rate = rate_at(before, schedule)
-        n, came, state = kept_tokens(batch[row], keep, start(key, first + row), tokens)
-        before += came
+        n, state, rate, before = sentence(batch, row, first, before, key, keep, schedule, tokens)
         for centre in range(n):
-            state = following(state)
-            k = neighbours(tokens, n, centre, 1 + below(mixed(state), window), found)
+            k, state = around(tokens, n, centre, window, state, found)
             pairs += k
             place = 0
             outputs[0] = outputs[wide] = tokens[centre]
@@ -95,12 +92,9 @@ def bag(batch, first, before, key, keep, tables, window, shared, schedule, x, y,
     mean, moved = np.empty((1, x.shape[1]), x.dtype), np.empty(x.shape[1], x.dtype)
     pairs = 0
     for row in range(len(batch)):
-        rate = rate_at(before, schedule)
-        n, came, state = kept_tokens(batch[row], keep, start(key, first + row), tokens)
-        before += came
+        n, state, rate, before = sentence(batch, row, first, before, key, keep, schedule, tokens)
         for centre in range(n):
-            state = following(state)
-            k = neighbours(tokens, n, centre, 1 + below(mixed(state), window), found)
+            k, state = around(tokens, n, centre, window, state, found)
             if k == 0:
                 continue
             pairs += 1

@@ -1,4 +1,4 @@
-"""One step of gradient descent on a block of rows: the part that all kernels of words share.
+"""What all kernels of words share: a sentence, the neighbours of a centre, and a step of gradient descent on a block.
 
     loss = - sum_ct w_t [l_t log s(x_c . y_t) + (1 - l_t) log s(- x_c . y_t)],      s(z) = 1 / (1 + e^-z)
     x_c += rate sum_t g_ct y_t,     y_t += rate sum_c g_ct x_c,     g_ct = w_t (l_t - s(x_c . y_t))
@@ -15,6 +15,7 @@ import numpy as np
 
 from deepgen.layers.jit import numba
 from deepgen.words.blocks import STRIP, dots, update
+from deepgen.words.draws import below, following, kept_tokens, mixed, start
 
 _dots: Any = dots  # numba's types take them for functions of Python
 _update: Any = update
@@ -61,6 +62,21 @@ def neighbours(tokens, n, centre, reach, found):  # type: ignore[no-untyped-def]
             found[k] = tokens[j]
             k += 1
     return k
+
+
+@numba.njit(inline="always")
+def sentence(batch, row, first, before, key, keep, schedule, tokens):  # type: ignore[no-untyped-def]
+    """Write the tokens that stay of a sentence to ``tokens``: how many, the state of its stream, its rate, and how many
+    tokens came by its end."""
+    n, came, state = kept_tokens(batch[row], keep, start(key, first + row), tokens)
+    return n, state, rate_at(before, schedule), before + came
+
+
+@numba.njit(inline="always")
+def around(tokens, n, centre, window, state, found):  # type: ignore[no-untyped-def]
+    """Draw how far a centre reaches and write its neighbours to ``found``: how many, and the state of the stream."""
+    state = following(state)
+    return neighbours(tokens, n, centre, 1 + below(mixed(state), window), found), state
 
 
 @numba.njit(inline="always")

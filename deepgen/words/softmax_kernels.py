@@ -15,10 +15,9 @@ from __future__ import annotations
 import numpy as np
 
 from deepgen.layers.jit import numba
-from deepgen.words.draws import below, following, kept_tokens, mixed, start
 from deepgen.words.huffman import PIECE
 from deepgen.words.negative_kernels import average, spread
-from deepgen.words.pairs import learn, neighbours, rate_at, room
+from deepgen.words.pairs import around, learn, room, sentence
 
 _compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
 
@@ -36,12 +35,9 @@ def skipgram(batch, first, before, key, keep, ways, window, schedule, x, y):  # 
     scores, labels, weights = room(2 * PIECE, x), room(2 * PIECE, x), room(2 * PIECE, x)
     pairs = 0
     for row in range(len(batch)):
-        rate = rate_at(before, schedule)
-        n, came, state = kept_tokens(batch[row], keep, start(key, first + row), tokens)
-        before += came
+        n, state, rate, before = sentence(batch, row, first, before, key, keep, schedule, tokens)
         for centre in range(n):
-            state = following(state)
-            k = neighbours(tokens, n, centre, 1 + below(mixed(state), window), found)
+            k, state = around(tokens, n, centre, window, state, found)
             pairs += k
             for j in range(starts[tokens[centre]], starts[tokens[centre] + 1], PIECE):
                 for t in range(PIECE):
@@ -63,12 +59,9 @@ def bag(batch, first, before, key, keep, ways, window, schedule, x, y):  # type:
     mean, moved = np.empty((1, x.shape[1]), x.dtype), np.empty(x.shape[1], x.dtype)
     pairs = 0
     for row in range(len(batch)):
-        rate = rate_at(before, schedule)
-        n, came, state = kept_tokens(batch[row], keep, start(key, first + row), tokens)
-        before += came
+        n, state, rate, before = sentence(batch, row, first, before, key, keep, schedule, tokens)
         for centre in range(n):
-            state = following(state)
-            k = neighbours(tokens, n, centre, 1 + below(mixed(state), window), found)
+            k, state = around(tokens, n, centre, window, state, found)
             if k == 0:
                 continue
             pairs += 1

@@ -13,17 +13,12 @@ p(n) - p(n, c) there. Sources: Mikolov, Sutskever, Chen, Corrado & Dean 2013; Le
 
 from __future__ import annotations
 
-import inspect
 import os
-from collections.abc import Hashable, Iterable
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from deepgen.embeddings import Embeddings
-from deepgen.errors import ArgumentError, MissingCapability, did_you_mean
 from deepgen.words.corpus import Corpus, Sentences
+from deepgen.words.estimator import Estimator, check_options
 from deepgen.words.train import train_embeddings
 
 
@@ -56,7 +51,7 @@ def word2vec(
     >>> sorted(name for name, _ in emb.most_similar("tea", 2))
     ['milk', 'sugar']
     """
-    _known(options)
+    check_options(word2vec, options)
     if not isinstance(corpus, Corpus):
         corpus = Corpus(corpus, min_count=min_count)
     vocabulary = corpus.vocabulary
@@ -65,60 +60,12 @@ def word2vec(
     )
 
 
-class Word2Vec:
+class Word2Vec(Estimator):
     """`word2vec` in scikit-learn's manner: settings first, then ``fit`` and ``transform``.
-
-    Args:
-        dim, window, min_count, epochs, options: those of `word2vec`.
-
-    Attributes:
-        embeddings_: the `Embeddings`, after ``fit``.
 
     >>> model = Word2Vec(dim=8, epochs=1, progress=False).fit(["to be or not to be"])
     >>> model.transform(["to", "be"]).shape
     (2, 8)
     """
 
-    def __init__(self, dim: int = 128, *, window: int = 5, min_count: int = 1, epochs: int = 5, **options: Any) -> None:
-        _known(options)
-        self._settings = {"dim": dim, "window": window, "min_count": min_count, "epochs": epochs, **options}
-
-    def __repr__(self) -> str:
-        return f"Word2Vec({', '.join(f'{name}={value!r}' for name, value in self._settings.items())})"
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The settings."""
-        return dict(self._settings)
-
-    def set_params(self, **settings: Any) -> Word2Vec:
-        """Change settings."""
-        _known({name: value for name, value in settings.items() if name not in self._settings})
-        self._settings.update(settings)
-        return self
-
-    def fit(self, corpus: str | os.PathLike[str] | Sentences | Corpus, y: None = None) -> Word2Vec:
-        """Learn from a corpus."""
-        self.embeddings_ = word2vec(corpus, **self._settings)
-        return self
-
-    def transform(self, tokens: Iterable[Hashable]) -> npt.NDArray[np.float32]:
-        """The vectors of tokens ``[n, dim]``.
-
-        Raises:
-            MissingCapability: before ``fit``.
-            UnknownName: a token that was not in the corpus.
-        """
-        if not hasattr(self, "embeddings_"):
-            raise MissingCapability("Word2Vec has no vectors yet: call fit(corpus) first")
-        return self.embeddings_[list(tokens)]
-
-    def fit_transform(self, corpus: Sentences, y: None = None) -> npt.NDArray[np.float32]:
-        """Learn from a corpus, and the vectors of its tokens, the most frequent first."""
-        return self.fit(corpus).embeddings_.vectors
-
-
-def _known(options: dict[str, Any]) -> None:
-    names = [*inspect.signature(train_embeddings).parameters]
-    for name in options:
-        if name in ("batches", "counts", "tokens", "tokens_per_epoch") or name not in names:
-            raise ArgumentError(f"word2vec has no option {name!r}: {did_you_mean(name, names)}see train_embeddings")
+    learn = staticmethod(word2vec)
