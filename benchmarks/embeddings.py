@@ -1,6 +1,7 @@
-"""Speed of embeddings beside their peers:  python benchmarks/embeddings.py [walks ...]
+"""Speed of embeddings beside their peers:  python benchmarks/embeddings.py [walks | words]
 
     walks      biased walks, and whether they follow their law (embedding_walks.py)
+    words      skip-gram and the continuous bag of words (embedding_words.py)
 
 Data are read from the folder that DEEPGEN_DATA names.
 """
@@ -10,9 +11,10 @@ from __future__ import annotations
 import argparse
 
 import embedding_walks
+import embedding_words
 import torch
 
-PARTS = {"walks": embedding_walks.run}
+PARTS = {"walks": embedding_walks.run, "words": embedding_words.run}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -5,8 +5,8 @@ After the step from t to v a walk goes on to x in out(v) with probability propor
     w(v, x) * b,      b = 1/p if x is t,      1 if x is not t and t -> x is an edge,      1/q otherwise.
 
 Its first step goes by the weights alone, and it ends where no edge leads on. b is the paper's alpha of d_tx, the
-distance from t to x. So in a directed graph the edge that counts runs from t to x, as in the authors' C++ program;
-their Python program asks for x -> t, which is the same in undirected graphs only. A self-loop of v makes x = v a
+distance from t to x, so that in a directed graph the edge which counts runs from t to x. (The authors' Python program
+asks for x -> t, which is the same in undirected graphs only.) A self-loop of v makes x = v a
 neighbour like any other, with d_tx = 1.
 
 Neither tables for pairs of edges nor passes through rows are needed. With m = max(1, 1/q), the height h(x) = b / m and

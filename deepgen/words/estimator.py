@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Hashable, Iterable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -43,13 +43,13 @@ class Estimator:
         """The settings."""
         return dict(self._settings)
 
-    def set_params(self, **settings: Any) -> Self:
+    def set_params(self, **settings: Any) -> Estimator:
         """Change settings."""
         check_options(self.learn, settings)
         self._settings.update(settings)
         return self
 
-    def fit(self, data: Any, y: None = None) -> Self:
+    def fit(self, data: Any, y: None = None) -> Estimator:
         """Learn from data."""
         self.embeddings_ = self.learn(data, **self._settings)
         return self

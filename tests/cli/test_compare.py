@@ -25,7 +25,7 @@ from deepgen.cli.options import settle
 from deepgen.cli.progress import Lines
 from deepgen.errors import ArgumentError, DivergenceError, UnknownName
 from deepgen.evaluate import Bracket, Estimate, plus_minus
-from deepgen.train import Record, load_run
+from deepgen.train import EarlyStopping, Record, load_run
 
 # What a barely trained VAE is warned of is no fault of the command.
 pytestmark = pytest.mark.filterwarnings("default::deepgen.errors.DegenerateWeights")
@@ -232,15 +232,15 @@ def test_the_rate_falls_with_the_time_and_the_clock_outlives_a_stop(monkeypatch)
     now = [100.0]
     monkeypatch.setattr(training.time, "perf_counter", lambda: now[0])
     spent = training.Spent(10.0)
-    rate = Falling(Cooling(spent))
+    rate = Falling(Cooling(spent, EarlyStopping()))
     now[0] += 4.0
     assert rate(0.99) == pytest.approx(0.6)
     later = training.Spent(10.0)
     later.load_state_dict(spent.state_dict())
     now[0] += 3.0
-    assert Falling(Cooling(later))(0.0) == pytest.approx(0.3)
+    assert Falling(Cooling(later, EarlyStopping()))(0.0) == pytest.approx(0.3)
     now[0] += 100.0
-    assert Falling(Cooling(later))(0.0) == 0.0
+    assert Falling(Cooling(later, EarlyStopping()))(0.0) == 0.0
     assert rate.arguments() == {"seconds": 10.0}
 
 
@@ -248,24 +248,27 @@ def test_what_was_best_early_goes_back_there_and_cools_down(monkeypatch):
     now, model = [0.0], torch.nn.Linear(1, 1)
     monkeypatch.setattr(training.time, "perf_counter", lambda: now[0])
     spent = training.Spent(100.0)
-    cooling = Cooling(spent)
+    stopping = EarlyStopping(patience=99)
+    cooling = Cooling(spent, stopping)
     rate, weights = Falling(cooling), []
     for look, monitor in enumerate([-3.0, -2.0, -2.5, -2.2, -4.0, -2.1], 1):  # best after ten seconds, at the second
         now[0] = 5.0 * look
         with torch.no_grad():
             model.weight.fill_(look)
-        cooling(Record(look, look, 0.0, 0.0, {}, monitor=monitor), model)
+        for callback in (stopping, cooling):
+            callback(Record(look, look, 0.0, 0.0, {}, monitor=monitor), model)
         weights.append(float(model.weight.detach()))
     assert weights == [1, 2, 3, 4, 5, 2]
     assert rate(0.0) == pytest.approx(0.9)  # as it was at the best
     now[0] = 35.0
     assert (rate(0.0), cooling.stop) == (pytest.approx(0.45), False)  # half of the ten seconds that led there
-    later = Cooling(spent)
+    later = Cooling(spent, stopping)
     later.load_state_dict(cooling.state_dict())
     assert Falling(later)(0.0) == pytest.approx(0.45)
     now[0] = 40.0
     assert (rate(0.0), cooling.stop) == (0.0, True)
-    cooling(Record(7, 7, 0.0, 0.0, {}, monitor=-9.0), model)
+    for callback in (stopping, cooling):
+        callback(Record(7, 7, 0.0, 0.0, {}, monitor=-9.0), model)
     assert float(model.weight.detach()) == 2
 
 

@@ -10,38 +10,39 @@ time as it took to get there. The run ends when the rate is zero, and its best s
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor, nn
+from torch import nn
 
 if TYPE_CHECKING:
     from deepgen.cli.compare.training import Spent
+    from deepgen.train import EarlyStopping
     from deepgen.train.history import Record
 
 PATIENCE = 4  # looks without a new best, of some twenty
 
 
 class Cooling:
-    """The schedule above for `deepgen.fit`, and the callback that starts its second part, looks having monitors."""
+    """The schedule above for `deepgen.fit`, and the callback that starts its second part.
 
-    def __init__(self, spent: Spent) -> None:
-        self.spent = spent
-        self.best, self.at, self.waited = -math.inf, 0.0, 0  # of the monitor, its share of the time, looks since
+    Args:
+        spent: the clock.
+        stopping: keeps the best weights, and is called before this at every look.
+    """
+
+    def __init__(self, spent: Spent, stopping: EarlyStopping) -> None:
+        self.spent, self.stopping = spent, stopping
+        self.at = 0.0  # t*
         self.since: float | None = None  # t'
-        self.weights: dict[str, Tensor] | None = None
 
     def __call__(self, record: Record, model: nn.Module) -> None:
-        if record.monitor is None or self.since is not None:
+        if self.since is not None:
             return
-        if record.monitor > self.best:
-            self.best, self.at, self.waited = record.monitor, self.spent.share(), 0
-            self.weights = {name: value.clone() for name, value in model.state_dict().items()}
-        else:
-            self.waited += 1
-        if self.waited >= PATIENCE and self.weights is not None:
-            model.load_state_dict(self.weights)
-            self.since, self.weights = self.spent.share(), None
+        if self.stopping.waited == 0:
+            self.at = self.spent.share()
+        elif self.stopping.waited >= PATIENCE:
+            self.stopping.finish(model)  # the best weights
+            self.since = self.spent.share()
 
     def factor(self) -> float:
         """Of the rate, now."""
@@ -60,7 +61,7 @@ class Cooling:
         return (self.spent.share() - self.since) / length if length > 0 else 1.0
 
     def state_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("best", "at", "waited", "since", "weights")}
+        return {"at": self.at, "since": self.since}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         vars(self).update(state)

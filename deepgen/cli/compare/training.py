@@ -115,9 +115,9 @@ def trained(
     if before is not None and before.history.stopped and before.model is not None:
         return Trained(before.model, before.history, begun, begun * each, kept(before.history, begun))
     spent = Spent(seconds, tick)
-    cooling = Cooling(spent)
-    cooled = [] if valid is None or recipe.schedule is None else [cooling]
-    stopping = [] if valid is None else [EarlyStopping(patience=FOREVER)]
+    stopping = EarlyStopping(patience=FOREVER)
+    cooling = Cooling(spent, stopping)
+    watching: list[Any] = [] if valid is None else [stopping, *([] if recipe.schedule is None else [cooling])]
     try:
         history = fit(
             recipe.model,
@@ -130,7 +130,7 @@ def trained(
             seed=seed,
             valid=valid,
             monitor=None if valid is None else recipe.monitor,
-            callbacks=[spent, *cooled, *stopping, Checkpoint(seconds=min(30.0, seconds / 4))],
+            callbacks=[spent, *watching, Checkpoint(seconds=min(30.0, seconds / 4))],
             out=out,
             progress=False,
             max_seconds=seconds,
