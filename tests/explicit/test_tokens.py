@@ -166,8 +166,11 @@ def test_completion_follows_the_law_given_what_is_known(name, late, stream, alph
     model = lively(name, stream, length=4)
     mask = torch.tensor([True, False, False, late])
     x, weight = everything(3, 4), 3 ** torch.arange(3, -1, -1)
-    known = torch.tensor([[2, 9, -4, 1]])
-    law = model.log_prob(x).detach().exp() * (x[:, mask] == known[:, mask]).all(1)
+    prior = model.log_prob(x).detach().exp()
+    # the last token that is likeliest after a 2: of hundreds of particles hardly any would agree with a rare one
+    last = torch.bincount(x[:, 3], prior * (x[:, 0] == 2)).argmax()
+    known = torch.tensor([[2, 9, -4, last]])
+    law = prior * (x[:, mask] == known[:, mask]).all(1)
 
     def p_values(n, generator):
         particles = 300 if late else None
@@ -177,8 +180,8 @@ def test_completion_follows_the_law_given_what_is_known(name, late, stream, alph
     if not late:
         sequential(p_values, what=f"{name} completed", alpha=alpha, generator=stream)
         return
-    # with particles the law is reached only in the limit: 500 rows cannot see a deviation of the order 1/300
-    sequential(p_values, what=f"{name} completed", n=500, alpha=alpha, generator=stream)
+    # with particles the law is reached only in the limit: 500 to 2,000 rows cannot see a deviation of the order 1/300
+    sequential(p_values, what=f"{name} completed", n=500, stages=2, alpha=alpha, generator=stream)
     with pytest.raises(ArgumentError, match="particles="):
         model.conditional_sample(known, mask)
     with pytest.warns(DegenerateWeights):

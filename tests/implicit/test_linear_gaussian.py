@@ -42,7 +42,7 @@ def test_more_draws_bring_the_bound_up_to_the_likelihood(stream, alpha):
     vae = linear_vae(stream, "diagonal", spread=1.4)
     x = rows(stream)
     log_w = draw_terms(vae, x, 32_000, generator=stream).log_weights().detach() - log_marginal(vae, x)
-    z, before = NormalDist().inv_cdf(1 - alpha / 16), None
+    z, before, elbo = NormalDist().inv_cdf(1 - alpha / 16), None, None
     for k in (1, 8, 64):
         gap = log_w.reshape(-1, k, len(x)).logsumexp(1) - torch.tensor(float(k)).log()
         mean, error = gap.mean(0), gap.std(0) / len(gap) ** 0.5
@@ -50,6 +50,8 @@ def test_more_draws_bring_the_bound_up_to_the_likelihood(stream, alpha):
         if before is not None:
             assert (mean - before[0] > -z * (error.square() + before[1].square()).sqrt()).all()
         before = mean, error
-    assert (before[0] > -0.05).all()
+        elbo = (mean, error) if k == 1 else elbo
+    # it lacks far less than the ELBO: 1/64 where the weights vary little, 0.08 at most in 1,200 rows drawn like these
+    assert (before[0] - elbo[0] / 8 > -z * (before[1] + elbo[1] / 8)).all()
     weights = log_w.exp()  # w / p(x) has mean one: no factor is missing
     assert ((weights.mean(0) - 1).abs() < z * weights.std(0) / len(weights) ** 0.5).all()
