@@ -122,8 +122,8 @@ class Rebuilt(Protocol):
 class Update(Protocol):
     """One training step: ``update(state, batch, *, generator) -> (state, metrics)``.
 
-    ``state`` is what the objective carries from step to step (a NamedTuple of tensors, such as persistent chains),
-    ``metrics`` 0-d tensors left on the device, so that a step never waits for it.
+    ``state`` is what the objective carries from step to step (a NamedTuple of tensors and plain numbers, such
+    as persistent chains), ``metrics`` 0-d tensors left on the device, so that a step never waits for it.
 
     >>> def count(state, batch, *, generator):  # state: the number of steps
     ...     return state + 1, {"mean": batch.mean()}

@@ -23,7 +23,7 @@ a shorter way, see `deepgen.explicit.binary`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal
 
@@ -35,8 +35,11 @@ from deepgen.explicit.dbm import DBM
 from deepgen.explicit.rbm import RBM
 from deepgen.explicit.units import Units
 from deepgen.objectives import contrastive_deep
+from deepgen.objectives.chain_memory import ChainMemory
 from deepgen.objectives.contrastive_step import ContrastiveState, ContrastiveStep
+from deepgen.objectives.equilibrium_watch import ChainWatch
 from deepgen.objectives.products import Products
+from deepgen.train.history import Record
 from deepgen.typing import Update
 
 
@@ -89,8 +92,10 @@ class PersistentCD(Contrastive):
 
     The rate, momentum and decay are the optimizer's (by default plain SGD). The metric ``moment_gap``
     is the Euclidean norm of <h>_d - <h>_m, which the gradient sets to zero. It says whether chains look like data to
-    the hidden layers and nothing about the likelihood, for which see `deepgen.evaluate.log_likelihood`. A DBM has
-    another, ``turns``, those that mean field took.
+    the hidden layers and nothing about the likelihood, for which see `deepgen.evaluate.log_likelihood`. Of ten chains
+    and more, ``autocorrelation`` is the time in Gibbs steps in which they forget, as long as they move with the model
+    (`deepgen.objectives.chain_memory`); a run whose chains forget slowly warns. A DBM has another, ``turns``, those
+    that mean field took.
 
     Args:
         k: Gibbs steps between updates.
@@ -112,7 +117,7 @@ class PersistentCD(Contrastive):
     >>> step = objective.update(rbm, objective.optimizer(rbm))
     >>> state, metrics = step(objective.start(rbm, x, generator=stream), x, generator=stream)
     >>> state.chains.shape, list(metrics)
-    (torch.Size([10, 4]), ['moment_gap'])
+    (torch.Size([10, 4]), ['moment_gap', 'autocorrelation'])
     """
 
     chains: int = 100
@@ -131,13 +136,18 @@ class PersistentCD(Contrastive):
         """Chains at hidden layers drawn given random rows of the data ``x``, offsets at the means over ``x``."""
         if isinstance(model, DBM):
             return contrastive_deep.start(model, x, self, generator)
-        return _start(as_rbm(model), x, self.chains, generator)
+        state = _start(as_rbm(model), x, self.chains, generator)
+        return state._replace(memory=ChainMemory.of(state.chains))
 
     def update(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Update:
         """The step function: sample, write the gradients, let ``optimizer`` step."""
         if isinstance(model, DBM):
             return contrastive_deep.DeepStep(model, optimizer, self)
         return super().update(model, optimizer)
+
+    def watch(self) -> Callable[[Record, nn.Module], None]:
+        """Says in words that chains forget slowly."""
+        return ChainWatch()
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """Plain SGD at 0.05, or at 0.005 where a level is real-valued (Hinton 2010, section 13.2)."""

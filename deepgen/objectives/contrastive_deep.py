@@ -36,6 +36,7 @@ from torch import Tensor, nn
 from deepgen.errors import ArgumentError
 from deepgen.explicit.dbm import DBM
 from deepgen.explicit.mean_field import settle
+from deepgen.objectives.chain_memory import ChainMemory, remembered
 from deepgen.objectives.descent import Descent
 
 if TYPE_CHECKING:
@@ -46,10 +47,11 @@ ROWS = 1000  # whose mean responses the offsets start at
 
 class DeepState(NamedTuple):
     """chains: odd levels side by side ``[chains, odd]``; means: of every level, visible first, side by side: running
-    means over data, which serve as offsets ``[all levels]``."""
+    means over data, which serve as offsets ``[all levels]``; memory: how long the chains remember."""
 
     chains: Tensor
     means: Tensor
+    memory: ChainMemory | None = None
 
 
 class Joint(NamedTuple):
@@ -73,7 +75,9 @@ def start(model: DBM, x: Tensor, options: PersistentCD, generator: torch.Generat
         for units, field in zip(model.levels[1::2], fields[1::2], strict=True)
     ]
     visible_mean = x.sum(0).to(v) / len(x)
-    return DeepState(torch.cat(odd, 1), torch.cat([visible_mean, *(mean.mean(0) for mean in means[1:])]))
+    chains = torch.cat(odd, 1)
+    offsets = torch.cat([visible_mean, *(mean.mean(0) for mean in means[1:])])
+    return DeepState(chains, offsets, ChainMemory.of(chains))
 
 
 class DeepStep:
@@ -118,8 +122,10 @@ class DeepStep:
         rate = self.descent.rate()
         self._weights(rows, rate)
         self.descent.move(rate)
-        return DeepState(chains, means), {
+        memory, told = remembered(state.memory, chains, options.k)
+        return DeepState(chains, means, memory), {
             "moment_gap": torch.linalg.vector_norm(torch.cat(gaps[1:])),
+            **told,
             "turns": torch.tensor(float(turns)),
         }
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from deepgen.explicit.rbm import RBM
 from deepgen.objectives.binary_products import SPARSE, BinaryProducts, use_binary
+from deepgen.objectives.chain_memory import ChainMemory, remembered
 from deepgen.objectives.descent import Descent
 from deepgen.objectives.products import Offsets, Products, Target
 
@@ -20,11 +21,13 @@ Sample = Callable[[Products, Tensor, torch.Generator], Tensor]
 
 
 class ContrastiveState(NamedTuple):
-    """chains: hidden layers ``[chains, hidden]`` (no rows for CD); the running means that serve as offsets."""
+    """chains: hidden layers ``[chains, hidden]`` (no rows for CD); the running means that serve as offsets; memory: how
+    long the chains remember, None where it is not followed."""
 
     chains: Tensor
     visible_mean: Tensor
     hidden_mean: Tensor
+    memory: ChainMemory | None = None
 
 
 class ContrastiveStep:
@@ -80,7 +83,9 @@ class ContrastiveStep:
             goal, cost = options.sparsity
             self.gradients[2].add_(means[1] - goal, alpha=cost)
         self.descent.move(rate)
-        return ContrastiveState(chains, *means), {"moment_gap": torch.linalg.vector_norm(products.dh)}
+        memory, told = remembered(state.memory, chains, options.k)
+        gap = {"moment_gap": torch.linalg.vector_norm(products.dh)}
+        return ContrastiveState(chains, *means, memory), gap | told
 
     def _products(self, state: ContrastiveState, batch: Tensor) -> Products:
         """Buffers of the right sizes: there is room for the usual ones and the ragged last batch, not for every one."""

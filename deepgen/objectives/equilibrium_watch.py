@@ -22,6 +22,31 @@ class EquilibriumWarning(RuntimeWarning):
     """
 
 
+class ChainWatch:
+    """Called by `deepgen.fit` with every epoch's record of `PersistentCD`: says once that chains forget slowly.
+
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     ChainWatch()(Record(9, 2000, 0.0, 0.0, {"autocorrelation": 5000.0}), nn.Linear(1, 1))
+    >>> str(caught[0].message)[:66]
+    'epoch 9: chains forget slowly, with an autocorrelation time of 5e+'
+    """
+
+    def __init__(self) -> None:
+        self.said = False
+
+    def __call__(self, record: Record, model: nn.Module) -> None:
+        time = record.metrics.get("autocorrelation", 1.0)
+        if time > SLOW and not self.said:
+            self.said = True
+            _warn(
+                record,
+                f"chains forget slowly, with an autocorrelation time of {time:.3g} sweeps: the gradient's chains lag "
+                "behind the model. Lower the rate, take more Gibbs steps k, or temper: ParallelTempering, "
+                "TrajectoryTempering",
+            )
+
+
 class EquilibriumWatch:
     """Called by `deepgen.fit` with every epoch's record of `TrajectoryTempering`.
 
@@ -37,7 +62,7 @@ class EquilibriumWatch:
     """
 
     def __init__(self) -> None:
-        self.taken_back, self.slow, self.hasty = 0.0, False, False
+        self.taken_back, self.hasty, self.chains = 0.0, False, ChainWatch()
         self.before: tuple[int, float] | None = None
 
     def __call__(self, record: Record, model: nn.Module) -> None:
@@ -61,13 +86,7 @@ class EquilibriumWatch:
                     "lies below the truth, and lower the rate",
                 )
         self.before = record.step, metrics["rungs"]
-        if metrics["autocorrelation"] > SLOW and not self.slow:
-            self.slow = True
-            _warn(
-                record,
-                f"chains forget slowly, with an autocorrelation time of {metrics['autocorrelation']:.3g} sweeps: the "
-                "gradient's chains lag behind the model. Lower the rate, or take more Gibbs steps k",
-            )
+        self.chains(record, model)
 
 
 class LadderWatch:

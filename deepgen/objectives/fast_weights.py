@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from deepgen.errors import check_real
 from deepgen.explicit.rbm import RBM
+from deepgen.objectives.chain_memory import ChainMemory
 from deepgen.objectives.contrastive import PersistentCD, as_rbm
 from deepgen.objectives.contrastive_step import ContrastiveState, ContrastiveStep
 from deepgen.objectives.products import Products
@@ -30,11 +31,12 @@ from deepgen.typing import Update
 
 
 class FastState(NamedTuple):
-    """The first three as in PCD; fast: phi, in the shapes of weight, visible bias and hidden bias."""
+    """The first four as in PCD; fast: phi, in the shapes of weight, visible bias and hidden bias."""
 
     chains: Tensor
     visible_mean: Tensor
     hidden_mean: Tensor
+    memory: ChainMemory | None
     fast: tuple[Tensor, Tensor, Tensor]
 
 
@@ -43,8 +45,8 @@ class FastPersistentCD(PersistentCD):
     """Fast persistent contrastive divergence (FPCD), for an `RBM` over any pair of unit layers.
 
     The centred gradient serves both parts. Parameters of the units themselves (learned precisions) have no fast part,
-    and weight decay and sparsity act on the model alone. Metrics: ``moment_gap`` as of `PersistentCD`, and ``fast``,
-    the Euclidean norm of the fast weights.
+    and weight decay and sparsity act on the model alone. Metrics: ``moment_gap`` and ``autocorrelation`` as of
+    `PersistentCD`, and ``fast``, the Euclidean norm of the fast weights.
 
     Args:
         fast_rate: rate of the fast part; it stays while that of the optimizer falls.
@@ -57,7 +59,7 @@ class FastPersistentCD(PersistentCD):
     >>> step = objective.update(rbm, objective.optimizer(rbm))
     >>> state, metrics = step(objective.start(rbm, x, generator=stream), x, generator=stream)
     >>> list(metrics), state.fast[0].shape
-    (['moment_gap', 'fast'], torch.Size([6, 4]))
+    (['moment_gap', 'autocorrelation', 'fast'], torch.Size([6, 4]))
     """
 
     _: KW_ONLY
@@ -74,7 +76,7 @@ class FastPersistentCD(PersistentCD):
         state, rbm = super().start(model, x, generator=generator), as_rbm(model)
         parameters = (rbm.weight, rbm.visible_bias, rbm.hidden_bias)
         weight, visible, hidden = (torch.zeros_like(p, requires_grad=False) for p in parameters)
-        return FastState(state.chains, state.visible_mean, state.hidden_mean, (weight, visible, hidden))
+        return FastState(state.chains, state.visible_mean, state.hidden_mean, state.memory, (weight, visible, hidden))
 
     def update(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Update:
         """The step function: chains at the sum of both parts, then both move."""
@@ -100,7 +102,7 @@ class _FastStep:
         for both, slow, fast in zip(self._weights(self.sum), self._weights(self.model), state.fast, strict=True):
             torch.add(slow, fast, out=both)
         decayed = options.weight_decay * self.model.weight if options.weight_decay else None
-        inner, metrics = self.step(ContrastiveState(*state[:3]), batch, generator=generator)
+        inner, metrics = self.step(ContrastiveState(*state[:4]), batch, generator=generator)
         weight, visible, hidden = self.step.gradients[:3]  # minus the gradients, with what the penalties add
         if decayed is not None:
             weight = weight - decayed

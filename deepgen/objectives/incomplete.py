@@ -45,7 +45,7 @@ class Incomplete:
     >>> rbm = dg.RBM(visible=6, hidden=4, generator=0).initialise(x)
     >>> history = dg.fit(rbm, x, Incomplete(PersistentCD(chains=10)), epochs=2, progress=False)
     >>> list(history[-1].metrics)
-    ['moment_gap']
+    ['moment_gap', 'autocorrelation']
     """
 
     objective: Objective = field(default_factory=PersistentCD)

@@ -43,7 +43,7 @@ class LayerWise:
     >>> dbn, x = dg.explicit.DBN(6, [4, 3], generator=0), torch.eye(6)
     >>> history = dg.fit(dbn, x, LayerWise(dg.objectives.PersistentCD(chains=10)), epochs=2, progress=False)
     >>> list(history[-1].metrics)
-    ['moment_gap', 'moment_gap_2']
+    ['moment_gap', 'autocorrelation', 'moment_gap_2', 'autocorrelation_2']
     """
 
     objective: Contrastive = field(default_factory=ContrastiveDivergence)

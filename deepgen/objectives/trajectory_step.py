@@ -73,7 +73,9 @@ class TrajectoryStep:
             "rollbacks": counts.rollbacks.double(),
             "slowed": 2.0 ** counts.halved.double(),
         }
-        return state._replace(**inner._asdict(), counts=counts), {**metrics, **told}
+        return state._replace(
+            chains=inner.chains, visible_mean=inner.visible_mean, hidden_mean=inner.hidden_mean, counts=counts
+        ), {**metrics, **told}
 
     @torch.no_grad()
     def _meet(self, state: TrajectoryState, batch: Tensor, generator: torch.Generator) -> TrajectoryState:

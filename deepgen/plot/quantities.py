@@ -24,6 +24,7 @@ _KNOWN = {  # what the objectives of deepgen report
     "log_likelihood": Quantity("training log-likelihood", _NATS),
     "order_log_likelihood": Quantity("training log-likelihood over orders", _NATS),
     "bound": Quantity("bound on the training log-likelihood", _NATS),
+    "autocorrelation": Quantity("autocorrelation time of chains", "Gibbs steps"),
     "moment_gap": Quantity("moment gap between data and chains", "norm"),
     "gap": Quantity("mean log density, data less chains", "nats"),
     "acceptance": Quantity("acceptance", "share of the moves"),

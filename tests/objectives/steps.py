@@ -14,3 +14,10 @@ def named_gradients(model):
 
 def snapshot(model):
     return [p.detach().clone() for p in model.parameters()]
+
+
+def leaves(state):
+    """The tensors and, as tensors, the numbers of nested states."""
+    if isinstance(state, tuple):
+        return [leaf for part in state for leaf in leaves(part)]
+    return [] if state is None else [torch.as_tensor(state)]

@@ -6,8 +6,9 @@ import torch
 import deepgen as dg
 from deepgen.explicit import Gaussian
 from deepgen.objectives import ContrastiveDivergence, PersistentCD
+from deepgen.train.state import copy_tree
 from tests.contracts.layers import machine
-from tests.objectives.steps import named_gradients, snapshot, still
+from tests.objectives.steps import leaves, named_gradients, snapshot, still
 
 
 def some_rows(stream, n, width):
@@ -42,13 +43,15 @@ def test_a_step_depends_on_nothing_but_its_arguments(objective, momentum, seed):
                 fresh = torch.optim.SGD(other.parameters(), lr=0.1, momentum=momentum)
                 fresh.load_state_dict(optimizer.state_dict())
                 rbm, optimizer, step = other, fresh, objective.update(other, fresh)
-                state = type(state)(*(t.clone() for t in state))
+                state = copy_tree(state)
                 position, stream = stream.get_state(), dg.random.generator()
                 stream.set_state(position)
-            kept, before = state, [t.clone() for t in state]
+            kept, before = state, copy_tree(state)
             state, _ = step(state, batch, generator=stream)
-            assert all(torch.equal(a, b) for a, b in zip(before, kept, strict=True)), "the old state must stay"
-        return [*snapshot(rbm), *state]
+            assert all(torch.equal(a, b) for a, b in zip(leaves(before), leaves(kept), strict=True)), (
+                "the old state must stay"
+            )
+        return [*snapshot(rbm), *leaves(state)]
 
     for here, there in zip(run(None), run(4), strict=True):
         assert torch.equal(here, there)
