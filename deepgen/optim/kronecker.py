@@ -99,11 +99,12 @@ def inverses(name: str, A: Tensor, G: Tensor, damping: float) -> tuple[Tensor, T
     [0.2, 0.8]
     """
     size_a, size_g = float(A.trace() / len(A)), float(G.trace() / len(G))
-    pi = math.sqrt(size_a / size_g) if size_a > 0 and size_g > 0 else 1.0  # a dead layer has no size to match
+    finite = math.isfinite(size_a) and math.isfinite(size_g)
+    pi = math.sqrt(size_a / size_g) if finite and size_a > 0 and size_g > 0 else 1.0  # a dead layer: no size to match
     found = []
     for matrix, extra in ((A, pi * math.sqrt(damping)), (G, math.sqrt(damping) / pi)):
         root, broken = torch.linalg.cholesky_ex(matrix + extra * torch.eye(len(matrix)).to(matrix))
-        if bool(broken) or not math.isfinite(extra):
+        if not finite or bool(broken):
             raise DivergenceError(
                 f"the factors of layer {name!r} are not positive definite: raise damping, or lower the rate if the "
                 "loss has become infinite"
