@@ -304,3 +304,14 @@ def test_impute_table(tmp_path: Path) -> None:
     assert numbers["mean, mode, numbers, RMSE"] == pytest.approx(1.0, abs=0.25)
     assert 0.5 < numbers["inside"] < 0.95
     assert imread(tmp_path / "impute_table.png").ndim == 3
+
+
+def test_optimizers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    numbers = example("optimizers")(steps=60, seeds=1, out=tmp_path)
+    for problem, start in (("quadratic", 2 / 2 * 1.0), ("Rosenbrock", 24.2)):
+        assert numbers[f"K-FAC, {problem}"] < 1e-3 * start
+        others = [value for key, value in numbers.items() if problem in key and "K-FAC" not in key]
+        assert numbers[f"K-FAC, {problem}"] < min(others)
+    assert all(value < math.log(10) for key, value in numbers.items() if "digits" in key)
+    assert "K-FAC" in capsys.readouterr().out
+    assert imread(tmp_path / "optimizers.png").ndim == 3

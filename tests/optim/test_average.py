@@ -100,7 +100,7 @@ def test_a_fit_goes_on_with_it_bit_for_bit(decay, every, tmp_path):
 
 
 def test_the_average_of_a_noisy_run_is_nearer_to_the_optimum(stream):
-    """Polyak & Juditsky: SGD at a constant rate scatters with variance lr / (2 - lr), the mean of n steps with 1 / n."""
+    """Polyak & Juditsky: SGD scatters with variance lr / (2 - lr), the mean of n steps with 1 / n."""
     net = nn.Linear(1, 400, bias=False).double()  # as many runs
     with torch.no_grad():
         net.weight.zero_()
