@@ -64,6 +64,4 @@ def test_without_strong_convexity_the_gap_falls_as_one_over_k_and_one_over_k_squ
             gaps.append(float((eigenvalues * theta.detach() ** 2).sum() / 2))
         window = np.arange(300, 3000)
         slopes.append(np.polyfit(np.log(window), np.log(np.array(gaps)[window]), 1)[0])
-    assert slopes == pytest.approx(
-        [-1.0, -2.0], abs=0.03
-    )  # the second is at -1.976, at -1.989 by 10,000 steps
+    assert slopes == pytest.approx([-1.0, -2.0], abs=0.03)  # the second is at -1.976, at -1.989 by 10,000 steps
