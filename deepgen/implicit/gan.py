@@ -4,12 +4,8 @@
 
 The law of x is known by its draws alone: there is no density, so `GAN` keeps `Samples` and no more. What it is trained
 towards is said elsewhere (`deepgen.objectives.Adversarial`), as is what else a discriminator is good for
-(`deepgen.implicit.gan_chain`). Draws come from an average of the generator over training where there is one:
-
-    w'_t = (1 - beta) sum_{i=1}^{t} beta^(t-i) w_i / (1 - beta^t)
-
-the exponential moving average over t updates without the share of the initial weights, as Adam corrects its moments.
-Running statistics of batch norms are averaged alike; spectral norms in it follow the averaged weights by themselves.
+(`deepgen.implicit.gan_chain`). Draws come from an average of the generator over training where there is one, the
+exponential one of `deepgen.optim.blend`.
 Sources: Goodfellow et al. 2014; Yazici et al. 2019, "The unusual effectiveness of averaging in GAN training"; Mirza &
 Osindero 2014 (conditions).
 """
@@ -24,10 +20,11 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from deepgen.distributions import StandardNormal
-from deepgen.errors import ArgumentError, MissingCapability, ShapeError, SupportError, check_count, check_real
+from deepgen.errors import ArgumentError, MissingCapability, ShapeError, SupportError, check_count
 from deepgen.explicit.contexts import as_label, check_context, each_context
 from deepgen.implicit.conditions import check_taken
-from deepgen.implicit.spectral import follow_weights, own_vectors
+from deepgen.optim.blend import blend, share
+from deepgen.optim.settings import check_setting
 from deepgen.random import draw, resolve
 
 
@@ -71,9 +68,7 @@ class GAN(nn.Module):
         if classes and context:
             raise ArgumentError("the context is a label (classes=) or a vector (context=), not both at once")
         if average is not None:
-            check_real("average", average, 0, 1)
-            if average == 1:
-                raise ArgumentError("average must be below 1, as 1 would keep no update; leave it out by None")
+            check_setting("average", average, below=1)
         for name, network in (("generator", generator), ("discriminator", discriminator)):
             if not isinstance(network, nn.Module):
                 raise ArgumentError(f"{name} must be a torch.nn.Module, got {type(network).__name__}")
@@ -163,17 +158,7 @@ class GAN(nn.Module):
         self.updates += 1
         if self.averaged is None or self.average is None:
             return
-        weight = (1 - self.average) / (1 - self.average ** self.updates.double())
-        with_buffers = self.generator.state_dict(keep_vars=True)
-        left = own_vectors(self.averaged)
-        for name, mean in self.averaged.state_dict(keep_vars=True).items():
-            if name in left:
-                continue
-            if mean.is_floating_point():
-                mean.data.lerp_(with_buffers[name].data, weight.to(mean.dtype))
-            else:
-                mean.data.copy_(with_buffers[name].data)
-        follow_weights(self.averaged)
+        blend(self.averaged, self.generator, share(self.average, self.updates.double()))
 
     def check(self, x: Any) -> None:
         """Raise a typed error unless ``x`` are finite rows ``[n, *event]``; rows with a context come as a pair."""

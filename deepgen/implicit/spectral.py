@@ -4,9 +4,8 @@
 
 The convolution's matrix is its weight as ``[outputs, the rest]``, as in the paper, which bounds the operator's norm
 within a factor of the kernel's side. u and v are buffers, saved with the model, so that a resumed fit goes on from
-them. (An average of unit vectors is none: `follow_weights` is for a network whose weights are averages.) By torch's own
-parametrisation. Source: Miyato et al. 2018, "Spectral normalization for generative adversarial
-networks".
+them. (An average of unit vectors is none: `deepgen.optim.blend` is for a network whose weights are averages.) By
+torch's own parametrisation. Source: Miyato et al. 2018, "Spectral normalization for generative adversarial networks".
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import _SpectralNorm, spectral_norm
+from torch.nn.utils.parametrizations import spectral_norm
 
 from deepgen.errors import ArgumentError
 from deepgen.random import lend, resolve
@@ -56,29 +55,3 @@ class SpectralNorm(nn.Module):
     def forward(self, *rows: Tensor) -> Tensor:
         value: Tensor = self.net(*rows)
         return value
-
-
-def own_vectors(net: nn.Module) -> set[str]:
-    """The names, in ``net.state_dict()``, of the u and v of all spectral norms in it."""
-    found = ((name, part) for name, part in net.named_modules() if isinstance(part, _SpectralNorm))
-    return {f"{name}.{buffer}" for name, part in found for buffer, _ in part.named_buffers()}
-
-
-@torch.no_grad()
-def follow_weights(net: nn.Module) -> None:
-    """One power iteration of every spectral norm in ``net``, in whatever mode it is: u and v after a move of weights.
-
-    >>> net = SpectralNorm(nn.Linear(5, 3), generator=0).eval()
-    >>> _ = net.net.parametrizations.weight.original.data.normal_(generator=torch.Generator().manual_seed(0))
-    >>> for _ in range(100):
-    ...     follow_weights(net)
-    >>> float(torch.linalg.matrix_norm(net.net.weight, 2).detach().round(decimals=3))
-    1.0
-    """
-    for part in net.modules():
-        if isinstance(part, nn.utils.parametrize.ParametrizationList):
-            for step in part:
-                if isinstance(step, _SpectralNorm):
-                    mode = step.training
-                    step.train()(part.original)
-                    step.train(mode)

@@ -137,7 +137,8 @@ def describe(thing: Any) -> dict[str, Any]:
     if thing is None:
         return {}
     if isinstance(thing, torch.optim.Optimizer):
-        values = thing.defaults
+        before = [describe(hook) for hook in thing._optimizer_step_pre_hooks.values() if isinstance(hook, Rebuilt)]
+        values = {**thing.defaults, **({"before each step": before} if before else {})}
     elif isinstance(thing, Rebuilt):
         values = dict(thing.arguments())
     elif dataclasses.is_dataclass(thing):

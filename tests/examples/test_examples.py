@@ -304,3 +304,15 @@ def test_impute_table(tmp_path: Path) -> None:
     assert numbers["mean, mode, numbers, RMSE"] == pytest.approx(1.0, abs=0.25)
     assert 0.5 < numbers["inside"] < 0.95
     assert imread(tmp_path / "impute_table.png").ndim == 3
+
+
+def test_optimizers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    numbers = example("optimizers")(steps=60, seeds=2, rates=(3e-3, 0.03, 0.3, 1.0), out=tmp_path)
+    last = {problem: {key: v for key, v in numbers.items() if problem in key} for problem in ("quadratic", "digits")}
+    for problem, values in last.items():
+        assert min(values, key=values.__getitem__) == f"K-FAC, {problem}"
+    assert numbers["K-FAC, quadratic"] < 1e-12  # the Fisher matrix is the curvature
+    assert all(value < 24.2 / 4 for key, value in numbers.items() if "Rosenbrock" in key)  # from 24.2
+    assert all(value < math.log(10) for key, value in numbers.items() if "digits" in key)
+    assert "K-FAC" in capsys.readouterr().out
+    assert imread(tmp_path / "optimizers.png").ndim == 3
