@@ -1,13 +1,17 @@
-"""Networks under the models: masked, coupling and residual nets, with initial weights from a generator."""
+"""Networks under the models, and layers that torch lacks, with initial weights from a generator."""
 
 from deepgen.layers.attention import CausalSelfAttention, KeyValueCache
 from deepgen.layers.causal_conv import CausalConv
+from deepgen.layers.convolution import conv
+from deepgen.layers.dense import Dense
 from deepgen.layers.dropout import dropout
+from deepgen.layers.images import ConvDecoder, ConvEncoder
 from deepgen.layers.linear import linear
 from deepgen.layers.masked import MaskedNet
 from deepgen.layers.mlp import MLP
 from deepgen.layers.recurrent import MultiplicativeLSTM, recurrent
 from deepgen.layers.reshaped import Reshaped
+from deepgen.layers.residual import ResidualBlock
 from deepgen.layers.scalar import ScalarMLP
 from deepgen.layers.standardised import Restored, Standardised
 
@@ -15,13 +19,18 @@ __all__ = [
     "MLP",
     "CausalConv",
     "CausalSelfAttention",
+    "ConvDecoder",
+    "ConvEncoder",
+    "Dense",
     "KeyValueCache",
     "MaskedNet",
     "MultiplicativeLSTM",
     "Reshaped",
+    "ResidualBlock",
     "Restored",
     "ScalarMLP",
     "Standardised",
+    "conv",
     "dropout",
     "linear",
     "recurrent",
