@@ -1,5 +1,6 @@
 """Networks under the models, and layers that torch lacks, with initial weights from a generator."""
 
+from deepgen.layers.adaline import Adaline
 from deepgen.layers.attention import CausalSelfAttention, KeyValueCache
 from deepgen.layers.causal_conv import CausalConv
 from deepgen.layers.convolution import conv
@@ -9,6 +10,7 @@ from deepgen.layers.images import ConvDecoder, ConvEncoder
 from deepgen.layers.linear import linear
 from deepgen.layers.masked import MaskedNet
 from deepgen.layers.mlp import MLP
+from deepgen.layers.perceptron import NotConverged, Perceptron, mistake_bound
 from deepgen.layers.recurrent import MultiplicativeLSTM, recurrent
 from deepgen.layers.reshaped import Reshaped
 from deepgen.layers.residual import ResidualBlock
@@ -17,6 +19,7 @@ from deepgen.layers.standardised import Restored, Standardised
 
 __all__ = [
     "MLP",
+    "Adaline",
     "CausalConv",
     "CausalSelfAttention",
     "ConvDecoder",
@@ -25,6 +28,8 @@ __all__ = [
     "KeyValueCache",
     "MaskedNet",
     "MultiplicativeLSTM",
+    "NotConverged",
+    "Perceptron",
     "Reshaped",
     "ResidualBlock",
     "Restored",
@@ -33,5 +38,6 @@ __all__ = [
     "conv",
     "dropout",
     "linear",
+    "mistake_bound",
     "recurrent",
 ]

@@ -28,6 +28,6 @@ def dropout(x: Tensor, rate: float, generator: torch.Generator | None) -> Tensor
 
 def check_rate(rate: Any) -> float:
     """Return ``rate`` as a float; raise `ArgumentError` unless it is at least 0 and below 1."""
-    if isinstance(rate, bool) or not isinstance(rate, Real) or not 0 <= rate < 1:
+    if isinstance(rate, bool) or not isinstance(rate, Real) or not 0 <= float(rate) < 1:
         raise ArgumentError(f"dropout must be at least 0 and below 1, got {rate!r}")
     return float(rate)
