@@ -9,6 +9,7 @@ from deepgen.layers.dropout import dropout
 from deepgen.layers.images import ConvDecoder, ConvEncoder
 from deepgen.layers.linear import linear
 from deepgen.layers.masked import MaskedNet
+from deepgen.layers.maxout import Maxout, maxout
 from deepgen.layers.mlp import MLP
 from deepgen.layers.perceptron import NotConverged, Perceptron, mistake_bound
 from deepgen.layers.recurrent import MultiplicativeLSTM, recurrent
@@ -16,6 +17,8 @@ from deepgen.layers.reshaped import Reshaped
 from deepgen.layers.residual import ResidualBlock
 from deepgen.layers.scalar import ScalarMLP
 from deepgen.layers.standardised import Restored, Standardised
+from deepgen.layers.weight_constraints import MaxNorm, NonNegative, constrain
+from deepgen.layers.whitening import Whitening
 
 __all__ = [
     "MLP",
@@ -27,7 +30,10 @@ __all__ = [
     "Dense",
     "KeyValueCache",
     "MaskedNet",
+    "MaxNorm",
+    "Maxout",
     "MultiplicativeLSTM",
+    "NonNegative",
     "NotConverged",
     "Perceptron",
     "Reshaped",
@@ -35,9 +41,12 @@ __all__ = [
     "Restored",
     "ScalarMLP",
     "Standardised",
+    "Whitening",
+    "constrain",
     "conv",
     "dropout",
     "linear",
+    "maxout",
     "mistake_bound",
     "recurrent",
 ]
