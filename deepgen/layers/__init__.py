@@ -5,12 +5,15 @@ from deepgen.layers.attention import CausalSelfAttention, KeyValueCache
 from deepgen.layers.causal_conv import CausalConv
 from deepgen.layers.convolution import conv
 from deepgen.layers.dense import Dense
+from deepgen.layers.dense_block import DenseBlock, transition
 from deepgen.layers.dropout import dropout
 from deepgen.layers.images import ConvDecoder, ConvEncoder
+from deepgen.layers.inception import Inception
 from deepgen.layers.linear import linear
 from deepgen.layers.masked import MaskedNet
 from deepgen.layers.maxout import Maxout, maxout
 from deepgen.layers.mlp import MLP
+from deepgen.layers.p4_conv import P4Conv, p4_max_pool, p4_pool, p4_turn
 from deepgen.layers.perceptron import NotConverged, Perceptron, mistake_bound
 from deepgen.layers.recurrent import MultiplicativeLSTM, recurrent
 from deepgen.layers.reshaped import Reshaped
@@ -28,6 +31,8 @@ __all__ = [
     "ConvDecoder",
     "ConvEncoder",
     "Dense",
+    "DenseBlock",
+    "Inception",
     "KeyValueCache",
     "MaskedNet",
     "MaxNorm",
@@ -35,6 +40,7 @@ __all__ = [
     "MultiplicativeLSTM",
     "NonNegative",
     "NotConverged",
+    "P4Conv",
     "Perceptron",
     "Reshaped",
     "ResidualBlock",
@@ -48,5 +54,9 @@ __all__ = [
     "linear",
     "maxout",
     "mistake_bound",
+    "p4_max_pool",
+    "p4_pool",
+    "p4_turn",
     "recurrent",
+    "transition",
 ]
