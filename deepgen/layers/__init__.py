@@ -4,6 +4,7 @@ from deepgen.layers.adaline import Adaline
 from deepgen.layers.attention import CausalSelfAttention, KeyValueCache
 from deepgen.layers.causal_conv import CausalConv
 from deepgen.layers.convolution import conv
+from deepgen.layers.deep_recurrent import DeepRecurrent
 from deepgen.layers.dense import Dense
 from deepgen.layers.dense_block import DenseBlock, transition
 from deepgen.layers.dropout import dropout
@@ -30,6 +31,7 @@ __all__ = [
     "CausalSelfAttention",
     "ConvDecoder",
     "ConvEncoder",
+    "DeepRecurrent",
     "Dense",
     "DenseBlock",
     "Inception",
