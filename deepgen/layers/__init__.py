@@ -1,6 +1,7 @@
 """Networks under the models, and layers that torch lacks, with initial weights from a generator."""
 
 from deepgen.layers.adaline import Adaline
+from deepgen.layers.additive_attention import AdditiveAttention
 from deepgen.layers.attention import CausalSelfAttention, KeyValueCache
 from deepgen.layers.causal_conv import CausalConv
 from deepgen.layers.convolution import conv
@@ -20,6 +21,7 @@ from deepgen.layers.recurrent import MultiplicativeLSTM, recurrent
 from deepgen.layers.reshaped import Reshaped
 from deepgen.layers.residual import ResidualBlock
 from deepgen.layers.scalar import ScalarMLP
+from deepgen.layers.seq2seq import Seq2Seq
 from deepgen.layers.standardised import Restored, Standardised
 from deepgen.layers.weight_constraints import MaxNorm, NonNegative, constrain
 from deepgen.layers.whitening import Whitening
@@ -27,6 +29,7 @@ from deepgen.layers.whitening import Whitening
 __all__ = [
     "MLP",
     "Adaline",
+    "AdditiveAttention",
     "CausalConv",
     "CausalSelfAttention",
     "ConvDecoder",
@@ -48,6 +51,7 @@ __all__ = [
     "ResidualBlock",
     "Restored",
     "ScalarMLP",
+    "Seq2Seq",
     "Standardised",
     "Whitening",
     "constrain",
