@@ -11,6 +11,7 @@ from deepgen.layers.dense_block import DenseBlock, transition
 from deepgen.layers.dropout import dropout
 from deepgen.layers.images import ConvDecoder, ConvEncoder
 from deepgen.layers.inception import Inception
+from deepgen.layers.initialisation import data_dependent, lsuv
 from deepgen.layers.linear import linear
 from deepgen.layers.masked import MaskedNet
 from deepgen.layers.maxout import Maxout, maxout
@@ -56,8 +57,10 @@ __all__ = [
     "Whitening",
     "constrain",
     "conv",
+    "data_dependent",
     "dropout",
     "linear",
+    "lsuv",
     "maxout",
     "mistake_bound",
     "p4_max_pool",
