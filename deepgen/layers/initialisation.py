@@ -95,7 +95,7 @@ def lsuv(net: Net, *rows: Tensor, generator: torch.Generator | int | None = None
 
 @torch.no_grad()
 def _walk(net: Net, rows: tuple[Tensor, ...], begin: Callable[[Any, Callable[[], Tensor]], Tensor]) -> Net:
-    """Divide each layer's weights by the spread that ``begin`` finds at its first call, before the next layers see it."""
+    """Divide each layer's weights by the spread ``begin`` finds at its first call, before others see it."""
     known: dict[int, bool] = {}
 
     def at_call(layer: Any, given: tuple[Any, ...], _: Tensor) -> Tensor | None:
