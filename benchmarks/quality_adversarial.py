@@ -26,7 +26,7 @@ from torch.utils.data import Dataset
 
 import deepgen as dg
 from deepgen.implicit import GAN, DCGANDiscriminator, DCGANGenerator, Dense, SpectralNorm
-from deepgen.implicit.convolution import HE
+from deepgen.layers.convolution import HE
 
 MODES, SIDE = 1000, 28
 GRID_DRAWS, STACKED_DRAWS, JUDGED = 2_500, 26_000, 10_000  # the protocols' two, and of the Fréchet distance

@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 from deepgen.errors import check_count
 from deepgen.explicit.tokens import TokenModel
-from deepgen.layers.dropout import check_rate, dropout
+from deepgen.layers.dropout import check_rate
 from deepgen.layers.linear import linear
-from deepgen.layers.recurrent import recurrent, run
+from deepgen.layers.recurrent import recurrent, through
 from deepgen.random import resolve
 
 
@@ -74,12 +74,8 @@ class CharRNN(TokenModel):
         self, codes: Tensor, state: list[Any] | None = None, generator: torch.Generator | None = None
     ) -> tuple[Tensor, list[Any]]:
         """``[batch, t] -> [batch, t, hidden]``, and the state that the tokens after these go on from."""
-        h, states = F.embedding(codes, self.embedding), []
-        for layer, before in zip(self.layers, state or [None] * len(self.layers), strict=True):
-            h, after = run(layer, h, before)
-            h = dropout(h, self.dropout, generator)
-            states.append(after)
-        return h, states
+        h = F.embedding(codes, self.embedding)
+        return through(self.layers, h, state, rate=self.dropout, generator=generator)
 
     def logits(self, features: Tensor) -> Tensor:
         """``[..., hidden] -> [..., vocabulary]``."""

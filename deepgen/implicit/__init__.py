@@ -10,10 +10,8 @@ from deepgen.implicit.cvae import CVAE, GivenContext
 from deepgen.implicit.dcgan import DCGANDiscriminator, DCGANGenerator
 from deepgen.implicit.decoder import Decoder
 from deepgen.implicit.denoising_chain import DenoisingChain
-from deepgen.implicit.dense import Dense
 from deepgen.implicit.gan import GAN, Given
 from deepgen.implicit.gan_chain import Rejected, latent_langevin, latent_target, mh_gan, rejection
-from deepgen.implicit.images import ConvDecoder, ConvEncoder
 from deepgen.implicit.likelihoods import Bernoulli, Categorical, Gaussian, LogisticMixture
 from deepgen.implicit.paths import at_places, interpolate, lerp, slerp, traverse
 from deepgen.implicit.posteriors import DiagonalGaussian, FullGaussian
@@ -26,6 +24,8 @@ from deepgen.implicit.tied import TiedDense
 from deepgen.implicit.unrolled import classifier, unrolled
 from deepgen.implicit.vae import VAE
 from deepgen.implicit.vamp import VampPrior
+from deepgen.layers.dense import Dense
+from deepgen.layers.images import ConvDecoder, ConvEncoder
 
 __all__ = [
     "CVAE",

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from deepgen.implicit.autoencoder import Autoencoder
-from deepgen.implicit.dense import Dense, shape_of
-from deepgen.implicit.images import ConvDecoder, ConvEncoder
 from deepgen.implicit.likelihoods import Bernoulli
 from deepgen.implicit.tied import TiedDense
+from deepgen.layers.dense import Dense, shape_of
+from deepgen.layers.images import ConvDecoder, ConvEncoder
 from deepgen.random import resolve
 
 

@@ -10,9 +10,9 @@ from torch import nn
 
 from deepgen.errors import ArgumentError
 from deepgen.implicit.cvae import CVAE
-from deepgen.implicit.dense import Dense, shape_of
-from deepgen.implicit.images import ConvDecoder, ConvEncoder
 from deepgen.implicit.vae import VAE, laws, numbers_of
+from deepgen.layers.dense import Dense, shape_of
+from deepgen.layers.images import ConvDecoder, ConvEncoder
 from deepgen.random import resolve
 
 

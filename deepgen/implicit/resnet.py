@@ -19,9 +19,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepgen.errors import check_count
-from deepgen.implicit.convolution import HE, as_image, between, check_limits, conv, image_shape
-from deepgen.implicit.dense import leaky_relu, shape_of
+from deepgen.layers.convolution import HE, as_image, between, check_limits, conv, image_shape
+from deepgen.layers.dense import leaky_relu, shape_of
 from deepgen.layers.linear import linear
+from deepgen.layers.residual import ResidualBlock
 from deepgen.random import resolve
 
 
@@ -55,7 +56,7 @@ class ResNetGenerator(nn.Module):
         self.latent, self.shape, self.width, self.limits = int(latent), tuple(shape), int(width), check_limits(limits)
         self.start = (width, height // 4, side // 4)
         self.first = linear(latent, math.prod(self.start), generator=stream)
-        self.blocks = nn.ModuleList(_Block(width, generator=stream) for _ in range(2))
+        self.blocks = nn.ModuleList(ResidualBlock(width, generator=stream) for _ in range(2))
         self.last = conv(width, channels, 3, scale=HE, generator=stream)
 
     def arguments(self) -> dict[str, Any]:
@@ -96,7 +97,7 @@ class ResNetDiscriminator(nn.Module):
         stream = resolve(generator)
         self.shape, self.width = tuple(shape), int(width)
         self.first = conv(self.image[0], width, 3, scale=HE, generator=stream)
-        self.blocks = nn.ModuleList(_Block(width, generator=stream) for _ in range(3))
+        self.blocks = nn.ModuleList(ResidualBlock(width, generator=stream) for _ in range(3))
         pixels = self.image[1] * self.image[2] // 16
         self.last = linear(width * pixels, math.prod(self.outputs), generator=stream)
 
@@ -109,15 +110,3 @@ class ResNetDiscriminator(nn.Module):
         for i, block in enumerate(self.blocks):
             h = F.avg_pool2d(block(h), 2) if i < 2 else block(h)
         return self.last(leaky_relu(h).flatten(1)).view(len(x), *self.outputs)
-
-
-class _Block(nn.Module):
-    """h + B r(A r(h)), B = 0 at the start."""
-
-    def __init__(self, width: int, *, generator: torch.Generator) -> None:
-        super().__init__()
-        self.a = conv(width, width, 3, scale=HE, generator=generator)
-        self.b = conv(width, width, 3, scale=0.0, generator=generator)
-
-    def forward(self, h: Tensor) -> Tensor:
-        return h + self.b(leaky_relu(self.a(leaky_relu(h))))

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepgen.errors import ShapeError
-from deepgen.implicit.dense import Dense
+from deepgen.layers.dense import Dense
 
 
 class TiedDense(Dense):
@@ -44,7 +44,8 @@ class TiedDense(Dense):
         generator: torch.Generator | int | None = None,
     ) -> None:
         super().__init__(inputs, hidden, outputs, activation=activation, last=last, generator=generator)
-        del self._arguments["context"]
+        for name in ("context", "norm", "dropout"):
+            del self._arguments[name]
         self._arguments["outputs"] = int(outputs)
         widths = [math.prod(self.inputs), *hidden]
         self.biases = nn.ParameterList(nn.Parameter(torch.zeros(width)) for width in widths)

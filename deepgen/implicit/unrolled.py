@@ -22,8 +22,8 @@ from deepgen.explicit.stack import check_stack
 from deepgen.explicit.units import Bernoulli as BernoulliUnits
 from deepgen.explicit.units import Spin, Units
 from deepgen.implicit.autoencoder import Autoencoder
-from deepgen.implicit.dense import Dense
 from deepgen.implicit.likelihoods import Bernoulli, Gaussian
+from deepgen.layers.dense import Dense
 
 _MEANS: dict[Any, str | None] = {
     BernoulliUnits: "sigmoid",

@@ -1,28 +1,71 @@
-"""Networks under the models: masked, coupling and residual nets, with initial weights from a generator."""
+"""Networks under the models, and layers that torch lacks, with initial weights from a generator."""
 
+from deepgen.layers.adaline import Adaline
+from deepgen.layers.additive_attention import AdditiveAttention
 from deepgen.layers.attention import CausalSelfAttention, KeyValueCache
 from deepgen.layers.causal_conv import CausalConv
+from deepgen.layers.convolution import conv
+from deepgen.layers.deep_recurrent import DeepRecurrent
+from deepgen.layers.dense import Dense
+from deepgen.layers.dense_block import DenseBlock, transition
 from deepgen.layers.dropout import dropout
+from deepgen.layers.images import ConvDecoder, ConvEncoder
+from deepgen.layers.inception import Inception
+from deepgen.layers.initialisation import data_dependent, lsuv
 from deepgen.layers.linear import linear
 from deepgen.layers.masked import MaskedNet
+from deepgen.layers.maxout import Maxout, maxout
 from deepgen.layers.mlp import MLP
+from deepgen.layers.p4_conv import P4Conv, p4_max_pool, p4_pool, p4_turn
+from deepgen.layers.perceptron import NotConverged, Perceptron, mistake_bound
 from deepgen.layers.recurrent import MultiplicativeLSTM, recurrent
 from deepgen.layers.reshaped import Reshaped
+from deepgen.layers.residual import ResidualBlock
 from deepgen.layers.scalar import ScalarMLP
+from deepgen.layers.seq2seq import Seq2Seq
 from deepgen.layers.standardised import Restored, Standardised
+from deepgen.layers.weight_constraints import MaxNorm, NonNegative, constrain
+from deepgen.layers.whitening import Whitening
 
 __all__ = [
     "MLP",
+    "Adaline",
+    "AdditiveAttention",
     "CausalConv",
     "CausalSelfAttention",
+    "ConvDecoder",
+    "ConvEncoder",
+    "DeepRecurrent",
+    "Dense",
+    "DenseBlock",
+    "Inception",
     "KeyValueCache",
     "MaskedNet",
+    "MaxNorm",
+    "Maxout",
     "MultiplicativeLSTM",
+    "NonNegative",
+    "NotConverged",
+    "P4Conv",
+    "Perceptron",
     "Reshaped",
+    "ResidualBlock",
     "Restored",
     "ScalarMLP",
+    "Seq2Seq",
     "Standardised",
+    "Whitening",
+    "constrain",
+    "conv",
+    "data_dependent",
     "dropout",
     "linear",
+    "lsuv",
+    "maxout",
+    "mistake_bound",
+    "p4_max_pool",
+    "p4_pool",
+    "p4_turn",
     "recurrent",
+    "transition",
 ]

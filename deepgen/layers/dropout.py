@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from numbers import Real
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -23,8 +26,8 @@ def dropout(x: Tensor, rate: float, generator: torch.Generator | None) -> Tensor
     return x * torch.empty_like(x).bernoulli_(keep, generator=generator).div_(keep)
 
 
-def check_rate(rate: float) -> float:
+def check_rate(rate: Any) -> float:
     """Return ``rate`` as a float; raise `ArgumentError` unless it is at least 0 and below 1."""
-    if not 0 <= rate < 1:
+    if isinstance(rate, bool) or not isinstance(rate, Real) or not 0 <= float(rate) < 1:
         raise ArgumentError(f"dropout must be at least 0 and below 1, got {rate!r}")
     return float(rate)

@@ -15,12 +15,14 @@ LSTM for sequence modelling", equations 6 to 11.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from deepgen.errors import check_count, unknown_name
+from deepgen.errors import MissingCapability, check_count, unknown_name
+from deepgen.layers.dropout import dropout
 from deepgen.layers.linear import linear
 
 _TORCH: dict[str, Any] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
@@ -78,6 +80,53 @@ def run(layer: nn.Module, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
     return h.transpose(0, 1), (h, c)
 
 
+def through(
+    layers: Iterable[nn.Module],
+    x: Tensor,
+    states: Sequence[Any] | None = None,
+    *,
+    rate: float = 0.0,
+    generator: torch.Generator | None = None,
+) -> tuple[Tensor, list[Any]]:
+    """Layers one upon the other, with `dropout` at what each puts out; the state of each goes in and comes out.
+
+    >>> stream = torch.Generator().manual_seed(0)
+    >>> layers = [recurrent(3, 8, "gru", generator=stream), recurrent(8, 4, "mlstm", generator=stream)]
+    >>> out, states = through(layers, torch.randn(2, 5, 3))
+    >>> out.shape, len(states)
+    (torch.Size([2, 5, 4]), 2)
+    """
+    after, layers = [], list(layers)
+    for layer, before in zip(layers, states or [None] * len(layers), strict=True):
+        x, state = run(layer, x, before)
+        x = dropout(x, rate, generator)
+        after.append(state)
+    return x, after
+
+
+def ragged(layer: nn.Module, x: Tensor, lengths: Tensor) -> tuple[Tensor, Any]:
+    """``layer(x)`` on rows of several ``lengths``: outputs beyond are 0, and the state is that of the own last place.
+
+    Raises:
+        MissingCapability: a layer of another kind than those here, whose state cannot be held.
+
+    >>> layer = recurrent(3, 8, "lstm", generator=torch.Generator().manual_seed(0))
+    >>> x = torch.randn(2, 5, 3)
+    >>> _, (h, _) = ragged(layer, x, torch.tensor([5, 2]))
+    >>> torch.allclose(h[0, 1], layer(x[1:, :2])[1][0][0, 0], atol=1e-6)
+    True
+    """
+    if isinstance(layer, MultiplicativeLSTM):
+        return layer(x, lengths=lengths)
+    if not isinstance(layer, nn.RNNBase):
+        raise MissingCapability(
+            f"rows of several lengths need a cell of {', '.join(CELLS)}, got {type(layer).__name__}"
+        )
+    packed = nn.utils.rnn.pack_padded_sequence(x, lengths.cpu(), batch_first=True, enforce_sorted=False)
+    out, state = layer(packed)
+    return nn.utils.rnn.pad_packed_sequence(out, batch_first=True, total_length=x.shape[1])[0], state
+
+
 def _lstm(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
     """h and c of the next place: ``[batch, 4 hidden]`` and ``[..., batch, hidden]``."""
     i, f, g, o = gates.chunk(4, 1)
@@ -90,6 +139,8 @@ class MultiplicativeLSTM(nn.Module):
 
     The parts that see only x are computed for all places at once. A and B start with outputs of the variance of their
     inputs, since m is a product of two such numbers and would vanish otherwise.
+
+    With ``lengths`` [batch] a row's state stays as it is beyond its own length, and what is put out there is 0.
 
     >>> layer = MultiplicativeLSTM(3, 8, generator=torch.Generator().manual_seed(0))
     >>> h, (last, c) = layer(torch.randn(2, 5, 3))
@@ -107,10 +158,18 @@ class MultiplicativeLSTM(nn.Module):
         with torch.no_grad():
             self.u.bias[hidden : 2 * hidden] += _OPEN
 
-    def forward(self, x: Tensor, state: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def forward(
+        self, x: Tensor, state: tuple[Tensor, Tensor] | None = None, lengths: Tensor | None = None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         h, c = (x.new_zeros(len(x), self.hidden),) * 2 if state is None else state
         b, w, out = self.b.weight.t(), self.w.weight.t(), []
-        for factor, gates in zip(self.a(x).unbind(1), self.u(x).unbind(1), strict=True):
-            h, c = _lstm(torch.addmm(gates, factor * (h @ b), w), c)
-            out.append(h)
+        for place, (factor, gates) in enumerate(zip(self.a(x).unbind(1), self.u(x).unbind(1), strict=True)):
+            new, cell = _lstm(torch.addmm(gates, factor * (h @ b), w), c)
+            if lengths is None:
+                h, c = new, cell
+                out.append(h)
+            else:
+                inside = (lengths > place).unsqueeze(1)
+                h, c = torch.where(inside, new, h), torch.where(inside, cell, c)
+                out.append(torch.where(inside, new, 0.0))
         return torch.stack(out, 1), (h, c)

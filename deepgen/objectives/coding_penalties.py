@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, SupportError, check_count, check_real
-from deepgen.implicit.dense import Dense
+from deepgen.layers.dense import Dense
 from deepgen.random import normal
 
 
@@ -130,4 +130,5 @@ def is_sigmoid_layer(encoder: nn.Module) -> bool:
     >>> is_sigmoid_layer(Dense(6, [], 4, last="sigmoid")), is_sigmoid_layer(Dense(6, [5], 4, last="sigmoid"))
     (True, False)
     """
-    return isinstance(encoder, Dense) and len(encoder.layers) == 1 and encoder.last is torch.sigmoid
+    alone = isinstance(encoder, Dense) and len(encoder.layers) == 1 and not any(encoder.rates)
+    return alone and encoder.last is torch.sigmoid

@@ -19,7 +19,7 @@ from deepgen.implicit import (
     ResNetGenerator,
     SpectralNorm,
 )
-from deepgen.implicit.convolution import HE, conv
+from deepgen.layers.convolution import HE, conv
 from deepgen.testing import check_checkpoint, check_model, check_random
 
 

@@ -20,6 +20,7 @@ def conv(
     stride: int = 1,
     *,
     transposed: bool = False,
+    bias: bool = True,
     scale: float = 1.0,
     generator: torch.Generator,
 ) -> nn.Conv2d | nn.ConvTranspose2d:
@@ -36,7 +37,7 @@ def conv(
     kind = nn.ConvTranspose2d if transposed else nn.Conv2d
     padding = (kernel - stride) // 2 if transposed else (kernel - 1) // 2
     layer: nn.Conv2d | nn.ConvTranspose2d = nn.utils.skip_init(
-        kind, inputs, outputs, kernel, stride=stride, padding=padding
+        kind, inputs, outputs, kernel, stride=stride, padding=padding, bias=bias
     )
     entering = inputs * kernel**2 / (stride**2 if transposed else 1)
     bound = scale / math.sqrt(entering)

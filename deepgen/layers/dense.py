@@ -1,9 +1,12 @@
 """Multilayer networks for encoders, decoders, generators and discriminators of any shape of rows.
 
-    h_0 = [x, context],    h_i = a(W_i h_(i-1) + b_i),    output = W h + b
+    h_0 = d([x, context]),    h_i = d(a(N(W_i h_(i-1) + b_i))),    output = W h + b
 
 tanh is the default activation a (as in Burda, Grosse & Salakhutdinov 2016); the networks of a GAN usually
-have leaky rectifiers.
+have leaky rectifiers. N, if wanted, is torch's batch normalisation, before the activation and in the place of b_i,
+which it would take away again (Ioffe & Szegedy 2015, section 3.2). d is dropout of hidden units, and at a rate of its
+own of the inputs (Srivastava et al. 2014, section 4), with what is kept divided by 1 - rate in training. Neither is at
+the output.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, ShapeError, check_count, unknown_name
+from deepgen.layers.dropout import check_rate, dropout
 from deepgen.layers.linear import linear
 from deepgen.layers.mlp import check_hidden
 from deepgen.layers.tanh import tanh
@@ -56,13 +60,25 @@ class Dense(nn.Module):
             ``sigmoid``; a name, so that `deepgen.save` can write it down.
         last: the activation after the last layer; None for none.
         context: width of the context rows that are joined on; 0 for none.
+        norm: batch normalisation of the hidden layers.
+        dropout: rate of hidden units, or a pair: of inputs and of hidden units (0.2 and 0.5 in the paper).
         generator: source of the initial weights.
+
+    Raises:
+        ArgumentError: a width, rate or name outside its range; in ``forward``, units to drop and no generator for it.
+        ShapeError: rows of another width.
 
     >>> net = Dense((28, 28), [200, 200], 100, context=10, generator=0)
     >>> net(torch.zeros(5, 28, 28), torch.zeros(5, 10)).shape
     torch.Size([5, 100])
     >>> Dense(2, [64, 64], (), activation="leaky_relu", generator=0)(torch.zeros(5, 2)).shape
     torch.Size([5])
+
+    In training a network with dropout is called with the generator of its masks; after ``eval()`` nothing is drawn.
+
+    >>> net = Dense(2, [64, 64], 3, activation="relu", norm=True, dropout=(0.2, 0.5), generator=0)
+    >>> net(torch.zeros(5, 2), generator=torch.Generator()).shape, net.eval()(torch.zeros(5, 2)).shape
+    (torch.Size([5, 3]), torch.Size([5, 3]))
     """
 
     def __init__(
@@ -74,6 +90,8 @@ class Dense(nn.Module):
         activation: str = "tanh",
         last: str | None = None,
         context: int = 0,
+        norm: bool = False,
+        dropout: float | Sequence[float] = 0.0,
         generator: torch.Generator | int | None = None,
     ) -> None:
         super().__init__()
@@ -83,24 +101,60 @@ class Dense(nn.Module):
         self.inputs, self.outputs, self.context = shape_of(inputs), shape_of(outputs), int(context)
         self.activation, stream = activation_of(activation), resolve(generator)
         self.last = None if last is None else activation_of(last)
+        self.rates = check_rates(dropout)
         self._arguments = {"inputs": list(self.inputs), "hidden": list(hidden), "outputs": list(self.outputs),
-                           "activation": activation, "last": last, "context": self.context}  # fmt: skip
+                           "activation": activation, "last": last, "context": self.context, "norm": bool(norm),
+                           "dropout": list(self.rates)}  # fmt: skip
         widths = [math.prod(self.inputs) + self.context, *hidden, math.prod(self.outputs)]
-        self.layers = nn.ModuleList(linear(a, b, generator=stream) for a, b in itertools.pairwise(widths))
+        self.layers = nn.ModuleList(
+            linear(a, b, bias=not norm or i == len(hidden), generator=stream)
+            for i, (a, b) in enumerate(itertools.pairwise(widths))
+        )
+        self.norms = nn.ModuleList(nn.BatchNorm1d(width) for width in hidden) if norm else None
 
     def arguments(self) -> dict[str, Any]:
         """The constructor's arguments, for `deepgen.save`."""
         return dict(self._arguments)
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, context: Tensor | None = None, *, generator: torch.Generator | None = None) -> Tensor:
         if x.shape[1:].numel() != math.prod(self.inputs):
             raise ShapeError(f"rows must be [rows, {', '.join(map(str, self.inputs))}], got {list(x.shape)}")
-        h = joined(x.flatten(1), context, self.context)
+        dropped, generator = self.rates, mask_source(self, self.rates, generator)
+        h = dropout(joined(x.flatten(1), context, self.context), dropped[0], generator)
         *hidden, last = self.layers  # a slice would be a new module, at every call
-        for layer in hidden:
-            h = self.activation(layer(h))
+        for i, layer in enumerate(hidden):
+            h = layer(h) if self.norms is None else self.norms[i](layer(h))
+            h = dropout(self.activation(h), dropped[1], generator)
         out: Tensor = last(h) if self.last is None else self.last(last(h))
         return out if len(self.outputs) == 1 else out.view(len(x), *self.outputs)
+
+
+def check_rates(rates: float | Sequence[float]) -> tuple[float, float]:
+    """Rates of dropout of inputs and of hidden units; one number is that of hidden units.
+
+    >>> check_rates(0.5), check_rates([0.2, 0.5])
+    ((0.0, 0.5), (0.2, 0.5))
+    """
+    both: list[Any] = list(rates) if isinstance(rates, Sequence) else [0.0, rates]
+    if len(both) != 2:
+        raise ArgumentError(f"dropout must be one rate, or those of inputs and of hidden units, got {rates!r}")
+    return check_rate(both[0]), check_rate(both[1])
+
+
+def mask_source(net: nn.Module, rates: Sequence[float], generator: torch.Generator | None) -> torch.Generator | None:
+    """Where masks come from: None outside training, and in training an `ArgumentError` if they lack a generator.
+
+    >>> mask_source(nn.Identity().eval(), [0.5], torch.Generator()) is None
+    True
+    """
+    if not net.training or not any(rates):
+        return None
+    if generator is None:
+        raise ArgumentError(
+            f"in training this {type(net).__name__} drops units and needs a source of its masks: "
+            "call net(x, generator=...), or net.eval() first"
+        )
+    return generator
 
 
 def shape_of(shape: int | Sequence[int]) -> tuple[int, ...]:
