@@ -14,12 +14,13 @@ import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 
+from deepgen.data.files import readable
 from deepgen.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
@@ -30,6 +31,11 @@ _FORMATS = sorted(set(_ENDS.values()))
 _MOST = 2**40  # bytes that a header may promise before it is taken as broken
 
 
+def check(tokens: Sequence[Hashable], path: str | os.PathLike[str], format: str | None = None) -> None:
+    """Raise what `write` would say of these names and that path, before hours are spent on vectors."""
+    _names(tokens, _format(Path(path), format))
+
+
 def write(emb: Embeddings, path: str | os.PathLike[str], format: str | None) -> None:
     """Write beside the file and rename into place."""
     path, form = Path(path), _format(Path(path), format)
@@ -37,7 +43,7 @@ def write(emb: Embeddings, path: str | os.PathLike[str], format: str | None) -> 
         raise ArgumentError(f"{path}: there is no folder {path.parent}: make it first")
     held = {"vectors": emb.vectors, "context": emb.context, "counts": emb.counts}
     arrays: dict[str, Any] = {name: value for name, value in held.items() if value is not None}
-    names = _texts(emb.tokens) if form in ("text", "binary") else [_plain(token) for token in emb.tokens]
+    names = _names(emb.tokens, form)
     handle, beside = tempfile.mkstemp(prefix=path.name, suffix=".partial", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as raw:
@@ -58,6 +64,7 @@ def write(emb: Embeddings, path: str | os.PathLike[str], format: str | None) -> 
                     file.write(name.encode() + b" " + tail + b"\n")
             if file is not raw:
                 file.close()
+        readable(beside)
         os.replace(beside, path)
     except BaseException:
         Path(beside).unlink(missing_ok=True)
@@ -158,6 +165,11 @@ def _format(path: Path, format: str | None) -> str:
     return format
 
 
+def _names(tokens: Sequence[Hashable], form: str) -> list[Any]:
+    """The tokens as a file of that form holds them."""
+    return _texts(tokens) if form in ("text", "binary") else [_plain(token) for token in tokens]
+
+
 def _plain(token: Hashable) -> Any:
     """A token as JSON; a tuple becomes a list."""
     if isinstance(token, tuple):
@@ -181,7 +193,7 @@ def _hashable(listed: Any) -> list[Hashable]:
     return [one(token) for token in listed]
 
 
-def _texts(tokens: list[Hashable]) -> list[str]:
+def _texts(tokens: Sequence[Hashable]) -> list[str]:
     """The tokens' text, which must tell them apart and have no white space."""
     texts = [str(token) for token in tokens]
     for token, text in zip(tokens, texts, strict=True):
