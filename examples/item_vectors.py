@@ -56,10 +56,8 @@ def main(count: int = 5000, epochs: int = 10, out: Path = Path("runs/examples"),
         best = np.argsort(-score, axis=1)[:, : int(wanted[0].sum())]
         numbers[name.partition(":")[0]] = float(np.take_along_axis(wanted, best, 1).mean())
         np.fill_diagonal(score, np.nan)
-        by_chance = wanted.sum() / (len(items) * (len(items) - 1))
-        print(
-            f"{name:30} {numbers[name.partition(':')[0]]:.0%} of the {best.shape[1]} best ({by_chance:.0%} by chance)"
-        )
+        found, chance = numbers[name.partition(":")[0]], wanted.sum() / (len(items) * (len(items) - 1))
+        print(f"{name:30} {found:.0%} of the {best.shape[1]} best ({chance:.0%} by chance)")
     print(f"{count} baskets of {len(items)} items, seed {seed}; nearest to butter a: "
           f"{', '.join(' '.join(item) for item, _ in emb.most_similar(('butter', 'a'), 4))}")  # fmt: skip
 

@@ -2,10 +2,10 @@
 
 77 characters, an edge for two that meet, its weight how often. Walks with q = 0.5 leave and with q = 2 stay near; the
 paper colours six groups of the first and calls them communities, three of the second and calls them roles. Here both
-are measured, over training seeds: modularity of six groups beside what Louvain's method finds, and how far three groups
-agree with roles, which are three groups of degree, betweenness, clustering and degree of the neighbours (adjusted mutual
-information: 0 by chance, 1 for the same groups). Either setting finds communities, and neither finds roles: what is near
-on walks gets near vectors, whatever q is. Features of the nodes themselves, on the right, tell roles.
+are measured, over training seeds: modularity of six groups beside what Louvain's method finds, and how far three
+groups agree with roles, which are three groups of degree, betweenness, clustering and degree of the neighbours
+(adjusted mutual information: 0 by chance, 1 for the same groups). Either setting finds communities, and neither finds
+roles: what is near on walks gets near vectors, whatever q is. The roles are drawn on the right.
 
     python examples/les_miserables.py
 """
@@ -82,13 +82,11 @@ def main(seeds: int = 5, epochs: int = 5, out: Path = Path("runs/examples"), see
             numbers[f"{name}, {what}"] = float(np.mean(values))
             numbers[f"{name}, {what}, error"] = float(np.std(values, ddof=1) / seeds**0.5)
         told = [f"{numbers[f'{name}, {what}']:.3f} ± {numbers[f'{name}, {what}, error']:.3f}" for what in found]
-        print(
-            f"p = 1, {name:8} modularity of 6 groups {told[0]} (Louvain {louvain:.3f}); agreement with roles {told[1]}"
-        )
+        print(f"p = 1, {name:8} modularity of 6 groups {told[0]}; agreement with roles {told[1]}")
         draw(graph, place, grouped(runs[0].vectors, groups), f"p = 1, {name}: {groups} groups of the vectors", ax)
     draw(graph, place, role, "roles: 3 groups by degree, betweenness, clustering, neighbours' degree", last)
-    print(f"± one standard error over {seeds} training seeds, {epochs} epochs; roles have modularity "
-          f"{modularity(graph, role):.3f}")  # fmt: skip
+    print(f"± one standard error over {seeds} training seeds, {epochs} epochs; modularity of Louvain's "
+          f"groups {louvain:.3f}, of roles {modularity(graph, role):.3f}")  # fmt: skip
     print(f"picture in {save(figure, out / 'les_miserables.png', scale=2)}")
     return numbers
 

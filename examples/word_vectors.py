@@ -58,8 +58,8 @@ def main(
     np.fill_diagonal(cosines, -np.inf)
     numbers["nearest"] = float((group[cosines.argmax(1)] == group).mean())
     share = (same & pair).sum() / pair.sum()
-    print(f"cosine within groups {numbers['within']:.3f}, across {numbers['across']:.3f}, means over pairs; "
-          f"the nearest of {len(words)} is of the same group for {numbers['nearest']:.0%} ({share:.0%} by chance)")  # fmt: skip
+    print(f"cosine within groups {numbers['within']:.3f}, across {numbers['across']:.3f}, means over pairs of words")
+    print(f"nearest of the {len(words)} words in the same group: {numbers['nearest']:.0%} ({share:.0%} by chance)")
 
     figure = new_figure(760, 660)
     figure.set_layout_engine("constrained")
