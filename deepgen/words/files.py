@@ -4,7 +4,8 @@
     binary      "tokens dim\n", then for each token its name, a space, and ``dim`` float32, little end first, and "\n"
 
 npz and safetensors hold the arrays and the names as JSON; nothing is pickled and no pickle is read. The word2vec forms
-hold names as text without white space; both of its habits are read, with and without the "\n" after a binary row.
+hold names as text without white space; both of its habits are read, with and without the "\n" after a binary row, and
+names with spaces from text (gensim writes them there, and reads them no more).
 """
 
 from __future__ import annotations
@@ -128,7 +129,13 @@ def _read_binary(path: Path, file: BinaryIO) -> dict[str, Any]:
                 raise DataError(f"{path}: ends after {i} of {rows} tokens")
             if letter != b"\n" or name:  # the end of the row before, which some programs leave out
                 name += letter
-        names.append(name.decode())
+        try:
+            names.append(name.decode())
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{path}: token {i + 1} of {rows} is no text in UTF-8, after {names[-1:]}: a name that has a space in "
+                "it ends there, and what follows is taken for numbers; the text form can hold such names"
+            ) from error
         row = file.read(4 * dim)
         if len(row) < 4 * dim:
             raise DataError(f"{path}: ends within token {i + 1} of {rows}, {names[-1]!r}")
@@ -194,10 +201,14 @@ def _hashable(listed: Any) -> list[Hashable]:
 
 
 def _texts(tokens: Sequence[Hashable]) -> list[str]:
-    """The tokens' text, which must tell them apart and have no white space."""
+    """The tokens' text, which must tell them apart and have no white space (of ASCII: others end no name)."""
     texts = [str(token) for token in tokens]
     for token, text in zip(tokens, texts, strict=True):
-        if not text or text.split() != [text]:
+        try:
+            raw = text.encode()
+        except UnicodeEncodeError as error:
+            raise ArgumentError(f"word2vec's forms hold names in UTF-8, got {token!r}: {error.reason}") from error
+        if raw.split() != [raw]:
             raise ArgumentError(
                 f"word2vec's forms hold tokens without white space, got {token!r}: save as .npz instead"
             )
