@@ -139,7 +139,7 @@ def test_names_with_spaces_are_read_from_text_and_told_of_in_binary(tmp_path):
     assert emb.vectors.tobytes() == x.tobytes()
     rows = [f"{name} ".encode() + row.tobytes() for name, row in zip(names, x, strict=True)]
     (tmp_path / "a.bin").write_bytes(b"5 2\n" + b"".join(rows))
-    with pytest.raises(DataError, match="token 3 of 5 .* a name that has a space"):
+    with pytest.raises(DataError, match=r"token 3 of 5 .* a name that has a space"):
         Embeddings.load(tmp_path / "a.bin")
 
 
