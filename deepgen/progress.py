@@ -52,6 +52,54 @@ def bar(items: Iterable[Any] | None = None, *, what: str, unit: str, show: bool 
     return tqdm(items, desc=what, unit=unit, dynamic_ncols=True, **options)
 
 
+class Shown:
+    """A bar of so many steps, which says so while kernels are compiled.
+
+    Args:
+        total: steps in all.
+        show: whether there is a bar; a function is called with the share that is done instead.
+        what, unit, options: as `bar`.
+
+    >>> told = []
+    >>> with Shown(8, told.append, what="moving", unit="step") as moved:
+    ...     moved.advance(2)
+    >>> told
+    [0.25]
+    """
+
+    def __init__(
+        self, total: float, show: bool | Callable[[float], object], *, what: str, unit: str, **options: Any
+    ) -> None:
+        self.what, self.total, self.done = what, total, 0
+        self.tell = None if isinstance(show, bool) else show
+        self.bar = bar(what=what, unit=unit, show=show is True, total=round(total), unit_scale=True, **options)
+        self.compiling = False
+
+    def __enter__(self) -> Shown:
+        self.stop = on_compiling(self.say)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+        self.bar.close()
+
+    def say(self) -> None:
+        """Say that kernels are compiled, until the next step."""
+        if not self.compiling and hasattr(self.bar, "set_description"):
+            self.compiling = True
+            self.bar.set_description(COMPILING)
+
+    def advance(self, steps: int) -> None:
+        """So many steps are done."""
+        if self.compiling:
+            self.compiling = False
+            self.bar.set_description(self.what, refresh=False)
+        self.bar.update(steps)
+        self.done += steps
+        if self.tell is not None:
+            self.tell(min(1.0, self.done / self.total))
+
+
 class _Hidden:
     """The bar that is not shown."""
 

@@ -96,6 +96,53 @@ def test_files_written_by_hand_as_other_programs_do(tmp_path):
         assert Embeddings.load(tmp_path / "a.bin")["b"].tolist() == [1, -2]
 
 
+ODD = ["naïve", "北京", 7, -3, 2.5, np.int64(8), "#x", '"q"', "</s>", "a\u00a0b", "\u2028c", "\U0001f600", "\u200bz"]
+
+
+def by_the_definition(content, dim, binary):
+    """Names and numbers of a word2vec file, read as the two forms are defined."""
+    head, _, rest = content.partition(b"\n")
+    rows, width = map(int, head.split(b" "))
+    assert width == dim
+    found = {}
+    for _ in range(rows):
+        name, _, rest = rest.partition(b" ")
+        if binary:
+            found[name.decode()] = np.array(struct.unpack_from(f"<{dim}f", rest), np.float32)
+            rest = rest[4 * dim :].removeprefix(b"\n")
+        else:
+            line, _, rest = rest.partition(b"\n")
+            found[name.decode()] = np.array([float(cell) for cell in line.split(b" ")], np.float32)
+    assert rest == b""
+    return found
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_word2vec_files_are_what_their_definition_says(tmp_path, seed, binary):
+    x = np.random.default_rng(seed).normal(size=(len(ODD), 5)).astype(np.float32)
+    x[0] = [1e-40, 3e38, -0.0, 1 / 3, 1e-20]  # below the normal numbers, and near the end of the range
+    path = tmp_path / ("a.bin" if binary else "a.txt")
+    Embeddings(ODD, x).save(path)
+    found = by_the_definition(path.read_bytes(), 5, binary)
+    assert list(found) == [str(name) for name in ODD]
+    assert np.stack(list(found.values())).tobytes() == x.tobytes()
+    assert Embeddings.load(path).tokens == [str(name) for name in ODD]
+
+
+def test_names_with_spaces_are_read_from_text_and_told_of_in_binary(tmp_path):
+    """gensim writes both; in binary the numbers would begin within the name."""
+    names, x = ["a b", " lead", "x  y z", "trail ", "é\tü"], np.arange(1, 11, dtype="<f4").reshape(5, 2) / 3
+    lines = [f"{name} {u!r} {v!r}\n" for name, (u, v) in zip(names, x.tolist(), strict=True)]
+    (tmp_path / "a.txt").write_text("5 2\n" + "".join(lines), encoding="utf-8", newline="")
+    emb = Embeddings.load(tmp_path / "a.txt")
+    assert emb.tokens == names
+    assert emb.vectors.tobytes() == x.tobytes()
+    rows = [f"{name} ".encode() + row.tobytes() for name, row in zip(names, x, strict=True)]
+    (tmp_path / "a.bin").write_bytes(b"5 2\n" + b"".join(rows))
+    with pytest.raises(DataError, match=r"token 3 of 5 .* a name that has a space"):
+        Embeddings.load(tmp_path / "a.bin")
+
+
 BROKEN = [
     ("a.txt", b"", "line 1"), ("a.txt", b"x y\n", "line 1"), ("a.txt", b"3 2\na 1 2\n", "does not hold"),
     ("a.txt", b"2 2\na 1 2\nb 1\n", "line 3.*got 1 numbers"), ("a.txt", b"2 2\na 1 2\nb 1 z\n", "line 3"),
@@ -134,7 +181,9 @@ def test_cut_and_foreign_archives_are_told(emb, tmp_path):
 def test_what_a_format_cannot_hold_is_refused_and_leaves_the_file(emb, tmp_path):
     emb.save(tmp_path / "a.txt")
     before = (tmp_path / "a.txt").read_bytes()
-    for names, says in ((["New York", "b"], "white space"), ([1, "1"], "read the same")):
+    refused = [(["New York", "b"], "white space"), ([1, "1"], "read the same"), (["\udc80", "b"], "names in UTF-8"),
+               (["", "b"], "white space"), (["a\n", "b"], "white space")]  # fmt: skip
+    for names, says in refused:
         with pytest.raises(ArgumentError, match=says):
             Embeddings(names, np.eye(2)).save(tmp_path / "a.txt")
     assert (tmp_path / "a.txt").read_bytes() == before

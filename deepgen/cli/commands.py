@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import deepgen
-from deepgen.cli import compare, data, demo, evaluate, report, sample, train
+from deepgen.cli import compare, data, demo, embed, evaluate, report, sample, train
 
 app = typer.Typer(
     name="deepgen",
@@ -42,4 +42,5 @@ app.command("sample")(sample.command)
 app.command("evaluate")(evaluate.command)
 app.command("report")(report.command)
 app.command("compare")(compare.command)
+app.command("embed")(embed.command)
 app.add_typer(data.app, name="data")

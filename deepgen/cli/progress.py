@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -56,6 +57,25 @@ class Bar:
                 self.bar.update(1)
 
         return advance
+
+
+class Shares:
+    """A function for the ``progress=`` of `deepgen.words.train_embeddings`: a line every ten seconds, as `Lines`."""
+
+    def __init__(self, every: float = 10.0) -> None:
+        self.every, self.shown = every, 0.0
+        self.begun: tuple[float, float] | None = None
+
+    def __call__(self, share: float) -> None:
+        now = time.monotonic()
+        if self.begun is None:
+            self.begun = now, share
+        seconds = now - self.begun[0]
+        if seconds - self.shown < self.every:
+            return
+        self.shown = seconds
+        left = seconds * (1 - share) / (share - self.begun[1])
+        print(f"{share:.0%} of the tokens, {seconds:.0f} s, {left:.0f} s left", file=sys.stderr, flush=True)
 
 
 class Lines:

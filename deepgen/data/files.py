@@ -39,6 +39,25 @@ def _broken(path: PathLike, format: str, error: Exception) -> DataError:
     return DataError(f"{path}: broken, or not {format} ({what})")
 
 
+def readable(path: PathLike) -> None:
+    """Give a file that ``tempfile.mkstemp`` made, which only its owner can read, the mode of any new file.
+
+    >>> import tempfile
+    >>> handle, made = tempfile.mkstemp()
+    >>> os.close(handle)
+    >>> readable(made)
+    >>> beside = made + ".beside"
+    >>> Path(beside).touch()
+    >>> os.stat(made).st_mode == os.stat(beside).st_mode
+    True
+    >>> os.remove(made), os.remove(beside)
+    (None, None)
+    """
+    umask = os.umask(0)
+    os.umask(umask)
+    os.chmod(path, 0o666 & ~umask)
+
+
 def read_bytes(path: PathLike) -> bytes:
     """Return the content of a file, decompressed where it starts with gzip's magic number; empty is an error."""
     with reading(path, "a gzip file"):

@@ -195,8 +195,12 @@ def binary_density(root: PathLike | None, name: str) -> Raw:
 
 def shakespeare(root: PathLike | None, length: int = 64) -> Raw:
     """Tiny Shakespeare (input.txt of char-rnn), as rows of ``length`` characters."""
-    folders = ("tinyshakespeare", "shakespeare")
-    return characters(_need(root, "tinyshakespeare", folders, ["input.txt"])[0], length)
+    return characters(shakespeare_file(root), length)
+
+
+def shakespeare_file(root: PathLike | None) -> Path:
+    """Where that text is."""
+    return _need(root, "tinyshakespeare", ("tinyshakespeare", "shakespeare"), ["input.txt"])[0]
 
 
 def packed_splits(arrays: dict[str, Array], path: PathLike) -> list[Array]:

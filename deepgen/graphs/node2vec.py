@@ -17,6 +17,7 @@ from deepgen.embeddings import Embeddings
 from deepgen.graphs.graph import Graph
 from deepgen.graphs.graph import graph as as_graph
 from deepgen.graphs.walks import walks
+from deepgen.progress import Shown
 from deepgen.words.estimator import Estimator, check_options
 from deepgen.words.train import train_embeddings
 
@@ -72,10 +73,19 @@ def node2vec(
 
     # Noise and subsampling need all counts before the first step, so the walks of the first epoch are drawn twice: they
     # take a twentieth of the time of learning from them, and keeping them would take all the memory.
+    first, show = batches(0), options.get("progress", True) is True
+    with Shown(walks_per_node * len(network), show, what="counting visits", unit="walk", leave=False) as shown:
+        counts = visits(network, _counted(first, shown))
     return train_embeddings(
-        batches, visits(network, batches(0)), tokens=network.nodes, dim=dim, window=window, epochs=epochs, seed=seed,
+        batches, counts, tokens=network.nodes, dim=dim, window=window, epochs=epochs, seed=seed,
         threads=threads, **options,
     )  # fmt: skip
+
+
+def _counted(batches: Iterable[npt.NDArray[np.int32]], shown: Shown) -> Iterator[npt.NDArray[np.int32]]:
+    for batch in batches:
+        shown.advance(len(batch))
+        yield batch
 
 
 def visits(graph: Graph, batches: Iterable[npt.NDArray[np.int32]]) -> npt.NDArray[np.int64]:

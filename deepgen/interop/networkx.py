@@ -14,6 +14,15 @@ from deepgen.errors import SupportError
 Array = NDArray[Any]
 
 
+def bundled(name: str) -> nx.Graph:
+    """A weighted graph that comes with networkx: "karate", Zachary's club, or "les-miserables", of who meets whom.
+
+    >>> bundled("les-miserables").number_of_nodes()
+    77
+    """
+    return {"karate": nx.karate_club_graph, "les-miserables": nx.les_miserables_graph}[name]()
+
+
 def edges(graph: nx.Graph, weight: str = "weight") -> tuple[list[Hashable], Array, Array, Array | None]:
     """The nodes, and sources, targets and weights ``[edges]`` (None where no edge has that attribute) by node number.
 

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from deepgen.data.files import readable
 from deepgen.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -118,9 +119,7 @@ def write(path: str | Path, content: bytes) -> Path:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(beside, 0o666 & ~umask)  # mkstemp makes files that only their owner can read
+        readable(beside)
         os.replace(beside, path)
     except OSError as error:
         Path(beside).unlink(missing_ok=True)

@@ -4,7 +4,8 @@
     binary      "tokens dim\n", then for each token its name, a space, and ``dim`` float32, little end first, and "\n"
 
 npz and safetensors hold the arrays and the names as JSON; nothing is pickled and no pickle is read. The word2vec forms
-hold names as text without white space; both of its habits are read, with and without the "\n" after a binary row.
+hold names as text without white space; both of its habits are read, with and without the "\n" after a binary row, and
+names with spaces from text (gensim writes them there, and reads them no more).
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 
+from deepgen.data.files import readable
 from deepgen.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
@@ -30,6 +32,11 @@ _FORMATS = sorted(set(_ENDS.values()))
 _MOST = 2**40  # bytes that a header may promise before it is taken as broken
 
 
+def check(tokens: Sequence[Hashable], path: str | os.PathLike[str], format: str | None = None) -> None:
+    """Raise what `write` would say of these names and that path, before hours are spent on vectors."""
+    _names(tokens, _format(Path(path), format))
+
+
 def write(emb: Embeddings, path: str | os.PathLike[str], format: str | None) -> None:
     """Write beside the file and rename into place."""
     path, form = Path(path), _format(Path(path), format)
@@ -37,7 +44,7 @@ def write(emb: Embeddings, path: str | os.PathLike[str], format: str | None) -> 
         raise ArgumentError(f"{path}: there is no folder {path.parent}: make it first")
     held = {"vectors": emb.vectors, "context": emb.context, "counts": emb.counts}
     arrays: dict[str, Any] = {name: value for name, value in held.items() if value is not None}
-    names = _texts(emb.tokens) if form in ("text", "binary") else [_plain(token) for token in emb.tokens]
+    names = _names(emb.tokens, form)
     handle, beside = tempfile.mkstemp(prefix=path.name, suffix=".partial", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as raw:
@@ -58,6 +65,7 @@ def write(emb: Embeddings, path: str | os.PathLike[str], format: str | None) -> 
                     file.write(name.encode() + b" " + tail + b"\n")
             if file is not raw:
                 file.close()
+        readable(beside)
         os.replace(beside, path)
     except BaseException:
         Path(beside).unlink(missing_ok=True)
@@ -121,7 +129,13 @@ def _read_binary(path: Path, file: BinaryIO) -> dict[str, Any]:
                 raise DataError(f"{path}: ends after {i} of {rows} tokens")
             if letter != b"\n" or name:  # the end of the row before, which some programs leave out
                 name += letter
-        names.append(name.decode())
+        try:
+            names.append(name.decode())
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{path}: token {i + 1} of {rows} is no text in UTF-8, after {names[-1:]}: a name that has a space in "
+                "it ends there, and what follows is taken for numbers; the text form can hold such names"
+            ) from error
         row = file.read(4 * dim)
         if len(row) < 4 * dim:
             raise DataError(f"{path}: ends within token {i + 1} of {rows}, {names[-1]!r}")
@@ -158,6 +172,11 @@ def _format(path: Path, format: str | None) -> str:
     return format
 
 
+def _names(tokens: Sequence[Hashable], form: str) -> list[Any]:
+    """The tokens as a file of that form holds them."""
+    return _texts(tokens) if form in ("text", "binary") else [_plain(token) for token in tokens]
+
+
 def _plain(token: Hashable) -> Any:
     """A token as JSON; a tuple becomes a list."""
     if isinstance(token, tuple):
@@ -181,11 +200,15 @@ def _hashable(listed: Any) -> list[Hashable]:
     return [one(token) for token in listed]
 
 
-def _texts(tokens: list[Hashable]) -> list[str]:
-    """The tokens' text, which must tell them apart and have no white space."""
+def _texts(tokens: Sequence[Hashable]) -> list[str]:
+    """The tokens' text, which must tell them apart and have no white space (of ASCII: others end no name)."""
     texts = [str(token) for token in tokens]
     for token, text in zip(tokens, texts, strict=True):
-        if not text or text.split() != [text]:
+        try:
+            raw = text.encode()
+        except UnicodeEncodeError as error:
+            raise ArgumentError(f"word2vec's forms hold names in UTF-8, got {token!r}: {error.reason}") from error
+        if raw.split() != [raw]:
             raise ArgumentError(
                 f"word2vec's forms hold tokens without white space, got {token!r}: save as .npz instead"
             )

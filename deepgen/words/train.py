@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from deepgen.embeddings import Embeddings
 from deepgen.errors import ArgumentError, DivergenceError, ShapeError, check_count, check_real
-from deepgen.progress import COMPILING, bar, on_compiling
+from deepgen.progress import Shown
 from deepgen.train.interrupt import Interrupted, delayed_interrupt
 
 if TYPE_CHECKING:
@@ -43,11 +43,13 @@ class LearningStopped(Interrupted):
 
     Attributes:
         embeddings: the `Embeddings` so far.
+        share: of the tokens, 0 to 1; at 0 the vectors are those of the start.
     """
 
-    def __init__(self, message: str, embeddings: Embeddings) -> None:
+    def __init__(self, message: str, embeddings: Embeddings, share: float) -> None:
         super().__init__(message)
         self.embeddings = embeddings
+        self.share = share
 
 
 def train_embeddings(
@@ -71,7 +73,7 @@ def train_embeddings(
     threads: int | None = None,
     deterministic: bool = False,
     device: torch.device | str | None = None,
-    progress: bool = True,
+    progress: bool | Callable[[float], object] = True,
 ) -> Embeddings:
     """Learn a vector for each of ``len(counts)`` tokens from sequences of their numbers.
 
@@ -98,7 +100,7 @@ def train_embeddings(
             300 tokens on a busy machine the loss fell by up to 1 % less, with 3,000 by 0.2 %.
         deterministic: the same bits in every run and for any ``threads``: one thread learns.
         device: None is the compiled kernels on the CPU; a torch device is `deepgen.words.skipgram_tensors` there.
-        progress: show a bar with the time left.
+        progress: show a bar with the time left; a function is called with the share that is done instead.
 
     Raises:
         ArgumentError: an argument outside its range, fewer than two tokens, or batches without any token.
@@ -127,7 +129,7 @@ def train_embeddings(
         threads = 1
     workers = 1 if deterministic else threads or _cores()
     names = range(len(counts)) if tokens is None else tokens
-    with delayed_interrupt() as flag, _Shown(total, progress) as shown:
+    with delayed_interrupt() as flag, Shown(total, progress, what="learning", unit="token") as shown:
         done = _run(learner, batches, epochs, workers, len(counts), lambda: flag.pressed, shown)
     x, y = learner.tables()
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
@@ -135,7 +137,7 @@ def train_embeddings(
     emb = Embeddings(names, x, None if hierarchical else y, counts)
     if flag.pressed:
         share = min(1.0, done / total)
-        raise LearningStopped(f"stopped after {share:.0%} of the tokens; .embeddings has what was learned", emb)
+        raise LearningStopped(f"stopped after {share:.0%} of the tokens; .embeddings has what was learned", emb, share)
     if done == 0:
         raise ArgumentError("batches had no token: every number was below 0, or there was no batch")
     return emb
@@ -148,7 +150,7 @@ def _run(
     workers: int,
     known: int,
     stopped: Callable[[], bool],
-    shown: _Shown,
+    shown: Shown,
 ) -> int:
     """Hand out pieces to the workers until the end or Ctrl-C: how many tokens were learned from."""
     done, sentence = 0, 0
@@ -176,7 +178,7 @@ def _run(
             pool.shutdown()
 
 
-def _settle(waiting: deque[tuple[Future[Any], int]], shown: _Shown) -> None:
+def _settle(waiting: deque[tuple[Future[Any], int]], shown: Shown) -> None:
     future, came = waiting.popleft()
     future.result()
     shown.advance(came)
@@ -192,33 +194,6 @@ def _pieces(batches: Iterable[Batch], known: int) -> Iterator[Batch]:
         rows = max(1, PIECE // max(1, batch.shape[1]))
         for start in range(0, len(batch), rows):
             yield np.ascontiguousarray(batch[start : start + rows])
-
-
-class _Shown:
-    """The bar, which says so while kernels are compiled."""
-
-    def __init__(self, total: float, show: bool) -> None:
-        self.bar = bar(what="learning", unit="token", show=show, total=round(total), unit_scale=True)
-        self.compiling = False
-
-    def __enter__(self) -> _Shown:
-        self.stop = on_compiling(self.say)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-        self.bar.close()
-
-    def say(self) -> None:
-        if not self.compiling and hasattr(self.bar, "set_description"):
-            self.compiling = True
-            self.bar.set_description(COMPILING)
-
-    def advance(self, tokens: int) -> None:
-        if self.compiling:
-            self.compiling = False
-            self.bar.set_description("learning", refresh=False)
-        self.bar.update(tokens)
 
 
 def _cores() -> int:

@@ -12,7 +12,7 @@ import deepgen.cli
 from deepgen.cli import frame, main
 from deepgen.cli.commands import app
 
-COMMANDS = ("demo", "train", "sample", "evaluate", "report", "compare", "data")
+COMMANDS = ("demo", "train", "sample", "evaluate", "report", "compare", "embed", "data")
 
 
 def shell(line):

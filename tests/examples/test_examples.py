@@ -7,6 +7,7 @@ import math
 import sys
 import warnings
 from collections.abc import Callable
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -316,3 +317,49 @@ def test_optimizers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert all(value < math.log(10) for key, value in numbers.items() if "digits" in key)
     assert "K-FAC" in capsys.readouterr().out
     assert imread(tmp_path / "optimizers.png").ndim == 3
+
+
+def test_les_miserables(tmp_path: Path) -> None:
+    numbers = example("les_miserables")(seeds=2, epochs=2, out=tmp_path)
+    for name in ("q = 0.5", "q = 2"):
+        assert 0.4 < numbers[f"{name}, modularity"] <= numbers["Louvain"] + 0.01
+        assert abs(numbers[f"{name}, roles"]) < 0.2  # the page says that neither finds roles
+    assert imread(tmp_path / "les_miserables.png").ndim == 3
+
+
+def test_karate_club(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    numbers = example("karate_club")(seeds=3, epochs=8, out=tmp_path)
+    assert 30 < numbers["right"] <= numbers["members"] == 34  # 17 by chance
+    assert "of 34 members on the side that they took" in capsys.readouterr().out
+    assert imread(tmp_path / "karate_club.png").ndim == 3
+
+
+def test_link_prediction(tmp_path: Path) -> None:
+    numbers = example("link_prediction")(products=600, links=4200, epochs=2, out=tmp_path)
+    assert abs(numbers["product of degrees, matched"] - 0.5) < 5 * numbers["product of degrees, matched, error"]
+    assert numbers["product of degrees, uniform"] > 0.6
+    for kind in ("uniform", "matched"):
+        assert numbers[f"in_out, {kind}"] > 0.5 + 8 * numbers[f"in_out, {kind}, error"]
+    assert imread(tmp_path / "link_prediction.png").ndim == 3
+
+
+def test_word_vectors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A text in which words of a group stand in the same places."""
+    groups = {"my {} weeps for his {}": "father mother son daughter", "every {} is long and no {} returns":
+              "day night morning hour", "the {} of england and the {} of france": "king queen duke earl"}  # fmt: skip
+    lines = [frame.format(*pair) for frame, words in groups.items() for pair in permutations(words.split(), 2)]
+    (tmp_path / "input.txt").write_text("\n\n".join(f"First Citizen:\n{line}" for line in lines * 8))
+    numbers = example("word_vectors")(root=tmp_path, dim=16, epochs=20, out=tmp_path)
+    assert numbers["within"] > numbers["across"] + 0.1
+    assert numbers["nearest"] > 0.7  # by chance 3 of 11
+    printed = capsys.readouterr().out
+    assert "citizen" not in printed
+    assert "king " in printed
+    assert imread(tmp_path / "word_vectors.png").ndim == 3
+
+
+def test_item_vectors(tmp_path: Path) -> None:
+    numbers = example("item_vectors")(count=1500, epochs=8, out=tmp_path)
+    assert numbers["cosine"] > 0.5  # by chance 0.05
+    assert numbers["in · out"] > 0.5  # by chance 0.14
+    assert imread(tmp_path / "item_vectors.png").ndim == 3
