@@ -217,8 +217,9 @@ def _grid(name: str, **setting: Any) -> Row:
 PLANE = {"hidden": [128, 128, 128], "latent": 2, "unit": 2.8, "updates": 20_000, "batch": 256, "rates": [1e-3, 1e-3],
          "betas": [0.0, 0.99], "average": 0.99}  # fmt: skip
 GAMMA = 1e-5  # of the candidates the one with all modes and the most good draws
+DOWN = {"loss": "Relativistic", "penalty": {"R1": GAMMA, "R2": GAMMA}, "early": 1e4, "warmup": 10_000}  # from 0.1
 GRID = [
-    _grid("R1 and R2", loss="Relativistic", penalty={"R1": GAMMA, "R2": GAMMA}),
+    _grid("R1 and R2", **DOWN),
     _grid("WGAN-GP", **{**WAYS["WGAN-GP"], "penalty": {"GradientPenalty": 0.1}}),  # the authors' weight for such data
     _grid("SN", **WAYS["SN"]),
     _grid("DCGAN", **WAYS["DCGAN"]),
@@ -236,22 +237,20 @@ ROWS = [
     *(_mnist(way, **(CHOSEN if way == "R1 and R2" else LOW)) for way in WAYS),
     *(_stacked(way, **LOW) for way in WAYS if way != "R1 and R2"),
 ]
-CANDIDATES = [
-    *(
-        _grid("penalties that come down", loss="Relativistic", penalty={"R1": g, "R2": g}, early=e / g, warmup=10_000)
-        for e, g in ((0.1, 1e-5),)
-    ),
+
+
+def _constant(gamma: float, **setting: Any) -> Row:
+    return _grid("R1 and R2", loss="Relativistic", penalty={"R1": gamma, "R2": gamma}, **setting)
+
+
+SINGLE = [
+    *(_constant(gamma) for gamma in (1e-3, 1e-4, 1e-5)),
+    _constant(1e-3, unit=1.0),
+    _constant(1e-4, hidden=[128] * 4),
+    _constant(1e-4, rates=[2e-3, 2e-3]),
+    *(_stacked("R1 and R2", rates=[rate, rate], epochs=2) for rate in (2e-4, 5e-4, 1e-3)),
 ]
-CANDIDATES += [
-    replace(row, seeds=1)
-    for row in (
-        *(_grid("R1 and R2", loss="Relativistic", penalty={"R1": g, "R2": g}) for g in (1e-3, 1e-4, 1e-5)),
-        _grid("R1 and R2", loss="Relativistic", penalty={"R1": 1e-3, "R2": 1e-3}, unit=1.0),
-        _grid("R1 and R2", loss="Relativistic", penalty={"R1": 1e-4, "R2": 1e-4}, hidden=[128] * 4),
-        _grid("R1 and R2", loss="Relativistic", penalty={"R1": 1e-4, "R2": 1e-4}, rates=[2e-3, 2e-3]),
-        *(_stacked("R1 and R2", rates=[rate, rate], epochs=2) for rate in (2e-4, 5e-4, 1e-3)),
-    )
-]
+CANDIDATES = [_grid("penalties that come down", **DOWN), *(replace(row, seeds=1) for row in SINGLE)]
 FULL = [
     _stacked("R1 and R2", width=64, epochs=40),
     *(_mnist(way, width=64, epochs=100) for way in WAYS),
