@@ -214,6 +214,10 @@ def _grid(name: str, **setting: Any) -> Row:
     return Row(f"25 Gaussians, {name}", run_grid, everything, "25 modes" if name == "R1 and R2" else "", seeds=3)
 
 
+def _constant(gamma: float, **setting: Any) -> Row:
+    return _grid("R1 and R2, constant", loss="Relativistic", penalty={"R1": gamma, "R2": gamma}, **setting)
+
+
 PLANE = {"hidden": [128, 128, 128], "latent": 2, "unit": 2.8, "updates": 20_000, "batch": 256, "rates": [1e-3, 1e-3],
          "betas": [0.0, 0.99], "average": 0.99}  # fmt: skip
 GAMMA = 1e-5  # of the candidates the one with all modes and the most good draws
@@ -223,6 +227,7 @@ GRID = [
     _grid("WGAN-GP", **{**WAYS["WGAN-GP"], "penalty": {"GradientPenalty": 0.1}}),  # the authors' weight for such data
     _grid("SN", **WAYS["SN"]),
     _grid("DCGAN", **WAYS["DCGAN"]),
+    _constant(GAMMA),
     _grid("R1 alone", loss="Relativistic", penalty={"R1": GAMMA}),
     _grid("no penalty", loss="Relativistic"),
     _grid("non-saturating, R1", loss="NonSaturating", penalty={"R1": GAMMA}),
@@ -237,12 +242,6 @@ ROWS = [
     *(_mnist(way, **(CHOSEN if way == "R1 and R2" else LOW)) for way in WAYS),
     *(_stacked(way, **LOW) for way in WAYS if way != "R1 and R2"),
 ]
-
-
-def _constant(gamma: float, **setting: Any) -> Row:
-    return _grid("R1 and R2", loss="Relativistic", penalty={"R1": gamma, "R2": gamma}, **setting)
-
-
 SINGLE = [
     *(_constant(gamma) for gamma in (1e-3, 1e-4, 1e-5)),
     _constant(1e-3, unit=1.0),
