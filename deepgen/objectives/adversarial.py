@@ -1,11 +1,17 @@
 """Adversarial training: a loss, penalties, and two optimizers' steps by turns.
 
-    D:  minimise  <loss.discriminator(D(real), D(G(z)))> + sum of penalties      ``critic_steps`` times, a batch each
+    D:  minimise  <loss.discriminator(D(real), D(G(z)))> + c_t sum of penalties  ``critic_steps`` times, a batch each
     G:  minimise  <loss.generator(D(real), D(G(z)))>                             once, with fresh z
         and take its weights into the average that `deepgen.implicit.GAN` draws from
 
 Losses are in `deepgen.objectives.adversarial_losses`, penalties in `adversarial_penalties`: any of the one with any of
 the others. The default is relativistic pairing with R1 and R2 (Huang et al. 2024), of which local convergence is known.
+
+    c_t = early^(1 - min(1, t / warmup)),    t: the discriminator's updates done
+
+is 1 unless asked for. A penalty that is as small as narrow modes need leaves a discriminator that is flat between them:
+a mode without draws then attracts none. One that begins ``early`` times as large and comes down (Huang et al. 2024
+bring gamma down as well) lets the draws reach all modes first.
 
 One torch optimizer holds both networks in two groups of parameters, each with its own rate (two time scales: Heusel et
 al. 2017). A half-step hands gradients to its own network alone, and an optimizer passes over parameters without one, so
@@ -31,6 +37,7 @@ from deepgen.objectives.adam import adam
 from deepgen.objectives.adversarial_losses import Loss, Relativistic, Wasserstein
 from deepgen.objectives.adversarial_penalties import R1, R2, Judged, Penalty
 from deepgen.objectives.adversarial_watch import AdversarialWarning, Watch, ends_in_sigmoid
+from deepgen.objectives.warmup import come_so_far
 from deepgen.typing import Update
 
 Gradients = Sequence[Tensor | None]
@@ -55,15 +62,17 @@ class Adversarial:
     """The game between the two networks of a `deepgen.implicit.GAN`. A batch is ``x``, or ``x`` and its context.
 
     Metrics, means over a batch before its step: ``discriminator_loss`` (without the penalty), ``generator_loss``,
-    ``penalty``, ``real_logit``, ``fake_logit``, ``told_apart`` (share of pairs in which the real row has the higher
-    logit, 1/2 for a discriminator that knows nothing), ``diversity`` (root mean square distance between draws over that
-    between rows), ``discriminator_gradient`` and ``generator_gradient`` (norms over all parameters). Losses of
-    such a game are no likelihood and do not say how good draws are. `deepgen.fit` warns when a network has won
-    (`AdversarialWarning`).
+    ``penalty`` (without its factor c_t), ``real_logit``, ``fake_logit``, ``told_apart`` (share of pairs in which the
+    real row has the higher logit, 1/2 for a discriminator that knows nothing), ``diversity`` (root mean square distance
+    between draws over that between rows), ``discriminator_gradient`` and ``generator_gradient`` (norms over all
+    parameters). Losses of such a game are no likelihood and do not say how good draws are. `deepgen.fit` warns when a
+    network has won (`AdversarialWarning`).
 
     Args:
         loss: such as `NonSaturating`, `Hinge` or `Wasserstein`.
         penalty: one, several in a tuple, or none, ``()``.
+        early: how many times as large penalties are at the first update, from which they come down geometrically.
+        warmup: updates of the discriminator over which they do.
         critic_steps: updates of the discriminator for each of the generator.
         generator_rate, discriminator_rate: of the default optimizer, Adam.
         betas: of Adam; no momentum, as is usual in games.
@@ -80,6 +89,8 @@ class Adversarial:
     loss: Loss = Relativistic()  # noqa: RUF009 (frozen)
     penalty: Penalty | tuple[Penalty, ...] = (R1(), R2())
     _: KW_ONLY
+    early: float = 1.0
+    warmup: int = 0
     critic_steps: int = 1
     generator_rate: float = 2e-4
     discriminator_rate: float = 2e-4
@@ -87,6 +98,8 @@ class Adversarial:
 
     def __post_init__(self) -> None:
         check_count(critic_steps=self.critic_steps)
+        check_count(0, warmup=self.warmup)
+        check_real("early", self.early, 1)
         check_real("generator_rate", self.generator_rate, 0)
         check_real("discriminator_rate", self.discriminator_rate, 0)
         for beta in self.betas:
@@ -158,7 +171,7 @@ class Adversarial:
 
         def step(state: Played, batch: Any, *, generator: torch.Generator) -> tuple[Played, dict[str, Tensor]]:
             rows, context = _parts(batch)
-            metrics, gradients = self._discriminator(gan, rows, context, generator)
+            metrics, gradients = self._discriminator(gan, rows, context, state.steps, generator)
             _take(optimizer, judge, gradients)
             metrics["discriminator_gradient"] = _norm(gradients)
             done = state.steps + 1
@@ -193,7 +206,7 @@ class Adversarial:
             )
 
     def _discriminator(
-        self, gan: GAN, rows: Tensor, context: Tensor | None, generator: torch.Generator
+        self, gan: GAN, rows: Tensor, context: Tensor | None, done: Tensor, generator: torch.Generator
     ) -> tuple[dict[str, Tensor], Gradients]:
         score = _score(gan, context)
         with torch.no_grad():
@@ -203,8 +216,9 @@ class Adversarial:
         loss = self.loss.discriminator(on_real.logits, on_fake.logits).mean()
         paid = [each(on_real, on_fake, score, generator=generator).mean() for each in self.penalties]
         penalty = sum(paid, start=loss.new_zeros(()))
+        factor = self.early ** (1 - come_so_far(done, self.warmup))
         judge = _trained(gan.discriminator)
-        gradients = torch.autograd.grad(loss + penalty, judge, allow_unused=True) if judge else ()
+        gradients = torch.autograd.grad(loss + factor * penalty, judge, allow_unused=True) if judge else ()
         a, b = on_real.logits.detach(), on_fake.logits.detach()
         metrics = {
             "discriminator_loss": loss.detach(),

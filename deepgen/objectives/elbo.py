@@ -18,6 +18,7 @@ from deepgen.errors import ArgumentError, check_count, check_real, unknown_name
 from deepgen.implicit.latent import Terms, draw_terms
 from deepgen.objectives.bounds import Ascent, Loss
 from deepgen.objectives.posterior_kl import exact_kl, posterior_kl
+from deepgen.objectives.warmup import come_so_far
 
 GRADIENTS = ("reparametrised", "score")
 
@@ -73,7 +74,7 @@ class ELBO(Ascent):
         fit = terms.reconstruction.mean()  # of all draws and rows
         groups = posterior_kl(terms, self.closed_form).mean(0)
         cost = groups.sum()
-        beta = self.beta if self.warmup == 0 else self.beta * (torch.as_tensor(step) / self.warmup).clamp_max(1)
+        beta = self.beta * come_so_far(step, self.warmup)
         if through:
             free = self.free_bits * terms.z.shape[-1] / groups.numel()
             loss = beta * (groups.clamp_min(free).sum() if self.free_bits else cost) - fit

@@ -146,6 +146,24 @@ def test_a_half_step_moves_its_own_network_alone_and_the_generator_is_due_every_
     assert all(value.ndim == 0 and value.isfinite() for value in metrics.values())
 
 
+@pytest.mark.parametrize(("done", "factor"), [(0, 16.0), (2, 4.0), (4, 1.0), (9, 1.0)])
+def test_penalties_come_down_geometrically_and_are_logged_as_they_are_named(done, factor, stream):
+    x = torch.randn(16, 2, generator=stream)
+
+    def after(objective):
+        gan, g = small(), dg.random.generator(0)
+        update = objective.update(gan, torch.optim.SGD(gan.parameters(), lr=0.1))
+        state = objective.start(gan, x, generator=g)._replace(steps=torch.tensor(done))
+        return gan, update(state, x, generator=g)[1]["penalty"]
+
+    one, paid = after(Adversarial(penalty=R1(0.5), early=16.0, warmup=4))
+    two, larger = after(Adversarial(penalty=R1(0.5 * factor)))
+    for a, b in zip(one.parameters(), two.parameters(), strict=True):
+        assert torch.allclose(a, b, rtol=1e-4, atol=1e-6)
+    assert torch.allclose(paid * factor, larger)
+    assert equal(one, after(Adversarial(penalty=R1(0.5)))[0]) == (factor == 1)
+
+
 def test_the_two_networks_have_rates_of_their_own():
     objective = Adversarial(generator_rate=1e-3, discriminator_rate=4e-3)
     assert [group["lr"] for group in objective.optimizer(small()).param_groups] == [1e-3, 4e-3]
@@ -153,6 +171,7 @@ def test_the_two_networks_have_rates_of_their_own():
 
 CELLS = {
     "default": (Adversarial(), {}),
+    "coming down": (Adversarial(early=100.0, warmup=7), {}),
     "wgan-gp": (Adversarial(Wasserstein(), GradientPenalty(), critic_steps=3), {}),
     "hinge, spectral": (Adversarial(Hinge(), ()), {"spectral": True}),
     "conditional": (Adversarial(), {"classes": 3}),
@@ -222,7 +241,8 @@ def test_what_is_refused(stream):
         Adversarial().start(nn.Linear(1, 1), x, generator=stream)
     with pytest.raises(ArgumentError, match="discriminator"):
         Adversarial().update(gan, torch.optim.SGD(gan.generator.parameters(), lr=0.1))
-    for wrong in ({"loss": Hinge}, {"penalty": R1}, {"critic_steps": 0}, {"penalty": 3.0}, {"betas": (1.0, 0.9)}):
+    wrongs = [{"loss": Hinge}, {"penalty": R1}, {"critic_steps": 0}, {"penalty": 3.0}, {"betas": (1.0, 0.9)}]
+    for wrong in (*wrongs, {"early": 0.5}, {"warmup": -1}):
         with pytest.raises(ArgumentError):
             Adversarial(**wrong)
 
