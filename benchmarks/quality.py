@@ -1,5 +1,5 @@
 """Quality against published figures: `python benchmarks/quality.py rbm | boltzmann | tractable | latent | adversarial
-[--root FOLDER] [--out DIR] [--seed 0] [--choose] [--only WORDS] [--full] [--device cpu] [--threads 1]`.
+| embeddings [--root FOLDER] [--out DIR] [--seed 0] [--choose] [--only WORDS] [--full] [--device cpu] [--threads 1]`.
 
 Each row trains one model, states what that cost, and evaluates it on the held-out test set. With `--choose` every
 candidate setting is trained instead and judged on the validation rows. A row that has candidates takes the best of that
@@ -23,6 +23,7 @@ import quality_adversarial
 import quality_binary
 import quality_boltzmann
 import quality_deep
+import quality_embeddings
 import quality_flows
 import quality_latent
 import quality_rbm
@@ -37,6 +38,7 @@ SUITES = {
     "rbm": quality_rbm.ROWS,
     "tractable": [*quality_binary.MNIST, *quality_flows.ROWS, *quality_binary.TABLES, *quality_text.ROWS],
     "adversarial": quality_adversarial.ROWS,
+    "embeddings": quality_embeddings.ROWS,
 }
 CANDIDATES = {
     "boltzmann": [*quality_boltzmann.CANDIDATES, *quality_small.CANDIDATES, *quality_deep.CANDIDATES],
@@ -44,6 +46,7 @@ CANDIDATES = {
     "rbm": quality_rbm.CANDIDATES,
     "tractable": [*quality_binary.CANDIDATES, *quality_flows.CANDIDATES, *quality_text.CANDIDATES],
     "adversarial": quality_adversarial.CANDIDATES,
+    "embeddings": quality_embeddings.CANDIDATES,
 }
 FULL = {
     "boltzmann": [*quality_boltzmann.FULL, *quality_small.ROWS, *quality_deep.ROWS],
@@ -51,6 +54,7 @@ FULL = {
     "rbm": quality_rbm.ROWS,
     "tractable": [*quality_binary.FULL, *quality_flows.FULL, *quality_text.FULL],
     "adversarial": quality_adversarial.FULL,
+    "embeddings": quality_embeddings.ROWS,
 }
 OVER_SEEDS = ("likelihood", "error, %", "bits", "modes found", "good draws", "KL, nats", "Fréchet distance")
 
