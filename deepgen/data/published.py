@@ -6,7 +6,6 @@ Every function takes ``root`` (None: the environment variable DEEPGEN_DATA) and 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
