@@ -56,7 +56,8 @@ FULL = {
     "adversarial": quality_adversarial.FULL,
     "embeddings": quality_embeddings.ROWS,
 }
-OVER_SEEDS = ("likelihood", "error, %", "bits", "modes found", "good draws", "KL, nats", "Fréchet distance")
+OVER_SEEDS = ("likelihood", "error, %", "bits", "modes found", "good draws", "KL, nats", "Fréchet distance",
+              "F1", "AUC", "AMI", "modularity", "held-out loss")  # fmt: skip
 
 
 def main() -> None:
@@ -115,7 +116,7 @@ def over_seeds(name: str, results: list[dict[str, Any]]) -> str:
     """Mean and standard deviation over the seeds of every likelihood and figure of draws."""
     lines = []
     for key in results[0]:
-        if any(words in key for words in OVER_SEEDS):
+        if any(words in key for words in OVER_SEEDS) and isinstance(results[0][key], float):
             values = [result[key] for result in results]
             mean, spread = statistics.fmean(values), statistics.stdev(values)
             lines.append(f"{name}: {key}: {mean:.3f}, sd {spread:.3f} over {len(values)} seeds")
