@@ -91,8 +91,11 @@ def run() -> None:
     for _ in range(ROUNDS):
         rounds.append([float(word) for word in _apart("blogcatalog").split()])
         jit, seconds, cpu, alone, most = rounds[-1]
-        print(f"BlogCatalog: {seconds:.1f} s of wall time, {cpu:.1f} CPU s, {THREADS} threads; before that compiling, "
-              f"or reading what was compiled, {jit:.1f} s; {most:.0f} MB, {alone:.0f} of them imports", flush=True)  # fmt: skip
+        print(
+            f"BlogCatalog: {seconds:.1f} s of wall time, {cpu:.1f} CPU s, {THREADS} threads; before that compiling, or "
+            f"reading what was compiled, {jit:.1f} s; {most:.0f} MB, {alone:.0f} of them imports",
+            flush=True,
+        )
     seconds, most = np.median(rounds, 0)[[1, 4]]
     print(f"median wall time, s: {verdict(-seconds, -15, f'{seconds:.1f}, at most 15')}")
     print(f"median peak memory, MB: {verdict(-most, -500, f'{most:.0f}, at most 500')}")

@@ -119,7 +119,8 @@ def over_seeds(name: str, results: list[dict[str, Any]]) -> str:
         if any(words in key for words in OVER_SEEDS) and isinstance(results[0][key], float):
             values = [result[key] for result in results]
             mean, spread = statistics.fmean(values), statistics.stdev(values)
-            lines.append(f"{name}: {key}: {mean:.3f}, sd {spread:.3f} over {len(values)} seeds")
+            digits = 3 if abs(mean) >= 10 else 4
+            lines.append(f"{name}: {key}: {mean:.{digits}f}, sd {spread:.{digits}f} over {len(values)} seeds")
     return "\n".join(lines) + "\n"
 
 
