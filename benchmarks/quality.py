@@ -1,5 +1,5 @@
 """Quality against published figures: `python benchmarks/quality.py rbm | boltzmann | tractable | latent | adversarial
-[--root FOLDER] [--out DIR] [--seed 0] [--choose] [--only WORDS] [--full] [--device cpu] [--threads 1]`.
+| embeddings [--root FOLDER] [--out DIR] [--seed 0] [--choose] [--only WORDS] [--full] [--device cpu] [--threads 1]`.
 
 Each row trains one model, states what that cost, and evaluates it on the held-out test set. With `--choose` every
 candidate setting is trained instead and judged on the validation rows. A row that has candidates takes the best of that
@@ -23,6 +23,7 @@ import quality_adversarial
 import quality_binary
 import quality_boltzmann
 import quality_deep
+import quality_embeddings
 import quality_flows
 import quality_latent
 import quality_rbm
@@ -37,6 +38,7 @@ SUITES = {
     "rbm": quality_rbm.ROWS,
     "tractable": [*quality_binary.MNIST, *quality_flows.ROWS, *quality_binary.TABLES, *quality_text.ROWS],
     "adversarial": quality_adversarial.ROWS,
+    "embeddings": quality_embeddings.ROWS,
 }
 CANDIDATES = {
     "boltzmann": [*quality_boltzmann.CANDIDATES, *quality_small.CANDIDATES, *quality_deep.CANDIDATES],
@@ -44,6 +46,7 @@ CANDIDATES = {
     "rbm": quality_rbm.CANDIDATES,
     "tractable": [*quality_binary.CANDIDATES, *quality_flows.CANDIDATES, *quality_text.CANDIDATES],
     "adversarial": quality_adversarial.CANDIDATES,
+    "embeddings": quality_embeddings.CANDIDATES,
 }
 FULL = {
     "boltzmann": [*quality_boltzmann.FULL, *quality_small.ROWS, *quality_deep.ROWS],
@@ -51,8 +54,10 @@ FULL = {
     "rbm": quality_rbm.ROWS,
     "tractable": [*quality_binary.FULL, *quality_flows.FULL, *quality_text.FULL],
     "adversarial": quality_adversarial.FULL,
+    "embeddings": quality_embeddings.ROWS,
 }
-OVER_SEEDS = ("likelihood", "error, %", "bits", "modes found", "good draws", "KL, nats", "Fréchet distance")
+OVER_SEEDS = ("likelihood", "error, %", "bits", "modes found", "good draws", "KL, nats", "Fréchet distance",
+              "F1", "AUC", "AMI", "modularity", "held-out loss")  # fmt: skip
 
 
 def main() -> None:
@@ -111,10 +116,11 @@ def over_seeds(name: str, results: list[dict[str, Any]]) -> str:
     """Mean and standard deviation over the seeds of every likelihood and figure of draws."""
     lines = []
     for key in results[0]:
-        if any(words in key for words in OVER_SEEDS):
+        if any(words in key for words in OVER_SEEDS) and isinstance(results[0][key], float):
             values = [result[key] for result in results]
             mean, spread = statistics.fmean(values), statistics.stdev(values)
-            lines.append(f"{name}: {key}: {mean:.3f}, sd {spread:.3f} over {len(values)} seeds")
+            digits = 3 if abs(mean) >= 10 else 4
+            lines.append(f"{name}: {key}: {mean:.{digits}f}, sd {spread:.{digits}f} over {len(values)} seeds")
     return "\n".join(lines) + "\n"
 
 

@@ -107,6 +107,17 @@ def find(root: PathLike | None, name: str, folders: Sequence[str], files: Sequen
     return None
 
 
+def needed(
+    root: PathLike | None, name: str, folders: Sequence[str], files: Sequence[str], otherwise: str | None = None
+) -> list[Path]:
+    """`find`, or a `DataError` that says what was looked for and where; ``otherwise`` names what would do as well."""
+    found = find(root, name, folders, files)
+    if found is None:
+        wanted = ", ".join(files) + (f" (or {otherwise})" if otherwise else "")
+        raise DataError(f"{name}: expected {wanted} in {folder_of(root, name)} or its folder {folders[0]}")
+    return found
+
+
 def folder_of(root: PathLike | None, name: str) -> Path:
     """Return the folder data are read from: ``root``, else the environment variable DEEPGEN_DATA."""
     place = root or os.environ.get(ENVIRONMENT)

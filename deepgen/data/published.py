@@ -6,12 +6,11 @@ Every function takes ``root`` (None: the environment variable DEEPGEN_DATA) and 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from deepgen.data.fetch import REMOTES, checksum
-from deepgen.data.files import PathLike, find, folder_of
+from deepgen.data.files import PathLike, find, needed
 from deepgen.data.idx import read_idx
 from deepgen.data.mat import read_mat
 from deepgen.data.packed import Array, member, read_npz, unpack
@@ -27,13 +26,13 @@ IDX = tuple(f"{part}-{what}-ubyte.gz" for part in ("train", "t10k") for what in 
 
 def mnist(root: PathLike | None) -> Raw:
     """MNIST: the last sixth of the training file (10,000 of 60,000 rows) is the validation set."""
-    return _idx_images("mnist", _need(root, "mnist", ("mnist", "MNIST/raw"), IDX))
+    return _idx_images("mnist", needed(root, "mnist", ("mnist", "MNIST/raw"), IDX))
 
 
 def fashion_mnist(root: PathLike | None) -> Raw:
     """Fashion-MNIST, split like MNIST."""
     folders = ("fashion_mnist", "fashion-mnist", "fashion", "FashionMNIST/raw")
-    return _idx_images("fashion_mnist", _need(root, "fashion_mnist", folders, IDX))
+    return _idx_images("fashion_mnist", needed(root, "fashion_mnist", folders, IDX))
 
 
 def _idx_images(name: str, paths: list[Path]) -> Raw:
@@ -65,7 +64,7 @@ def binarized_mnist(root: PathLike | None) -> Raw:
         arrays = read_npz(found[0])
         parts = [unpack(member(arrays, s, found[0], 2), 784, found[0], s) for s in SPLITS]
     else:
-        paths = _need(
+        paths = needed(
             root,
             "binarized_mnist",
             folders,
@@ -86,7 +85,7 @@ def omniglot(root: PathLike | None, version: str = "gray") -> Raw:
         "binary": ("omniglot28_binary_packed.npz", 28),
         "original": ("omniglot105_packed.npz", 105),
     }[version]
-    path = _need(root, "omniglot", ("omniglot", "OMNIGLOT"), [file])[0]
+    path = needed(root, "omniglot", ("omniglot", "OMNIGLOT"), [file])[0]
     arrays = read_npz(path)
     if version == "gray":
         images = _flat(_images(member(arrays, "images", path, 3, "u"), (side, side), path))
@@ -114,7 +113,7 @@ def omniglot_burda(root: PathLike | None) -> Raw:
 
     Images are stored column by column and turned here; valid is the share 1345/24345 of the training rows.
     """
-    path = _need(root, "omniglot_burda", ("omniglot_burda", "omniglot", "OMNIGLOT"), ["chardata.mat"])[0]
+    path = needed(root, "omniglot_burda", ("omniglot_burda", "omniglot", "OMNIGLOT"), ["chardata.mat"])[0]
     arrays = read_mat(path)
     x, test = (_turned(member(arrays, key, path, 2).T, (28, 28), path) for key in ("data", "testdata"))
     _unit(x, path)
@@ -131,7 +130,7 @@ def omniglot_burda(root: PathLike | None) -> Raw:
 
 def frey_faces(root: PathLike | None) -> Raw:
     """1,965 frames of a face, 28x20, 256 levels. No split is published: neighbours in time fall into all three."""
-    path = _need(root, "frey_faces", ("frey_faces", "freyfaces"), ["frey_rawface.mat"])[0]
+    path = needed(root, "frey_faces", ("frey_faces", "freyfaces"), ["frey_rawface.mat"])[0]
     faces = member(read_mat(path), "ff", path, 2, "u").T
     if faces.shape[1] != 560:
         raise DataError(f"{path}: 'ff' has {faces.shape[1]} rows, expected 560 = 28 x 20 pixels")
@@ -142,7 +141,7 @@ def frey_faces(root: PathLike | None) -> Raw:
 def caltech_silhouettes(root: PathLike | None) -> Raw:
     """CalTech 101 silhouettes, 28x28 bits as published (Marlin et al. 2010); stored column by column, turned here."""
     folders = ("caltech_silhouettes", "caltech101_silhouettes", "caltech")
-    path = _need(root, "caltech_silhouettes", folders, ["caltech101_silhouettes_28_split1.mat"])[0]
+    path = needed(root, "caltech_silhouettes", folders, ["caltech101_silhouettes_28_split1.mat"])[0]
     arrays = read_mat(path)
     keys = ("train", "val", "test")
     parts = [_bits(_turned(member(arrays, f"{key}_data", path, 2), (28, 28), path), 784, path) for key in keys]
@@ -163,7 +162,7 @@ def jsb_chorales(root: PathLike | None, step: str = "quarter") -> Raw:
     """Bach's chorales as piano rolls of 88 keys (MIDI 21 to 108), one row per time ``step``: quarter, 8th or 16th."""
     if step not in ("quarter", "8th", "16th"):
         raise ArgumentError(f"jsb_chorales come in steps quarter, 8th and 16th, got {step!r}")
-    path = _need(root, "jsb_chorales", ("jsb_chorales",), [f"jsb_chorales_{step}.npz"])[0]
+    path = needed(root, "jsb_chorales", ("jsb_chorales",), [f"jsb_chorales_{step}.npz"])[0]
     arrays = read_npz(path)
     parts, lengths = [], []
     for s in SPLITS:
@@ -187,7 +186,7 @@ def binary_density(root: PathLike | None, name: str) -> Raw:
     if found := find(root, name, folders, [f"{name}.npz"]):
         parts = packed_splits(read_npz(found[0]), found[0])
     else:
-        paths = _need(root, name, folders, [f"{name}.{s}.data" for s in SPLITS], f"{name}.npz")
+        paths = needed(root, name, folders, [f"{name}.{s}.data" for s in SPLITS], f"{name}.npz")
         tables = [read_table(path, header=False).values for path in paths]
         parts = [_bits(x, tables[0].shape[1], path) for x, path in zip(tables, paths, strict=True)]
     return Raw((parts[0], parts[1], parts[2]), "binary", "published")
@@ -200,7 +199,7 @@ def shakespeare(root: PathLike | None, length: int = 64) -> Raw:
 
 def shakespeare_file(root: PathLike | None) -> Path:
     """Where that text is."""
-    return _need(root, "tinyshakespeare", ("tinyshakespeare", "shakespeare"), ["input.txt"])[0]
+    return needed(root, "tinyshakespeare", ("tinyshakespeare", "shakespeare"), ["input.txt"])[0]
 
 
 def packed_splits(arrays: dict[str, Array], path: PathLike) -> list[Array]:
@@ -212,16 +211,6 @@ def packed_splits(arrays: dict[str, Array], path: PathLike) -> list[Array]:
     if len({part.shape[1] for part in parts}) != 1:
         raise DataError(f"{path}: splits of different widths {[part.shape[1] for part in parts]}")
     return parts
-
-
-def _need(
-    root: PathLike | None, name: str, folders: tuple[str, ...], files: Any, otherwise: str | None = None
-) -> list[Path]:
-    found = find(root, name, folders, list(files))
-    if found is None:
-        wanted = ", ".join(files) + (f" (or {otherwise})" if otherwise else "")
-        raise DataError(f"{name}: expected {wanted} in {folder_of(root, name)} or its folder {folders[0]}")
-    return found
 
 
 def _bits(x: Array, width: int, path: PathLike) -> Array:

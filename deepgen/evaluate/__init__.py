@@ -31,6 +31,7 @@ from deepgen.evaluate.plus_minus import plus_minus
 from deepgen.evaluate.pseudo import pseudo_likelihood
 from deepgen.evaluate.quality import Quality, sample_quality
 from deepgen.evaluate.score import Score
+from deepgen.evaluate.skipgram import skipgram_loss
 from deepgen.evaluate.summary import Summary
 from deepgen.evaluate.sums import Sums
 from deepgen.evaluate.supports import Overlap, support_overlap
@@ -99,6 +100,7 @@ __all__ = [
     "read_analogies",
     "rhat",
     "sample_quality",
+    "skipgram_loss",
     "support_overlap",
     "word_analogies",
 ]

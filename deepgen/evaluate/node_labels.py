@@ -44,9 +44,13 @@ def classify_nodes(
     splits: int = 10,
     rule: Literal["counts", "threshold"] = "counts",
     strength: float = 1.0,
+    held_out: float = 0.0,
     seed: int = 0,
 ) -> NodeLabels:
     """Macro- and micro-F1 on nodes whose labels were not shown, over random splits.
+
+    To choose settings, ``held_out`` judges a part of the nodes that were to be shown and leaves the others alone: the
+    same split with ``held_out=0`` is then judged on labels that had no part in the choice.
 
     Args:
         vectors: ``[nodes, d]``, an array or a tensor.
@@ -55,6 +59,7 @@ def classify_nodes(
         splits: how many random splits, at least 2.
         rule: how many labels a node is given; see above.
         strength: C of scikit-learn's LogisticRegression: the weight of the data against L2.
+        held_out: share of each split's labelled nodes that is judged in the place of its test nodes, below 1.
         seed: of the splits: the same seed gives the same splits whatever the vectors, so that methods can be paired.
 
     Returns:
@@ -63,7 +68,7 @@ def classify_nodes(
     Raises:
         ShapeError, SupportError: not as many labels as vectors, NaN or infinite vectors, labels that are not 0 or 1.
         UnknownName: no such rule.
-        ArgumentError: a share that leaves no node to show or to judge, fewer than 2 splits.
+        ArgumentError: shares that leave no node to show or to judge, fewer than 2 splits.
 
     >>> import deepgen as dg
     >>> kind = torch.arange(200) % 2
@@ -85,14 +90,20 @@ def classify_nodes(
             f"labelled must be a share between 0 and 1 that leaves nodes to show and to judge, got {labelled} of "
             f"{len(x)} nodes with labels"
         )
+    fitted = round((1 - held_out) * shown) if 0 <= held_out < 1 else 0
+    if not 0 < fitted <= shown - (held_out != 0):
+        raise ArgumentError(f"held_out must be a share of the {shown} labelled nodes that leaves some, got {held_out}")
     found = []
     for split in range(splits):
         order = np.random.default_rng([seed, split]).permutation(len(x))
-        train, test = order[:shown], order[shown:]
+        train, test = order[:fitted], order[fitted:shown] if held_out else order[shown:]
         scores = one_against_rest(x[train], y[train], x[test], strength)
         found.append(_f1(y[test], _chosen(scores, y[test], rule)))
     known = "counts known" if rule == "counts" else "threshold 0.5"
-    about = {"labelled": labelled, "rule": rule, "C": strength, "seed": seed, "nodes": len(x), "labels": y.shape[1]}
+    if held_out:
+        known += f", {100 * held_out:.3g} % of the labelled held out"
+    about = {"labelled": labelled, "rule": rule, "C": strength, "held out": held_out, "seed": seed, "nodes": len(x),
+             "labels": y.shape[1]}  # fmt: skip
     return NodeLabels(*(
         _over(np.array(values), f"{name}-F1, {100 * labelled:g} % labelled, {known}", about)
         for name, values in zip(("macro", "micro"), zip(*found, strict=True), strict=True)

@@ -74,3 +74,27 @@ def test_bad_input_is_refused(nodes):
     for kind, says, given, options in cases:
         with pytest.raises(kind, match=says):
             classify_nodes(*given, **options)
+
+
+def test_held_out_judges_the_labelled_part_alone(seed):
+    """Other labels of the test nodes change nothing; other labels of the labelled part do."""
+    generator = np.random.default_rng(seed)
+    kind = generator.integers(0, 3, 120)
+    x = np.eye(3)[kind] + 0.7 * generator.normal(size=(120, 3))
+    y = np.eye(3, dtype=int)[kind]
+    chosen = {"splits": 2, "held_out": 0.25, "seed": 5}
+    parts = [np.random.default_rng([5, split]).permutation(120)[:60] for split in range(2)]
+    other = y.copy()
+    outside = np.setdiff1d(np.arange(120), np.concatenate(parts))
+    assert len(outside) > 10
+    other[outside] = np.roll(other[outside], 1, axis=1)
+    one, same = (classify_nodes(x, labels, **chosen) for labels in (y, other))
+    assert one.macro.each.tolist() == same.macro.each.tolist()
+    assert "25 % of the labelled held out" in one.macro.method
+    judged = parts[0][45:]
+    other[judged] = np.roll(y[judged], 1, axis=1)
+    assert classify_nodes(x, other, **chosen).micro.each[0] != one.micro.each[0]
+    with pytest.raises(ArgumentError, match="held_out must be a share of the 60 labelled nodes"):
+        classify_nodes(x, y, held_out=1.0)
+    with pytest.raises(ArgumentError, match="held_out"):
+        classify_nodes(x, y, held_out=0.001)
