@@ -3,9 +3,11 @@
 from deepgen.train.callbacks import Callback, Checkpoint, EarlyStopping, Progress, TensorBoard
 from deepgen.train.checkpoint import Run, load, load_run, load_weights, save
 from deepgen.train.fit import fit
+from deepgen.train.health import MonitorWarning
 from deepgen.train.history import History, Record
 from deepgen.train.interrupt import Interrupted
 from deepgen.train.loop import Step, train
+from deepgen.train.monitors import Monitors
 
 __all__ = [
     "Callback",
@@ -13,6 +15,8 @@ __all__ = [
     "EarlyStopping",
     "History",
     "Interrupted",
+    "MonitorWarning",
+    "Monitors",
     "Progress",
     "Record",
     "Run",
