@@ -93,7 +93,7 @@ def _plain(seen: dict[str, Tensor]) -> dict[str, Any]:
     saturated = None
     if -1 <= low < -0.5 and high <= 1:  # a tanh's
         saturated = float(seen["ones"]) / numbers
-    elif low > 0 and high <= 1:  # a sigmoid's, which unlike a rectifier's is never 0
+    elif (low > 0 or (low == 0 and high > 1 - EDGE)) and high <= 1:  # a sigmoid's; rectifiers go to 0 and beyond 1
         saturated = float(seen["ones"] + seen["zeros"]) / numbers
     return {
         "mean": mean,

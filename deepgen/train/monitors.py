@@ -29,8 +29,8 @@ class Monitors:
     - ``looks``: how many steps were sampled; none of the rest is there when it was 0.
     - ``ratio``: of each parameter; biases that are 0 have none.
     - ``gradient``: the norm by layer, in order of depth where the layers were seen to be called, else of definition;
-      ``gradient_of`` is ``gradient``, or ``step`` where the objective left none in ``p.grad`` (an exact EM step, say)
-      and the norm is that of the step itself.
+      ``gradient_of`` is ``gradient``, or ``step`` where the objective left none in ``p.grad`` (an exact EM step, or
+      contrastive divergence under plain SGD, which adds to the weights at once) and the norm is that of the step.
     - ``activation``: of what each layer reads, ``mean``, ``std``, ``dead`` (share of units that were 0 in every row
       looked at in the epoch), ``saturated`` (share of values within 0.01 of an end, of tanh and sigmoid; None of
       others), and a histogram: ``counts`` between two ``ends``, of the last step. Layers whose weights are used without
