@@ -8,6 +8,8 @@ from deepgen.train.history import History, Record
 from deepgen.train.interrupt import Interrupted
 from deepgen.train.loop import Step, train
 from deepgen.train.monitors import Monitors
+from deepgen.train.rates import RateRange, find_rate
+from deepgen.train.tiny import TinyFit, overfit_tiny
 
 __all__ = [
     "Callback",
@@ -18,14 +20,18 @@ __all__ = [
     "MonitorWarning",
     "Monitors",
     "Progress",
+    "RateRange",
     "Record",
     "Run",
     "Step",
     "TensorBoard",
+    "TinyFit",
+    "find_rate",
     "fit",
     "load",
     "load_run",
     "load_weights",
+    "overfit_tiny",
     "save",
     "train",
 ]
