@@ -3,9 +3,13 @@
 from deepgen.train.callbacks import Callback, Checkpoint, EarlyStopping, Progress, TensorBoard
 from deepgen.train.checkpoint import Run, load, load_run, load_weights, save
 from deepgen.train.fit import fit
+from deepgen.train.health import MonitorWarning
 from deepgen.train.history import History, Record
 from deepgen.train.interrupt import Interrupted
 from deepgen.train.loop import Step, train
+from deepgen.train.monitors import Monitors
+from deepgen.train.rates import RateRange, find_rate
+from deepgen.train.tiny import TinyFit, overfit_tiny
 
 __all__ = [
     "Callback",
@@ -13,15 +17,21 @@ __all__ = [
     "EarlyStopping",
     "History",
     "Interrupted",
+    "MonitorWarning",
+    "Monitors",
     "Progress",
+    "RateRange",
     "Record",
     "Run",
     "Step",
     "TensorBoard",
+    "TinyFit",
+    "find_rate",
     "fit",
     "load",
     "load_run",
     "load_weights",
+    "overfit_tiny",
     "save",
     "train",
 ]

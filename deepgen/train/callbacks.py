@@ -1,8 +1,9 @@
 """Plain objects that `deepgen.fit` calls with each epoch's record; a function of the record will do as well.
 
 A callback may have more: ``state_dict()`` and ``load_state_dict()`` to be part of the checkpoint, an attribute ``stop``
-that ends the run when true, ``advance()`` that is called after every step, ``finish(model)`` for the last word on the
-weights, and ``close()``.
+that ends the run when true, ``begin(model)`` that is called once before the first step, after a resumed run's state was
+loaded, ``advance()`` that is called after every step, ``finish(model)`` for the last word on the weights, and
+``close()``.
 """
 
 from __future__ import annotations
@@ -137,6 +138,8 @@ class EarlyStopping:
 class TensorBoard:
     """Write every metric and the monitor to TensorBoard event files in ``directory`` (the extra ``tensorboard``).
 
+    What `Monitors` measured, listed before it among the callbacks, is written too, activations as histograms.
+
     After a resume, what an interrupted run had written beyond its checkpoint is marked as purged.
 
     Raises:
@@ -163,6 +166,29 @@ class TensorBoard:
             self._writer.add_scalar(name, value, record.step)
         if record.monitor is not None:
             self._writer.add_scalar("monitor", record.monitor, record.step)
+        self._write_monitors(record.measured.get("monitors", {}), record.step)
+
+    def _write_monitors(self, found: dict[str, Any], step: int) -> None:
+        for group in ("ratio", "gradient"):
+            for name, value in found.get(group, {}).items():
+                self._writer.add_scalar(f"{group}/{name}", value, step)
+        for name, seen in found.get("activation", {}).items():
+            for figure in ("mean", "std", "dead", "saturated"):
+                if seen[figure] is not None:
+                    self._writer.add_scalar(f"activation_{figure}/{name}", seen[figure], step)
+            counts, (low, high) = seen["counts"], seen["ends"]
+            width, total = (high - low) / len(counts), sum(counts)
+            self._writer.add_histogram_raw(
+                f"activation/{name}",
+                min=low,
+                max=high,
+                num=total,
+                sum=seen["mean"] * total,
+                sum_squares=(seen["std"] ** 2 + seen["mean"] ** 2) * total,
+                bucket_limits=[low + width * (i + 1) for i in range(len(counts))],
+                bucket_counts=counts,
+                global_step=step,
+            )
 
     def close(self) -> None:
         if self._writer is not None:

@@ -136,6 +136,8 @@ def fit(
         for listener in listeners:
             if hasattr(listener, "close"):
                 stack.callback(listener.close)
+            if hasattr(listener, "begin"):
+                listener.begin(model)
         reason = _run(run, objective.update(model, optimizer), watch, listeners, out, interrupt, max_seconds)
         run.check_finite()
         if reason == "interrupted":

@@ -22,6 +22,7 @@ class Record:
         monitor: the monitor's value (of a `Bracket` its lower end), None without a monitor.
         estimate: the whole `Estimate` or `Bracket` as plain values, when the monitor returned one.
         passes: over the rows of the data by then, where an epoch is none: see ``data`` of `deepgen.fit`.
+        measured: what callbacks found besides, as plain values: of `Monitors` the key ``monitors``.
 
     >>> Record(epoch=1, step=10, seconds=0.5, cpu_seconds=0.5, metrics={"moment_gap": 0.25}).metrics["moment_gap"]
     0.25
@@ -35,6 +36,7 @@ class Record:
     monitor: float | None = None
     estimate: dict[str, Any] | None = None
     passes: float | None = None
+    measured: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
