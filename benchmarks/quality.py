@@ -116,8 +116,8 @@ def over_seeds(name: str, results: list[dict[str, Any]]) -> str:
     """Mean and standard deviation over the seeds of every likelihood and figure of draws."""
     lines = []
     for key in results[0]:
-        if any(words in key for words in OVER_SEEDS) and isinstance(results[0][key], float):
-            values = [result[key] for result in results]
+        values = [result.get(key) for result in results]
+        if any(words in key for words in OVER_SEEDS) and all(isinstance(value, float) for value in values):
             mean, spread = statistics.fmean(values), statistics.stdev(values)
             digits = 3 if abs(mean) >= 10 else 4
             lines.append(f"{name}: {key}: {mean:.{digits}f}, sd {spread:.{digits}f} over {len(values)} seeds")
