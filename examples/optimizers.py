@@ -192,8 +192,8 @@ def draw(curves: Curves, paths: dict[str, list[list[float]]], steps: int, seeds:
     for name in DRAWN:
         plane.plot(*zip(*paths[name], strict=True), **style[name])
     plane.plot([-1.2, 1], [1, 1], "o", color=PALETTE["ink"], markersize=5)
-    plane.set(xlim=(-1.8, 1.6), ylim=(-0.6, 2.2), xlabel="x", ylabel="y")
-    title = f"Rosenbrock's valley, start at the left, optimum at the right: {', '.join(DRAWN)}"
+    plane.set(xlim=(-1.8, 1.6), ylim=(-0.6, 2.2))
+    title = f"Rosenbrock's valley, from left to right: {', '.join(DRAWN)}"
     plane.set_title(title, fontsize=9, color=PALETTE["ink"], loc="left")
     return save(figure, path)
 
