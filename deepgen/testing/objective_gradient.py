@@ -105,6 +105,6 @@ def _no_gradient(objective: Any) -> str | None:
         return "it is an exact step of EM. Check that the likelihood does not fall"
     return (
         "it is a difference of means over data and over chains. Check the density that it is taken from, by "
-        "check_gradient(lambda: model.log_density(x).mean(), [...], ...), and on a machine small enough to list that the "
+        "check_gradient(lambda: model.log_density(x).mean(), [...], ...), and on a small machine that its "
         "exact likelihood rises (deepgen.evaluate.log_likelihood(method='exact'))"
     )
