@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from deepgen.errors import ArgumentError, MissingCapability, check_real
 from deepgen.explicit.mixture import BernoulliMixture
 from deepgen.objectives.adam import adam
+from deepgen.objectives.bounds import Loss
 from deepgen.typing import LogProb, Update, require
 
 
@@ -56,12 +57,17 @@ class MaximumLikelihood:
 
         def step(state: Any, batch: Tensor, *, generator: torch.Generator) -> tuple[Any, dict[str, Tensor]]:
             optimizer.zero_grad(set_to_none=True)
-            value = _mean_log_prob(model, batch, generator)
-            (-value).backward()
+            loss = self.loss(model, batch, generator=generator)
+            loss.value.backward()
             optimizer.step()
-            return state, {"log_likelihood": value.detach()}
+            return state, loss.metrics
 
         return step
+
+    def loss(self, model: Any, batch: Any, *, generator: torch.Generator) -> Loss:
+        """Minus the mean log-likelihood of a batch, in nats per example."""
+        value = _mean_log_prob(model, batch, generator)
+        return Loss(-value, {"log_likelihood": value.detach()})
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """Adam at 0.001, the rate of its paper (Kingma & Ba 2015)."""

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from deepgen.objectives.adam import adam
+from deepgen.objectives.bounds import Loss
 from deepgen.objectives.likelihood import Nothing
 from deepgen.typing import Update, require
 
@@ -53,14 +54,18 @@ class OrderAgnostic:
 
         def step(state: Any, batch: Tensor, *, generator: torch.Generator) -> tuple[Any, dict[str, Tensor]]:
             optimizer.zero_grad(set_to_none=True)
-            pair: Any = batch  # x, or x and its context
-            rows = pair if isinstance(pair, (tuple, list)) else (pair,)
-            value = model.order_log_prob(*rows, generator=generator).mean()  # type: ignore[operator]
-            (-value).backward()
+            loss = self.loss(model, batch, generator=generator)
+            loss.value.backward()
             optimizer.step()
-            return state, {"order_log_likelihood": value.detach()}
+            return state, loss.metrics
 
         return step
+
+    def loss(self, model: Any, batch: Any, *, generator: torch.Generator) -> Loss:
+        """Minus the mean of log p_o(x) over a batch, ``x`` or ``x`` and its context, in the orders that are drawn."""
+        rows = batch if isinstance(batch, (tuple, list)) else (batch,)
+        value = model.order_log_prob(*rows, generator=generator).mean()
+        return Loss(-value, {"order_log_likelihood": value.detach()})
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         return adam(model, lr=1e-3)

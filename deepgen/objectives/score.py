@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from deepgen.errors import MissingCapability, check_real
 from deepgen.objectives.adam import adam
+from deepgen.objectives.bounds import Loss
 from deepgen.objectives.likelihood import Nothing
 from deepgen.random import normal
 from deepgen.samplers.target import as_target
@@ -59,19 +60,27 @@ class DenoisingScoreMatching:
 
     def update(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Update:
         """The step function: add noise, and let the gradient of log p point back."""
-        log_density, sigma = _target(model), self.sigma
+        log_density = _target(model)
 
         def step(state: Any, batch: Tensor, *, generator: torch.Generator) -> tuple[Any, dict[str, Tensor]]:
-            noise = normal(batch.shape, generator=generator, dtype=batch.dtype)
-            noised = (batch + sigma * noise).requires_grad_()
             optimizer.zero_grad(set_to_none=True)
-            (slope,) = torch.autograd.grad(log_density(noised).sum(), noised, create_graph=True)
-            error = (sigma * slope + noise).square().flatten(1).sum(1).mean() / 2
-            error.backward()
+            loss = self._of_density(log_density, batch, generator)
+            loss.value.backward()
             optimizer.step()
-            return state, {"score_error": error.detach() / batch[0].numel()}
+            return state, loss.metrics
 
         return step
+
+    def loss(self, model: nn.Module, batch: Tensor, *, generator: torch.Generator) -> Loss:
+        """The squared error of the score on a batch, with the noise that is drawn."""
+        return self._of_density(_target(model), batch, generator)
+
+    def _of_density(self, log_density: Any, batch: Tensor, generator: torch.Generator) -> Loss:
+        noise = normal(batch.shape, generator=generator, dtype=batch.dtype)
+        noised = (batch + self.sigma * noise).requires_grad_()
+        (slope,) = torch.autograd.grad(log_density(noised).sum(), noised, create_graph=True)
+        error = (self.sigma * slope + noise).square().flatten(1).sum(1).mean() / 2
+        return Loss(error, {"score_error": error.detach() / batch[0].numel()})
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """Adam at 0.001."""

@@ -11,27 +11,33 @@ from deepgen.plot.html_report import Entry, report
 from deepgen.plot.images import filters, image_grid, mosaic
 from deepgen.plot.latent import code_map, manifold, traversals
 from deepgen.plot.lines import curves, traces
+from deepgen.plot.monitors import activations, gradient_flow, update_ratios
 from deepgen.plot.plane import planes
 from deepgen.plot.predictive import calibration, fan
+from deepgen.plot.rates import rates
 from deepgen.plot.regions import regions
 
 __all__ = [
     "Entry",
+    "activations",
     "calibration",
     "code_map",
     "completions",
     "curves",
     "fan",
     "filters",
+    "gradient_flow",
     "image_grid",
     "manifold",
     "mosaic",
     "nearest",
     "neighbours",
     "planes",
+    "rates",
     "regions",
     "report",
     "save",
     "traces",
     "traversals",
+    "update_ratios",
 ]

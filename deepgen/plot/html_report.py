@@ -19,7 +19,7 @@ from torch import Tensor
 
 from deepgen.errors import ArgumentError
 from deepgen.evaluate.estimate import Bracket, Estimate
-from deepgen.plot import page, rows, sections, texts
+from deepgen.plot import monitors, page, rows, sections, texts
 from deepgen.plot.figures import write
 from deepgen.plot.quality import quality
 from deepgen.plot.results import results
@@ -130,6 +130,7 @@ def report(
         ("nearest", "Nearest training images" if drawable else "Nearest training rows", near),
         ("filters", "Learned filters", sections.filters(entries, image_shape) if images else ""),
         ("curves", "Learning curves", sections.curves(entries)),
+        ("monitors", "Inside the training", monitors.section(entries)),
         ("chains", "Chains", sections.chains(entries)),
         ("details", "Details", sections.details(entries)),
     ]

@@ -5,8 +5,8 @@ returns when the promise holds and raises `CheckFailed`, an AssertionError, when
 false-alarm rate ``alpha`` and fresh seeds; see `sequential`.
 
     check_units, check_kernel, check_random, check_estimate, check_checkpoint, check_model,
-    check_density, check_latent, check_samples, check_transform, check_gradient, check_causal, check_target,
-    check_involution, check_never_waits, check_walks
+    check_density, check_latent, check_samples, check_transform, check_gradient, check_objective, check_causal,
+    check_target, check_involution, check_never_waits, check_walks
 """
 
 from deepgen.testing.check_walks import check_walks, walk_row
@@ -23,6 +23,7 @@ from deepgen.testing.latent import check_latent
 from deepgen.testing.law import Law, integrate, layout
 from deepgen.testing.linear_gaussian import LinearGaussian
 from deepgen.testing.models import check_model
+from deepgen.testing.objective_gradient import check_objective
 from deepgen.testing.randomness import check_random, numbers
 from deepgen.testing.samples import check_samples
 from deepgen.testing.sequential import Evidence, sequential
@@ -50,6 +51,7 @@ __all__ = [
     "check_latent",
     "check_model",
     "check_never_waits",
+    "check_objective",
     "check_random",
     "check_samples",
     "check_target",

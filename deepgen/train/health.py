@@ -14,6 +14,7 @@ BAND = (1e-5, 1e-1)  # of update-to-weight ratios: a hundred times either side o
 DEAD, SATURATED = 0.25, 0.5  # shares that are too many; a few dead units are common in healthy networks
 ROWS = 100  # looked at, below which a unit that was 0 in all of them may only have been idle
 VANISHED = 1e-3  # of the largest gradient of a layer
+EARLIEST = 100  # steps, before which a last layer that starts near 0 lets hardly any gradient through
 
 
 class MonitorWarning(RuntimeWarning):
@@ -33,23 +34,31 @@ class Health:
         self.moved: set[str] = set()  # weights that some epoch has seen move enough
         self._high: dict[str, float] = {}
         self._low: dict[str, float] = {}
+        self.flow: dict[str, float] = {}  # gradients by layer, of looks that were not early
 
-    def look(self, names: Sequence[str], ratio: Tensor, weights: Sequence[bool]) -> None:
-        """Take ratios ``[looks, parameters]`` of an epoch, of which those of biases (not ``weights``) do not count."""
-        least, most = ratio.nan_to_num(float("inf")).amin(0).tolist(), ratio.nan_to_num(0.0).amax(0).tolist()
-        each = [x for x in zip(names, least, most, ratio.nanmean(0).tolist(), weights, strict=True) if x[4]]
-        self._high = {name: mean for name, low, _, mean, _ in each if self.band[1] < low < float("inf")}
-        self.moved |= {name for name, _, most, _, _ in each if most >= self.band[0]}
+    def look(self, names: Sequence[str], ratio: Tensor, floored: Tensor, weights: Sequence[bool]) -> None:
+        """Take ratios ``[looks, parameters]`` of an epoch, of which those of biases (not ``weights``) do not count.
+
+        Of ``floored`` the denominators are at least what torch's initial law would give: a last layer that was started
+        near 0 moves by a large share of itself and at no high rate.
+        """
+        mean, most = ratio.nanmean(0).tolist(), ratio.nan_to_num(0.0).amax(0).tolist()
+        least = floored.nan_to_num(0.0).amin(0).tolist()
+        each = [
+            (name, *three) for name, *three, weight in zip(names, mean, most, least, weights, strict=True) if weight
+        ]
+        self._high = {name: mean for name, mean, _, least in each if least > self.band[1]}
+        self.moved |= {name for name, _, most, _ in each if most >= self.band[0]}
         # A rate that falls to 0 ends every run below the band, and a weight whose turn has not come stands still.
-        self._low = {name: mean for name, _, _, mean, _ in each if name not in self.moved and mean > 0}
+        self._low = {name: mean for name, mean, _, _ in each if name not in self.moved and mean > 0}
 
     def __call__(self, epoch: int, found: dict[str, Any]) -> None:
         """Warn of what is wrong in ``found`` and was not said yet."""
-        for what, words in (*self._of_ratios(), *_of_activations(found), *_of_gradients(found)):
+        for what, words in (*self._of_ratios(), *_of_activations(found), *self._of_gradients(found)):
             if what not in self.said:
                 self.said.add(what)
                 warnings.warn(f"epoch {epoch}: {words}", MonitorWarning, stacklevel=3)
-        self._high, self._low = {}, {}
+        self._high, self._low, self.flow = {}, {}, {}
 
     def _of_ratios(self) -> Iterable[tuple[str, str]]:
         low, high = self.band
@@ -59,6 +68,16 @@ class Health:
             for name, mean in which.items():
                 told = f"a step changes {name} by {mean:.2g} of its norm, where about 0.001 is healthy, and by {words}"
                 yield f"ratio {name}", told
+
+    def _of_gradients(self, found: dict[str, Any]) -> Iterable[tuple[str, str]]:
+        flow = self.flow
+        if len(flow) < 3 or found["gradient_of"] != "gradient":
+            return
+        (first, least), most = next(iter(flow.items())), max(flow, key=lambda layer: flow[layer])
+        if least < VANISHED * flow[most]:
+            told = f"that of the first layer, {first}, is {least / flow[most]:.1g} of that of {most}"
+            remedy = "Take rectifiers, residual blocks or batch normalisation, or fewer layers"
+            yield "gradients", f"gradients vanish with depth: {told}. {remedy}"
 
     def state_dict(self) -> dict[str, Any]:
         return {"said": sorted(self.said), "moved": sorted(self.moved)}
@@ -77,14 +96,3 @@ def _of_activations(found: dict[str, Any]) -> Iterable[tuple[str, str]]:
             told = f"{100 * seen['saturated']:.0f} % of the values that {name} reads are saturated, within {EDGE} of an"
             told += " end of their activation, where it passes hardly any gradient on"
             yield f"saturated {name}", f"{told}. Start from smaller weights, lower the rate, or normalise the inputs"
-
-
-def _of_gradients(found: dict[str, Any]) -> Iterable[tuple[str, str]]:
-    flow = found.get("gradient", {})
-    if len(flow) < 3 or found["gradient_of"] != "gradient":
-        return
-    (first, least), most = next(iter(flow.items())), max(flow, key=lambda layer: flow[layer])
-    if least < VANISHED * flow[most]:
-        told = f"that of the first layer, {first}, is {least / flow[most]:.1g} of that of {most}"
-        remedy = "Take rectifiers, residual blocks or batch normalisation, or fewer layers"
-        yield "gradients", f"gradients vanish with depth: {told}. {remedy}"

@@ -10,6 +10,7 @@ it weights are thrown about, far below it nothing is learned.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, check_count
 from deepgen.train.activations import Reader
-from deepgen.train.health import BAND, Health
+from deepgen.train.health import BAND, EARLIEST, Health
 from deepgen.train.history import Record
 
 
@@ -36,8 +37,10 @@ class Monitors:
       others), and a histogram: ``counts`` between two ``ends``, of the last step. Layers whose weights are used without
       calling them (Boltzmann machines, masked networks, compiled kernels) have none.
 
-    A `MonitorWarning` says once each that a weight's ratio was outside ``band`` in all looks of an epoch, that units
-    are dead, that values are saturated, and that gradients vanish with depth.
+    A `MonitorWarning` says once each that a weight's ratio was above ``band`` in all looks of an epoch, or below it in
+    all looks so far, that a quarter of a layer's units is dead, that half of its values are saturated, and that
+    gradients vanish with depth: less than a thousandth of the largest reaches the first layer. Last layers often start
+    near 0: for that warning their norm counts as that of torch's own initial law, and gradients count from step 100 on.
 
     Args:
         every: the first step is sampled, and every ``every``-th after it. A sampled step copies the weights once and
@@ -117,13 +120,23 @@ class Monitors:
         for i, name in enumerate(names):
             layers.setdefault(name.rpartition(".")[0], []).append(i)
         called = [name for name in (self._reader.order if self._reader else []) if name in layers]
-        self.health.look(names, ratio, [p.ndim > 1 for _, p in self._named()])
+        order = called if len(called) == len(layers) else [*layers]
+
+        def by_layer(looks: Tensor) -> dict[str, float]:
+            return {
+                layer or "model": float(looks[:, layers[layer]].square().nansum(1).sqrt().mean()) for layer in order
+            }
+
+        first = self.every * ((self.step - 1) // self.every - len(norms) + 1)  # steps before the first of these looks
+        early = max(0, -((first - EARLIEST) // self.every))
+        tables = [p.ndim > 1 for _, p in self._named()]
+        # uniform on (-r, r), r = 1 / sqrt(fan in): a norm of sqrt(fan out / 3)
+        usual = torch.tensor([math.sqrt(len(p) / 3) if p.ndim > 1 else 0.0 for _, p in self._named()])
+        self.health.look(names, ratio, step / weight.maximum(usual), tables)
+        self.health.flow = by_layer(flow[early:]) if early < len(norms) else {}
         return {
             "ratio": {n: float(r) for n, r in zip(names, ratio.nanmean(0), strict=True) if r.isfinite()},
-            "gradient": {
-                layer or "model": float(flow[:, layers[layer]].square().nansum(1).sqrt().mean())
-                for layer in (called if len(called) == len(layers) else layers)
-            },
+            "gradient": by_layer(flow),
             "gradient_of": "gradient" if written else "step",
         }
 

@@ -132,6 +132,12 @@ def test_a_rate_a_thousand_times_too_high_is_told():
     assert len(told) == len({words.partition("net.")[2][:12] + words[-30:] for words in told})
 
 
+def test_a_layer_that_starts_near_0_is_left_in_peace():
+    made, x = dg.explicit.MADE(4, hidden=[8], generator=0), torch.eye(4)
+    _, history = fitted(made, epochs=120, data=x, callbacks=[Monitors(every=1)])  # a warning would raise
+    assert history[0].measured["monitors"]["ratio"]["net.last.weight"] > 0.1
+
+
 def test_a_rate_far_too_low_is_told_and_one_that_falls_is_not():
     _, told = watched(chain(2, nn.Tanh), lr=1e-6)
     assert sum("raise the rate" in words for words in told) == 3  # the three weights, once each
@@ -172,11 +178,11 @@ def test_saturated_units_are_told():
 
 
 def test_gradients_that_vanish_with_depth_are_told():
-    history, told = watched(chain(10, nn.Sigmoid))
+    history, told = watched(chain(10, nn.Sigmoid), epochs=14, every=4)
     assert sum("gradients vanish with depth: that of the first layer, net.0," in words for words in told) == 1
     flow = [*history[0].measured["monitors"]["gradient"].values()]
     assert flow[0] < 1e-3 * flow[-1]
-    assert not any("vanish" in words for words in watched(chain(10, nn.Tanh))[1])
+    assert not any("vanish" in words for words in watched(chain(10, nn.Tanh), epochs=14, every=4)[1])
 
 
 def test_depth_is_the_order_of_calls():
