@@ -93,67 +93,6 @@ def overfit_tiny(
         measure: ``measure(model, rows)``, what to judge by; if None `deepgen.evaluate.log_likelihood`, in nats per
             example; of a Boltzmann machine the exact one, so it should be small; of a latent-variable model a bound,
             which cannot pass the optimum either.
-        optimum: the best that any model can do, None where nobody knows.
-        within: how far from the optimum counts as reached.
-        what: the figure, and its unit.
-        rows, steps: how many.
-
-    >>> print(TinyFit(start=-5.5, end=-2.09, optimum=-2.0794, within=0.1, what="score", rows=8, steps=500))
-    reached: on 8 rows the score came from -5.5 to -2.09 in 500 steps, and the best of any model is -2.079
-    """
-
-    start: float
-    end: float
-    optimum: float | None
-    within: float
-    what: str
-    rows: int
-    steps: int
-
-    @property
-    def reached(self) -> bool | None:
-        """Whether the optimum was reached; None where it is not known."""
-        return None if self.optimum is None else bool(abs(self.optimum - self.end) <= self.within)
-
-    def __str__(self) -> str:
-        found = {True: "reached", False: "not reached", None: "no optimum known"}[self.reached]
-        told = f"{found}: on {self.rows} rows the {self.what} came from {self.start:.4g} to {self.end:.4g} in "
-        told += f"{self.steps} steps"
-        if self.optimum is None:
-            return f"{told}; judge by eye whether it is as far as it should get"
-        told += f", and the best of any model is {self.optimum:.4g}"
-        return (
-            told
-            if self.reached
-            else f"{told}: more steps, another rate (find_rate), a larger model, or there is a fault"
-        )
-
-
-def overfit_tiny(
-    model: nn.Module,
-    objective: Objective,
-    x: Any,
-    *,
-    rows: int = 10,
-    steps: int = 1000,
-    optimizer: Callable[[nn.Module], torch.optim.Optimizer] | None = None,
-    measure: Callable[[nn.Module, Tensor], float] | None = None,
-    optimum: float | None = None,
-    within: float = 0.1,
-    seed: int = 0,
-) -> TinyFit:
-    """Train a copy of ``model`` on a few rows of ``x`` and say whether it learned them; the model is left as it is.
-
-    Args:
-        model, objective: as for `deepgen.fit`.
-        x: ``[rows, *event]``, of which ``rows`` are drawn.
-        rows: how many; one batch.
-        steps: updates of the copy.
-        optimizer: makes that of the copy, such as ``lambda m: torch.optim.Adam(m.parameters(), lr=0.01)``; if None
-            the objective does.
-        measure: ``measure(model, rows)``, what to judge by; if None `deepgen.evaluate.log_likelihood`, in nats
-            per example; of a Boltzmann machine the exact one, so it should be small; of a latent-variable model a bound,
-            which cannot pass the optimum either.
         optimum: the best value of the figure; if None and the model is over discrete values that of the log-likelihood.
         within: how near to it is near enough, in the figure's unit.
         seed: of the rows, and of all draws.
