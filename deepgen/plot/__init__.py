@@ -11,6 +11,7 @@ from deepgen.plot.html_report import Entry, report
 from deepgen.plot.images import filters, image_grid, mosaic
 from deepgen.plot.latent import code_map, manifold, traversals
 from deepgen.plot.lines import curves, traces
+from deepgen.plot.mistakes import mistakes, worst
 from deepgen.plot.monitors import activations, gradient_flow, update_ratios
 from deepgen.plot.plane import planes
 from deepgen.plot.predictive import calibration, fan
@@ -29,6 +30,7 @@ __all__ = [
     "gradient_flow",
     "image_grid",
     "manifold",
+    "mistakes",
     "mosaic",
     "nearest",
     "neighbours",
@@ -40,4 +42,5 @@ __all__ = [
     "traces",
     "traversals",
     "update_ratios",
+    "worst",
 ]

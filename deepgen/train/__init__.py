@@ -2,6 +2,7 @@
 
 from deepgen.train.callbacks import Callback, Checkpoint, EarlyStopping, Progress, TensorBoard
 from deepgen.train.checkpoint import Run, load, load_run, load_weights, save
+from deepgen.train.ensemble import Ensemble
 from deepgen.train.fit import fit
 from deepgen.train.health import MonitorWarning
 from deepgen.train.history import History, Record
@@ -9,12 +10,14 @@ from deepgen.train.interrupt import Interrupted
 from deepgen.train.loop import Step, train
 from deepgen.train.monitors import Monitors
 from deepgen.train.rates import RateRange, find_rate
+from deepgen.train.search import Search, search
 from deepgen.train.tiny import TinyFit, overfit_tiny
 
 __all__ = [
     "Callback",
     "Checkpoint",
     "EarlyStopping",
+    "Ensemble",
     "History",
     "Interrupted",
     "MonitorWarning",
@@ -23,6 +26,7 @@ __all__ = [
     "RateRange",
     "Record",
     "Run",
+    "Search",
     "Step",
     "TensorBoard",
     "TinyFit",
@@ -33,5 +37,6 @@ __all__ = [
     "load_weights",
     "overfit_tiny",
     "save",
+    "search",
     "train",
 ]

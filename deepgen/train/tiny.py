@@ -90,8 +90,8 @@ def overfit_tiny(
         steps: updates of the copy.
         optimizer: makes that of the copy, such as ``lambda m: torch.optim.Adam(m.parameters(), lr=0.01)``; if None
             the objective does.
-        measure: ``measure(model, rows)``, the figure to judge by; if None `deepgen.evaluate.log_likelihood`, in nats
-            per example; of a Boltzmann machine the exact one, so it should be small; of a latent-variable model a bound,
+        measure: ``measure(model, rows)``, what to judge by; if None `deepgen.evaluate.log_likelihood`, in nats per
+            example; of a Boltzmann machine the exact one, so it should be small; of a latent-variable model a bound,
             which cannot pass the optimum either.
         optimum: the best value of the figure; if None and the model is over discrete values that of the log-likelihood.
         within: how near to it is near enough, in the figure's unit.

@@ -1,0 +1,80 @@
+"""The rows that a model finds hardest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from deepgen.errors import ShapeError, check_count
+from deepgen.plot.images import image_grid
+from deepgen.typing import LogProb, require
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@torch.no_grad()
+def worst(model: Any, x: Tensor, n: int = 32, *, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Which of ``x`` have the least log p(x), and their log p, worst first; with ``labels`` the least log p(label | x).
+
+    Args:
+        model: with ``log_prob``; with ``labels`` whatever gives log probabilities of classes, ``model(x)`` or
+            ``model.log_labels(x)``, ``[rows, classes]``, up to a constant a row.
+        x: ``[rows, *event]``.
+        n: how many, or all if there are fewer.
+        labels: ``[rows]``, the true classes.
+
+    Returns:
+        Numbers of rows ``[n]`` and their figures ``[n]``, in nats.
+
+    Raises:
+        MissingCapability: no labels, and a model without a normalised ``log_prob``.
+        ShapeError: labels of another number than rows.
+
+    >>> law = torch.distributions.Independent(torch.distributions.Normal(torch.zeros(2), 1.0), 1)
+    >>> rows, figures = worst(law, torch.tensor([[0.0, 0.0], [3.0, 3.0], [1.0, 0.0]]), 2)
+    >>> rows.tolist(), figures
+    ([1, 2], tensor([-10.8379,  -2.3379]))
+    """
+    check_count(n=n)
+    if labels is None:
+        require(model, LogProb, "find the rows it makes least likely")
+        each = torch.cat([model.log_prob(rows) for rows in x.split(1000)])
+    else:
+        if labels.shape != x.shape[:1]:
+            raise ShapeError(f"labels must be [{len(x)}], one a row, got {list(labels.shape)}")
+        told = getattr(model, "log_labels", model)
+        logits = torch.cat([told(rows) for rows in x.split(1000)])
+        each = logits.log_softmax(-1).gather(1, labels.long().unsqueeze(1)).squeeze(1)
+    found = each.topk(min(n, len(each)), largest=False)
+    return found.indices, found.values
+
+
+def mistakes(
+    model: Any,
+    x: Tensor,
+    n: int = 32,
+    *,
+    labels: Tensor | None = None,
+    shape: Sequence[int] | None = None,
+    title: str | None = None,
+    path: str | Path | None = None,
+) -> Figure:
+    """Draw the rows that `worst` finds as images, the worst first, and say between which figures they lie.
+
+    Look at them before anything else: mislabelled or broken rows, a kind that the model has not seen, a fault in the
+    preparation of the data show here first. Other arguments are those of `image_grid`.
+
+    >>> import deepgen as dg
+    >>> figure = mistakes(dg.explicit.BernoulliMixture(4), torch.eye(4), 2)
+    >>> figure.axes[0].get_title()
+    'worst first: log p(x) from -2.77 to -2.77 nats'
+    """
+    rows, figures = worst(model, x, n, labels=labels)
+    what = "log p(x)" if labels is None else "log p(label | x)"
+    told = f"worst first: {what} from {float(figures[0]):.3g} to {float(figures[-1]):.3g} nats"
+    return image_grid(x[rows], shape, title=told if title is None else f"{title}\n{told}", path=path)
