@@ -160,6 +160,7 @@ class Embeddings:
 
         Raises:
             ArgumentError: no known format, or tokens that the format cannot hold.
+            DataError: the disk refuses; what was there is unharmed.
         """
         from deepgen.words.files import write
 
@@ -178,9 +179,11 @@ class Embeddings:
         ...     Embeddings.load(folder + "/emb.npz").tokens
         [('a', 1), 2]
         """
+        from deepgen.data.files import reading
         from deepgen.words.files import read
 
-        return cls(**read(path, format))
+        with reading(path, "a file of embeddings"):
+            return cls(**read(path, format))
 
     def _normed(self) -> Vectors:
         if self._unit is None:

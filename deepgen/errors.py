@@ -71,7 +71,7 @@ class UnknownName(DeepgenError, LookupError):
 
 
 class DataError(DeepgenError, ValueError):
-    """A file of data is missing, broken, or not of the format its name promises.
+    """A file of data is missing, broken, not of the format its name promises, or cannot be written.
 
     >>> import deepgen as dg
     >>> dg.data.load("no/such/table.csv")
@@ -91,7 +91,7 @@ class MissingCapability(DeepgenError, TypeError):
 
 
 class CheckpointError(DeepgenError, RuntimeError):
-    """A checkpoint is truncated, altered, foreign, or cannot be written; the message names the file.
+    """A checkpoint is truncated, altered, foreign, in use, or cannot be written; the message names the file.
 
     >>> import deepgen as dg
     >>> dg.load("no/such/run")

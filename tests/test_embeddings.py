@@ -1,13 +1,15 @@
 """Embeddings: look-ups, nearest tokens, and files that come back as they were or say what is wrong."""
 
 import gzip
+import random
+import resource
 import struct
 
 import numpy as np
 import pytest
 
 from deepgen import Embeddings
-from deepgen.errors import ArgumentError, DataError, ShapeError, SupportError, UnknownName
+from deepgen.errors import ArgumentError, DataError, DeepgenError, ShapeError, SupportError, UnknownName
 
 NAMES = ["king", "queen", "naïve", "北京", "x"]
 
@@ -194,3 +196,41 @@ def test_what_a_format_cannot_hold_is_refused_and_leaves_the_file(emb, tmp_path)
         emb.save(tmp_path / "a.csv")
     with pytest.raises(ArgumentError, match="no folder"):
         emb.save(tmp_path / "no" / "a.npz")
+
+
+@pytest.mark.parametrize("tokens", [b"[{}]", b"[[{}]]", b"{", b"7", b"\xff", b'["a", "a"]', b"[" * 10**5])
+def test_names_that_are_none_are_told(tmp_path, tokens):
+    np.savez(tmp_path / "a.npz", tokens=np.frombuffer(tokens, np.uint8), vectors=np.ones((1, 2)))
+    with pytest.raises(DeepgenError):
+        Embeddings.load(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.safetensors", "a.txt", "a.bin", "a.txt.gz", "a.bin.gz"])
+def test_damaged_files_end_in_a_typed_error_or_are_read(emb, tmp_path, name, seed):
+    """Of those with a checksum nothing else comes back; a flipped byte may also be in a date that says nothing."""
+    emb.save(tmp_path / name)
+    good, dice = (tmp_path / name).read_bytes(), random.Random(seed)
+    for _ in range(300):
+        place = dice.randrange(len(good))
+        (tmp_path / name).write_bytes(good[:place] + bytes([dice.randrange(256)]) + good[place + 1 :])
+        try:
+            found = Embeddings.load(tmp_path / name)
+        except DeepgenError:
+            continue
+        sealed = name.endswith((".npz", ".gz"))
+        assert not sealed or (found.tokens == NAMES and np.array_equal(found.vectors, emb.vectors))
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.safetensors", "a.txt", "a.bin"])
+def test_a_full_disk_leaves_the_file_before(emb, tmp_path, name):
+    emb.save(tmp_path / name)
+    before = (tmp_path / name).read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(DataError, match=f"cannot write .*{name}: .*unharmed"):
+            emb.save(tmp_path / name)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (tmp_path / name).read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [name]

@@ -57,10 +57,31 @@ def _explain(error: Exception, arguments: Sequence[str]) -> tuple[int, str]:
         return REFUSED, text
     if hasattr(error, "format_message"):  # typer's usage errors; its exception classes move between versions
         return getattr(error, "exit_code", REFUSED), _usage(error, arguments)
+    if _no_memory(error):
+        return REFUSED, f"out of memory ({text or 'none is left'}): less at once, such as a smaller --batch, needs less"
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return REFUSED, f"{where}{error.strerror or text}"
     return FAULT, f"this is a fault in deepgen: {type(error).__name__}: {text} (--debug shows where)"
+
+
+def _no_memory(error: Exception) -> bool:
+    """Whether Python, numpy, torch (a RuntimeError) or the loader of libraries (an ImportError) found no memory.
+
+    Of some C code a SystemError "without exception set" is all that is left of it.
+    """
+    said = str(error).lower()
+    words = (
+        "allocate memory",
+        "out of memory",
+        "not enough memory",
+        "bad_alloc",
+        "failed to map",
+        "start new thread",
+        "without exception set",
+    )
+    kinds = (RuntimeError, ImportError, OSError, SystemError)
+    return isinstance(error, MemoryError) or (isinstance(error, kinds) and any(word in said for word in words))
 
 
 def _usage(error: Any, arguments: Sequence[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -109,6 +110,8 @@ def write(
     """
     import numpy as np
 
+    from deepgen.data.files import replacing
+
     if out.suffix == ".png" and image_shape is None:
         raise ArgumentError("these data are not images, so there is no .png of them: use --out samples.npy or .csv")
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -117,11 +120,15 @@ def write(
 
         image_grid(samples, image_shape, limits=None if levels is None else (0, levels - 1), path=out)
     elif out.suffix == ".npy":
-        np.save(out, samples.numpy())
+        with replacing(out) as file:
+            np.save(file, samples.numpy())
     elif out.suffix == ".npz":
-        np.savez_compressed(out, samples=samples.numpy())
+        with replacing(out) as file:
+            np.savez_compressed(file, samples=samples.numpy())
     else:
-        with out.open("w", newline="", encoding="utf-8") as stream:
+        with replacing(out) as file:
             if columns is not None:
-                csv.writer(stream, lineterminator="\n").writerow(columns)
-            np.savetxt(stream, samples.numpy(), delimiter=",", fmt=DIGITS)
+                first = io.StringIO()
+                csv.writer(first, lineterminator="\n").writerow(columns)
+                file.write(first.getvalue().encode())
+            np.savetxt(file, samples.numpy(), delimiter=",", fmt=DIGITS)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepgen.cli.values import encoded
+from deepgen.data.files import replacing
 from deepgen.errors import ArgumentError
 from deepgen.random import generator
 
@@ -48,4 +49,5 @@ def write_texts(
             print(piece, end="", flush=sys.stdout.isatty())
         return
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text("".join(pieces()), encoding="utf-8")
+    with replacing(out) as file:
+        file.write("".join(pieces()).encode())

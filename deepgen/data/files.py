@@ -1,17 +1,25 @@
-"""Finding files of data and opening them: whatever is wrong with one becomes a `DataError` that names it."""
+"""Finding files of data, opening them and writing them: whatever is wrong with one becomes a `DataError` that names it.
+
+What is packed may unpack to a thousand times its size: beyond `LARGE` bytes it must be less than `RATIO` times.
+"""
 
 from __future__ import annotations
 
 import gzip
+import io
 import os
+import tempfile
 import warnings
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from deepgen.errors import DataError, DeepgenError
 
 ENVIRONMENT = "DEEPGEN_DATA"
+LARGE, RATIO = 2**28, 200  # a text of bits packs to a thirtieth, zeros to a thousandth
 PathLike = str | os.PathLike[str]
 
 
@@ -39,35 +47,96 @@ def _broken(path: PathLike, format: str, error: Exception) -> DataError:
     return DataError(f"{path}: broken, or not {format} ({what})")
 
 
-def readable(path: PathLike) -> None:
-    """Give a file that ``tempfile.mkstemp`` made, which only its owner can read, the mode of any new file.
-
-    >>> import tempfile
-    >>> handle, made = tempfile.mkstemp()
-    >>> os.close(handle)
-    >>> readable(made)
-    >>> beside = made + ".beside"
-    >>> Path(beside).touch()
-    >>> os.stat(made).st_mode == os.stat(beside).st_mode
-    True
-    >>> os.remove(made), os.remove(beside)
-    (None, None)
-    """
-    umask = os.umask(0)
-    os.umask(umask)
-    os.chmod(path, 0o666 & ~umask)
-
-
 def read_bytes(path: PathLike) -> bytes:
     """Return the content of a file, decompressed where it starts with gzip's magic number; empty is an error."""
     with reading(path, "a gzip file"):
+        check_regular(path)
         with open(path, "rb") as stream:
             zipped = stream.read(2) == b"\x1f\x8b"
         with gzip.open(path, "rb") if zipped else open(path, "rb") as stream:
-            content: bytes = stream.read()
+            content = bounded(stream, path) if zipped else stream.read()
     if not content:
         raise DataError(f"{path}: the file is empty")
     return content
+
+
+def bounded(stream: io.IOBase | BinaryIO, path: PathLike) -> bytes:
+    """All that ``stream`` unpacks from the file ``path``, as long as it is no bomb."""
+    packed, parts, size = os.path.getsize(path), list[bytes](), 0
+    while part := stream.read(2**24):
+        parts.append(part)
+        size += len(part)
+        check_unpacked(size, packed, path)
+    return b"".join(parts)
+
+
+def inflated(data: bytes | memoryview, path: PathLike) -> bytes:
+    """The content of a whole zlib stream, as long as it is no bomb.
+
+    >>> inflated(zlib.compress(b"to be"), "x.mat")
+    b'to be'
+    """
+    stream = zlib.decompressobj()
+    content = stream.decompress(data, max(LARGE, RATIO * len(data)) + 1)
+    check_unpacked(len(content), len(data), path)
+    if not stream.eof:
+        raise zlib.error("incomplete or truncated stream")
+    return content
+
+
+def check_unpacked(size: int, packed: int, path: PathLike) -> None:
+    """Raise `DataError` where ``size`` bytes are more than any data are that were packed into ``packed``.
+
+    >>> check_unpacked(2**40, 2**20, "x.npz")
+    Traceback (most recent call last):
+    deepgen.errors.DataError: x.npz: its 1048576 bytes unpack to 1099511627776 or more, ...
+    """
+    if size > LARGE and size > RATIO * packed:
+        raise DataError(
+            f"{path}: its {packed} bytes unpack to {size} or more, over {RATIO} times as many, which no data do: where "
+            "they are meant, unpack the file and load that"
+        )
+
+
+def check_regular(path: PathLike) -> None:
+    """Raise `DataError` for what opens and never ends: pipes and devices."""
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        raise DataError(f"{path}: cannot be read (no file but a pipe or a device)")
+
+
+@contextmanager
+def replacing(path: PathLike, error: type[DeepgenError] = DataError) -> Iterator[BinaryIO]:
+    """A file to write to, which takes the name ``path`` when the block ends, all at once.
+
+    If anything goes wrong, ``path`` is what it was and nothing is left beside it.
+
+    Raises:
+        DataError: the disk refuses; or what ``error`` names instead.
+
+    >>> place = Path(tempfile.mkdtemp()) / "note.txt"
+    >>> with replacing(place) as file:
+    ...     _ = file.write(b"to be")
+    >>> place.read_bytes(), len(list(place.parent.iterdir()))
+    (b'to be', 1)
+    """
+    beside = None
+    try:
+        handle, beside = tempfile.mkstemp(prefix=f".{Path(path).name[:100]}.", suffix=".partial", dir=Path(path).parent)
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(beside, 0o666 & ~umask)  # mkstemp makes files that only their owner can read
+        os.replace(beside, path)
+    except BaseException as reason:
+        if beside is not None:
+            Path(beside).unlink(missing_ok=True)
+        if isinstance(reason, OSError) and not isinstance(reason, DeepgenError):
+            why = reason.strerror or "only a part of it was taken"  # which is all that numpy says of a full disk
+            raise error(f"cannot write {path}: {why}; what was there before, if anything, is unharmed") from reason
+        raise
 
 
 def read_text(path: PathLike) -> str:

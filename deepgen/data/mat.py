@@ -12,13 +12,12 @@ a damaged file that is not compressed.
 from __future__ import annotations
 
 import math
-import zlib
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from deepgen.data.files import PathLike, read_bytes, reading
+from deepgen.data.files import PathLike, inflated, read_bytes, reading
 from deepgen.errors import DataError
 
 _STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
@@ -55,7 +54,7 @@ def read_mat(path: PathLike, *, sparse: bool = False) -> dict[str, Any]:
     with reading(path, "a MATLAB file of format 5 to 7.2"):
         for kind, data in _elements(memoryview(content)[128:], order):
             if kind == _COMPRESSED:
-                ((kind, data),) = _elements(memoryview(zlib.decompress(data)), order)
+                ((kind, data),) = _elements(memoryview(inflated(data, path)), order)
             found = _array(data, order, sparse) if kind == _MATRIX else None
             if found is not None:
                 arrays[found[0]] = found[1]

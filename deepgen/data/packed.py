@@ -5,12 +5,15 @@ Nothing is ever unpickled: ``allow_pickle`` is off, and object arrays are refuse
 
 from __future__ import annotations
 
+import io
+import os
+import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from deepgen.data.files import PathLike, reading
+from deepgen.data.files import PathLike, check_regular, check_unpacked, reading
 from deepgen.errors import DataError
 
 Array = np.ndarray[Any, Any]
@@ -30,7 +33,7 @@ def read_npy(path: PathLike) -> Array:
     """
     _check_magic(path, b"\x93NUMPY", ".npy")
     with reading(path, "a .npy file"), open(path, "rb") as stream:  # opened here: numpy leaves a broken file open
-        return _numbers(path, Path(path).stem, np.load(stream, allow_pickle=False))
+        return _numbers(path, Path(path).stem, whole_array(stream))
 
 
 def read_npz(path: PathLike) -> dict[str, Array]:
@@ -46,11 +49,31 @@ def read_npz(path: PathLike) -> dict[str, Array]:
     ['test', 'train']
     """
     _check_magic(path, b"PK", ".npz")
-    with reading(path, "a .npz file"), open(path, "rb") as stream, np.load(stream, allow_pickle=False) as members:
-        found = {name: np.asarray(members[name]) for name in members.files}
+    found = {}
+    with reading(path, "a .npz file"), zipfile.ZipFile(path) as archive:
+        check_unpacked(sum(entry.file_size for entry in archive.infolist()), os.path.getsize(path), path)
+        for entry in archive.infolist():
+            # read to its end first, as only there its checksum is looked at
+            found[entry.filename.removesuffix(".npy")] = whole_array(io.BytesIO(archive.read(entry)))
     if not found:
         raise DataError(f"{path}: the .npz file holds no array")
     return found
+
+
+def whole_array(stream: BinaryIO) -> Array:
+    """The one array in the .npy ``stream``, which must end with it; ValueError if not.
+
+    >>> stream = io.BytesIO()
+    >>> np.save(stream, np.arange(3)), stream.write(b"and more"), stream.seek(0)
+    (None, 8, 0)
+    >>> whole_array(stream)
+    Traceback (most recent call last):
+    ValueError: there is more in it than the array of shape [3] that its header announces
+    """
+    array: Array = np.lib.format.read_array(stream, allow_pickle=False)
+    if stream.read(1):
+        raise ValueError(f"there is more in it than the array of shape {list(array.shape)} that its header announces")
+    return array
 
 
 def member(found: dict[str, Array], key: str, path: PathLike, ndim: int, kinds: str = "biuf") -> Array:
@@ -87,6 +110,7 @@ def _check_magic(path: PathLike, magic: bytes, suffix: str) -> None:
 
 
 def _magic(path: PathLike, length: int) -> bytes:
+    check_regular(path)
     with reading(path, "a file"), open(path, "rb") as stream:
         start = stream.read(max(1, length))
     if not start:

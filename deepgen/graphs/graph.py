@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from deepgen.errors import ArgumentError, MissingCapability, ShapeError, SupportError, UnknownName, did_you_mean
 from deepgen.graphs.edges import gather
 from deepgen.graphs.rows import Graph, PathLike
+from deepgen.graphs.store import standing
 
 __all__ = ["Graph", "graph"]
 
@@ -77,7 +79,7 @@ def graph(
 
 
 def _from_path(path: PathLike, directed: bool | None, variable: str | None, header: bool | None) -> Graph:
-    if os.path.isdir(path):
+    if standing(Path(path)).is_dir():
         return graph(Graph.open(path), directed=directed)
     if os.fspath(path).endswith(".mat"):
         from deepgen.data.mat import read_mat

@@ -132,11 +132,19 @@ class Graph:
         save(self, folder)
 
     @classmethod
-    def open(cls, folder: PathLike) -> Graph:
-        """The graph saved in ``folder``, its arrays mapped into memory and read as they are needed."""
+    def open(cls, folder: PathLike, *, check: bool = True) -> Graph:
+        """The graph saved in ``folder``, its arrays mapped into memory.
+
+        They are read through once for their checksums (about a second for a gigabyte) and then as they are needed.
+        ``check=False`` leaves that out, for a folder that is known to be whole: walks on a damaged one may end in a
+        crash of the process.
+
+        Raises:
+            DataError: no graph in it, or one that is broken or of another version.
+        """
         from deepgen.graphs.store import load
 
-        return load(folder)
+        return load(folder, check=check)
 
     def _nearest(self, node: Hashable) -> str:
         if isinstance(self.nodes, range):

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import io
-import os
 import re
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepgen.data.files import readable
+from deepgen.data.files import replacing
 from deepgen.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -111,22 +109,10 @@ def write(path: str | Path, content: bytes) -> Path:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
         raise ArgumentError(f"cannot write {path}: {error.strerror}; choose a folder that can be written to") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        readable(beside)
-        os.replace(beside, path)
-    except OSError as error:
-        Path(beside).unlink(missing_ok=True)
-        raise ArgumentError(f"cannot write {path}: {error.strerror}; choose another name") from error
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
+    with replacing(path, ArgumentError) as file:
+        file.write(content)
     return path
 
 

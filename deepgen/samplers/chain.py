@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -134,8 +135,10 @@ def _sample(
     what: str = "sampling",
 ) -> Trace:
     run, folder = Run(kernel, state, stream, plan), None
+    lock: AbstractContextManager[None] = nullcontext()
     if out is not None:
         from deepgen.samplers.folder import Folder, digest, numbers_of
+        from deepgen.train.lock import held
 
         settings = {
             "kernel": digest(numbers_of(kernel)),
@@ -149,10 +152,11 @@ def _sample(
             **({} if plan.store else {"draws": plan.draws}),
             **facts,
         }
-        folder = Folder(out, settings)
-        if not resume or not folder.restore(run):
+        folder, lock = Folder(out, settings), held(out)
+    with lock:
+        if folder is not None and (not resume or not folder.restore(run)):
             folder.save(run)  # an unwritable place is found now, not in an hour
-    go(run, folder, progress=progress, what=what)
+        go(run, folder, progress=progress, what=what)
     draws = run.draws
     if draws is None:
         draws = state.position.new_empty(0, *(run.sums.part.shape if run.sums is not None else ()))

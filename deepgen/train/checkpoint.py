@@ -6,7 +6,9 @@ See `deepgen.train.store` for the files and `deepgen.train.rebuild` for how a mo
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path as FilePath
 from typing import Any
 
 import torch
@@ -14,6 +16,7 @@ from torch import Tensor, nn
 
 from deepgen.errors import CheckpointError, MissingCapability
 from deepgen.train.history import History
+from deepgen.train.lock import LOCK, held
 from deepgen.train.rebuild import decode, encode
 from deepgen.train.store import malformed, read, write
 
@@ -49,7 +52,7 @@ def save(model: nn.Module, directory: Path) -> None:
     """Store ``model`` in ``directory``, in place of what is there.
 
     Raises:
-        CheckpointError: the disk refuses; what was there before is unharmed.
+        CheckpointError: the disk refuses, or a run holds the directory; what was there before is unharmed.
 
     >>> import tempfile, deepgen as dg
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -61,7 +64,8 @@ def save(model: nn.Module, directory: Path) -> None:
       (hidden): Gaussian()
     )
     """
-    write(directory, {"kind": "model", "model": describe_model(model)})
+    with held(directory) if (FilePath(directory) / LOCK).exists() else nullcontext():
+        write(directory, {"kind": "model", "model": describe_model(model)})
 
 
 def load(directory: Path) -> nn.Module:
@@ -160,7 +164,7 @@ def _rebuild(content: dict[str, Any], directory: Path) -> nn.Module:
             f"{directory} holds a {stored['class']} with parts that are not deepgen's own: "
             "build it yourself and call deepgen.load_weights(model, directory)"
         )
-    model = decode(stored["rebuild"])
+    model = decode(stored["rebuild"], sum(tensor.numel() for tensor in stored["weights"].values()))
     if not isinstance(model, nn.Module):
         raise CheckpointError(f"{directory} names {stored['rebuild']}, which is no model")
     for name, tensor in model.state_dict(keep_vars=True).items():  # a model saved in float64 comes back in float64

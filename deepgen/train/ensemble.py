@@ -54,8 +54,9 @@ class Ensemble(nn.Module):
     def check(self, x: Tensor) -> None:
         """Typed errors for rows that a model does not take."""
         for model in self.models:
-            if hasattr(model, "check"):
-                model.check(x)
+            check: Any = getattr(model, "check", None)
+            if check is not None:
+                check(x)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """``[batch, *event] -> [batch]``, normalised, in nats."""

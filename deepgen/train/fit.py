@@ -16,6 +16,7 @@ from deepgen.train.callbacks import Callback, Checkpoint, Progress, Stateful
 from deepgen.train.checkpoint import Path, describe_model
 from deepgen.train.history import History, Record
 from deepgen.train.interrupt import Flag, Interrupted, delayed_interrupt
+from deepgen.train.lock import held
 from deepgen.train.loop import train
 from deepgen.train.meter import Meter
 from deepgen.train.source import Source, as_tensor, check_rows, fingerprint
@@ -82,7 +83,8 @@ def fit(
 
     Raises:
         ArgumentError, ShapeError, SupportError, MissingCapability: the arguments do not fit together.
-        CheckpointError: ``out`` is damaged or belongs to another run, or cannot be written.
+        CheckpointError: ``out`` is damaged or belongs to another run, is in use by another process, or cannot be
+            written.
         DivergenceError: a metric or a parameter left the finite numbers (looked at once per epoch).
         Interrupted: Ctrl-C.
 
@@ -114,20 +116,22 @@ def fit(
         "epochs": epochs,
         "extras": extras or {},
     }
-    stored = resumable(out, settings, epochs) if out is not None and resume else None
-    stream = spawn(generator(seed, source.device), 1)[0]
-    state = objective.start(model, source.rows(), generator=stream)
-    history = History(settings=settings)
-    run = RunState(model, source, epochs, optimizer, schedule, state, stream, stateful, history)
-    run.passes = getattr(data, "passes", None)
-    if stored is not None:
-        run.restore(stored, out)  # type: ignore[arg-type]
-    begun = run.step
-    run.check_finite()
-    if out is not None and stored is None:
-        run.save(out)  # an unwritable place is found now, not in an hour
-    was_training = model.training
     with ExitStack() as stack:
+        if out is not None:
+            stack.enter_context(held(out))
+        stored = resumable(out, settings, epochs) if out is not None and resume else None
+        stream = spawn(generator(seed, source.device), 1)[0]
+        state = objective.start(model, source.rows(), generator=stream)
+        history = History(settings=settings)
+        run = RunState(model, source, epochs, optimizer, schedule, state, stream, stateful, history)
+        run.passes = getattr(data, "passes", None)
+        if stored is not None:
+            run.restore(stored, out)  # type: ignore[arg-type]
+        begun = run.step
+        run.check_finite()
+        if out is not None and stored is None:
+            run.save(out)  # an unwritable place is found now, not in an hour
+        was_training = model.training
         interrupt = stack.enter_context(delayed_interrupt())
         stack.callback(model.train, was_training)
         watching: list[Callback] = [objective.watch()] if hasattr(objective, "watch") else []

@@ -15,8 +15,11 @@ from typing import Any
 
 from torch import nn
 
-from deepgen.errors import CheckpointError, DeepgenError, MissingCapability
+from deepgen.errors import CheckpointError, MissingCapability
+from deepgen.train.bounded import Bounded
 from deepgen.typing import Rebuilt
+
+SIZE = 2**22  # a size in the arguments of a model of which less numbers are stored
 
 
 def encode(value: Any) -> Any:
@@ -44,26 +47,34 @@ def encode(value: Any) -> Any:
     return {"class": name, "arguments": encode(value.arguments())}
 
 
-def decode(value: Any) -> Any:
-    """Build what `encode` wrote down.
+def decode(value: Any, stored: int = 0) -> Any:
+    """Build what `encode` wrote down, of a checkpoint with ``stored`` numbers in its tensors.
 
     Raises:
-        CheckpointError: a class that deepgen does not export, or arguments that it does not take.
+        CheckpointError: a class that deepgen does not export, arguments that it does not take, or a model much larger
+            than what is stored of it.
     """
+    with Bounded(stored):
+        return _decode(value, max(SIZE, stored))
+
+
+def _decode(value: Any, most: int) -> Any:
     if isinstance(value, list):
-        return [decode(item) for item in value]
+        return [_decode(item, most) for item in value]
+    if isinstance(value, int) and value > most:
+        raise CheckpointError(f"a model of size {value}, and {most} is the most for what is stored of it")
     if not isinstance(value, dict):
         return value
     if value.keys() != {"class", "arguments"}:
-        return {key: decode(item) for key, item in value.items()}
+        return {key: _decode(item, most) for key, item in value.items()}
     cls = _public_class(value["class"])
-    arguments = decode(value["arguments"])
+    arguments = _decode(value["arguments"], most)
     if not isinstance(arguments, dict):
         raise CheckpointError(f"the arguments of {value['class']} must be named, got {arguments!r}")
     positional = arguments.pop("*", [])
     try:
         return cls(*positional, **arguments)
-    except (TypeError, RuntimeError, DeepgenError) as error:
+    except Exception as error:
         raise CheckpointError(f"cannot build {value['class']} from the checkpoint: {error}") from error
 
 

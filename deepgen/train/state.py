@@ -74,6 +74,9 @@ class RunState:
         """Raise `DivergenceError` if a metric since the epoch began, or a parameter now, is not finite."""
         lost = self.meter.lost()
         broken = [name for name, p in self.model.named_parameters() if not bool(p.isfinite().all())]
+        broken += [
+            name for name, kept in self.model.named_buffers() if bool(kept.isnan().any())
+        ]  # infinite may be meant
         if lost is None and not broken:
             self.good = {
                 "step": self.step,

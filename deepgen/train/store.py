@@ -19,13 +19,14 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from deepgen.errors import CheckpointError, DeepgenError
@@ -33,7 +34,7 @@ from deepgen.errors import CheckpointError, DeepgenError
 MANIFEST = "manifest.json"
 FORMAT, VERSION = "deepgen checkpoint", 1
 _SEAL = b'"checksum": "'
-
+_LARGEST = 2**30  # bytes of a manifest, some million epochs
 
 Pool = dict[Any, tuple[str, Tensor]]  # tensors and their names, by the memory they are
 
@@ -68,19 +69,27 @@ def pack(value: Any, tensors: Pool, name: str = "") -> Any:
 
 def unpack(value: Any, tensors: dict[str, Tensor]) -> Any:
     """Undo `pack`; NamedTuples come back as plain tuples."""
-    if isinstance(value, list):
-        return [unpack(item, tensors) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if "$tensor" in value:
-        return _unpack_tensor(value, tensors)
-    if "$float" in value:
-        return float(value["$float"])
-    if "$tuple" in value:
-        return tuple(unpack(item, tensors) for item in value["$tuple"])
-    if "$pairs" in value:
-        return {unpack(key, tensors): unpack(item, tensors) for key, item in value["$pairs"]}
-    return {key: unpack(item, tensors) for key, item in value.items()}
+    laid: dict[str, Tensor] = {}  # one tensor for one name, however often it is named
+
+    def undo(value: Any) -> Any:
+        if isinstance(value, list):
+            return [undo(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        if "$tensor" in value:
+            name = value["$tensor"]
+            if name not in laid:
+                laid[name] = _laid_out(tensors[name], value.get("stride"))
+            return laid[name]
+        if "$float" in value:
+            return float(value["$float"])
+        if "$tuple" in value:
+            return tuple(undo(item) for item in value["$tuple"])
+        if "$pairs" in value:
+            return {undo(key): undo(item) for key, item in value["$pairs"]}
+        return {key: undo(item) for key, item in value.items()}
+
+    return undo(value)
 
 
 def _pack_tensor(value: Tensor, tensors: Pool, name: str) -> dict[str, Any]:
@@ -88,16 +97,27 @@ def _pack_tensor(value: Tensor, tensors: Pool, name: str) -> dict[str, Any]:
     memory = (value.data_ptr(), value.shape, value.stride(), value.dtype, value.device) if value.numel() else object()
     stored, _ = tensors.setdefault(memory, (f"{len(tensors)}:{name}", value))
     mark: dict[str, Any] = {"$tensor": stored}
-    if not value.is_contiguous() and 0 not in value.stride():
+    if not value.is_contiguous() and 0 not in value.stride() and _span(value.shape, value.stride()) <= _room(value):
         mark["stride"] = list(value.stride())  # a product may round differently over another memory layout
     return mark
 
 
-def _unpack_tensor(mark: dict[str, Any], tensors: dict[str, Tensor]) -> Tensor:
-    stored = tensors[mark["$tensor"]]
-    if "stride" not in mark:
+def _laid_out(stored: Tensor, stride: list[int] | None) -> Tensor:
+    if stride is None:
         return stored
-    return torch.empty_strided(stored.shape, mark["stride"], dtype=stored.dtype).copy_(stored)
+    if len(stride) != stored.ndim or min(stride) < 1 or _span(stored.shape, stride) > _room(stored):
+        raise ValueError(f"stride {stride} of a tensor {list(stored.shape)}")
+    return torch.empty_strided(stored.shape, stride, dtype=stored.dtype).copy_(stored)
+
+
+def _span(shape: Sequence[int], stride: Sequence[int]) -> int:
+    """Numbers from the first to the last of a tensor in memory."""
+    return 1 + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
+
+
+def _room(tensor: Tensor) -> int:
+    """The most that they may be: a column of a wide matrix comes back contiguous, and not with the memory of all."""
+    return 64 * tensor.numel() + 1024
 
 
 def write(directory: str | os.PathLike[str], content: dict[str, Any]) -> None:
@@ -143,9 +163,16 @@ def read(directory: str | os.PathLike[str]) -> dict[str, Any]:
         CheckpointError: there is no checkpoint, or a file is truncated, altered, foreign or of a newer format.
     """
     root = Path(directory)
-    manifest = read_manifest(root)
-    with malformed(root / MANIFEST):
-        return _read(root, manifest)
+    while True:
+        raw = _manifest(root)
+        try:
+            manifest = _parsed(raw, root / MANIFEST)
+            with malformed(root / MANIFEST):
+                return _read(root, manifest)
+        except CheckpointError:
+            if _manifest(root) == raw:
+                raise
+            # else a run saved anew while its checkpoint before was read, and took those tensors away
 
 
 def _read(root: Path, manifest: dict[str, Any]) -> dict[str, Any]:
@@ -153,10 +180,13 @@ def _read(root: Path, manifest: dict[str, Any]) -> dict[str, Any]:
 
     tensors: dict[str, Tensor] = {}
     for name, facts in manifest["files"].items():
-        path = root / Path(name).name
+        path = root / name
+        if not fnmatchcase(name, "tensors-*.safetensors") or Path(name).name != name:
+            raise CheckpointError(f"{root / MANIFEST} names {name!r}, which is no file of a checkpoint")
+        size = _size(path)
+        if size != facts["bytes"]:
+            raise CheckpointError(f"{path} is truncated or foreign: expected {facts['bytes']} bytes, got {size}")
         blob = _get(path)
-        if len(blob) != facts["bytes"]:
-            raise CheckpointError(f"{path} is truncated or foreign: expected {facts['bytes']} bytes, got {len(blob)}")
         if hashlib.sha256(blob).hexdigest() != facts["sha256"]:
             raise CheckpointError(
                 f"{path} was altered: its sha256 is not the one in {MANIFEST}; restore it or start anew"
@@ -169,11 +199,21 @@ def _read(root: Path, manifest: dict[str, Any]) -> dict[str, Any]:
 
 def read_manifest(root: Path) -> dict[str, Any]:
     """Return the checked manifest of ``root`` as it stands in the file, tensors left as names."""
+    return _parsed(_manifest(root), root / MANIFEST)
+
+
+def _manifest(root: Path) -> bytes:
     path = root / MANIFEST
     if not path.exists():
         raise CheckpointError(f"no checkpoint in {root}: expected a file {path}")
+    if _size(path) > _LARGEST:
+        raise CheckpointError(f"{path} has {_size(path)} bytes, more than the manifest of any run")
+    return _get(path)
+
+
+def _parsed(raw: bytes, path: Path) -> dict[str, Any]:
     with malformed(path):
-        manifest = unseal(_get(path), path)
+        manifest = unseal(raw, path)
         made_by, version = manifest["deepgen"], manifest["version"]
     if version != VERSION:
         raise CheckpointError(
@@ -187,9 +227,11 @@ def malformed(place: str | os.PathLike[str]) -> Iterator[None]:
     """Turn what goes wrong on whole but senseless content (checksums can be made by anyone) into `CheckpointError`."""
     try:
         yield
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError, SafetensorError) as error:
-        if isinstance(error, DeepgenError):
-            raise
+    except DeepgenError:
+        raise
+    except MemoryError as error:
+        raise CheckpointError(f"{place} takes more memory than there is") from error
+    except Exception as error:  # of content that anyone can have made, any
         reason = f"{type(error).__name__}: {error}"
         raise CheckpointError(f"{place} does not hold what a checkpoint of this deepgen holds ({reason})") from error
 
@@ -225,7 +267,19 @@ def _put(path: Path, blob: bytes) -> None:
             os.close(folder)
 
 
+def _size(path: Path) -> int:
+    """Bytes of a file; pipes and devices, which may never end, are refused."""
+    try:
+        facts = path.stat()
+    except OSError as error:
+        raise CheckpointError(f"cannot read {path}: {error.strerror or error}") from error
+    if not S_ISREG(facts.st_mode):
+        raise CheckpointError(f"cannot read {path}: it is no regular file")
+    return facts.st_size
+
+
 def _get(path: Path) -> bytes:
+    _size(path)
     try:
         return path.read_bytes()
     except OSError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import zlib
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -91,7 +92,7 @@ class _Lines:
                     yield line.decode()
         except UnicodeDecodeError as error:
             raise DataError(f"{self.path}, line {number}: no text in UTF-8: {error}") from error
-        except (EOFError, gzip.BadGzipFile) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise DataError(f"{self.path}, after line {number}: the file is broken: {error}") from error
 
 

@@ -13,15 +13,14 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import tempfile
-import zipfile
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 
-from deepgen.data.files import readable
+from deepgen.data.files import check_unpacked, reading, replacing
+from deepgen.data.packed import read_npz
 from deepgen.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
 _ENDS = {".npz": "npz", ".safetensors": "safetensors", ".txt": "text", ".vec": "text", ".bin": "binary"}
 _FORMATS = sorted(set(_ENDS.values()))
-_MOST = 2**40  # bytes that a header may promise before it is taken as broken
+_LONGEST = 2**16  # bytes of a token; what is longer is broken
 
 
 def check(tokens: Sequence[Hashable], path: str | os.PathLike[str], format: str | None = None) -> None:
@@ -45,31 +44,22 @@ def write(emb: Embeddings, path: str | os.PathLike[str], format: str | None) -> 
     held = {"vectors": emb.vectors, "context": emb.context, "counts": emb.counts}
     arrays: dict[str, Any] = {name: value for name, value in held.items() if value is not None}
     names = _names(emb.tokens, form)
-    handle, beside = tempfile.mkstemp(prefix=path.name, suffix=".partial", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as raw:
-            file = cast(BinaryIO, gzip.open(raw, "wb") if path.suffix == ".gz" else raw)  # noqa: SIM115 (closed below)
-            if form == "npz":
-                listed = np.frombuffer(json.dumps(names).encode(), np.uint8)
-                np.savez(file, tokens=listed, **arrays)
-            elif form == "safetensors":
-                from safetensors.numpy import save
+    with replacing(path) as raw:
+        file = cast(BinaryIO, gzip.open(raw, "wb") if path.suffix == ".gz" else raw)  # noqa: SIM115 (closed below)
+        if form == "npz":
+            listed = np.frombuffer(json.dumps(names).encode(), np.uint8)
+            np.savez(file, tokens=listed, **arrays)
+        elif form == "safetensors":
+            from safetensors.numpy import save
 
-                file.write(save(arrays, metadata={"tokens": json.dumps(names)}))
-            else:
-                file.write(f"{len(names)} {emb.dim}\n".encode())
-                for name, row in zip(names, emb.vectors, strict=True):
-                    tail = (
-                        row.astype("<f4").tobytes() if form == "binary" else " ".join(map(repr, row.tolist())).encode()
-                    )
-                    file.write(name.encode() + b" " + tail + b"\n")
-            if file is not raw:
-                file.close()
-        readable(beside)
-        os.replace(beside, path)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
+            file.write(save(arrays, metadata={"tokens": json.dumps(names)}))
+        else:
+            file.write(f"{len(names)} {emb.dim}\n".encode())
+            for name, row in zip(names, emb.vectors, strict=True):
+                tail = row.astype("<f4").tobytes() if form == "binary" else " ".join(map(repr, row.tolist())).encode()
+                file.write(name.encode() + b" " + tail + b"\n")
+        if file is not raw:
+            file.close()
 
 
 def read(path: str | os.PathLike[str], format: str | None) -> dict[str, Any]:
@@ -77,34 +67,33 @@ def read(path: str | os.PathLike[str], format: str | None) -> dict[str, Any]:
     path, form = Path(path), _format(Path(path), format)
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    try:
+    with reading(path, f"a file of embeddings ({form})"):
         if form == "npz":
-            with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
-                held = {name: arrays[name] for name in arrays.files}
-            held["tokens"] = _hashable(json.loads(held["tokens"].tobytes()))
+            held: dict[str, Any] = read_npz(path)
+            held["tokens"] = _hashable(json.loads(_named(held, "tokens").tobytes()))
             return _whole(path, held)
         if form == "safetensors":
             from safetensors import safe_open
 
             with safe_open(path, "np") as tensors:
                 held = {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118 (no mapping)
-                held["tokens"] = _hashable(json.loads((tensors.metadata() or {})["tokens"]))
+                held["tokens"] = _hashable(json.loads(_named(tensors.metadata() or {}, "tokens")))
             return _whole(path, held)
         with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as stream:
             return (_read_text if form == "text" else _read_binary)(path, cast(BinaryIO, stream))
-    except DataError:
-        raise
-    except KeyError as error:
-        raise DataError(f"{path}: has no {error}, so it is no file of embeddings") from error
-    except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile, _safetensor_error()) as error:
-        raise DataError(f"{path}: is broken, or no {form} file: {error}") from error
+
+
+def _named(held: Any, name: str) -> Any:
+    if name not in held:
+        raise ValueError(f"it has no {name!r}, so it is no file of embeddings")
+    return held[name]
 
 
 def _read_text(path: Path, file: BinaryIO) -> dict[str, Any]:
     rows, dim = _header(path, file)
     names, vectors = [], np.empty((rows, dim), np.float32)
     for i in range(rows):
-        line = file.readline().decode().rstrip("\n")
+        line = file.readline(_LONGEST + 64 * dim).decode().rstrip("\n")
         parts = line.rstrip(" \r").rsplit(" ", dim)
         if len(parts) != dim + 1:
             got = f"{len(line.split()) - 1} numbers" if line else "the end of the file"
@@ -129,6 +118,8 @@ def _read_binary(path: Path, file: BinaryIO) -> dict[str, Any]:
                 raise DataError(f"{path}: ends after {i} of {rows} tokens")
             if letter != b"\n" or name:  # the end of the row before, which some programs leave out
                 name += letter
+            if len(name) > _LONGEST:
+                raise DataError(f"{path}: token {i + 1} of {rows} does not end")
         try:
             names.append(name.decode())
         except UnicodeDecodeError as error:
@@ -153,7 +144,10 @@ def _header(path: Path, file: BinaryIO) -> tuple[int, int]:
         raise DataError(f"{path}, line 1: expected the numbers of tokens and of dimensions, got {line[:40]!r}")
     rows, dim = map(int, parts)
     least = 2 * rows * dim  # bytes: a digit and a space for each number
-    if not rows or not dim or least > (_MOST if path.suffix == ".gz" else path.stat().st_size):
+    held = path.stat().st_size
+    if path.suffix == ".gz":
+        check_unpacked(least, held, path)
+    if not rows or not dim or (path.suffix != ".gz" and least > held):
         raise DataError(f"{path}, line 1: promises {rows} rows of {dim} numbers, which the file does not hold")
     return rows, dim
 
@@ -227,9 +221,3 @@ def _whole(path: Path, held: dict[str, Any]) -> dict[str, Any]:
     if len(held["vectors"]) != len(held["tokens"]):
         raise DataError(f"{path}: has {len(held['tokens'])} tokens for {len(held['vectors'])} vectors")
     return held
-
-
-def _safetensor_error() -> type[Exception]:
-    from safetensors import SafetensorError
-
-    return SafetensorError

@@ -143,3 +143,22 @@ def test_the_module_and_the_console_script_are_one_program():
     assert app.info.name == "deepgen"
     done = shell(f"{sys.executable} -m deepgen --version")
     assert (done.returncode, done.stdout) == (0, f"deepgen {dg.__version__}\n")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        MemoryError("Unable to allocate 8.00 EiB for an array"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory: 8 bytes"),
+        RuntimeError("std::bad_alloc"),
+        ImportError("_ufuncs.so: failed to map segment from shared object"),
+        OSError(12, "Cannot allocate memory"),
+        SystemError("error return without exception set"),
+    ],
+)
+def test_no_memory_is_no_fault_of_deepgen(broken, error):
+    status, shown = broken(error)
+    assert status == 2
+    assert shown.err.startswith("deepgen: out of memory (")
+    assert shown.err.count("\n") == 1

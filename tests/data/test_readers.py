@@ -1,14 +1,19 @@
 """The readers of single files: right on good ones, one clear DataError on bad ones."""
 
+import errno
 import gzip
+import io
+import os
 import re
 
 import numpy as np
 import pytest
 import scipy.io
 import scipy.sparse
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from deepgen.data import read_amat, read_idx, read_mat, read_npy, read_npz, read_table, read_text, unpack
+from deepgen.data import files, read_amat, read_idx, read_mat, read_npy, read_npz, read_table, read_text, unpack
 from deepgen.data.own import own
 from deepgen.errors import ArgumentError, DataError
 from tests.data.formats import bits, grey, idx, write_mat
@@ -275,3 +280,94 @@ def test_columns_that_float32_cannot_hold_are_named(tmp_path):
     np.savetxt(tmp_path / "good.csv", good, delimiter=",", fmt="%.17g")
     for name in ("good.npy", "good.csv"):
         assert own(tmp_path / name).kind == "real"
+
+
+def test_bytes_beyond_an_array_are_told(tmp_path):
+    """Bytes put into a .npy file shift its numbers, and one too many at its end is all that tells."""
+    np.save(tmp_path / "a.npy", np.arange(9.0))
+    good = (tmp_path / "a.npy").read_bytes()
+    (tmp_path / "a.npy").write_bytes(good[:150] + b"\0" + good[150:])
+    with pytest.raises(DataError, match=r"a\.npy: broken, .*there is more in it"):
+        read_npy(tmp_path / "a.npy")
+
+
+def test_a_header_that_takes_less_than_its_member_is_told(tmp_path):
+    """The checksum of an archive is looked at where a member ends, which a smaller shape never reaches."""
+    np.savez(tmp_path / "a.npz", x=np.arange(9000.0))
+    good = (tmp_path / "a.npz").read_bytes()
+    (tmp_path / "a.npz").write_bytes(good.replace(b"(9000,)", b"(1000,)"))
+    with pytest.raises(DataError, match=r"a\.npz: broken, .*CRC"):
+        read_npz(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.csv.gz", "a.mat"])
+def test_bombs_are_not_unpacked(tmp_path, name, monkeypatch):
+    monkeypatch.setattr(files, "LARGE", 2**16)
+    zeros = np.zeros((2000, 200))
+    if name == "a.npz":
+        np.savez_compressed(tmp_path / name, x=zeros)
+    elif name == "a.mat":
+        scipy.io.savemat(tmp_path / name, {"x": zeros}, do_compression=True)
+    else:
+        (tmp_path / name).write_bytes(gzip.compress(b"0,0\n" * 10**6))
+    with pytest.raises(DataError, match=f"{re.escape(name)}: its .* bytes unpack to"):
+        {"a.npz": read_npz, "a.mat": read_mat, "a.csv.gz": read_table}[name](tmp_path / name)
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_pipes_are_not_waited_for(tmp_path, reader):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="pipe: cannot be read"):
+        READERS[reader](tmp_path / "pipe")
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, None])
+def test_what_is_written_takes_its_place_as_a_whole_or_not_at_all(tmp_path, monkeypatch, code):
+    path = tmp_path / "a.txt"
+    with files.replacing(path) as file:
+        file.write(b"old")
+    said = os.strerror(code) if code else "only a part of it was taken"  # numpy's error has neither number nor reason
+
+    def refused(*_):
+        raise OSError(code, said) if code else OSError("9 requested and 0 written")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refused)
+        with pytest.raises(DataError, match=f"cannot write .*a.txt: {said}"), files.replacing(path) as file:
+            file.write(b"new")
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+    with pytest.raises(DataError, match="Not a directory"), files.replacing(path / "below.txt"):
+        pass
+
+
+def good(name):
+    """A small whole file of each format."""
+    buffer, rows = io.BytesIO(), np.arange(12, dtype="<f4").reshape(4, 3)
+    if name == "idx":
+        return idx(grey(2, 3, 3))
+    if name == "mat":
+        scipy.io.savemat(buffer, {"x": rows})
+    elif name in ("npy", "npz"):
+        np.save(buffer, rows) if name == "npy" else np.savez(buffer, x=rows)
+    else:
+        return b"1,2\n3,4.5\n"
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("name", READERS)
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(drawn=st.data())
+def test_any_damage_is_read_or_a_typed_error(tmp_path, name, drawn):
+    """Bytes put in the place of others, anywhere in a good file, and again behind gzip."""
+    whole = good(name)
+    start = drawn.draw(st.integers(0, len(whole)))
+    content = whole[:start] + drawn.draw(st.binary(max_size=20)) + whole[drawn.draw(st.integers(start, len(whole))) :]
+    path = tmp_path / "damaged"
+    path.write_bytes(gzip.compress(content) if name not in ("npy", "npz") and drawn.draw(st.booleans()) else content)
+    try:
+        found = READERS[name](path)
+    except DataError as error:
+        assert "damaged" in str(error)  # noqa: PT017 (that it is raised is not asked for)
+    else:
+        assert found is not None

@@ -1,6 +1,9 @@
 """Graphs: the same rows from every source, and an error with a reason for what is none."""
 
+import errno
 import gzip
+import json
+import random
 import subprocess
 import sys
 
@@ -11,7 +14,7 @@ import scipy.io
 import scipy.sparse
 
 from deepgen.errors import ArgumentError, DataError, MissingCapability, ShapeError, SupportError, UnknownName
-from deepgen.graphs import Graph, graph
+from deepgen.graphs import Graph, graph, store
 from tests.graphs.zoo import ZOO
 
 MATRIX = np.array([[0, 2, 0.5, 0], [2, 1, 0, 0], [0.5, 0, 0, 0], [0, 0, 0, 0]])
@@ -218,8 +221,8 @@ def test_broken_folders_are_told(tmp_path):
     for file, content, message in (
         ("graph.json", b"{", "broken"),
         ("graph.json", b'{"version": 9}', "version 9"),
-        ("indices.npy", b"\x93NUMPY", "broken"),
-        ("nodes.json", b"[1", "broken"),
+        ("indices.npy", b"\x93NUMPY", "altered"),
+        ("nodes.json", b"[1", "altered"),
     ):
         saved()
         (tmp_path / "g" / file).write_bytes(content)
@@ -228,11 +231,67 @@ def test_broken_folders_are_told(tmp_path):
     saved()
     np.save(tmp_path / "g" / "indices.npy", np.zeros(3))
     with pytest.raises(DataError, match=r"float64 .3., expected i4"):
-        Graph.open(tmp_path / "g")
+        Graph.open(tmp_path / "g", check=False)
     saved()
     np.save(tmp_path / "g" / "indices.npy", np.zeros(3, np.int32))
     with pytest.raises(DataError, match="rows end at edge 4 of 3"):
+        Graph.open(tmp_path / "g", check=False)
+
+
+def test_an_edge_out_of_the_graph_never_reaches_a_walk(tmp_path):
+    """Walks are compiled and look at no bounds: a flipped number would read memory that is not theirs."""
+    graph(["a b", "b c"]).save(tmp_path / "g")
+    path, facts = tmp_path / "g" / "indices.npy", tmp_path / "g" / "graph.json"
+    good = path.read_bytes()
+    path.write_bytes(good[:-4] + b"\xff\xff\xff\x00")
+    with pytest.raises(DataError, match=r"indices\.npy: altered"):
         Graph.open(tmp_path / "g")
+    # as written before there were checksums
+    facts.write_text(json.dumps({"version": 1, "nodes": "text", "directed": False, "weighted": False}))
+    with pytest.raises(DataError, match="lead out of the graph"):
+        Graph.open(tmp_path / "g")
+    path.write_bytes(good)
+    assert Graph.open(tmp_path / "g").nodes == ["a", "b", "c"]
+
+
+def test_one_flipped_bit_of_a_saved_graph_is_found(tmp_path, seed):
+    graph(["a b 1", "b c 2"]).save(tmp_path / "g")
+    dice = random.Random(seed)
+    for path in sorted((tmp_path / "g").iterdir()):
+        good = path.read_bytes()
+        for _ in range(60):
+            place = dice.randrange(len(good))
+            path.write_bytes(good[:place] + bytes([good[place] ^ 1 << dice.randrange(8)]) + good[place + 1 :])
+            with pytest.raises(DataError, match="g"):
+                Graph.open(tmp_path / "g")
+        path.write_bytes(good)
+
+
+def test_a_save_killed_between_its_two_renames_leaves_the_graph_before(tmp_path):
+    graph(["a b", "b c"]).save(tmp_path / "g")
+    (tmp_path / "g").rename(tmp_path / "g.123.old")  # so far it came
+    assert Graph.open(tmp_path / "g").nodes == graph(tmp_path / "g").nodes == ["a", "b", "c"]
+    graph(["x y"]).save(tmp_path / "g")
+    assert Graph.open(tmp_path / "g").nodes == ["x", "y"]
+    assert [path.name for path in tmp_path.iterdir()] == ["g"]
+
+
+@pytest.mark.parametrize("fatal", range(2))
+def test_a_disk_that_refuses_a_graph_leaves_the_one_before(tmp_path, monkeypatch, fatal):
+    graph(["a b", "b c"]).save(tmp_path / "g")
+    real, calls = store.os.replace, iter(range(9))
+
+    def replace(*names):
+        if next(calls) == fatal:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(*names)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.os, "replace", replace)
+        with pytest.raises(DataError, match=r"cannot write .*g: No space left"):
+            graph(["x y"]).save(tmp_path / "g")
+    assert Graph.open(tmp_path / "g").nodes == ["a", "b", "c"]
+    assert [path.name for path in tmp_path.iterdir()] == ["g"]
 
 
 def test_graphs_need_neither_networkx_nor_numba():

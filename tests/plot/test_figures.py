@@ -14,7 +14,6 @@ from matplotlib.figure import Figure
 
 from deepgen.errors import ArgumentError
 from deepgen.plot import curves, image_grid, save, traces
-from deepgen.plot import figures as module
 from deepgen.plot.figures import PALETTE, inline_svg, render, write
 from deepgen.plot.page import DARK
 
@@ -52,7 +51,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module.os, "fsync", fail)
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(ArgumentError, match=r"page\.html: No space left"):
         write(path, b"new")
     assert path.read_bytes() == b"old"

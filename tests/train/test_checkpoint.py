@@ -171,7 +171,7 @@ def test_a_path_outside_the_directory_is_not_followed(tmp_path):
     (tmp_path / "inside" / name).rename(tmp_path / name)
     manifest["files"] = {f"../{name}": facts}
     (tmp_path / "inside" / "manifest.json").write_bytes(seal(manifest))
-    with pytest.raises(CheckpointError, match="cannot read"):
+    with pytest.raises(CheckpointError, match="which is no file of a checkpoint"):
         dg.load(tmp_path / "inside")
 
 
@@ -179,3 +179,23 @@ def test_a_model_without_a_run_has_no_history(tmp_path):
     dg.save(MODELS["rbm"](), tmp_path)
     with pytest.raises(CheckpointError, match="without a history"):
         dg.train.load_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "rebuild",
+    [
+        {"class": "explicit.RBM", "arguments": {"visible": 10**5, "hidden": 10**5}},
+        {"class": "explicit.RBM", "arguments": {"visible": 10**15, "hidden": 1}},
+        {"class": "explicit.MADE", "arguments": {"features": 10**9, "hidden": [2]}},
+        {"class": "explicit.MADE", "arguments": {"features": 3, "hidden": [2] * 10**5}},
+        {"class": "explicit.BernoulliMixture", "arguments": {"features": 2**20, "components": 2**20}},
+    ],
+)
+def test_a_model_much_larger_than_its_checkpoint_is_not_built(tmp_path, rebuild):
+    dg.save(MODELS["rbm"](), tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    del manifest["checksum"]
+    manifest["content"]["model"]["rebuild"] = rebuild
+    (tmp_path / "manifest.json").write_bytes(seal(manifest))
+    with pytest.raises(CheckpointError, match=r"the model would have over|is the most for what is stored"):
+        dg.load(tmp_path)

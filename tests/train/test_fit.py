@@ -151,3 +151,24 @@ def test_training_mode_during_steps_and_evaluation_mode_in_the_monitor():
     fitted(model, Spy(), epochs=2, valid=rows(), monitor=lambda m, x: modes.append(m.training) or 0.0)
     assert modes == ([True] * 5 + [False]) * 2
     assert not model.training
+
+
+def test_nan_in_a_buffer_is_divergence_and_infinity_there_is_not(tmp_path):
+    """The running averages of a normalised network are no parameters, and NaN in them is NaN in all that it draws."""
+
+    class Planted:
+        def __init__(self, model, value):
+            self.model, self.value = model, value
+
+        def __call__(self, record, model):
+            if record.epoch == 2:
+                self.model.kept.fill_(self.value)
+
+    for value in (math.nan, math.inf):
+        model = mixture()
+        model.register_buffer("kept", torch.zeros(2), persistent=False)
+        if math.isnan(value):
+            with pytest.raises(DivergenceError, match="the parameter kept is no longer finite"):
+                fitted(model, callbacks=[Planted(model, value)])
+        else:
+            assert len(fitted(model, callbacks=[Planted(model, value)])[1]) == 4

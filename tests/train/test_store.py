@@ -231,3 +231,88 @@ def test_rewriting_the_same_content_and_old_files(folder):
     write(folder, content(5.0))
     assert first not in {p.name for p in folder.iterdir()}
     assert len(list(folder.iterdir())) == 2
+
+
+def test_turned_weights_that_are_one_come_back_as_one(tmp_path):
+    turned = torch.arange(12.0).reshape(3, 4).t()
+    write(tmp_path, {"a": turned, "b": turned})
+    back = read(tmp_path)
+    assert back["a"] is back["b"]
+    assert same(back["a"], turned)
+
+
+def test_a_column_of_a_wide_matrix_comes_back_without_the_matrix(tmp_path):
+    write(tmp_path, {"w": torch.zeros(3000, 2000)[:, 1]})
+    assert read(tmp_path)["w"].untyped_storage().nbytes() <= 4 * (64 * 3000 + 1024)
+
+
+def forged(folder, **changes):
+    """The manifest of ``folder`` with other entries, and its seal renewed."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    del manifest["checksum"]
+    (folder / "manifest.json").write_bytes(seal({**manifest, **changes}))
+    return manifest
+
+
+@pytest.mark.parametrize("stride", [[10**12, 1], [1, -7], [0, 0], [1], "ab", [1.5, 1]])
+def test_strides_of_a_stranger_take_no_memory(folder, stride):
+    name = forged(folder)["content"]["model"]["weights"]["w"]["$tensor"]
+    forged(folder, content={"w": {"$tensor": name, "stride": stride}})
+    with pytest.raises(CheckpointError, match=r"manifest\.json does not hold"):
+        read(folder)
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "..", "manifest.json", "a/tensors-1.safetensors", ""])
+def test_files_of_a_stranger_are_in_the_folder(folder, name):
+    (facts,) = forged(folder)["files"].values()
+    forged(folder, files={name: facts})
+    with pytest.raises(CheckpointError, match="which is no file of a checkpoint"):
+        read(folder)
+
+
+def test_pipes_and_devices_are_not_waited_for(folder):
+    tensors = next(folder.glob("tensors-*"))
+    tensors.unlink()
+    tensors.symlink_to("/dev/zero")
+    with pytest.raises(CheckpointError, match="no regular file"):
+        read(folder)
+    (folder / "manifest.json").unlink()
+    os.mkfifo(folder / "manifest.json")
+    with pytest.raises(CheckpointError, match="no regular file"):
+        read(folder)
+
+
+def test_deep_nesting_and_long_manifests_are_refused(tmp_path, monkeypatch):
+    deep = 0
+    for _ in range(400):
+        deep = [deep]
+    raw = seal({"version": 1, "deepgen": "1", "files": {}, "content": deep})
+    raw = raw.replace(b"0", b"[" * 10**5 + b"]" * 10**5)
+    (tmp_path / "manifest.json").write_bytes(raw)
+    with pytest.raises(CheckpointError, match=r"manifest\.json"):
+        read(tmp_path)
+    monkeypatch.setattr(store, "_LARGEST", 100)
+    with pytest.raises(CheckpointError, match="more than the manifest of any run"):
+        read(tmp_path)
+
+
+def test_a_run_that_saves_while_it_is_read_is_read_again(folder, monkeypatch):
+    real = store._get
+
+    def slow(path):
+        if path.name.startswith("tensors") and not (folder / "once").exists():
+            (folder / "once").touch()
+            write(folder, content(2.0))  # takes the tensors away that the manifest in hand names
+        return real(path)
+
+    monkeypatch.setattr(store, "_get", slow)
+    assert same(read(folder), content(2.0))
+
+
+def test_no_memory_is_told(folder, monkeypatch):
+    def none(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(store, "unpack", none)
+    with pytest.raises(CheckpointError, match="more memory than there is"):
+        read(folder)

@@ -68,11 +68,15 @@ def test_what_is_no_corpus_is_told(tmp_path):
     bad = tmp_path / "bad.txt"
     bad.write_bytes(b"to be\n\xff\xfe\n")
     cut = tmp_path / "cut.txt.gz"
-    cut.write_bytes(gzip.compress(b"to be or not\n" * 999)[:-20])
+    packed = gzip.compress(b"to be or not\n" * 999)
+    cut.write_bytes(packed[:-20])
+    flipped = tmp_path / "flipped.txt.gz"
+    flipped.write_bytes(packed[:12] + b"\xff" * 20 + packed[32:])  # an error of zlib, not of gzip
     for source, error, says in [
         ([], ArgumentError, "at least two tokens, got 0"), (["the the the"], ArgumentError, "got 1"),
         (5, ArgumentError, "iterable"), ([5, 6], ArgumentError, "sequences of tokens"),
         ("no/such.txt", DataError, "no such file"), (bad, DataError, "line 2"), (cut, DataError, "broken"),
+        (flipped, DataError, "broken"),
     ]:  # fmt: skip
         with pytest.raises(error, match=says):
             word2vec(source, **QUICK)

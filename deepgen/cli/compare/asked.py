@@ -149,9 +149,9 @@ def settled(out: Path, asked: dict[str, Any], *, resume: bool) -> None:
     if resume and path.exists():
         try:
             before = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
+            differing = [name for name in asked if before.get(name) != asked[name]]
+        except (ValueError, AttributeError, RecursionError) as error:
             raise CheckpointError(f"{path} is damaged ({error}): give another --out, or --fresh") from None
-        differing = [name for name in asked if before.get(name) != asked[name]]
         if differing:
             words = "; ".join(f"{name} {before.get(name)}, now {asked[name]}" for name in differing)
             raise ArgumentError(

@@ -16,6 +16,8 @@ from deepgen.cli.compare import tables
 from deepgen.cli.compare.asked import folder
 from deepgen.cli.compare.judged import Judged
 from deepgen.cli.compare.paired import EACH, store
+from deepgen.data.files import replacing
+from deepgen.data.packed import read_npy
 from deepgen.errors import ArgumentError, CheckpointError
 from deepgen.train import load_run
 from deepgen.train.store import MANIFEST
@@ -107,7 +109,8 @@ def keep(where: Path, one: Judged, draws: Tensor | None) -> Judged:
 
     where.mkdir(parents=True, exist_ok=True)
     if draws is not None:
-        np.save(where / DRAWN, draws.numpy())
+        with replacing(where / DRAWN) as file:
+            np.save(file, draws.numpy())
     store(where, one)
     write(where / FOUND, (json.dumps(one.to_dict(), indent=1) + "\n").encode())  # the last word: now it is done
     return one
@@ -119,7 +122,7 @@ def kept(where: Path) -> Judged | None:
         return Judged.from_dict(json.loads((where / FOUND).read_text(encoding="utf-8")))
     except OSError:
         return None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(
             f"{where / FOUND} is damaged ({error}): remove it, and the model is judged again"
         ) from None
@@ -128,7 +131,7 @@ def kept(where: Path) -> Judged | None:
 def draws_of(directory: Path, name: str) -> Tensor | None:
     """The draws of a model that was judged; None of one that failed."""
     path = directory / folder(name) / DRAWN
-    return torch.from_numpy(np.load(path, allow_pickle=False)) if path.exists() else None
+    return torch.from_numpy(read_npy(path)) if path.exists() else None
 
 
 def history_of(directory: Path, name: str) -> Any:

@@ -18,6 +18,8 @@ import numpy as np
 
 from deepgen.cli.compare.asked import folder
 from deepgen.cli.compare.judged import Difference, Judged
+from deepgen.data.files import replacing
+from deepgen.data.packed import read_npy
 from deepgen.evaluate import Bracket, Estimate
 from deepgen.evaluate.plus_minus import plus_minus
 
@@ -34,7 +36,8 @@ def store(where: Path, one: Judged) -> None:
     """Keep the log-likelihood of each row; where the estimate has none, nothing."""
     each = end(one).each if one.likelihood else None
     if each is not None:
-        np.save(where / EACH, each.detach().cpu().double().numpy())
+        with replacing(where / EACH) as file:
+            np.save(file, each.detach().cpu().double().numpy())
 
 
 def paired(directory: Path, ranked: Sequence[Judged]) -> list[Judged]:
@@ -50,8 +53,8 @@ def paired(directory: Path, ranked: Sequence[Judged]) -> list[Judged]:
 
 
 def _difference(one: Judged, first: Judged, paths: Sequence[Path]) -> Difference | None:
-    mine, theirs = (np.load(path, allow_pickle=False) for path in paths)
-    if mine.shape != theirs.shape or len(mine) < 2:
+    mine, theirs = (read_npy(path) for path in paths)
+    if mine.ndim != 1 or mine.shape != theirs.shape or len(mine) < 2:
         return None
     apart = mine - theirs
     error = math.hypot(float(apart.std(ddof=1)) / math.sqrt(len(apart)), end(one).stderr, end(first).stderr)

@@ -29,6 +29,7 @@ from deepgen.cli.train import absolute, extras
 from deepgen.data import Data
 from deepgen.errors import DeepgenError
 from deepgen.train import Interrupted
+from deepgen.train.lock import held
 from deepgen.train.state import ANEW, KEPT
 
 UNTRAINED = "not one update was made in its time: give a larger --budget"
@@ -82,29 +83,30 @@ def compare(
     judging.check_enough(rows)
     wanted = {"data": absolute(str(data)), "root": root and str(Path(root).resolve()), "binarise": binarise,
               "models": names, "budget": total, "seed": seed}  # fmt: skip
-    asked.settled(out, wanted, resume=resume)
-    if not resume:
-        forget(out, names)
-    rows, share = judging.held_out(rows), total / len(names)
-    found: list[Judged] = []
-    name = str(rows.provenance["name"])
-    again = asked.command(out, wanted)
-    with Told(names, share, show=progress) as told, told_of_compiling(progress and told.plain):
-        for each in names:
-            before = kept(out / asked.folder(each))
-            if before is None:
-                source = {k: wanted[k] for k in ("data", "root", "binarise", "seed")}
-                before = _one(each, rows, out, share, source, told)
-                told.over()
-            else:
-                told.over(kept=True)
-            found.append(before)
-            so_far = Comparison(paired(out, ranked(found)), name, total, share, len(rows.test), out, seed, again)
-            write_results(so_far)
-    from deepgen.cli.compare.page import page
+    with held(out):
+        asked.settled(out, wanted, resume=resume)
+        if not resume:
+            forget(out, names)
+        rows, share = judging.held_out(rows), total / len(names)
+        found: list[Judged] = []
+        name = str(rows.provenance["name"])
+        again = asked.command(out, wanted)
+        with Told(names, share, show=progress) as told, told_of_compiling(progress and told.plain):
+            for each in names:
+                before = kept(out / asked.folder(each))
+                if before is None:
+                    source = {k: wanted[k] for k in ("data", "root", "binarise", "seed")}
+                    before = _one(each, rows, out, share, source, told)
+                    told.over()
+                else:
+                    told.over(kept=True)
+                found.append(before)
+                so_far = Comparison(paired(out, ranked(found)), name, total, share, len(rows.test), out, seed, again)
+                write_results(so_far)
+        from deepgen.cli.compare.page import page
 
-    page(so_far, rows)
-    return so_far
+        page(so_far, rows)
+        return so_far
 
 
 def _one(words: str, rows: Data, out: Path, share: float, source: dict[str, Any], told: Told) -> Judged:

@@ -80,4 +80,6 @@ def store(fitted: Sequence[Fitted], path: Path) -> None:
         }
         for f in fitted
     ]
-    path.write_text(json.dumps(rows, indent=1) + "\n")
+    from deepgen.plot.figures import write
+
+    write(path, (json.dumps(rows, indent=1) + "\n").encode())
