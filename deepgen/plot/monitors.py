@@ -173,7 +173,7 @@ def _short(name: str) -> str:
     return name if len(name) <= _LETTERS else f"…{name[1 - _LETTERS :]}"
 
 
-def _line(ax: Axes, at: list[tuple[float, float]], colour: str, label: str) -> None:
+def _line(ax: Axes, at: Sequence[tuple[float, float]], colour: str, label: str) -> None:
     x, y = [a for a, _ in at], [b if math.isfinite(b) else math.nan for _, b in at]
     ax.plot(x, y, color=colour, linewidth=1.6, marker="o", markersize=3, label=_short(label))
 

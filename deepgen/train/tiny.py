@@ -130,7 +130,7 @@ def overfit_tiny(
 
 
 def _discrete(model: nn.Module) -> bool:
-    from deepgen.samplers.target import innermost
+    from deepgen.samplers.laws import innermost
 
     return bool(getattr(innermost(getattr(model, "support", None)), "is_discrete", False))
 
