@@ -194,6 +194,7 @@ def _chains(shape: Sequence[int]) -> tuple[int, int]:
 
 
 def _kernels() -> Any:
-    from deepgen.layers.compiled import kernels  # beside layers that draw their weights from what is made here
+    # Found at the first draw: layers take their weights from `deepgen.random`, which loads this file.
+    from deepgen.layers.compiled import kernels
 
     return kernels("deepgen.stream_kernels")
