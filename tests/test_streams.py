@@ -45,7 +45,7 @@ def tensors_only(monkeypatch):
 
     def plain(function):
         with monkeypatch.context() as patch:
-            patch.setattr(streams, "kernels", lambda name: None)
+            patch.setattr(streams, "_kernels", lambda: None)
             return function()
 
     return plain
