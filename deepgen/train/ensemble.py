@@ -72,7 +72,7 @@ class Ensemble(nn.Module):
         stream = resolve(generator, next(self.parameters(), torch.zeros(0)).device)
         which = torch.randint(len(self.models), (n,), generator=stream, device=stream.device)
         counts = which.bincount(minlength=len(self.models)).tolist()
-        draws = [m.sample(k, generator=stream) for m, k in zip(self.models, counts, strict=True) if k]  # type: ignore[operator]
-        out = torch.cat(draws)
+        each: Any = zip(self.models, counts, strict=True)
+        out = torch.cat([model.sample(count, generator=stream) for model, count in each if count])
         # rows of one model stand together; each goes to a place where it was drawn
         return out[which.argsort(stable=True).argsort()]
