@@ -15,14 +15,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from deepgen.embeddings import Embeddings
 from deepgen.errors import ArgumentError, MissingCapability, check_count, check_real
 from deepgen.evaluate.estimate import Estimate
-from deepgen.words.vocabulary import tokens_of
+
+if TYPE_CHECKING:
+    from deepgen.embeddings import Embeddings
 
 ROWS, SENTENCES = 256, 1024  # tokens, and sentences, at a time
 
@@ -129,6 +131,8 @@ class _Pairs:
 
 def _few(sentences: Iterable[Sequence[Hashable] | str]) -> Iterator[list[list[Hashable]]]:
     """Lists of tokens, some sentences at a time."""
+    from deepgen.words.vocabulary import tokens_of  # with a trainer that judging needs for nothing else
+
     some: list[list[Hashable]] = []
     for sentence in sentences:
         some.append(list(tokens_of(sentence)))
