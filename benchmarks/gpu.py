@@ -1,9 +1,10 @@
 """Models on an accelerator: `python benchmarks/gpu.py [--only rbm samplers] [--device cuda] [--json FILE]`.
 
 Gibbs chains (`gpu_rbm.py`), flows (`gpu_flows.py`), pixel and token models (`gpu_sequences.py`), the shared samplers
-(`gpu_samplers.py`): first each is checked against the CPU, then timed beside the matrix products, or the gradient, it
-cannot avoid. float32 throughout, and in IEEE precision: TF32, torch's default for convolutions and recurrent layers on
-newer GPUs, rounds to 10 bits. Needs torch, numpy and safetensors only, and minutes; on a CPU a small version runs. The
+(`gpu_samplers.py`), walks and skip-gram (`gpu_embeddings.py`): first each is checked against the CPU, then timed beside
+the matrix products, the gradient or the compiled loops. float32 throughout, and in IEEE precision: TF32, torch's
+default for convolutions and recurrent layers on newer GPUs, rounds to 10 bits. Needs torch, numpy and safetensors only
+(embeddings numba and scipy as well, or they are left out), and minutes; on a CPU a small version runs. The
 exit status is 1 if a check fails.
 """
 
@@ -14,13 +15,15 @@ import json
 import platform
 from typing import Any
 
+import gpu_embeddings
 import gpu_flows
 import gpu_rbm
 import gpu_samplers
 import gpu_sequences
 import torch
 
-PARTS = {"rbm": gpu_rbm, "flows": gpu_flows, "sequences": gpu_sequences, "samplers": gpu_samplers}
+PARTS = {"rbm": gpu_rbm, "flows": gpu_flows, "sequences": gpu_sequences, "samplers": gpu_samplers,
+         "embeddings": gpu_embeddings}  # fmt: skip
 
 
 def show(row: dict[str, Any]) -> str:
