@@ -114,7 +114,8 @@ def test_scikit_learns_manner(stream):
 
 
 def test_wrong_arguments(stream):
-    x, y, _ = separated(stream, 10, 3, 0.2)
+    y = np.arange(10) % 2  # both classes, whatever is drawn
+    x = torch.randn(10, 3, generator=stream, dtype=torch.float64).numpy() + 20 * y[:, None]
     with pytest.raises(MissingCapability, match="fit first"):
         Perceptron().predict(x)
     with pytest.raises(ArgumentError, match="two classes"):

@@ -107,12 +107,14 @@ def test_the_step_is_that_of_the_damped_product(stream):
     a = torch.cat([x, torch.ones(20, 1, dtype=x.dtype)], 1)
     A, G = a.mT @ a / 20, torch.eye(2, dtype=x.dtype)
     pi = math.sqrt(float(A.trace()) / 4)
-    left, right = A + pi * damping**0.5 * torch.eye(4), G + damping**0.5 / pi * torch.eye(2)
+    one, two = torch.eye(4, dtype=x.dtype), torch.eye(2, dtype=x.dtype)
+    left, right = A + pi * damping**0.5 * one, G + damping**0.5 / pi * two
     gradient = torch.cat([layer.weight.grad, layer.bias.grad[:, None]], 1).flatten()
     assert torch.allclose(step.flatten(), -torch.linalg.solve(torch.kron(right, left), gradient), rtol=1e-8)
-    cross = torch.kron(right, left) - torch.kron(G, A) - damping * torch.eye(8)
-    other = [torch.kron(G, A.new_ones(1) * torch.eye(4)) * p * damping**0.5
-             + torch.kron(torch.eye(2), A) * damping**0.5 / p for p in (pi / 2, pi, pi * 2)]  # fmt: skip
+    cross = torch.kron(right, left) - torch.kron(G, A) - damping * torch.kron(two, one)
+    other = [
+        torch.kron(G, one) * p * damping**0.5 + torch.kron(two, A) * damping**0.5 / p for p in (pi / 2, pi, pi * 2)
+    ]
     assert torch.allclose(cross, other[1])
     assert other[1].trace() < min(other[0].trace(), other[2].trace())
     assert optimizer.state[layer.weight]["steps"] == 1
@@ -143,7 +145,9 @@ class Coordinates(nn.Module):
 @pytest.mark.parametrize("max_kl", [None, 1e-2])
 def test_the_path_does_not_depend_on_affine_coordinates_of_activations(max_kl, stream):
     def some_map(n):
-        return torch.eye(n).double() + 0.3 * torch.randn(n, n, generator=stream, dtype=torch.float64), torch.randn(
+        """Stretched by 0.5 to 2 along axes of its own, so that no map is nearly singular."""
+        left, right = torch.linalg.qr(torch.randn(2, n, n, generator=stream, dtype=torch.float64)).Q
+        return left * torch.logspace(-1, 1, n, 2.0).double() @ right, torch.randn(
             n, generator=stream, dtype=torch.float64
         )
 
@@ -168,7 +172,7 @@ def test_the_path_does_not_depend_on_affine_coordinates_of_activations(max_kl, s
 
     start = seeded(Coordinates([none(3), none(4), none(4)]), stream)
     plain, other = start.maps, [some_map(3), some_map(4), some_map(4)]
-    how = {"lr": 0.2, "momentum": 0.5, "damping": 1e-16, "every": 2, "max_kl": max_kl, "fisher": "sampled"}
+    how = {"lr": 0.2, "momentum": 0.5, "damping": 1e-24, "every": 2, "max_kl": max_kl, "fisher": "sampled"}
     first, second = (path(maps, lambda net: KFAC(net, **how)) for maps in (plain, other))
     assert torch.allclose(first, second, rtol=1e-4, atol=1e-4)
     assert (first - start(x)).abs().max() > 0.05

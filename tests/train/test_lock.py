@@ -14,14 +14,20 @@ from deepgen.train.lock import LOCK, held
 from tests.train.runs import fitted
 
 
+# from Python 3.12 on it is told of every fork of a process with threads, as workers of pytest-xdist are
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+
+
 @pytest.fixture
 def holder(tmp_path):
     """A process that holds ``tmp_path`` until it is killed."""
     child = os.fork()
     if child == 0:
-        with held(tmp_path):
-            time.sleep(600)
-        os._exit(0)
+        try:
+            with held(tmp_path):
+                time.sleep(600)
+        finally:
+            os._exit(0)
     while not (tmp_path / LOCK).exists() or not (tmp_path / LOCK).read_bytes():
         time.sleep(0.005)
     yield child
@@ -46,9 +52,8 @@ def test_the_killed_let_go_and_their_forks_do_not_hold_on(tmp_path):
     child = os.fork()
     if child == 0:
         with held(tmp_path):
-            worker = os.fork()  # as loaders of data have
-            if worker:
-                os.write(told, f"{worker}\n".encode())
+            if os.fork() == 0:  # a worker, as loaders of data have; told by itself, when its copy of the lock is gone
+                os.write(told, f"{os.getpid()}\n".encode())
             time.sleep(600)
         os._exit(0)
     worker = int(os.read(ready, 20))
