@@ -17,7 +17,7 @@ _OWN = ("batches", "counts", "tokens", "tokens_per_epoch", "options")  # which a
 
 _ELSEWHERE = {  # what gensim and other libraries of node2vec call the same
     "alpha": "rate", "dimensions": "dim", "embedding_dim": "dim", "hs": "hierarchical=True", "iter": "epochs",
-    "learning_rate": "rate", "lr": "rate", "negative": "negatives", "ns_exponent": "power",
+    "learning_rate": "rate", "lr": "rate", "ns_exponent": "power",
     "num_walks": "walks_per_node",
     "sg": "cbow=True (skip-gram is the default)", "size": "dim", "vector_size": "dim", "workers": "threads",
 }  # fmt: skip
