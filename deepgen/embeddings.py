@@ -10,7 +10,7 @@ Names may be anything hashable: strings, numbers, tuples. Source of the analogy 
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -92,6 +92,14 @@ class Embeddings:
     def __contains__(self, token: object) -> bool:
         return isinstance(token, Hashable) and token in self._rows
 
+    def __iter__(self) -> Iterator[Hashable]:
+        """The names, in the order of the rows."""
+        return iter(self.tokens)
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+        """``vectors``, for numpy and scikit-learn; without it they would make an array of the names."""
+        return np.array(self.vectors, dtype) if copy else np.asarray(self.vectors, dtype)
+
     def __repr__(self) -> str:
         return f"Embeddings({len(self)} tokens, dim={self.dim}{'' if self.context is None else ', context'})"
 
@@ -106,7 +114,12 @@ class Embeddings:
 
         Raises:
             UnknownName: there is no such token; the message names the nearest.
+            ArgumentError: what is given cannot be a name, such as a list.
         """
+        if not isinstance(token, Hashable):
+            raise ArgumentError(
+                f"one token is needed, got a {type(token).__name__}: emb[[a, b]] gives the vectors of a list of tokens"
+            )
         row = self._rows.get(token)
         if row is None:
             raise unknown_token(token, self._rows)
@@ -117,13 +130,16 @@ class Embeddings:
         unit = self._normed()
         return float(unit[self.index(one)] @ unit[self.index(other)])
 
-    def most_similar(self, token: Hashable | npt.NDArray[Any], n: int = 10) -> list[tuple[Hashable, float]]:
+    def most_similar(self, token: Any, n: int = 10) -> list[tuple[Hashable, float]]:
         """The ``n`` tokens of the largest cosine with a token, itself left out, or with a vector ``[dim]``."""
         check_count(n=n)
-        if isinstance(token, np.ndarray):
-            if token.shape != (self.dim,):
-                raise ShapeError(f"a vector to compare with must be [{self.dim}], got {list(token.shape)}")
-            return self._nearest(token, [], n)
+        if getattr(token, "ndim", 0):  # of numpy or torch; a numpy number or string has none, and is a name
+            vector = np.asarray(token)
+            if vector.shape != (self.dim,):
+                raise ShapeError(f"a vector to compare with must be [{self.dim}], got {list(vector.shape)}")
+            if not np.isfinite(vector).all():
+                raise SupportError("a vector to compare with must be finite, and has NaN or infinite values")
+            return self._nearest(vector, [], n)
         row = self.index(token)
         return self._nearest(self.vectors[row], [row], n)
 
@@ -210,7 +226,8 @@ def unknown_token(token: object, known: Iterable[Hashable]) -> UnknownName:
     if str(token) in names:  # 7 for "7", or the other way round
         kind = type(names[str(token)]).__name__
         return UnknownName(f"unknown token {token!r}: did you mean {names[str(token)]!r}, of type {kind}?")
-    return UnknownName(f"unknown token {token!r}: {did_you_mean(token, names)}There are {len(names)} tokens")
+    near = did_you_mean(token, names) if isinstance(token, str) else ""  # 9 is not meant by 99
+    return UnknownName(f"unknown token {token!r}: {near}There are {len(names)} tokens")
 
 
 def _matrix(name: str, values: npt.ArrayLike, rows: int) -> Vectors:

@@ -7,6 +7,7 @@ import struct
 
 import numpy as np
 import pytest
+import torch
 
 from deepgen import Embeddings
 from deepgen.errors import ArgumentError, DataError, DeepgenError, ShapeError, SupportError, UnknownName
@@ -234,3 +235,32 @@ def test_a_full_disk_leaves_the_file_before(emb, tmp_path, name):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert (tmp_path / name).read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_iterating_gives_names_and_numpy_the_rows():
+    own = Embeddings([(1, 0), (0, 1)], [[0.5, 2.0], [1.0, -1.0]])
+    assert list(own) == own.tokens
+    assert all(token in own for token in own)
+    assert np.array_equal(np.asarray(own), own.vectors)
+    assert np.asarray(own) is own.vectors
+    assert not np.shares_memory(np.array(own), own.vectors)
+    assert np.asarray(own, dtype=np.float64).dtype == np.float64
+
+
+def test_what_cannot_be_a_name_is_told():
+    own = Embeddings([4, "nine"], [[1.0, 0.0], [0.0, 1.0]])
+    for call in (lambda: own[np.array([4])], lambda: own.most_similar([4, "nine"]), lambda: own.similarity(4, [4])):
+        with pytest.raises(ArgumentError, match=r"one token is needed, got a (list|ndarray)"):
+            call()
+    with pytest.raises(UnknownName, match=r"^unknown token 44: There are 2 tokens$"):  # 4 is not meant by 44
+        own[44]
+    with pytest.raises(UnknownName, match="did you mean 'nine'"):
+        own["nin"]
+
+
+def test_nearest_to_a_tensor_and_to_no_number():
+    own = Embeddings([4, "nine"], [[1.0, 0.0], [0.0, 1.0]])
+    assert own.most_similar(torch.tensor([0.0, 2.0]), 1) == [("nine", 1.0)]
+    assert own.most_similar(np.int64(4))[0][0] == "nine"
+    with pytest.raises(SupportError, match="must be finite"):
+        own.most_similar(np.array([np.nan, 1.0]))

@@ -104,6 +104,7 @@ def command(
     _agree(source, words, given)
     again = shlex.join(["deepgen", *(word for word in context.obj or [] if word != "--fresh")])
     try:
+        _apart(source, out)
         _place(out, fresh)  # imports torch: seconds in which Ctrl-C may come
         _embed(source, words, given, out, root, quiet, again)
     except KeyboardInterrupt as error:
@@ -195,6 +196,12 @@ def _agree(source: str, words: bool, given: dict[str, Any]) -> None:
             raise ArgumentError(f"--{name.replace('_', '-')} is of {own}, and {source} is {kind}: drop it")
     if "hierarchical" in given and "negatives" in given:
         raise ArgumentError("--negatives is of negative sampling, and --hierarchical has none: drop one of them")
+
+
+def _apart(source: str, out: Path) -> None:
+    """See that ``out`` does not replace what is read, which ``--fresh`` would otherwise allow."""
+    if out.exists() and Path(source).exists() and out.samefile(source):
+        raise ArgumentError(f"--out {out} is the file that is read: choose another --out")
 
 
 def _place(out: Path, fresh: bool) -> None:

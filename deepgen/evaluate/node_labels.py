@@ -161,8 +161,11 @@ def node_vectors(vectors: Any) -> npt.NDArray[np.float64]:
 def _labels(labels: Any) -> npt.NDArray[np.bool_]:
     y = np.asarray(labels.todense() if hasattr(labels, "todense") else labels)
     if y.ndim == 1:
-        if not np.issubdtype(y.dtype, np.integer):
-            raise SupportError(f"labels of one axis must be whole numbers, got {y.dtype}")
+        if not (np.issubdtype(y.dtype, np.integer) or y.dtype == bool):
+            raise SupportError(
+                f"labels of one axis must be whole numbers, got {y.dtype}: number those that are names by "
+                "np.unique(labels, return_inverse=True)[1]"
+            )
         return y[:, None] == np.unique(y)
     if y.ndim != 2 or 0 in y.shape:
         raise ShapeError(f"labels must be [nodes, labels] of 0 and 1, or [nodes] of whole numbers, got {list(y.shape)}")

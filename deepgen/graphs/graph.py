@@ -74,7 +74,7 @@ def graph(
         return Graph(*gather(*read_lines(source, header=header), directed=bool(directed)))
     raise MissingCapability(
         "a graph is taken from networkx, scipy.sparse, a square numpy array, the path of an edge list or .mat file, "
-        f"or lines of text, got {type(source).__name__}"
+        f"or lines of text, got {type(source).__name__}; pairs of names by networkx.Graph(pairs)"
     )
 
 

@@ -84,11 +84,13 @@ class Whitening(nn.Module):
         """Take mean and matrices from rows ``[rows, features]``; return self.
 
         Raises:
-            ShapeError: rows of another width.
+            ShapeError: no tensor, or rows of another width.
             SupportError: NaN or infinite values; or, with eps = 0, fewer directions with a spread than are kept (a
                 constant column, one that is a sum of others, fewer rows than columns): there 1 / s has no value. A
                 spread within rounding of the rows' own dtype counts as none.
         """
+        if not isinstance(x, Tensor):
+            raise ShapeError(f"x must be a tensor, got {type(x).__name__}; deepgen.data.as_tensor(x) makes one")
         if x.ndim != 2 or x.shape[1] != self.features or len(x) == 0:
             raise ShapeError(f"x must be [rows, {self.features}], got {list(x.shape)}")
         if not bool(x.isfinite().all()):

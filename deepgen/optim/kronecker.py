@@ -31,7 +31,7 @@ Layer = nn.Linear | nn.Conv1d | nn.Conv2d
 KINDS = (nn.Linear, nn.Conv1d, nn.Conv2d)
 
 
-def check_layer(name: str, layer: nn.Module) -> None:
+def check_layer(name: str, layer: nn.Module | nn.Parameter) -> None:
     """Raise `MissingCapability` unless there are factors for ``layer``.
 
     >>> check_layer("1", nn.BatchNorm1d(3))
@@ -39,6 +39,8 @@ def check_layer(name: str, layer: nn.Module) -> None:
     deepgen.errors.MissingCapability: K-FAC has no factors for the BatchNorm1d '1': ...
     """
     own = next((kind for kind in KINDS if isinstance(layer, kind)), None)
+    if isinstance(layer, nn.Parameter):  # as other optimizers take them
+        raise MissingCapability("K-FAC takes a network or a list of its layers, and no parameters: KFAC(net, ...)")
     if own is None:
         why = f"the {type(layer).__name__} {name!r}: it knows"
     elif type(layer).forward is not own.forward:  # a mask, say: then the input and the weight are not all there is

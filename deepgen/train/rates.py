@@ -104,7 +104,7 @@ def find_rate(
         raise ArgumentError(f"rates must rise, got low={low} and high={high}")
     made = copy.deepcopy(model).train()
     source = Source(x, made, batch_size, seed, getattr(objective, "check", None))
-    chosen = objective.optimizer(made) if optimizer is None else optimizer(made)
+    chosen = objective.optimizer(made) if optimizer is None else optimizer_of(made, optimizer)
     stream = spawn(generator(seed, source.device), 1)[0]
     state = objective.start(made, source.rows(), generator=stream)
     rates = [low * (high / low) ** (i / (steps - 1)) for i in range(steps)]
@@ -119,6 +119,16 @@ def find_rate(
             break
         _set(chosen, rates[min(i + 1, steps - 1)])
     return _range(rates[: len(values)], values, sign, metric or "", whole=len(values) == steps)
+
+
+def optimizer_of(made: nn.Module, optimizer: Callable[[nn.Module], torch.optim.Optimizer]) -> torch.optim.Optimizer:
+    """What ``optimizer`` makes for a copy; one that is made already holds the parameters of another model."""
+    if not callable(optimizer):
+        raise ArgumentError(
+            f"optimizer makes one for the copy that is trained, got a {type(optimizer).__name__}: pass "
+            "lambda m: torch.optim.Adam(m.parameters(), lr=0.01), say"
+        )
+    return optimizer(made)
 
 
 def _set(optimizer: torch.optim.Optimizer, rate: float) -> None:

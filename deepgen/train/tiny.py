@@ -23,6 +23,7 @@ from deepgen.data.generated import ceiling
 from deepgen.errors import MissingCapability, ShapeError, check_count, check_real
 from deepgen.random import generator
 from deepgen.train.fit import fit
+from deepgen.train.rates import optimizer_of
 from deepgen.typing import Objective
 
 
@@ -124,7 +125,7 @@ def overfit_tiny(
     judge = measure or (lambda m, at: _log_likelihood(m, at, seed))
     start = float(judge(made.eval(), tiny))
     made.train(model.training)
-    chosen = None if optimizer is None else optimizer(made)
+    chosen = None if optimizer is None else optimizer_of(made, optimizer)
     fit(made, tiny, objective, epochs=steps, batch_size=rows, optimizer=chosen, seed=seed, progress=False)
     return TinyFit(start, float(judge(made.eval(), tiny)), optimum, within, what, rows, steps)
 

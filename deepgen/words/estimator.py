@@ -15,6 +15,13 @@ from deepgen.words.train import train_embeddings
 
 _OWN = ("batches", "counts", "tokens", "tokens_per_epoch", "options")  # which a learner gives the trainer itself
 
+_ELSEWHERE = {  # what gensim and other libraries of node2vec call the same
+    "alpha": "rate", "dimensions": "dim", "embedding_dim": "dim", "hs": "hierarchical=True", "iter": "epochs",
+    "learning_rate": "rate", "lr": "rate", "ns_exponent": "power",
+    "num_walks": "walks_per_node",
+    "sg": "cbow=True (skip-gram is the default)", "size": "dim", "vector_size": "dim", "workers": "threads",
+}  # fmt: skip
+
 
 class Estimator:
     """A function from data to `Embeddings`, with its settings kept; a class of it names the function, ``learn``.
@@ -76,6 +83,6 @@ def check_options(learn: Callable[..., Any], options: dict[str, Any]) -> None:
     names = [name for name in (*given, *inspect.signature(train_embeddings).parameters) if name not in _OWN]
     for name in options:
         if name not in names:
-            raise ArgumentError(
-                f"{learn.__name__} has no option {name!r}: {did_you_mean(name, names)}see train_embeddings"
-            )
+            other = _ELSEWHERE.get(name, "")
+            question = f"it is {other} here; " if other.split("=")[0] in names else did_you_mean(name, names)
+            raise ArgumentError(f"{learn.__name__} has no option {name!r}: {question}see train_embeddings")

@@ -37,7 +37,7 @@ class Vocabulary:
         if len(ordered) < 2:
             raise ArgumentError(
                 f"a vocabulary needs at least two tokens, got {len(ordered)} of {len(counts)} that came {min_count} "
-                "times or more: give a longer corpus or lower min_count"
+                f"times or more: give a longer corpus{' or lower min_count' if min_count > 1 else ''}"
             )
         self.tokens = [token for token, _ in ordered]
         self.counts = np.array([n for _, n in ordered], np.int64)

@@ -190,3 +190,13 @@ def test_a_function_is_told_of_the_share_done():
     with pytest.raises(LearningStopped) as stopped:
         train_embeddings(press, np.full(10, 4), **options)
     assert stopped.value.share == 0
+
+
+def test_the_file_that_is_read_is_never_replaced(deepgen, here):
+    (here / "link.txt").symlink_to("verse.txt")
+    for out in ("verse.txt", "link.txt"):
+        done = deepgen("embed", "verse.txt", "--words", "--out", out, "--fresh", *QUICK[:2])
+        assert (done.status, done.out) == (2, "")
+        assert f"--out {out} is the file that is read: choose another --out" in done.err
+        assert "--fresh" not in deepgen("embed", "verse.txt", "--words", "--out", out).err
+    assert (here / "verse.txt").read_text() == TEXT

@@ -98,3 +98,10 @@ def test_held_out_judges_the_labelled_part_alone(seed):
         classify_nodes(x, y, held_out=1.0)
     with pytest.raises(ArgumentError, match="held_out"):
         classify_nodes(x, y, held_out=0.001)
+
+
+def test_labels_of_yes_and_no_and_names():
+    vectors, yes = np.eye(20) + np.arange(20)[:, None] % 2, np.arange(20) % 2 == 1
+    assert classify_nodes(vectors, yes, splits=3).macro == classify_nodes(vectors, yes.astype(int), splits=3).macro
+    with pytest.raises(SupportError, match=r"np\.unique"):
+        classify_nodes(vectors, yes.astype(str), splits=3)

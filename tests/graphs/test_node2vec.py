@@ -67,3 +67,17 @@ def test_settings_first_then_fit():
         Node2Vec(windw=3)
     with pytest.raises(ArgumentError):
         node2vec(g, p=0.0, **QUICK)
+
+
+@pytest.mark.parametrize(
+    ("name", "here"),
+    [("vector_size", "dim"), ("workers", "threads"), ("learning_rate", "rate"), ("hs", "hierarchical")],
+)
+def test_other_libraries_names_lead_to_those_here(name, here):
+    with pytest.raises(ArgumentError, match=f"no option '{name}': it is {here}"):
+        Node2Vec(**{name: 1})
+
+
+def test_pairs_of_names_are_told_the_way():
+    with pytest.raises(MissingCapability, match=r"got list; pairs of names by networkx.Graph\(pairs\)"):
+        graph([("ann", "bob"), ("bob", "cy")])

@@ -140,3 +140,8 @@ def test_leading_axes_checkpoints_and_errors(stream):
         white.inverse(x)
     with pytest.raises(SupportError, match="NaN"):
         white.initialise(x.where(x > x.min(), torch.nan))
+
+
+def test_an_array_is_told_to_be_none():
+    with pytest.raises(ShapeError, match="must be a tensor, got ndarray"):
+        Whitening(2).initialise(torch.eye(2).numpy())

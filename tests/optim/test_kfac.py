@@ -349,3 +349,8 @@ def test_a_convolutional_network_learns_faster_than_by_plain_descent(stream):
 
     plain = min(loss_after(lambda net, lr=lr: torch.optim.SGD(net.parameters(), lr)) for lr in (0.1, 0.3, 1.0, 3.0))
     assert loss_after(lambda net: KFAC(net, lr=0.5, max_kl=0.1, fisher="sampled")) < plain / 2
+
+
+def test_parameters_in_the_place_of_a_network_are_told():
+    with pytest.raises(MissingCapability, match=r"no parameters: KFAC\(net"):
+        KFAC(nn.Linear(2, 1).parameters(), lr=0.1)

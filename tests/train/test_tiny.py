@@ -143,3 +143,10 @@ def test_contrastive_training_has_no_such_metric():
 def test_rates_that_are_none(options):
     with pytest.raises(ArgumentError):
         find_rate(made(), MLE(), dg.data.bars_and_stripes(3), **options)
+
+
+@pytest.mark.parametrize("call", [overfit_tiny, find_rate])
+def test_an_optimizer_that_is_made_already_is_refused(call):
+    model = dg.explicit.MADE(6, hidden=[4], generator=0)
+    with pytest.raises(ArgumentError, match="got a SGD: pass lambda m"):
+        call(model, MLE(), rows(), steps=10, optimizer=torch.optim.SGD(model.parameters(), lr=0.1))

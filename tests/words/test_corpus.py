@@ -87,3 +87,10 @@ def test_what_is_no_corpus_is_told(tmp_path):
 def test_names_at_the_top():
     assert dg.Embeddings.__module__ == "deepgen.embeddings"
     assert dg.words.word2vec is word2vec
+
+
+def test_a_count_of_one_cannot_be_lowered():
+    with pytest.raises(ArgumentError, match=r"give a longer corpus$"):
+        Vocabulary.of(["one one"])
+    with pytest.raises(ArgumentError, match=r"or lower min_count$"):
+        Vocabulary.of(["one two"], min_count=2)
