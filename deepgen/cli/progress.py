@@ -71,7 +71,7 @@ class Shares:
         if self.begun is None:
             self.begun = now, share
         seconds = now - self.begun[0]
-        if seconds - self.shown < self.every:
+        if seconds - self.shown < self.every or share == self.begun[1]:  # at 1 it stays, where more came than expected
             return
         self.shown = seconds
         left = seconds * (1 - share) / (share - self.begun[1])

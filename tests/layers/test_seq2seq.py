@@ -103,13 +103,13 @@ def test_draws_follow_the_law(stream, float64):
         p = (prefix if length < 2 else prefix[:, :2]).sum(1).exp().detach()
         share = (draws.unsqueeze(1) == y).all(2).double().mean(0)
         error = (p * (1 - p) / n).sqrt()
-        assert ((share - p).abs() < 5 * error + 1e-9).all()
+        assert ((share - p).abs() < 5 * error + 5 / n).all()  # counts of a few are Poisson's, whose tail is longer
 
 
 def test_cold_draws_are_greedy(stream, float64):
     model, x = small(stream), torch.tensor([[3, 1], [0, -1]])
     found = model.greedy(x, longest=5)
-    assert torch.equal(model.sample(2, x, longest=5, temperature=1e-4, generator=stream), found)
+    assert torch.equal(model.sample(2, x, longest=5, temperature=1e-9, generator=stream), found)
     prefix = found[:1, :0]
     for token in found[0].tolist():  # each token is the likeliest after those before it
         after = [torch.cat([prefix, torch.tensor([[t]])], 1) for t in range(2)]

@@ -32,7 +32,7 @@ def test_nearest_points(name, stream, float64):
         assert (((v - p) * (u - p)).sum(1) <= 1e-6).all()
 
 
-def least_squares(stream, optimizer, projection, steps=4000, bias=False):
+def least_squares(stream, optimizer, projection, steps=3000, bias=False):
     x = torch.randn(80, 5, generator=stream)
     y = x @ torch.tensor([1.0, -2.0, 0.5, -0.3, 3.0]) + torch.randn(80, generator=stream)
     net = nn.Linear(5, 1, bias=bias).double()
@@ -46,7 +46,7 @@ def least_squares(stream, optimizer, projection, steps=4000, bias=False):
 
 
 @pytest.mark.parametrize(
-    "optimizer", [lambda p: torch.optim.SGD(p, lr=0.1), lambda p: torch.optim.Adam(p, lr=3e-3)], ids=["sgd", "adam"]
+    "optimizer", [lambda p: torch.optim.SGD(p, lr=0.1), lambda p: torch.optim.Adam(p, lr=0.02)], ids=["sgd", "adam"]
 )
 def test_non_negative_least_squares(optimizer, stream, float64):
     from scipy.optimize import nnls

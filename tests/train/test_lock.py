@@ -13,7 +13,6 @@ from deepgen.samplers import mala, sample_chain
 from deepgen.train.lock import LOCK, held
 from tests.train.runs import fitted
 
-
 # from Python 3.12 on it is told of every fork of a process with threads, as workers of pytest-xdist are
 pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 
