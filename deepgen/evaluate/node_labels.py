@@ -166,7 +166,9 @@ def _labels(labels: Any) -> npt.NDArray[np.bool_]:
                 f"labels of one axis must be whole numbers, got {y.dtype}: number those that are names by "
                 "np.unique(labels, return_inverse=True)[1]"
             )
-        return y[:, None] == np.unique(y)
+        if len(classes := np.unique(y)) == 1:
+            raise SupportError(f"all {len(y)} labels are {classes[0]}: there is nothing to tell apart")
+        return y[:, None] == classes
     if y.ndim != 2 or 0 in y.shape:
         raise ShapeError(f"labels must be [nodes, labels] of 0 and 1, or [nodes] of whole numbers, got {list(y.shape)}")
     if not ((y == 0) | (y == 1)).all():

@@ -28,7 +28,7 @@ class Search:
 
     Attributes:
         trials: one a trial in their order: its ``settings``, ``score`` and ``round``.
-        best: the one of the highest score.
+        best: the one of the highest score; `ArgumentError` if none is finite.
 
     >>> print(Search([{"settings": {"rate": 0.1}, "score": -3.0, "round": 0}]))
     best of 1 trial: -3 with rate 0.1
@@ -38,7 +38,12 @@ class Search:
 
     @property
     def best(self) -> dict[str, Any]:
-        return max(self.trials, key=lambda trial: _order(trial["score"]))
+        found = max(self.trials, key=lambda trial: _order(trial["score"]))
+        if not math.isfinite(found["score"]):
+            raise ArgumentError(
+                f"none of {len(self.trials)} trials has a finite score: look at .trials, widen the space"
+            )
+        return found
 
     def __str__(self) -> str:
         told = ", ".join(
@@ -70,7 +75,7 @@ def search(
         seed: of the settings.
 
     Raises:
-        ArgumentError: a space that is none.
+        ArgumentError: a space that is none, or a trial that returns no number.
         CheckpointError: ``out`` holds another search, or a file that is damaged.
 
     >>> found = search(lambda rate: -abs(rate - 0.01), {"rate": (1e-4, 1.0, "log")}, trials=40, rounds=4)
@@ -89,7 +94,12 @@ def search(
         r = next(k for k, end in enumerate(parts) if i < end)
         first = parts[r - 1] if r else 0
         settings = _draw(_narrowed(space, done[:first], r, first), seed, r, i - first)
-        one = {"settings": settings, "score": float(trial(**settings)), "round": r}
+        score = trial(**settings)
+        if not hasattr(score, "__float__"):
+            raise ArgumentError(
+                f"trial(**{settings}) must return a score, a number of which more is better, got {score!r}"
+            )
+        one = {"settings": settings, "score": float(score), "round": r}
         done.append(one)
         _append(file, one)
     return Search(done[:trials])

@@ -67,6 +67,7 @@ def test_bad_input_is_refused(nodes):
         (ShapeError, "one row for each vector", (x[1:], y), {}),
         (SupportError, "NaN", (np.where(x > 2, np.nan, x), y), {}),
         (SupportError, "0 or 1", (x, y * 2), {}),
+        (SupportError, "nothing to tell apart", (x, np.ones(len(x), int)), {}),
         (UnknownName, "counts", (x, y), {"rule": "count"}),
         (ArgumentError, "share between 0 and 1", (x, y), {"labelled": 1.0}),
         (ArgumentError, "splits", (x, y), {"splits": 1}),

@@ -68,6 +68,14 @@ def test_one_round_can_be_made_longer(tmp_path):
     assert len([json.loads(line) for line in (tmp_path / "trials.jsonl").read_text().splitlines()]) == 9
 
 
+def test_no_finite_score_has_no_best():
+    found = search(lambda rate: math.nan, {"rate": (0.0, 1.0)}, trials=3)
+    with pytest.raises(ArgumentError, match="none of 3 trials has a finite score"):
+        _ = found.best
+    with pytest.raises(ArgumentError, match="must return a score"):
+        search(lambda rate: None, {"rate": (0.0, 1.0)}, trials=1)
+
+
 def test_what_is_not_finite_is_never_the_best():
     found = search(lambda rate: math.nan if rate > 0.5 else rate, {"rate": (0.0, 1.0)}, trials=20)
     assert found.best["score"] <= 0.5
