@@ -27,8 +27,8 @@ from torch import Tensor, nn
 from deepgen.errors import ArgumentError, MissingCapability, SupportError
 from deepgen.random import resolve
 
-_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *_TRANSPOSED)
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
 Net = TypeVar("Net", bound=nn.Module)
 
 
@@ -82,7 +82,7 @@ def lsuv(net: Net, *rows: Tensor, generator: torch.Generator | int | None = None
 
     def begin(layer: Any, call: Callable[[], Tensor]) -> Tensor:
         shape = [*layer.weight.shape]
-        if turned := isinstance(layer, _TRANSPOSED):
+        if turned := isinstance(layer, TRANSPOSED):
             shape[:2] = shape[1::-1]
         drawn = nn.init.orthogonal_(torch.empty(shape), generator=stream)
         layer.weight = _like(layer.weight, drawn.transpose(0, 1) if turned else drawn)
@@ -131,7 +131,7 @@ def _divided(layer: Any, scale: Tensor) -> Tensor:
     weight: Tensor = layer.weight
     if scale.ndim == 0:
         return weight / scale
-    if not isinstance(layer, _TRANSPOSED):
+    if not isinstance(layer, TRANSPOSED):
         return weight / scale.view(-1, *[1] * (weight.ndim - 1))
     groups = layer.groups  # units are the second axis, in groups of their own inputs
     return (weight.unflatten(0, (groups, -1)) / scale.view(groups, 1, -1, *[1] * (weight.ndim - 2))).flatten(0, 1)

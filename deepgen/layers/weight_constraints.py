@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from deepgen.errors import ArgumentError, MissingCapability, check_real
+from deepgen.layers.initialisation import TRANSPOSED
 
 Projection = Callable[[Tensor, int], None]
 
@@ -65,9 +66,6 @@ class NonNegative:
     @torch.no_grad()
     def __call__(self, weight: Tensor, axis: int = 0) -> None:
         weight.clamp_(min=0)
-
-
-_TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 
 
 def constrain(
@@ -122,5 +120,5 @@ def _weights_of(module: nn.Module) -> list[tuple[Tensor, int]]:
             )
         weight = getattr(part, "weight", None)
         if isinstance(weight, nn.Parameter) and weight.ndim > 1:
-            found[id(weight)] = weight, int(isinstance(part, _TRANSPOSED))
+            found[id(weight)] = weight, int(isinstance(part, TRANSPOSED))
     return [*found.values()]

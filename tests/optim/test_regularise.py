@@ -57,7 +57,7 @@ def test_as_a_loss_and_as_a_hook_it_is_the_same_path(stream):
 
 
 def test_ridge_and_lasso_reach_their_closed_forms(stream):
-    """Orthonormal columns: ridge divides by 1 + l2, lasso takes l1 away; zeros are met within a step, lr (l1 + 0.05)."""
+    """Orthonormal columns: ridge divides by 1 + l2, lasso takes l1 away; zeros are met within a step lr (l1 + 0.05)."""
     x = torch.linalg.qr(torch.randn(50, 4, generator=stream, dtype=torch.float64)).Q * 50**0.5
     truth = torch.tensor([[2.0, -1.0, 0.5, 0.05]], dtype=torch.float64)
     for l1, l2, expected in ((0.0, 0.5, truth / 1.5), (0.2, 0.0, truth.sign() * (truth.abs() - 0.2).clamp_min(0))):
