@@ -115,7 +115,8 @@ def trained(graph: Any, device: torch.device, repeats: int) -> dict[str, Any]:
             progress=False,
         )  # fmt: skip
 
-    x, r = torch.rand(len(walks), LENGTH, DIM, device=device), torch.rand(len(walks), NOISE, DIM, device=device)
+    stream = dg.random.generator(4, device)
+    x, r = (torch.rand(len(walks), n, DIM, generator=stream, device=device) for n in (LENGTH, NOISE))
 
     def products() -> None:
         for other in (x, r):

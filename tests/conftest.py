@@ -48,10 +48,19 @@ def pytest_report_header(config):
 @pytest.fixture
 def seed(request):
     """A seed of this run and this test's own; shown by pytest with the captured output when the test fails."""
-    run = request.config.getoption("seed")
-    own = zlib.crc32(f"{run} {request.node.nodeid}".encode())
-    print(f"seed {own} of run --seed {run}")
+    own = _own_seed(request)
+    print(f"seed {own} of run --seed {request.config.getoption('seed')}")
     return own
+
+
+@pytest.fixture(autouse=True)
+def _torch_stream(request):
+    """torch's own stream, which nn.Linear and the like start from, is of this run and test too: --seed repeats it."""
+    torch.manual_seed(_own_seed(request))
+
+
+def _own_seed(request):
+    return zlib.crc32(f"{request.config.getoption('seed')} {request.node.nodeid}".encode())
 
 
 @pytest.fixture

@@ -53,7 +53,7 @@ class WeightAverage:
             check_setting("decay", decay, below=1)
         check_count(first=first)
         if every not in ("step", "epoch"):
-            raise unknown_name("period", every, ("step", "epoch"))
+            raise unknown_name("every", every, ("step", "epoch"))
         self.model, self.decay, self.every, self.first = model, decay, every, int(first)
         self.module = copy.deepcopy(model).requires_grad_(False).eval()
         self.seen, self.updates = 0, 0
