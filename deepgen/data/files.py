@@ -12,7 +12,7 @@ import tempfile
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -104,6 +104,16 @@ def check_regular(path: PathLike) -> None:
         raise DataError(f"{path}: cannot be read (no file but a pipe or a device)")
 
 
+def sync_folder(folder: Path) -> None:
+    """Let a rename in ``folder`` reach the disk before the next one relies on it; not every system can."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
 @contextmanager
 def replacing(path: PathLike, error: type[DeepgenError] = DataError) -> Iterator[BinaryIO]:
     """A file to write to, which takes the name ``path`` when the block ends, all at once.
@@ -130,6 +140,7 @@ def replacing(path: PathLike, error: type[DeepgenError] = DataError) -> Iterator
         os.umask(umask)
         os.chmod(beside, 0o666 & ~umask)  # mkstemp makes files that only their owner can read
         os.replace(beside, path)
+        sync_folder(Path(path).parent)
     except BaseException as reason:
         if beside is not None:
             Path(beside).unlink(missing_ok=True)

@@ -53,23 +53,27 @@ class Health:
         self._low = {name: mean for name, mean, _, _ in each if name not in self.moved and mean > 0}
 
     def __call__(self, epoch: int, found: dict[str, Any]) -> None:
-        """Warn of what is wrong in ``found`` and was not said yet."""
-        for what, words in (*self._of_ratios(), *_of_activations(found), *self._of_gradients(found)):
-            if what not in self.said:
-                self.said.add(what)
-                warnings.warn(f"epoch {epoch}: {words}", MonitorWarning, stacklevel=3)
+        """Warn of what is wrong in ``found`` and was not said yet, once for all layers that have the same."""
+        alike: dict[str, list[tuple[str, str]]] = {}
+        for kind, name, words in (*self._of_ratios(), *_of_activations(found), *self._of_gradients(found)):
+            if f"{kind} {name}" not in self.said:
+                self.said.add(f"{kind} {name}")
+                alike.setdefault(kind, []).append((name, words))
+        for (_, words), *others in alike.values():
+            more = f". So it is with {_listed([name for name, _ in others])}" if others else ""
+            warnings.warn(f"epoch {epoch}: {words}{more}", MonitorWarning, stacklevel=3)
         self._high, self._low, self.flow = {}, {}, {}
 
-    def _of_ratios(self) -> Iterable[tuple[str, str]]:
+    def _of_ratios(self) -> Iterable[tuple[str, str, str]]:
         low, high = self.band
         fast = f"more than {high:g} at every look of the epoch: lower the rate"
         slow = f"less than {low:g} at every look so far: raise the rate, or look whether a gradient reaches it"
-        for which, words in ((self._high, fast), (self._low, slow)):
+        for kind, which, words in (("high", self._high, fast), ("low", self._low, slow)):
             for name, mean in which.items():
                 told = f"a step changes {name} by {mean:.2g} of its norm, where about 0.001 is healthy, and by {words}"
-                yield f"ratio {name}", told
+                yield kind, name, told
 
-    def _of_gradients(self, found: dict[str, Any]) -> Iterable[tuple[str, str]]:
+    def _of_gradients(self, found: dict[str, Any]) -> Iterable[tuple[str, str, str]]:
         flow = self.flow
         if len(flow) < 3 or found["gradient_of"] != "gradient":
             return
@@ -77,7 +81,7 @@ class Health:
         if least < VANISHED * flow[most]:
             told = f"that of the first layer, {first}, is {least / flow[most]:.1g} of that of {most}"
             remedy = "Take rectifiers, residual blocks or batch normalisation, or fewer layers"
-            yield "gradients", f"gradients vanish with depth: {told}. {remedy}"
+            yield "gradients", first, f"gradients vanish with depth: {told}. {remedy}"
 
     def state_dict(self) -> dict[str, Any]:
         return {"said": sorted(self.said), "moved": sorted(self.moved)}
@@ -86,13 +90,18 @@ class Health:
         self.said, self.moved = set(state["said"]), set(state["moved"])
 
 
-def _of_activations(found: dict[str, Any]) -> Iterable[tuple[str, str]]:
+def _listed(names: Sequence[str]) -> str:
+    rest = len(names) - 3
+    return ", ".join(names[:3]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _of_activations(found: dict[str, Any]) -> Iterable[tuple[str, str, str]]:
     for name, seen in found.get("activation", {}).items():
         if seen["dead"] >= DEAD and seen["rows"] >= ROWS:
             count, units, rows = round(seen["dead"] * seen["units"]), seen["units"], seen["rows"]
             told = f"{count} of the {units} units that {name} reads are dead: 0 in all of the {rows:,} rows looked at"
-            yield f"dead {name}", f"{told}. Lower the rate, start from other biases, or take a leaky rectifier"
+            yield "dead", name, f"{told}. Lower the rate, start from other biases, or take a leaky rectifier"
         if seen["saturated"] is not None and seen["saturated"] >= SATURATED:
             told = f"{100 * seen['saturated']:.0f} % of the values that {name} reads are saturated, within {EDGE} of an"
             told += " end of their activation, where it passes hardly any gradient on"
-            yield f"saturated {name}", f"{told}. Start from smaller weights, lower the rate, or normalise the inputs"
+            yield "saturated", name, f"{told}. Start from smaller weights, lower the rate, or normalise the inputs"

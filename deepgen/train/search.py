@@ -12,11 +12,13 @@ import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from deepgen.errors import ArgumentError, CheckpointError, check_count
+from deepgen.train.lock import held
 
 Space = Mapping[str, Any]
 FILE = "trials.jsonl"
@@ -76,7 +78,7 @@ def search(
 
     Raises:
         ArgumentError: a space that is none, or a trial that returns no number.
-        CheckpointError: ``out`` holds another search, or a file that is damaged.
+        CheckpointError: ``out`` holds another search or a file that is damaged, or another process is at work there.
 
     >>> found = search(lambda rate: -abs(rate - 0.01), {"rate": (1e-4, 1.0, "log")}, trials=40, rounds=4)
     >>> 0.005 < found.best["settings"]["rate"] < 0.02
@@ -88,7 +90,20 @@ def search(
     space = {name: _checked(name, one) for name, one in space.items()}
     head = {"search": {name: list(one) for name, one in space.items()}, "rounds": rounds, "seed": seed}
     head |= {} if rounds == 1 else {"trials": trials}
-    done, file = _read(out, head)
+    with nullcontext() if out is None else held(out):
+        return _searched(trial, space, trials, rounds, seed, *_read(out, head))
+
+
+def _searched(
+    trial: Callable[..., float],
+    space: Space,
+    trials: int,
+    rounds: int,
+    seed: int,
+    done: list[dict[str, Any]],
+    file: Path | None,
+) -> Search:
+    """The trials after those that are ``done``."""
     parts = [trials * (r + 1) // rounds for r in range(rounds)]
     for i in range(len(done), trials):
         r = next(k for k, end in enumerate(parts) if i < end)

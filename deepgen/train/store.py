@@ -29,6 +29,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from deepgen.data.files import sync_folder
 from deepgen.errors import CheckpointError, DeepgenError
 
 MANIFEST = "manifest.json"
@@ -259,12 +260,7 @@ def _put(path: Path, blob: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(partial, path)
-    with suppress(OSError):  # the rename must reach the disk before the next one relies on it; not every system can
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    sync_folder(path.parent)
 
 
 def _size(path: Path) -> int:

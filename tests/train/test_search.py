@@ -10,6 +10,7 @@ import torch
 import deepgen as dg
 from deepgen.errors import ArgumentError, CheckpointError, MissingCapability
 from deepgen.train import Ensemble, search
+from deepgen.train.lock import held
 
 SPACE = {"rate": (1e-4, 1.0, "log"), "width": (8, 64), "decay": (0.0, 1.0), "kind": ["a", "b"]}
 
@@ -65,6 +66,12 @@ def test_one_round_can_be_made_longer(tmp_path):
     short = search(score, SPACE, trials=5, rounds=1, out=tmp_path)
     assert search(score, SPACE, trials=8, rounds=1, out=tmp_path).trials[:5] == short.trials
     assert len([json.loads(line) for line in (tmp_path / "trials.jsonl").read_text().splitlines()]) == 9
+
+
+def test_one_process_a_search(tmp_path):
+    with held(tmp_path), pytest.raises(CheckpointError, match="in use by"):
+        search(lambda rate: rate, {"rate": (0.0, 1.0)}, trials=1, out=tmp_path)
+    assert len(search(lambda rate: rate, {"rate": (0.0, 1.0)}, trials=1, out=tmp_path).trials) == 1
 
 
 def test_no_finite_score_has_no_best():
