@@ -37,13 +37,11 @@ def edges(graph: nx.Graph, weight: str = "weight") -> tuple[list[Hashable], Arra
     count = graph.number_of_edges()
     sources = np.fromiter((number[u] for u, _ in graph.edges()), np.int32, count)
     targets = np.fromiter((number[v] for _, v in graph.edges()), np.int32, count)
-    found = [w for _, _, w in graph.edges(data=weight)]
-    if all(w is None for w in found):
+    missing = object()
+    found = [w for _, _, w in graph.edges(data=weight, default=missing)]
+    if all(w is missing for w in found):
         return nodes, sources, targets, None
-    try:
-        return nodes, sources, targets, np.array([1.0 if w is None else w for w in found], np.float64)
-    except (TypeError, ValueError):
-        wrong = next(w for w in found if w is not None and not isinstance(w, (int, float, np.number)))
-        raise SupportError(
-            f"edges' {weight!r} must be numbers, got {wrong!r}: name another attribute by weight="
-        ) from None
+    wrong = [w for w in found if w is not missing and not hasattr(w, "__float__")]
+    if wrong:
+        raise SupportError(f"edges' {weight!r} must be numbers, got {wrong[0]!r}: name another attribute by weight=")
+    return nodes, sources, targets, np.array([1.0 if w is missing else w for w in found], np.float64)

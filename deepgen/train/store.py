@@ -206,7 +206,8 @@ def read_manifest(root: Path) -> dict[str, Any]:
 def _manifest(root: Path) -> bytes:
     path = root / MANIFEST
     if not path.exists():
-        raise CheckpointError(f"no checkpoint in {root}: expected a file {path}")
+        hint = " (vectors are read by dg.Embeddings.load)" if root.suffix in (".npz", ".bin", ".txt", ".vec") else ""
+        raise CheckpointError(f"no checkpoint in {root}: expected a file {path}{hint}")
     if _size(path) > _LARGEST:
         raise CheckpointError(f"{path} has {_size(path)} bytes, more than the manifest of any run")
     return _get(path)

@@ -67,9 +67,12 @@ class Estimator:
         Raises:
             MissingCapability: before ``fit``.
             UnknownName: a token that was not in the data.
+            ArgumentError: a token and no list of tokens.
         """
         if not hasattr(self, "embeddings_"):
             raise MissingCapability(f"{type(self).__name__} has no vectors yet: call fit first")
+        if isinstance(tokens, str) or not isinstance(tokens, Iterable):
+            raise ArgumentError(f"expected a list of tokens, got {tokens!r}: for one, write transform([{tokens!r}])")
         return self.embeddings_[list(tokens)]
 
     def fit_transform(self, data: Any, y: None = None) -> npt.NDArray[np.float32]:

@@ -63,6 +63,9 @@ def test_settings_first_then_fit():
     assert model.set_params(p=2.0).get_params()["p"] == 2.0
     with pytest.raises(UnknownName):
         model.transform([7])
+    for one in (3, "ab"):
+        with pytest.raises(ArgumentError, match="for one, write"):
+            model.transform(one)
     with pytest.raises(ArgumentError, match="no option 'windw': did you mean 'window'"):
         Node2Vec(windw=3)
     with pytest.raises(ArgumentError):

@@ -26,6 +26,7 @@ def test_each_edge_comes_once(kind, seed):
 def test_edges_without_a_weight_weigh_one():
     g = nx.Graph([("a", "b", {"weight": 3}), ("b", "c")])
     assert edges(g)[3].tolist() == [3.0, 1.0]
-    g.edges["a", "b"]["weight"] = "heavy"
-    with pytest.raises(SupportError, match="'weight' must be numbers, got 'heavy': name another"):
-        edges(g)
+    for wrong in ("heavy", None):
+        g.edges["a", "b"]["weight"] = wrong
+        with pytest.raises(SupportError, match=f"'weight' must be numbers, got {wrong!r}: name another"):
+            edges(g)
