@@ -14,6 +14,7 @@ stream, as from any generator, and then numbers depend on how many rows are draw
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -193,6 +194,7 @@ def _chains(shape: Sequence[int]) -> tuple[int, int]:
     return shape[0], math.prod(shape[1:])
 
 
+@functools.cache
 def _kernels() -> Any:
     # Found at the first draw: layers take their weights from `deepgen.random`, which loads this file.
     from deepgen.layers.compiled import kernels

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError
+from deepgen.errors import ArgumentError, check_real
 
 
 def dropout(x: Tensor, rate: float, generator: torch.Generator | None) -> Tensor:
@@ -28,6 +27,7 @@ def dropout(x: Tensor, rate: float, generator: torch.Generator | None) -> Tensor
 
 def check_rate(rate: Any) -> float:
     """Return ``rate`` as a float; raise `ArgumentError` unless it is at least 0 and below 1."""
-    if isinstance(rate, bool) or not isinstance(rate, Real) or not 0 <= float(rate) < 1:
-        raise ArgumentError(f"dropout must be at least 0 and below 1, got {rate!r}")
+    check_real("dropout", rate, 0)
+    if rate >= 1:
+        raise ArgumentError(f"dropout must be below 1, got {rate!r}")
     return float(rate)

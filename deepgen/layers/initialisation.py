@@ -98,10 +98,10 @@ def _walk(net: Net, rows: tuple[Tensor, ...], begin: Callable[[Any, Callable[[],
     """Divide each layer's weights by the spread ``begin`` finds at its first call, before others see it."""
     known: dict[int, bool] = {}
 
-    def at_call(layer: Any, given: tuple[Any, ...], _: Tensor) -> Tensor | None:
+    def at_call(layer: Any, given: tuple[Any, ...], named: dict[str, Any], _: Tensor) -> Tensor | None:
         if id(layer) in known:
             return None  # called again, with the weights it has
-        spread = begin(layer, lambda: layer.forward(*given))
+        spread = begin(layer, lambda: layer.forward(*given, **named))
         if not bool(spread.isfinite().all()):
             raise SupportError(f"the sums of {layer} are not finite over these rows")
         known[id(layer)] = bool((spread > 0).any())
@@ -109,11 +109,12 @@ def _walk(net: Net, rows: tuple[Tensor, ...], begin: Callable[[Any, Callable[[],
         layer.weight = _like(layer.weight, scaled)
         if not torch.allclose(layer.weight, scaled, rtol=1e-3):
             raise MissingCapability(f"the weights of {layer} are a parametrisation that does not take a scale")
-        out: Tensor = layer.forward(*given)
+        out: Tensor = layer.forward(*given, **named)
         return out
 
     kinds = (nn.Linear, *_CONVOLUTIONS)
-    hooks = [part.register_forward_hook(at_call) for part in net.modules() if isinstance(part, kinds)]
+    layers = [part for part in net.modules() if isinstance(part, kinds)]
+    hooks = [layer.register_forward_hook(at_call, with_kwargs=True) for layer in layers]
     try:
         net(*rows)
     finally:

@@ -9,7 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from deepgen.errors import ArgumentError, MissingCapability, ShapeError, SupportError, check_count, did_you_mean
+from deepgen.errors import (
+    ArgumentError,
+    MissingCapability,
+    ShapeError,
+    SupportError,
+    check_count,
+    check_real,
+    did_you_mean,
+)
 from deepgen.random import resolve
 
 Numbers = npt.NDArray[np.float64]
@@ -53,9 +61,8 @@ class LearningRule:
 
     def _check_settings(self) -> None:
         check_count(epochs=self.epochs)
-        rate = self.rate
-        if rate is not None and (isinstance(rate, bool) or not 0 < rate < np.inf):
-            raise ArgumentError(f"rate must be a number above 0, got {rate!r}")
+        if self.rate is not None:
+            check_real("rate", self.rate, 1e-300)
 
 
 def as_rows(x: Any, features: int | None = None) -> Numbers:

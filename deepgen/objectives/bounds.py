@@ -8,6 +8,7 @@ flow, is trained by its bound as it is.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -30,6 +31,26 @@ class Loss(NamedTuple):
 
     value: Tensor
     metrics: dict[str, Tensor]
+
+
+def descend(loss: Callable[..., Any], optimizer: torch.optim.Optimizer) -> Update:
+    """The step function of a ``loss(batch, generator=)``, its value and metrics, that carries no state of its own.
+
+    >>> w = torch.ones(1, requires_grad=True)
+    >>> step = descend(lambda batch, generator: Loss((batch * w).sum(), {}), torch.optim.SGD([w], lr=0.1))
+    >>> _ = step(None, torch.tensor([2.0]), generator=torch.Generator())
+    >>> w.tolist()
+    [0.800000011920929]
+    """
+
+    def step(state: Any, batch: Any, *, generator: torch.Generator) -> tuple[Any, dict[str, Tensor]]:
+        optimizer.zero_grad(set_to_none=True)
+        value, metrics = loss(batch, generator=generator)
+        value.backward()
+        optimizer.step()
+        return state, metrics
+
+    return step
 
 
 class Ascent(ABC):

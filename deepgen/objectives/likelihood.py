@@ -9,6 +9,7 @@ Laird & Rubin 1977) needs all rows at once and no rate, and never lowers its obj
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from deepgen.errors import ArgumentError, MissingCapability, check_real
 from deepgen.explicit.mixture import BernoulliMixture
 from deepgen.objectives.adam import adam
-from deepgen.objectives.bounds import Loss
+from deepgen.objectives.bounds import Loss, descend
 from deepgen.typing import LogProb, Update, require
 
 
@@ -54,15 +55,7 @@ class MaximumLikelihood:
     def update(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Update:
         """The step function: ascend the mean of log p over a batch ``[rows, *event]``, in nats per example."""
         require(model, LogProb, "train by maximum likelihood")
-
-        def step(state: Any, batch: Tensor, *, generator: torch.Generator) -> tuple[Any, dict[str, Tensor]]:
-            optimizer.zero_grad(set_to_none=True)
-            loss = self.loss(model, batch, generator=generator)
-            loss.value.backward()
-            optimizer.step()
-            return state, loss.metrics
-
-        return step
+        return descend(partial(self.loss, model), optimizer)
 
     def loss(self, model: Any, batch: Any, *, generator: torch.Generator) -> Loss:
         """Minus the mean log-likelihood of a batch, in nats per example."""

@@ -12,13 +12,14 @@ Sources: Uria, Murray & Larochelle 2014; Germain et al. 2015, section 4.2.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from deepgen.objectives.adam import adam
-from deepgen.objectives.bounds import Loss
+from deepgen.objectives.bounds import Loss, descend
 from deepgen.objectives.likelihood import Nothing
 from deepgen.typing import Update, require
 
@@ -51,15 +52,7 @@ class OrderAgnostic:
 
     def update(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Update:
         require(model, OrderLogProb, "train for all orders at once")
-
-        def step(state: Any, batch: Tensor, *, generator: torch.Generator) -> tuple[Any, dict[str, Tensor]]:
-            optimizer.zero_grad(set_to_none=True)
-            loss = self.loss(model, batch, generator=generator)
-            loss.value.backward()
-            optimizer.step()
-            return state, loss.metrics
-
-        return step
+        return descend(partial(self.loss, model), optimizer)
 
     def loss(self, model: Any, batch: Any, *, generator: torch.Generator) -> Loss:
         """Minus the mean of log p_o(x) over a batch, ``x`` or ``x`` and its context, in the orders that are drawn."""

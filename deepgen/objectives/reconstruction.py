@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -27,6 +28,7 @@ from deepgen.errors import ArgumentError, MissingCapability, check_count
 from deepgen.implicit.autoencoder import Autoencoder
 from deepgen.implicit.corruption import Corruption
 from deepgen.objectives.adam import adam
+from deepgen.objectives.bounds import descend
 from deepgen.objectives.likelihood import Nothing
 from deepgen.random import draw
 from deepgen.typing import Update
@@ -114,15 +116,7 @@ class Reconstruction:
     def update(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Update:
         """The step function: corrupt, take the gradient, let ``optimizer`` step."""
         _require(model)
-
-        def step(state: Any, batch: Tensor, *, generator: torch.Generator) -> tuple[Any, dict[str, Tensor]]:
-            optimizer.zero_grad(set_to_none=True)
-            value, metrics = self.loss(model, batch, generator=generator)
-            value.backward()
-            optimizer.step()
-            return state, metrics
-
-        return step
+        return descend(partial(self.loss, model), optimizer)
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """Adam at 0.001."""

@@ -13,6 +13,7 @@ sigma^2.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 from deepgen.errors import MissingCapability, check_real
 from deepgen.objectives.adam import adam
-from deepgen.objectives.bounds import Loss
+from deepgen.objectives.bounds import Loss, descend
 from deepgen.objectives.likelihood import Nothing
 from deepgen.random import normal
 from deepgen.samplers.target import as_target
@@ -60,22 +61,13 @@ class DenoisingScoreMatching:
 
     def update(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Update:
         """The step function: add noise, and let the gradient of log p point back."""
-        log_density = _target(model)
-
-        def step(state: Any, batch: Tensor, *, generator: torch.Generator) -> tuple[Any, dict[str, Tensor]]:
-            optimizer.zero_grad(set_to_none=True)
-            loss = self._of_density(log_density, batch, generator)
-            loss.value.backward()
-            optimizer.step()
-            return state, loss.metrics
-
-        return step
+        return descend(partial(self._of_density, _target(model)), optimizer)
 
     def loss(self, model: nn.Module, batch: Tensor, *, generator: torch.Generator) -> Loss:
         """The squared error of the score on a batch, with the noise that is drawn."""
-        return self._of_density(_target(model), batch, generator)
+        return self._of_density(_target(model), batch, generator=generator)
 
-    def _of_density(self, log_density: Any, batch: Tensor, generator: torch.Generator) -> Loss:
+    def _of_density(self, log_density: Any, batch: Tensor, *, generator: torch.Generator) -> Loss:
         noise = normal(batch.shape, generator=generator, dtype=batch.dtype)
         noised = (batch + self.sigma * noise).requires_grad_()
         (slope,) = torch.autograd.grad(log_density(noised).sum(), noised, create_graph=True)

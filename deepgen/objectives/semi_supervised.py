@@ -10,6 +10,7 @@ Without alpha the classifier would learn from the rows without labels alone. Sou
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from deepgen.errors import ArgumentError, MissingCapability, check_count, check_real
 from deepgen.implicit.semi_supervised import SemiSupervised
 from deepgen.objectives.adam import adam
+from deepgen.objectives.bounds import descend
 from deepgen.objectives.likelihood import Nothing
 from deepgen.typing import Update
 
@@ -71,15 +73,7 @@ class SemiSupervisedELBO:
     def update(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Update:
         """The step function: draw, take the gradient, let ``optimizer`` step."""
         _require(model)
-
-        def step(state: Any, batch: Any, *, generator: torch.Generator) -> tuple[Any, dict[str, Tensor]]:
-            optimizer.zero_grad(set_to_none=True)
-            value, metrics = self.loss(model, batch, generator=generator)
-            value.backward()
-            optimizer.step()
-            return state, metrics
-
-        return step
+        return descend(partial(self.loss, model), optimizer)
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """Adam at 0.001."""

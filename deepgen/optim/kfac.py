@@ -29,7 +29,7 @@ from torch.optim import Optimizer
 
 from deepgen.errors import ArgumentError, MissingCapability, check_count, unknown_name
 from deepgen.optim.kronecker import Layer, check_layer, factors, inverses
-from deepgen.optim.settings import check_setting, some
+from deepgen.optim.settings import check_setting, evaluated, some
 
 
 class KFAC(Optimizer):
@@ -132,10 +132,7 @@ class KFAC(Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One move of all layers that have a gradient. ``closure`` computes the loss anew, and is returned."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = evaluated(closure)
         group, found = self.param_groups[0], []
         for layer, name in self.layers.items():
             if layer.weight.grad is not None:
@@ -147,7 +144,7 @@ class KFAC(Optimizer):
             lr = lr * min(1.0, math.sqrt(2 * limit / twice)) if twice > 0 else lr
         for layer, move, _gradient in found:
             state = self.state[layer.weight]
-            state["velocity"] = group["momentum"] * state.get("velocity", torch.zeros_like(move)) - lr * move
+            state["velocity"] = group["momentum"] * state.get("velocity", 0.0) - lr * move
             _add(layer, state["velocity"])
         return loss
 

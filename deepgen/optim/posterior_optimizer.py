@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from deepgen.errors import ArgumentError, CheckpointError, check_real
+from deepgen.optim.settings import evaluated
 from deepgen.random import normal, resolve
 from deepgen.streams import Streams
 
@@ -39,10 +40,7 @@ class PosteriorOptimizer(Optimizer, ABC):
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One move of all parameters that have a gradient. ``closure`` computes the loss anew, and is returned."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = evaluated(closure)
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:

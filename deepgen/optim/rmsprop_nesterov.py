@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
-from deepgen.optim.settings import check_setting, some
+from deepgen.optim.settings import check_setting, evaluated, some
 
 
 class RMSpropNesterov(Optimizer):
@@ -68,17 +68,14 @@ class RMSpropNesterov(Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One move of all parameters that have a gradient. ``closure`` computes the loss anew, and is returned."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+        loss = evaluated(closure)
         for group in self.param_groups:
             momentum, alpha = group["momentum"], group["alpha"]
             for p in group["params"]:
                 if p.grad is None:
                     continue
                 state = self.state[p]
-                mean = state.get("square_avg", torch.zeros_like(p))
+                mean = state["square_avg"] if "square_avg" in state else torch.zeros_like(p)
                 state["square_avg"] = mean.lerp(p.grad.square(), 1 - alpha)
                 move = p.grad * (state["square_avg"] + group["eps"]).rsqrt_() * -group["lr"]
                 state["velocity"] = move + momentum * state["velocity"] if "velocity" in state else move

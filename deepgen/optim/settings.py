@@ -1,9 +1,11 @@
-"""What the constructors of optimizers check in their arguments."""
+"""What optimizers do with their arguments: checks in constructors, and the closure of a step."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
+
+import torch
 
 from deepgen.errors import ArgumentError, check_real
 
@@ -31,3 +33,16 @@ def some(things: Iterable[Any], what: str) -> list[Any]:
     if not found:
         raise ArgumentError(f"there is nothing to train: pass {what} of a model that has some")
     return found
+
+
+def evaluated(closure: Callable[[], Any] | None) -> Any:
+    """The loss that the ``closure`` of a ``step`` computes, with gradients although a step takes none; None of none.
+
+    >>> with torch.no_grad():
+    ...     evaluated(torch.is_grad_enabled), evaluated(None)
+    (True, None)
+    """
+    if closure is None:
+        return None
+    with torch.enable_grad():
+        return closure()

@@ -132,6 +132,26 @@ def test_units_without_a_spread_keep_their_weights_and_a_layer_begins_once(strea
     torch.testing.assert_close(shared(x).std(0, correction=0), torch.ones(3))
 
 
+class Up(nn.Module):
+    """A layer that is called by names: an output of 8 from 4 is not the one of the layer alone, 7."""
+
+    def __init__(self, generator):
+        super().__init__()
+        self.up = nn.ConvTranspose2d(2, 3, 1, stride=2)
+        nn.init.normal_(self.up.weight, generator=generator)
+
+    def forward(self, x):
+        return self.up(input=x, output_size=(8, 8))
+
+
+@pytest.mark.parametrize("method", [data_dependent, lsuv])
+def test_layers_may_be_called_by_names(method, stream):
+    net, x = Up(stream), torch.randn(20, 2, 4, 4, generator=stream)
+    found = sums_of(method(net, x), x)["up"]
+    assert found.shape == (3, 20 * 64)
+    assert found.std(correction=0).item() == pytest.approx(1, rel=1e-3)
+
+
 def test_randomness_and_errors(stream):
     x = torch.randn(20, 3, generator=stream)
     check_random(lambda generator: lsuv(Dense(3, [4], 2, generator=1), x, generator=generator), generator=stream)

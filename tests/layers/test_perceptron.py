@@ -128,7 +128,7 @@ def test_wrong_arguments(stream):
         Perceptron().fit(np.where(np.arange(30).reshape(10, 3) == 7, np.nan, x), y)
     with pytest.raises(ShapeError, match=r"\[rows, 3\]"):
         Perceptron(epochs=10_000).fit(x, y).predict(x[:, :2])
-    for setting in ({"rate": 0.0}, {"rate": math.nan}, {"rate": True}, {"epochs": 0}):
+    for setting in ({"rate": 0.0}, {"rate": math.nan}, {"rate": True}, {"rate": "fast"}, {"epochs": 0}):
         with pytest.raises(ArgumentError, match=next(iter(setting))):
             Perceptron(**setting).fit(x, y)
     with pytest.raises(ArgumentError, match="did you mean 'epochs'"):

@@ -51,8 +51,8 @@ def test_the_time_of_a_machine_that_stands_still(stream, alpha):
     truth = 1 + 2 * total / float((law[:, None] * centred**2).sum())
     assert truth > 4  # or nothing would be asked
     found, n = [], 2000
-    for k in REPEATS * [1]:
-        objective = PersistentCD(k=k, chains=n)
+    for _ in range(REPEATS):
+        objective = PersistentCD(k=1, chains=n)
         step = objective.update(rbm, torch.optim.SGD(rbm.parameters(), lr=0.0))
         start = h[torch.multinomial(law, n, replacement=True, generator=stream)]
         state = objective.start(rbm, v, generator=stream)._replace(chains=start, memory=ChainMemory(start.clone()))

@@ -1,4 +1,4 @@
-"""Two functions of two numbers as K-FAC and all others can take them, and the lectures' formulas in plain numpy."""
+"""Two functions of two numbers for all optimizers, the lectures' formulas in plain numpy, and a check of closures."""
 
 import numpy as np
 import torch
@@ -142,3 +142,19 @@ def exact_outcomes(means, x):
     mean = means(x.repeat_interleave(count, 0)).flatten(1)
     off = count**0.5 * torch.eye(count, dtype=mean.dtype).repeat(len(x), 1)
     return ((mean - mean.detach() - off) ** 2).sum(1).mean() / 2
+
+
+def check_closure(make):
+    """``make([w, still])`` gives the loss of a closure; a parameter without a gradient stays, and another moves."""
+    w, still = torch.ones(3, requires_grad=True), torch.ones(2, requires_grad=True)
+    optimizer = make([w, still])
+
+    def closure():
+        optimizer.zero_grad()
+        loss = w.square().sum()
+        loss.backward()
+        return loss
+
+    assert float(optimizer.step(closure).detach()) == 3
+    assert torch.equal(still, torch.ones(2))
+    assert not torch.equal(w, torch.ones(3))

@@ -9,7 +9,7 @@ from deepgen.errors import ArgumentError
 from deepgen.optim import KFAC, RMSpropNesterov
 from deepgen.train.store import read, write
 from tests.optim import problems
-from tests.optim.problems import Quadratic, Rosenbrock, run
+from tests.optim.problems import Quadratic, Rosenbrock, check_closure, run
 
 STEPS = 60
 RATE = {Quadratic: 5e-3, Rosenbrock: 2e-4}
@@ -129,15 +129,4 @@ def test_settings_of_each_group_are_checked(setting, match):
 def test_no_parameters_are_refused_and_those_without_gradient_stay():
     with pytest.raises(ArgumentError, match="nothing to train"):
         RMSpropNesterov([])
-    w, still = torch.ones(3, requires_grad=True), torch.ones(2, requires_grad=True)
-    optimizer = RMSpropNesterov([w, still])
-
-    def closure():
-        optimizer.zero_grad()
-        loss = w.square().sum()
-        loss.backward()
-        return loss
-
-    assert float(optimizer.step(closure).detach()) == 3
-    assert torch.equal(still, torch.ones(2))
-    assert not torch.equal(w, torch.ones(3))
+    check_closure(RMSpropNesterov)

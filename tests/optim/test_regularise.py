@@ -19,8 +19,7 @@ def test_weights_are_no_biases_and_no_scales():
     assert names == ["0.weight", "3.weight", "4.weight_ih_l0", "4.weight_hh_l0"]
     net[3].requires_grad_(False)
     assert len(weights(net)) == 3
-    rbm = dg.RBM(visible=4, hidden=3)
-    assert [list(w.shape) for w in weights(rbm)] == [[4, 3]] or [list(w.shape) for w in weights(rbm)] == [[3, 4]]
+    assert [list(w.shape) for w in weights(dg.RBM(visible=4, hidden=3))] == [[4, 3]]
 
 
 @pytest.mark.parametrize(("l1", "l2"), [(0.0, 0.3), (0.2, 0.0), (0.2, 0.3)])
