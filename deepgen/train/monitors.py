@@ -92,10 +92,10 @@ class Monitors:
         """Take the figures of the step that was made, if it was sampled; `deepgen.fit` calls it after every step."""
         if self._before and self._reader is not None:
             self._reader.rest()
-            rows = [
-                torch.stack([_norm(p - old), _norm(old), _norm(p.grad)])
-                for (_, p), old in zip(self._named(), self._before, strict=True)
-            ]
+            rows = []
+            for (_, p), old in zip(self._named(), self._before, strict=True):
+                written = p.new_full((), torch.nan, dtype=torch.float64) if p.grad is None else _norm(p.grad)
+                rows.append(torch.stack([_norm(p - old), _norm(old), written]))
             self._norms.append(torch.stack(rows, 1))
             self._before = []
         self.step += 1
@@ -162,9 +162,7 @@ class Monitors:
         self._loaded = {"order": state["order"], "seen": state["seen"]}
 
 
-def _norm(x: Tensor | None) -> Tensor:
-    """The Euclidean norm in float64, of a sparse tensor too; NaN for none."""
-    if x is None:
-        return torch.tensor(torch.nan, dtype=torch.float64)
+def _norm(x: Tensor) -> Tensor:
+    """The Euclidean norm in float64, of a sparse tensor too."""
     values = x.coalesce().values() if x.is_sparse else x
     return torch.linalg.vector_norm(values, dtype=torch.float64)
