@@ -208,8 +208,9 @@ def _manifest(root: Path) -> bytes:
     if not path.exists():
         hint = " (vectors are read by dg.Embeddings.load)" if root.suffix in (".npz", ".bin", ".txt", ".vec") else ""
         raise CheckpointError(f"no checkpoint in {root}: expected a file {path}{hint}")
-    if _size(path) > _LARGEST:
-        raise CheckpointError(f"{path} has {_size(path)} bytes, more than the manifest of any run")
+    size = _size(path)
+    if size > _LARGEST:
+        raise CheckpointError(f"{path} has {size} bytes, more than the manifest of any run")
     return _get(path)
 
 
@@ -276,7 +277,7 @@ def _size(path: Path) -> int:
 
 
 def _get(path: Path) -> bytes:
-    _size(path)
+    """The content of a file that `_size` has looked at."""
     try:
         return path.read_bytes()
     except OSError as error:
