@@ -76,6 +76,8 @@ class Monitors:
         self._model, self._reader = model, Reader(model)
         if self._loaded:
             self._reader.order, self._reader.seen = list(self._loaded["order"]), dict(self._loaded["seen"])
+            like = next(model.parameters(), torch.zeros(0))
+            self._norms = [look.to(like.device) for look in self._norms]  # read from disk, they are on the CPU
             self._loaded = {}
         self._arm()
 

@@ -251,6 +251,17 @@ def test_a_look_does_not_wait_for_the_device(written):
     assert [*monitors._reader.seen] == ["net.2", "net.4"]
 
 
+def test_looks_from_disk_stand_beside_those_of_the_device():
+    model, first, again = Regressor(chain(2, nn.ReLU)), Monitors(every=1), Monitors(every=1)
+    first.begin(model)
+    model.log_prob(regression(8)).sum().backward()
+    first.advance()
+    again.load_state_dict(first.state_dict())
+    again.begin(model.to("meta"))
+    again.advance()
+    assert torch.stack(again._norms).shape == (2, 3, 6)
+
+
 def test_watching_changes_no_number():
     plain, _ = fitted(Regressor(chain(2, nn.Tanh)), data=regression())
     seen, _ = fitted(Regressor(chain(2, nn.Tanh)), data=regression(), callbacks=[Monitors(every=1)])
