@@ -128,15 +128,14 @@ def section(entries: Sequence[Entry]) -> str:
     """The part of a report: the three figures of each entry whose history has them."""
     parts = []
     for number, entry in enumerate(entries):
-        if not any(
-            record.measured.get("monitors", {}).get("looks") for record in getattr(entry.history, "records", ())
-        ):
+        looked = _looks(entry.history)
+        if not looked:
             continue
         figures: list[tuple[Callable[..., Figure], str]] = [
             (update_ratios, "How much a step changes each weight, as a share of it."),
             (gradient_flow, "How much of the gradient reaches each layer, the first one on the left."),
         ]
-        if _seen(entry.history)[-1][1]["activation"]:
+        if looked[-1][1]["activation"]:
             figures.append((activations, "What layers read in the last epoch that was looked at."))
         cards = []
         for draw, words in figures:
@@ -154,12 +153,16 @@ def section(entries: Sequence[Entry]) -> str:
 
 
 def _seen(history: Any) -> list[tuple[int, dict[str, Any]]]:
-    """Epochs that were looked at, and what was seen."""
-    records = getattr(history, "records", ())
-    found = [(r.epoch, r.measured["monitors"]) for r in records if r.measured.get("monitors", {}).get("looks")]
+    found = _looks(history)
     if not found:
         raise ArgumentError("this history has no monitors: fit with callbacks=[deepgen.train.Monitors()]")
     return found
+
+
+def _looks(history: Any) -> list[tuple[int, dict[str, Any]]]:
+    """Epochs that were looked at, and what was seen."""
+    records = getattr(history, "records", ())
+    return [(r.epoch, r.measured["monitors"]) for r in records if r.measured.get("monitors", {}).get("looks")]
 
 
 def _some(names: list[str], most: int) -> list[str]:

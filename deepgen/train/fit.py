@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from deepgen.errors import ArgumentError, MissingCapability, check_count, not_by_name
-from deepgen.evaluate.estimate import Bracket, Estimate
+from deepgen.errors import ArgumentError, check_count, not_by_name
 from deepgen.random import generator, spawn
 from deepgen.train.callbacks import Callback, Checkpoint, Progress, Stateful
 from deepgen.train.checkpoint import Path, describe_model
@@ -19,11 +18,10 @@ from deepgen.train.interrupt import Flag, Interrupted, delayed_interrupt
 from deepgen.train.lock import held
 from deepgen.train.loop import train
 from deepgen.train.meter import Meter
-from deepgen.train.source import Source, as_tensor, check_rows, fingerprint
+from deepgen.train.source import Source, as_tensor, fingerprint
 from deepgen.train.state import RunState, Schedule, copy_tree, describe, plain, resumable
-from deepgen.typing import LogProb, Objective, Update, require
-
-Monitor = Callable[[nn.Module, Any], float | Estimate | Bracket]
+from deepgen.train.watch import Monitor, Watch
+from deepgen.typing import Objective, Update, require
 
 
 def fit(
@@ -101,7 +99,7 @@ def fit(
         stepped = isinstance(schedule, torch.optim.lr_scheduler.LRScheduler)
         optimizer = schedule.optimizer if stepped else objective.optimizer(model)  # type: ignore[union-attr]
     _check(source, optimizer, schedule)
-    watch = _Watch(model, monitor, valid, source)
+    watch = Watch(model, monitor, valid, source)
     stateful: list[Stateful] = [callback for callback in callbacks if isinstance(callback, Stateful)]
     settings = {
         "model": plain({k: v for k, v in describe_model(model).items() if k != "weights"}),
@@ -156,7 +154,7 @@ def fit(
 def _run(
     run: RunState,
     update: Update,
-    watch: _Watch,
+    watch: Watch,
     listeners: Sequence[Callback],
     out: Path | None,
     interrupt: Flag,
@@ -187,7 +185,7 @@ def _run(
     return None if run.epoch == run.epochs else "early stopping"
 
 
-def _end_epoch(run: RunState, watch: _Watch, listeners: Sequence[Callback]) -> None:
+def _end_epoch(run: RunState, watch: Watch, listeners: Sequence[Callback]) -> None:
     run.check_finite()
     value, estimate = watch()
     seconds, cpu_seconds = run.clock.seconds(), run.clock.cpu_seconds()
@@ -212,43 +210,6 @@ def _finish(run: RunState, callbacks: Sequence[Callback], out: Path | None) -> N
         callback.finish(run.model)
     if out is not None:
         run.save(out, live)
-
-
-class _Watch:
-    """The monitor on the validation data."""
-
-    def __init__(self, model: nn.Module, monitor: Monitor | None, valid: Any, source: Source) -> None:
-        if monitor is not None and valid is None:
-            raise ArgumentError("a monitor needs data: call fit with valid= too")
-        if valid is not None and monitor is None:
-            if not isinstance(model, LogProb):
-                raise MissingCapability(
-                    f"valid= was given, and {type(model).__name__} has no normalised log_prob to monitor by default: "
-                    "pass monitor=, a function (model, valid) -> float or Estimate"
-                )
-            monitor = _mean_log_prob
-        self.model, self.monitor = model, monitor
-        self.valid = as_tensor(valid) if valid is not None else None
-        if isinstance(self.valid, Tensor):
-            self.valid = source.cast(self.valid)
-            check_rows(model, self.valid)
-
-    @torch.no_grad()
-    def __call__(self) -> tuple[float | None, dict[str, Any] | None]:
-        if self.monitor is None:
-            return None, None
-        self.model.eval()
-        value = self.monitor(self.model, self.valid)
-        if isinstance(value, Bracket):
-            return value.below.value, value.to_dict()
-        if isinstance(value, Estimate):
-            return value.value, value.to_dict()
-        return float(value), None
-
-
-def _mean_log_prob(model: Any, x: Tensor) -> Estimate:
-    value = float(torch.cat([model.log_prob(rows).double() for rows in x.split(1000)]).mean())
-    return Estimate(value, 0.0, "exact", "mean log_prob", unit="nats/example")
 
 
 def _check_kinds(model: object, objective: object) -> None:

@@ -44,11 +44,11 @@ def held(directory: str | os.PathLike[str]) -> Iterator[None]:
     _held.add(handle)
     try:
         if not _locked(handle):
-            by = os.pread(handle, 200, 0).decode(errors="replace").strip() or "another process"
+            by = os.read(handle, 200).decode(errors="replace").strip() or "another process"
             raise CheckpointError(f"{root} is in use by {by}: wait until that is done, or choose another directory")
         with suppress(OSError):  # a full disk: locked all the same
             os.ftruncate(handle, 0)
-            os.pwrite(handle, f"process {os.getpid()} on {platform.node()}\n".encode(), 0)
+            os.write(handle, f"process {os.getpid()} on {platform.node()}\n".encode())
         yield
     finally:
         if handle in _held:  # not in a forked child, which has let it go

@@ -76,6 +76,8 @@ class Monitors:
         self._model, self._reader = model, Reader(model)
         if self._loaded:
             self._reader.order, self._reader.seen = list(self._loaded["order"]), dict(self._loaded["seen"])
+            like = next(model.parameters(), torch.zeros(0))
+            self._norms = [look.to(like.device) for look in self._norms]  # read from disk, they are on the CPU
             self._loaded = {}
         self._arm()
 
@@ -92,10 +94,10 @@ class Monitors:
         """Take the figures of the step that was made, if it was sampled; `deepgen.fit` calls it after every step."""
         if self._before and self._reader is not None:
             self._reader.rest()
-            rows = [
-                torch.stack([_norm(p - old), _norm(old), _norm(p.grad)])
-                for (_, p), old in zip(self._named(), self._before, strict=True)
-            ]
+            rows = []
+            for (_, p), old in zip(self._named(), self._before, strict=True):
+                written = p.new_full((), torch.nan, dtype=torch.float64) if p.grad is None else _norm(p.grad)
+                rows.append(torch.stack([_norm(p - old), _norm(old), written]))
             self._norms.append(torch.stack(rows, 1))
             self._before = []
         self.step += 1
@@ -162,9 +164,7 @@ class Monitors:
         self._loaded = {"order": state["order"], "seen": state["seen"]}
 
 
-def _norm(x: Tensor | None) -> Tensor:
-    """The Euclidean norm in float64, of a sparse tensor too; NaN for none."""
-    if x is None:
-        return torch.tensor(torch.nan, dtype=torch.float64)
+def _norm(x: Tensor) -> Tensor:
+    """The Euclidean norm in float64, of a sparse tensor too."""
     values = x.coalesce().values() if x.is_sparse else x
     return torch.linalg.vector_norm(values, dtype=torch.float64)

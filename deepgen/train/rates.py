@@ -110,15 +110,16 @@ def find_rate(
     rates = [low * (high / low) ** (i / (steps - 1)) for i in range(steps)]
     _set(chosen, rates[0])
     values: list[float] = []
-    sign = 1.0
+    name, sign, lost = "", 1.0, False
     for i, step in enumerate(train(objective.update(made, chosen), state, _endless(source, steps), generator=stream)):
         if i == 0:
-            metric, sign = _metric(step.metrics, metric, higher, objective)
-        values.append(float(step.metrics[metric or ""]))
-        if _lost([sign * v for v in values]) or not all(bool(p.isfinite().all()) for p in made.parameters()):
+            name, sign = _metric(step.metrics, metric, higher, objective)
+        values.append(float(step.metrics[name]))
+        lost = _lost([sign * v for v in values]) or not all(bool(p.isfinite().all()) for p in made.parameters())
+        if lost:
             break
         _set(chosen, rates[min(i + 1, steps - 1)])
-    return _range(rates[: len(values)], values, sign, metric or "", whole=len(values) == steps)
+    return _range(rates[: len(values)], values, sign, name, lost=lost)
 
 
 def optimizer_of(made: nn.Module, optimizer: Callable[[nn.Module], torch.optim.Optimizer]) -> torch.optim.Optimizer:
@@ -171,12 +172,11 @@ def _lost(losses: list[float]) -> bool:
     return len(losses) > 10 and spread > 0 and smoothed[-1] > best + 2 * spread
 
 
-def _range(rates: list[float], values: list[float], sign: float, metric: str, *, whole: bool) -> RateRange:
+def _range(rates: list[float], values: list[float], sign: float, metric: str, *, lost: bool) -> RateRange:
     finite = [v for v in values if math.isfinite(v)]
     smoothed = _smooth([sign * v for v in finite])
     bottom = min(range(len(smoothed)), key=smoothed.__getitem__) if smoothed else 0
     falls = [smoothed[i + 1] - smoothed[i] for i in range(bottom)]  # steps of log rate are all alike
     steepest = min(range(len(falls)), key=falls.__getitem__) if falls else None
-    diverged = None if whole and len(finite) == len(values) else rates[len(values) - 1]
     suggested = None if steepest is None or falls[steepest] >= 0 else rates[steepest]
-    return RateRange(rates, values, [sign * v for v in smoothed], suggested, diverged, metric)
+    return RateRange(rates, values, [sign * v for v in smoothed], suggested, rates[-1] if lost else None, metric)

@@ -196,11 +196,10 @@ def _read(out: str | Path | None, head: dict[str, Any]) -> tuple[list[dict[str, 
         return [], None
     file = Path(out) / FILE
     if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
         _append(file, head)
         return [], file
-    *lines, rest = file.read_text(encoding="utf-8").split("\n")
     try:
+        *lines, rest = file.read_text(encoding="utf-8").split("\n")
         first, *done = [json.loads(line) for line in lines]
     except ValueError as error:
         raise CheckpointError(f"{file} is damaged: {error}; remove it, or pass another out=") from error

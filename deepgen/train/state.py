@@ -71,12 +71,11 @@ class RunState:
 
     @torch.no_grad()
     def check_finite(self) -> None:
-        """Raise `DivergenceError` if a metric since the epoch began, or a parameter now, is not finite."""
+        """Raise `DivergenceError` if a metric since the epoch began or a parameter is not finite, or a buffer NaN."""
         lost = self.meter.lost()
         broken = [name for name, p in self.model.named_parameters() if not bool(p.isfinite().all())]
-        broken += [
-            name for name, kept in self.model.named_buffers() if bool(kept.isnan().any())
-        ]  # infinite may be meant
+        # an infinite buffer may be meant
+        broken += [name for name, kept in self.model.named_buffers() if bool(kept.isnan().any())]
         if lost is None and not broken:
             self.good = {
                 "step": self.step,

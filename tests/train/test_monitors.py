@@ -10,6 +10,7 @@ from torch import nn
 
 import deepgen as dg
 from deepgen.errors import ArgumentError
+from deepgen.testing.waiting import never_waits
 from deepgen.train import Checkpoint, Monitors, MonitorWarning
 from tests.train.runs import fitted, machine, rows
 
@@ -232,6 +233,33 @@ def test_hooks_are_there_at_sampled_steps_only_and_go_with_the_run():
     fitted(model, epochs=1, data=regression(), batch_size=50, callbacks=[Counting(every=4)])
     assert counts == [1, 0, 0, 0, 1, 0, 0, 0]
     assert not net[0]._forward_pre_hooks
+
+
+@pytest.mark.parametrize("written", [True, False], ids=["gradient", "step"])
+def test_a_look_does_not_wait_for_the_device(written):
+    """On an accelerator, where what no gradient was written for has its figure too."""
+    model, monitors = Regressor(chain(2, nn.ReLU)).to("meta"), Monitors(every=1)
+    data = torch.empty(8, 5, device="meta")
+    with never_waits():
+        monitors.begin(model)
+        loss = model.log_prob(data).sum()
+        if written:
+            loss.backward()
+        monitors.advance()
+    (norms,) = monitors._norms
+    assert (norms.device.type, norms.shape) == ("meta", (3, 6))
+    assert [*monitors._reader.seen] == ["net.2", "net.4"]
+
+
+def test_looks_from_disk_stand_beside_those_of_the_device():
+    model, first, again = Regressor(chain(2, nn.ReLU)), Monitors(every=1), Monitors(every=1)
+    first.begin(model)
+    model.log_prob(regression(8)).sum().backward()
+    first.advance()
+    again.load_state_dict(first.state_dict())
+    again.begin(model.to("meta"))
+    again.advance()
+    assert torch.stack(again._norms).shape == (2, 3, 6)
 
 
 def test_watching_changes_no_number():

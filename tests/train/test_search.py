@@ -57,9 +57,10 @@ def test_a_search_that_was_cut_off_goes_on(tmp_path):
     assert search(cut, SPACE, trials=12, out=tmp_path).trials == whole.trials  # complete: nothing is called
     with pytest.raises(CheckpointError, match="another search"):
         search(score, SPACE, trials=12, out=tmp_path, seed=1)
-    (tmp_path / "trials.jsonl").write_text("{no json\n")
-    with pytest.raises(CheckpointError, match="damaged"):
-        search(score, SPACE, trials=12, out=tmp_path)
+    for damaged in (b"{no json\n", b"\xff\xfe\n"):
+        (tmp_path / "trials.jsonl").write_bytes(damaged)
+        with pytest.raises(CheckpointError, match="damaged"):
+            search(score, SPACE, trials=12, out=tmp_path)
 
 
 def test_one_round_can_be_made_longer(tmp_path):

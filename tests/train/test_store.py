@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from deepgen.errors import CheckpointError
 from deepgen.train import store
-from deepgen.train.store import pack, read, seal, unpack, write
+from deepgen.train.pack import pack, unpack
+from deepgen.train.store import read, seal, write
 
 tensor = st.integers(0, 3).map(torch.arange)
 plain = tensor | st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)

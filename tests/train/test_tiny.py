@@ -124,6 +124,24 @@ def test_the_rate_at_which_descent_diverges_is_that_of_theory(c):
     assert "diverges at" in str(found)
 
 
+def test_weights_that_are_lost_at_the_last_rate_are_a_divergence():
+    class Last(MLE):
+        def update(self, model, optimizer):
+            step, left = super().update(model, optimizer), iter(range(19, -1, -1))
+
+            def last(state, batch, *, generator):
+                found = step(state, batch, generator=generator)
+                if next(left) == 0:
+                    model.w.data.fill_(math.inf)
+                return found
+
+            return last
+
+    found = find_rate(Quadratic(1.0), Last(), rows(), low=1e-4, high=1e-3, steps=20)
+    assert len(found.rates) == 20
+    assert found.diverged == found.rates[-1] == pytest.approx(1e-3)
+
+
 def test_a_rate_that_is_never_too_high():
     found = find_rate(made(), MLE(), dg.data.bars_and_stripes(3), low=1e-5, high=1e-3, steps=50)
     assert found.diverged is None
