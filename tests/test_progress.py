@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from deepgen.cli.progress import told_of_compiling
-from deepgen.progress import bar
+from deepgen.progress import COMPILING, Shown, bar, compiles
 from deepgen.train import Progress
 
 
@@ -61,3 +61,21 @@ def test_kernels_on_disk_are_not_said_to_be_compiled(tmp_path):
         for _ in range(2)
     ]
     assert said == ["compiling kernels, once per machine\n", ""]
+
+
+def test_a_bar_of_steps_says_what_it_does_again_once_kernels_are_compiled(capsys):
+    """And a function that is told of the share is never told of more than the whole."""
+    with Shown(10, True, what="walking", unit="step") as shown:
+        compiles()
+        assert shown.bar.desc == f"{COMPILING}: "
+        shown.advance(4)
+        assert (shown.bar.desc, shown.bar.n) == ("walking: ", 4)
+    compiles()  # nobody listens
+    assert COMPILING in capsys.readouterr().err
+    told = []
+    with Shown(10, told.append, what="walking", unit="step") as shown:
+        compiles()
+        for steps in (4, 4, 4):
+            shown.advance(steps)
+    assert told == [0.4, 0.8, 1.0]
+    assert capsys.readouterr().err == ""

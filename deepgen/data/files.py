@@ -144,10 +144,15 @@ def replacing(path: PathLike, error: type[DeepgenError] = DataError) -> Iterator
     except BaseException as reason:
         if beside is not None:
             Path(beside).unlink(missing_ok=True)
-        if isinstance(reason, OSError) and not isinstance(reason, DeepgenError):
-            why = reason.strerror or "only a part of it was taken"  # which is all that numpy says of a full disk
-            raise error(f"cannot write {path}: {why}; what was there before, if anything, is unharmed") from reason
+        if isinstance(reason, OSError):
+            raise error(unwritten(path, reason)) from reason
         raise
+
+
+def unwritten(path: PathLike, reason: OSError) -> str:
+    """What to say where the disk refuses ``path``, which keeps what it held."""
+    why = reason.strerror or "only a part of it was taken"  # which is all that numpy says of a full disk
+    return f"cannot write {path}: {why}; what was there before, if anything, is unharmed"
 
 
 def read_text(path: PathLike) -> str:

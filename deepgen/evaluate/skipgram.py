@@ -91,10 +91,11 @@ class _Pairs:
     """What a pair costs; the noise of an input is summed over the vocabulary once, when the input is first met."""
 
     def __init__(self, embeddings: Embeddings, negatives: int, power: float) -> None:
+        from deepgen.words.vocabulary import noise_weights  # with a trainer that judging needs for nothing else
+
         assert embeddings.context is not None
-        self.x, self.y = embeddings.vectors, embeddings.context
-        counts = np.asarray(embeddings.counts, np.float64)
-        mass = np.where(counts > 0, np.maximum(counts, 1e-300) ** power, 0.0)
+        self.x, self.y = embeddings.vectors, embeddings.context.astype(np.float64)
+        mass = noise_weights(np.asarray(embeddings.counts, np.float64), power)
         if not mass.sum() > 0:
             raise ArgumentError("the counts of the embeddings are all 0, and noise goes by them")
         self.q, self.k = mass / mass.sum(), negatives
@@ -126,12 +127,12 @@ class _Pairs:
         fresh = np.unique(tokens[np.isnan(self.noise[tokens])])
         for i in range(0, len(fresh), ROWS):
             rows = fresh[i : i + ROWS]
-            self.noise[rows] = np.logaddexp(0, self.x[rows].astype(np.float64) @ self.y.T.astype(np.float64)) @ self.q
+            self.noise[rows] = np.logaddexp(0, self.x[rows].astype(np.float64) @ self.y.T) @ self.q
 
 
 def _few(sentences: Iterable[Sequence[Hashable] | str]) -> Iterator[list[list[Hashable]]]:
     """Lists of tokens, some sentences at a time."""
-    from deepgen.words.vocabulary import tokens_of  # with a trainer that judging needs for nothing else
+    from deepgen.words.vocabulary import tokens_of
 
     some: list[list[Hashable]] = []
     for sentence in sentences:

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepgen.data.files import PathLike, reading
+from deepgen.data.files import PathLike, reading, sync_folder, unwritten
+from deepgen.data.packed import read_npy
 from deepgen.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
@@ -62,15 +63,16 @@ def save(graph: Graph, folder: PathLike) -> None:
         facts = {"version": VERSION, "nodes": kind, "directed": graph.directed, "weighted": graph.weights is not None}
         facts["files"] = files
         _put(partial / FACTS, json.dumps(facts | {"crc32": _sum(facts)}).encode())
+        sync_folder(partial)
         if place.exists():  # a folder cannot be renamed onto a full one
             os.replace(place, old)
         os.replace(partial, place)
+        sync_folder(place.parent)  # before the old one goes
     except OSError as error:
         if old.exists() and not place.exists():
             with suppress(OSError):  # it is read from there, too
                 os.replace(old, place)
-        why = error.strerror or "only a part of it was taken"
-        raise DataError(f"cannot write {place}: {why}; what was there before, if anything, is unharmed") from error
+        raise DataError(unwritten(place, error)) from error
     finally:
         for left in (partial, old, stood):
             if left is partial or (left != place and place.exists()):
@@ -131,7 +133,7 @@ def load(folder: PathLike, *, check: bool = True) -> Graph:
         weights = _mapped(place, "weights", "f4") if facts["weighted"] else None
         nodes: Any = None
         if facts["nodes"] == "integers":
-            nodes = np.load(place / "nodes.npy").tolist()
+            nodes = read_npy(place / "nodes.npy").tolist()
         elif facts["nodes"] == "text":
             nodes = json.loads((place / "nodes.json").read_text(encoding="utf-8"))
         indptr, indices = _mapped(place, "indptr", "i8"), _mapped(place, "indices", "i4")

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from deepgen.words.blocks import STRIP
+from deepgen.words.vocabulary import noise_weights
 
 _LINE = 64  # bytes of a cache line
 
@@ -43,7 +44,7 @@ class Learner:
         self.x, self.y = table(len(counts), dim), table(len(counts), dim)
         half = 1 / dim
         self.x[:, :dim] = np.random.default_rng(key).uniform(-half, half, (len(counts), dim))
-        self.noise = np.where(counts > 0, counts, 0.0) ** power * (counts > 0)
+        self.noise = noise_weights(counts, power)
         kernels = softmax_kernels if hierarchical else negative_kernels
         self._kernel = kernels.bag if cbow else kernels.skipgram
         if hierarchical:

@@ -90,3 +90,13 @@ def tokens_of(sentence: Iterable[Hashable] | str) -> Iterable[Hashable]:
     if not isinstance(sentence, Iterable) or isinstance(sentence, bytes):
         raise ArgumentError(f"a corpus is made of sequences of tokens, or lines of text, got {sentence!r} in it")
     return sentence
+
+
+def noise_weights(counts: npt.NDArray[np.float64], power: float) -> npt.NDArray[np.float64]:
+    """What noise tokens come in proportion to: count^power, and 0 for those that never came whatever the power.
+
+    >>> noise_weights(np.array([16.0, 0.0]), 0.75).tolist(), noise_weights(np.array([16.0, 0.0]), 0).tolist()
+    ([8.0, 0.0], [1.0, 0.0])
+    """
+    found: npt.NDArray[np.float64] = np.where(counts > 0, counts, 0.0) ** power * (counts > 0)
+    return found

@@ -10,6 +10,7 @@ import signal
 import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -304,6 +305,19 @@ def test_the_same_rows_are_held_out_for_all():
 def test_usual_models_fit_the_data(name, expected):
     assert expected in asked.usual(dg.data.load(name))
     assert ("rbm" in asked.usual(dg.data.load(name))) == (name == "digits")
+
+
+def test_usual_models_of_a_text_and_of_few_and_many_levels(tmp_path, stream):
+    (tmp_path / "verse.txt").write_text("to be or not to be\n" * 200)
+    assert asked.usual(dg.data.load(str(tmp_path / "verse.txt"))) == ["lstm", "transformer"]
+    np.save(tmp_path / "grey.npy", torch.randint(256, (300, 64), generator=stream).to(torch.uint8).numpy())
+    for grey, few in ((dg.data.load("digits", binarise="none"), True), (dg.data.load(tmp_path / "grey.npy"), False)):
+        assert grey.levels == (17 if few else 256)
+        for shape in ((8, 8), None):
+            models = asked.usual(replace(grey, image_shape=shape))
+            assert ("made" in models) == few
+            assert ("pixelcnn" in models) == (few and shape is not None)
+            assert {"nsf", "vae", "gan"} <= set(models)
 
 
 def test_draws_are_judged_beside_real_rows(deepgen, tmp_path):

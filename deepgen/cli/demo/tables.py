@@ -70,6 +70,8 @@ def paired(large: nn.Module, floor: float, other: nn.Module, test: Tensor) -> tu
 
 def store(fitted: Sequence[Fitted], path: Path) -> None:
     """Write every estimate with its settings as JSON."""
+    from deepgen.plot.figures import write
+
     rows = [
         {
             "model": f.name,
@@ -80,6 +82,4 @@ def store(fitted: Sequence[Fitted], path: Path) -> None:
         }
         for f in fitted
     ]
-    from deepgen.plot.figures import write
-
     write(path, (json.dumps(rows, indent=1) + "\n").encode())
