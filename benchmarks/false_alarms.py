@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from told import tell
 from torch import Tensor
 
 import deepgen as dg
@@ -121,9 +122,7 @@ def main(argv: list[str] | None = None) -> int:
         f"{total} checks at alpha 1e-5: {sum(alarms.values())} false alarms, {first} decided at the first of 7 stages; "
         f"{1000 * spent / total:.0f} ms of CPU time each (one thread, torch {torch.__version__})"
     )
-    print("\n".join(lines))
-    if options.out:
-        options.out.write_text("\n".join(lines) + "\n")
+    tell(lines, options.out)
     return int(bool(alarms))
 
 

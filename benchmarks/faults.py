@@ -27,6 +27,7 @@ import faults_numbers as numbers
 import faults_processes as processes
 import torch
 from faults_common import Tally, fitted
+from told import tell
 
 KINDS = {
     "files": files.loaders,
@@ -75,9 +76,7 @@ def main(argv: list[str] | None = None) -> int:
         f"{tried} faults, {len(lost)} lost; seed {seed}, {options.tries} tries, {time.monotonic() - begun:.0f} s, "
         f"torch {torch.__version__}"
     )
-    print("\n".join(lines))
-    if options.out:
-        options.out.write_text("\n".join(lines) + "\n")
+    tell(lines, options.out)
     return int(bool(lost))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import os
 import pickle
@@ -248,8 +249,6 @@ def _manifests(place: Path) -> dict[str, Callable[[], object]]:
     nested = place / "nested"
     nested.mkdir()
     head = b'{"version": 1, "deepgen": "1", "files": {}, "content": ' + b"[" * 10**6 + b"]" * 10**6 + b",\n "
-    import hashlib
-
     (nested / "manifest.json").write_bytes(
         head + b'"checksum": "' + hashlib.sha256(head).hexdigest().encode() + b'"\n}\n'
     )

@@ -117,7 +117,7 @@ def over_seeds(name: str, results: list[dict[str, Any]]) -> str:
     lines = []
     for key in results[0]:
         values = [result.get(key) for result in results]
-        if any(words in key for words in OVER_SEEDS) and all(isinstance(value, float) for value in values):
+        if any(words in key for words in OVER_SEEDS) and all(isinstance(value, (int, float)) for value in values):
             mean, spread = statistics.fmean(values), statistics.stdev(values)
             digits = 3 if abs(mean) >= 10 else 4
             lines.append(f"{name}: {key}: {mean:.{digits}f}, sd {spread:.{digits}f} over {len(values)} seeds")

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from deepgen.plot.figures import PALETTE, new_figure, save
+from deepgen.plot import heat_map
+from deepgen.plot.figures import new_figure, save
 from deepgen.words import word2vec
 
 DISHES = {
@@ -64,21 +65,9 @@ def main(count: int = 5000, epochs: int = 10, out: Path = Path("runs/examples"),
     figure = new_figure(1060, 520)
     figure.set_layout_engine("constrained")
     names = [name for kinds in DISHES.values() for name in kinds]
-    middle = np.arange(len(names)) * len(BRANDS) + (len(BRANDS) - 1) / 2
+    breaks = range(3 * len(BRANDS), len(items), 3 * len(BRANDS))  # between dishes
     for ax, (title, score) in zip(figure.subplots(1, 2), scores.items(), strict=True):
-        ax.set_facecolor(PALETTE["rule"])  # the diagonal
-        shown = ax.imshow(score, cmap="Blues")
-        ax.set_xticks(middle, names, rotation=90, fontsize=8, color=PALETTE["ink"])
-        ax.set_yticks(middle, names, fontsize=8, color=PALETTE["ink"])
-        for edge in np.arange(1, len(DISHES)) * 3 * len(BRANDS) - 0.5:
-            ax.axhline(edge, color=PALETTE["ink"], linewidth=0.6)
-            ax.axvline(edge, color=PALETTE["ink"], linewidth=0.6)
-        ax.tick_params(length=0)
-        ax.spines[:].set_visible(False)
-        ax.set_title(title, fontsize=9, loc="left")
-        scale = figure.colorbar(shown, ax=ax, shrink=0.6, pad=0.02)
-        scale.outline.set_visible(False)
-        scale.ax.tick_params(length=0, labelsize=8, labelcolor=PALETTE["muted"])
+        heat_map(score, names, breaks=breaks, title=title, ax=ax)
     print(f"picture in {save(figure, out / 'item_vectors.png', scale=2)}")
     return numbers
 

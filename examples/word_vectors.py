@@ -17,7 +17,8 @@ import numpy as np
 
 from deepgen.data.files import read_text
 from deepgen.data.published import shakespeare_file
-from deepgen.plot.figures import PALETTE, new_figure, save
+from deepgen.plot import heat_map
+from deepgen.plot.figures import new_figure, save
 from deepgen.words import word2vec
 
 GROUPS = {
@@ -63,20 +64,9 @@ def main(
 
     figure = new_figure(760, 660)
     figure.set_layout_engine("constrained")
-    ax = figure.subplots()
     np.fill_diagonal(cosines, np.nan)
-    shown = ax.imshow(cosines, cmap="Blues", vmin=0)
-    ax.set_xticks(range(len(words)), words, rotation=90, fontsize=8, color=PALETTE["ink"])
-    ax.set_yticks(range(len(words)), words, fontsize=8, color=PALETTE["ink"])
-    for edge in np.flatnonzero(np.diff(group)) + 0.5:
-        ax.axhline(edge, color=PALETTE["ink"], linewidth=0.8)
-        ax.axvline(edge, color=PALETTE["ink"], linewidth=0.8)
-    ax.tick_params(length=0)
-    ax.spines[:].set_visible(False)
-    ax.set_title(f"cosines of words: {', '.join(groups)}", fontsize=9, loc="left")
-    scale = figure.colorbar(shown, ax=ax, shrink=0.6, pad=0.02)
-    scale.outline.set_visible(False)
-    scale.ax.tick_params(length=0, labelsize=8, labelcolor=PALETTE["muted"])
+    breaks = (np.flatnonzero(np.diff(group)) + 1).tolist()
+    heat_map(cosines, words, breaks=breaks, low=0, title=f"cosines of words: {', '.join(groups)}", ax=figure.subplots())
     print(f"picture in {save(figure, out / 'word_vectors.png', scale=2)}")
     return numbers
 

@@ -7,6 +7,7 @@ writes it too when given ``path=``. matplotlib is imported on the first call, no
 from deepgen.plot.completions import completions
 from deepgen.plot.distances import nearest, neighbours
 from deepgen.plot.figures import save
+from deepgen.plot.heat_maps import heat_map
 from deepgen.plot.html_report import Entry, report
 from deepgen.plot.images import filters, image_grid, mosaic
 from deepgen.plot.latent import code_map, manifold, traversals
@@ -28,6 +29,7 @@ __all__ = [
     "fan",
     "filters",
     "gradient_flow",
+    "heat_map",
     "image_grid",
     "manifold",
     "mistakes",
