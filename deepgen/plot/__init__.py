@@ -7,16 +7,16 @@ writes it too when given ``path=``. matplotlib is imported on the first call, no
 from deepgen.plot.completions import completions
 from deepgen.plot.distances import nearest, neighbours
 from deepgen.plot.figures import save
+from deepgen.plot.galleries import mistakes, worst
 from deepgen.plot.heat_maps import heat_map
 from deepgen.plot.html_report import Entry, report
 from deepgen.plot.images import filters, image_grid, mosaic
 from deepgen.plot.latent import code_map, manifold, traversals
 from deepgen.plot.lines import curves, traces
-from deepgen.plot.mistakes import mistakes, worst
 from deepgen.plot.monitors import activations, gradient_flow, update_ratios
 from deepgen.plot.plane import planes
 from deepgen.plot.predictive import calibration, fan
-from deepgen.plot.rates import rates
+from deepgen.plot.rate_ranges import rates
 from deepgen.plot.regions import regions
 
 __all__ = [

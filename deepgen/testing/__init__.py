@@ -9,7 +9,6 @@ false-alarm rate ``alpha`` and fresh seeds; see `sequential`.
     check_target, check_involution, check_never_waits, check_walks
 """
 
-from deepgen.testing.check_walks import check_walks, walk_row
 from deepgen.testing.checkpoints import check_checkpoint, demand_same_state
 from deepgen.testing.density import check_density
 from deepgen.testing.estimates import Coverage, check_estimate
@@ -31,6 +30,7 @@ from deepgen.testing.target import check_target
 from deepgen.testing.transforms import check_transform
 from deepgen.testing.units import check_units, field_law
 from deepgen.testing.waiting import check_never_waits, never_waits
+from deepgen.testing.walk_laws import check_walks, walk_row
 
 __all__ = [
     "CheckFailed",
