@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from quality_rows import Results, Row, Task, about, fitting_rows
+from quality_rows import Results, Row, Task, about, fitting_rows, products
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
@@ -111,11 +111,13 @@ def trained(row: Row, task: Task, train: Tensor) -> tuple[dg.explicit.DBM, Resul
             out=place,
         )  # fmt: skip
         first = sum(_seconds(folder) for folder in place.iterdir())
-    history = dg.fit(
-        dbm, x, dg.objectives.PersistentCD(k=s["k"], chains=s["chains"], weight_decay=s["decay"]), epochs=s["epochs"],
-        batch_size=100, optimizer=torch.optim.SGD(dbm.parameters(), lr=s["rate"]), schedule=_falling, seed=task.seed,
-        out=task.folder / "joint",
-    )  # fmt: skip
+    objective = dg.objectives.PersistentCD(k=s["k"], chains=s["chains"], weight_decay=s["decay"])
+    with products(row, task):
+        history = dg.fit(
+            dbm, x, objective, epochs=s["epochs"], batch_size=100,
+            optimizer=torch.optim.SGD(dbm.parameters(), lr=s["rate"]), schedule=_falling, seed=task.seed,
+            out=task.folder / "joint",
+        )  # fmt: skip
     return dbm, {
         "mean-field turns, last epoch": round(history[-1].metrics["turns"], 1),
         "pre-training CPU s": round(first, 1),
@@ -160,7 +162,7 @@ def _other(row: Row, **setting: Any) -> Row:
 
 # A rate of 0.005 with momentum 0.9 moves as one of 0.05 without.
 _STACK = {"pre-training": 50, "pre-training rate": 0.005}
-_JOINT = {"decay": 2e-4, "epochs": 100, "rate": 0.02, "k": 1, "chains": 300}
+_JOINT = {"decay": 2e-4, "epochs": 100, "rate": 0.02, "k": 1, "chains": 300, "products": "bfloat16"}
 _BOUND = {"temperatures": 20_000, "runs": 100}
 _DEEP = Row(
     "DBM 784-500-1000, pre-trained",

@@ -23,6 +23,9 @@ pull, and pre-training starts beyond it.
 
 As a coupling joins an odd to an even level, and weights of 1/rows for data and -1/chains for chains sum to 0, one
 product of centred rows for each gives both means at once. At one hidden level all this is the step of an `RBM`.
+
+Under ``torch.autocast`` what levels send each other is in its precision, which makes states a little wrong; the
+gradient, a small difference of large means, is in that of the weights.
 """
 
 from __future__ import annotations
@@ -107,7 +110,26 @@ class DeepStep:
             odd = [u.sample(f, generator=generator) for u, f in zip(model.levels[1::2], fields[1::2], strict=True)]
             fields, data, _ = walk(model, torch.cat(odd, 1), options.posterior_steps, generator, v)
         free_fields, free, chains = walk(model, state.chains, options.k, generator)
-        share = torch.cat((v.new_full((len(v),), 1 / len(v)), v.new_full((len(chains),), -1 / len(chains))))
+        with torch.autocast(v.device.type, enabled=False):
+            gaps, means = self._move(state, fields, data, free_fields, free)
+        memory, told = remembered(state.memory, chains, options.k)
+        return DeepState(chains, means, memory), {
+            "moment_gap": torch.linalg.vector_norm(torch.cat(gaps[1:])),
+            **told,
+            "turns": torch.tensor(float(turns)),
+        }
+
+    def _move(
+        self,
+        state: DeepState,
+        fields: Sequence[Tensor],
+        data: Sequence[Tensor],
+        free_fields: Sequence[Tensor],
+        free: Sequence[Tensor],
+    ) -> tuple[list[Tensor], Tensor]:
+        """Step along the gradient; <x_l>_d - <x_l>_m of every level, and the new running means."""
+        options, offsets, v = self.options, state.means.split(self.widths), data[0]
+        share = torch.cat((v.new_full((len(v),), 1 / len(v)), v.new_full((len(free[0]),), -1 / len(free[0]))))
         rows = [torch.cat(pair) for pair in zip(data, free, strict=True)]
         gaps = [x.t() @ share for x in rows]
         means = torch.cat([mean.mean(0) for mean in data]).lerp_(state.means, 1 - options.sliding)
@@ -122,12 +144,7 @@ class DeepStep:
         rate = self.descent.rate()
         self._weights(rows, rate)
         self.descent.move(rate)
-        memory, told = remembered(state.memory, chains, options.k)
-        return DeepState(chains, means, memory), {
-            "moment_gap": torch.linalg.vector_norm(torch.cat(gaps[1:])),
-            **told,
-            "turns": torch.tensor(float(turns)),
-        }
+        return gaps, means
 
     def _weights(self, rows: Sequence[Tensor], rate: float | None) -> None:
         """Minus dW and the decay to the gradients, or, with a ``rate``, their step."""

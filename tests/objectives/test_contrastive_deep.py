@@ -279,6 +279,27 @@ def test_weight_decay_and_sparsity_add_their_gradients(seed):
         torch.testing.assert_close(sparse.get_parameter(name).grad, gradient + pull)
 
 
+@pytest.mark.parametrize("posterior_steps", [0, 2])
+def test_under_autocast_the_gradient_keeps_its_precision(posterior_steps, seed):
+    """Without weights levels send nothing, so that states are the same, and so must be every bit of the gradient."""
+    found = []
+    for low in (False, True):
+        dbm, stream = DBM(12, [7, 5, 3], generator=seed), dg.random.generator(seed)
+        x = torch.rand(50, 12, generator=stream).round()
+        dbm.initialise(x)
+        with torch.no_grad():
+            for coupling in dbm.couplings:
+                coupling.blocks[0].zero_()
+        objective = PersistentCD(chains=30, posterior_steps=posterior_steps)
+        with torch.autocast("cpu", torch.bfloat16, enabled=low, cache_enabled=False):
+            first = objective.start(dbm, x, generator=stream)
+            first = first._replace(means=torch.linspace(0.1, 0.9, 27))
+            state, _ = objective.update(dbm, still(dbm))(first, x[:20], generator=stream)
+        found.append([state.chains, state.means, *named_gradients(dbm).values()])
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
+    assert all(gradient.abs().max() > 0.01 for gradient in found[0][2:])
+
+
 @pytest.mark.parametrize("name", ["three", "joined"])
 def test_offsets_are_running_means_over_data(name, seed):
     dbm, x, first, state, metrics = after_a_step(name, seed, still, **SETTLED)
