@@ -104,9 +104,12 @@ def fitted(row: Row, task: Task) -> tuple[Any, dg.data.Data, Results]:
 def _network(s: Any, seed: int) -> nn.Module:
     stream = dg.random.generator(seed)
     posterior = None
-    if "flow" in s:
-        base = dg.implicit.DiagonalGaussian(LATENT)  # reads the encoder's 2 x 50 numbers, and the flow reads them too
-        posterior = dg.explicit.RealNVP(LATENT, **s["flow"], context=2 * LATENT, base=base, generator=stream)
+    if "flow of noise" in s:
+        couplings = dg.explicit.RealNVP(LATENT, **s["flow of noise"], context=2 * LATENT, generator=stream).transform
+        both = dg.transforms.Chain(
+            [dg.transforms.ContextAffine(LATENT), couplings]
+        )  # read the encoder's 2 x 50 numbers
+        posterior = dg.explicit.Flow(both, LATENT, context=2 * LATENT)
     if "classes" not in s:
         return dg.implicit.mlp_vae(784, [200, 200], latent=LATENT, posterior=posterior, generator=stream)
     prior = dg.implicit.DiagonalGaussian(LATENT, inputs=CLASSES, generator=stream)
@@ -196,7 +199,7 @@ STATIC = _row(
 PLAIN = replace(_other(ONE, epochs=60), name="diagonal posterior", target="")
 PATH = _row("diagonal posterior, path gradient", "", k=1, epochs=60, batch=100, rate=3e-3, **{"path gradient": True})
 FLOW = replace(
-    _other(PATH, flow={"transforms": 4, "hidden": [200]}, beside=PATH.name), name="flow posterior",
+    _other(PATH, beside=PATH.name, **{"flow of noise": {"transforms": 4, "hidden": [200]}}), name="flow posterior",
     target=">= 0.8 above the diagonal",
 )  # fmt: skip
 LABELS = replace(_other(PLAIN, classes=CLASSES, beside=PLAIN.name), name="labels", target=">= 3 above no labels")

@@ -1,7 +1,7 @@
 """Invertible maps with their log-determinants, both directions in one pass each: the parts that flows are built of."""
 
 from deepgen.transforms.actnorm import ActNorm
-from deepgen.transforms.affine import Affine
+from deepgen.transforms.affine import Affine, ContextAffine
 from deepgen.transforms.autoregressive import Autoregressive
 from deepgen.transforms.base import Chain, Cost, Inverse, Transform
 from deepgen.transforms.coupling import Coupling
@@ -18,6 +18,7 @@ __all__ = [
     "Affine",
     "Autoregressive",
     "Chain",
+    "ContextAffine",
     "Cost",
     "Coupling",
     "Inverse",

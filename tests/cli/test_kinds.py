@@ -96,11 +96,11 @@ LAWS = {
         "VampPrior",
         "FullGaussian",
     ),
-    "iwae --k 3 --prior flow --posterior flow": ("IWAE, 2 latents, flow prior, flow posterior", "MAF", "RealNVP"),
+    "iwae --k 3 --prior flow --posterior flow": ("IWAE, 2 latents, flow prior, flow posterior", "MAF", "Flow"),
     "vae --prior vamp --components 3 --posterior flow": (
         "VAE, 2 latents, VampPrior, flow posterior",
         "VampPrior",
-        "RealNVP",
+        "Flow",
     ),
     "vae --networks conv --channels 2": ("convolutional VAE, 2 latents", "StandardNormal", "DiagonalGaussian"),
 }

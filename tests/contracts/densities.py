@@ -46,6 +46,7 @@ FLOWS = {
         t.Chain([t.ActNorm(3), t.Permutation(3, generator=g), t.LULinear(3), t.Coupling(3, hidden=[8], generator=g)]), 3
     ),
     "logit": lambda g: Flow(t.Chain([t.Logit(0.05), t.Affine(2), t.Coupling(2, hidden=[8], generator=g)]), 2),
+    "affine given": lambda g: Flow(t.Chain([t.ContextAffine(1), t.Affine(1)]), StudentT(1, 2.0), context=CONTEXT),
     "radial": lambda g: Flow(t.Chain([t.Radial(2, generator=g), t.Radial(2, generator=g)]), 2),
     "affine t": lambda g: Flow(t.Affine(1), StudentT(1, 2.0)),
     "nothing": lambda g: Flow(t.Chain([]), 2),

@@ -11,6 +11,7 @@ from tests.contracts.densities import CONTEXT, trained
 BOTH_WAYS = ["jacobian", "round trip", "extremes", "gradients"]
 TRANSFORMS = {
     "affine": lambda g: t.Affine(3),
+    "affine given": lambda g: t.ContextAffine(1),
     "actnorm": lambda g: t.ActNorm(3),
     "lu": lambda g: t.LULinear(4),
     "permutation": lambda g: t.Permutation([2, 0, 3, 1]),

@@ -1,7 +1,7 @@
 """``--prior`` and ``--posterior`` of VAEs: the laws of the latents.
 
     prior       normal; mixture of --components Gaussians; vamp (VampPrior) of as many pseudo-inputs; flow (MAF)
-    posterior   diagonal Gaussian; full covariance; flow (RealNVP) behind the diagonal one
+    posterior   diagonal Gaussian; full covariance; flow (RealNVP couplings of the diagonal one's noise)
 
 Given labels a flow prior is one of z given the label. Flows have layers as wide as the networks' last hidden one: a
 prior two that are quick to score z, a posterior four that are quick to draw and to score it, as VampPrior and DReG ask.
@@ -18,8 +18,9 @@ from deepgen.cli.rundir import rows_of
 from deepgen.cli.values import kind
 from deepgen.distributions import NormalMixture
 from deepgen.errors import ArgumentError
-from deepgen.explicit import MAF, RealNVP
+from deepgen.explicit import MAF, Flow, RealNVP
 from deepgen.implicit import DiagonalGaussian, FullGaussian, VampPrior
+from deepgen.transforms import Chain, ContextAffine
 
 if TYPE_CHECKING:
     import torch
@@ -66,8 +67,10 @@ def posterior_of(options: Mapping[str, Any], latent: int, stream: torch.Generato
     """q(z | x) of the encoder's features."""
     if options["posterior"] == "full":
         return FullGaussian(latent)
-    base = DiagonalGaussian(latent)
+    diagonal = DiagonalGaussian(latent)
     if options["posterior"] == "diagonal":
-        return base
-    # The flow reads the features that the base reads (Kingma et al. 2016).
-    return RealNVP(latent, POSTERIOR, options["hidden"][-1:], context=base.inputs, base=base, generator=stream)
+        return diagonal
+    # Couplings shape standardised noise and read the features that give it its place and scale.
+    width = diagonal.inputs
+    shaped = RealNVP(latent, POSTERIOR, options["hidden"][-1:], context=width, generator=stream).transform
+    return Flow(Chain([ContextAffine(latent), shaped]), latent, context=width)
