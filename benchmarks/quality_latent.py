@@ -106,9 +106,7 @@ def _network(s: Any, seed: int) -> nn.Module:
     posterior = None
     if "flow of noise" in s:
         couplings = dg.explicit.RealNVP(LATENT, **s["flow of noise"], context=2 * LATENT, generator=stream).transform
-        both = dg.transforms.Chain(
-            [dg.transforms.ContextAffine(LATENT), couplings]
-        )  # read the encoder's 2 x 50 numbers
+        both = dg.transforms.Chain([dg.transforms.ContextAffine(LATENT), couplings])  # both read the encoder's numbers
         posterior = dg.explicit.Flow(both, LATENT, context=2 * LATENT)
     if "classes" not in s:
         return dg.implicit.mlp_vae(784, [200, 200], latent=LATENT, posterior=posterior, generator=stream)
