@@ -33,8 +33,7 @@ def run(name: str) -> tuple[Path, str, float]:
         [sys.executable, str(EXAMPLES / f"{name}.py")],
         cwd=folder,
         env=setting,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
