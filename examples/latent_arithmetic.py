@@ -61,7 +61,7 @@ def main(
     axes = figure.subplots(1, 3, width_ratios=(4, 9, 9))
     rows = torch.stack([(test == digit).nonzero()[0, 0] for digit in range(10)])
     ways = interpolate(vae, codes[rows], codes[rows.roll(-1)], steps=9, spherical=True)
-    picture(effect.x[:, rows], "Towards another digit, s = 0 to 1.5", axes[0])
+    picture(effect.x[:, rows], "Towards another digit,\ns = 0 to 1.5", axes[0])
     picture(ways, "From digit to digit, spherical", axes[1])
     order = usage.units.variances.argsort(descending=True).tolist()
     traversals(vae, torch.zeros(latent), (8, 8), units=order, limits=(0.0, 1.0), title="One latent at a time, -3 to 3",
