@@ -18,7 +18,7 @@ from deepgen.train.interrupt import Flag, Interrupted, delayed_interrupt
 from deepgen.train.lock import held
 from deepgen.train.loop import train
 from deepgen.train.meter import Meter
-from deepgen.train.repeatable import Repeatable
+from deepgen.train.repeatable import Repeatable, draws
 from deepgen.train.source import Source, as_tensor, fingerprint
 from deepgen.train.state import RunState, Schedule, copy_tree, describe, plain, resumable
 from deepgen.train.watch import Monitor, Watch
@@ -121,7 +121,7 @@ def fit(
             stack.enter_context(held(out))
         stored = resumable(out, settings, epochs) if out is not None and resume else None
         stream = spawn(generator(seed, source.device), 1)[0]
-        repeatable = Repeatable(seed, source.device)
+        repeatable = Repeatable(seed, source.device, needed=draws(objective, model))
         state = repeatable.start(objective, model, source.rows(), generator=stream)
         history = History(settings=settings)
         run = RunState(model, source, epochs, optimizer, schedule, state, stream, stateful, history)

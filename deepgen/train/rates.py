@@ -22,7 +22,7 @@ from torch import nn
 from deepgen.errors import ArgumentError, MissingCapability, check_count, check_real
 from deepgen.random import generator, spawn
 from deepgen.train.loop import train
-from deepgen.train.repeatable import Repeatable
+from deepgen.train.repeatable import Repeatable, draws
 from deepgen.train.source import Source
 from deepgen.typing import Objective
 
@@ -107,7 +107,7 @@ def find_rate(
     source = Source(x, made, batch_size, seed, getattr(objective, "check", None))
     chosen = objective.optimizer(made) if optimizer is None else optimizer_of(made, optimizer)
     stream = spawn(generator(seed, source.device), 1)[0]
-    repeatable = Repeatable(seed, source.device)
+    repeatable = Repeatable(seed, source.device, needed=draws(objective, made))
     state = repeatable.start(objective, made, source.rows(), generator=stream)
     update = repeatable.step(objective.update(made, chosen))
     rates = [low * (high / low) ** (i / (steps - 1)) for i in range(steps)]

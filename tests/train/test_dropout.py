@@ -12,7 +12,7 @@ from deepgen.errors import ArgumentError
 from deepgen.layers import Dense
 from deepgen.random import borrowed, lend, reseeded
 from deepgen.train import Checkpoint
-from deepgen.train.repeatable import Repeatable
+from deepgen.train.repeatable import Repeatable, draws
 from tests.train.runs import equal, rows
 from tests.train.test_resume import Power, cut
 
@@ -177,3 +177,13 @@ def test_a_rate_is_found_for_a_network_with_dropout_and_repeats(monkeypatch):
         model, objective = builders(0.5)
         found.append(dg.train.find_rate(model, objective, rows(), steps=20, batch_size=16).values)
     assert found[0] == found[1]
+
+
+def test_nothing_is_lent_where_nothing_draws():
+    objective = dg.objectives.MaximumLikelihood()
+    quiet = [dg.RBM(6, 4), dg.explicit.NSF(4), dg.implicit.mlp_vae(6, [8], latent=2), nn.LSTM(2, 3, 2)]
+    drawing = [builders(0.5)[0], game(0.5)[0], nn.LSTM(2, 3, 2, dropout=0.1), nn.MultiheadAttention(4, 2, dropout=0.1),
+               dg.layers.DeepRecurrent(3, 4, 2, "gru", dropout=0.5), nn.RReLU(), Thinned(0.0)]  # fmt: skip
+    assert [draws(objective, model) for model in quiet] == [False] * len(quiet)
+    assert [draws(objective, model) for model in drawing] == [True] * len(drawing)
+    assert draws(cut(objective, 1), quiet[0])
