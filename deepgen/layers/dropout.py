@@ -33,9 +33,7 @@ def dropout(x: Tensor, rate: float, generator: torch.Generator | None) -> Tensor
 
 def check_rate(rate: Any) -> float:
     """Return ``rate`` as a float; raise `ArgumentError` unless it is at least 0 and below 1."""
-    check_real("dropout", rate, 0)
-    if rate >= 1:
-        raise ArgumentError(f"dropout must be below 1, got {rate!r}")
+    check_real("dropout", rate, 0, below=1)
     return float(rate)
 
 
