@@ -143,17 +143,23 @@ def check_count(minimum: int = 1, maximum: int | None = None, **counts: object) 
             raise ArgumentError(f"{name} must be an integer {bounds}, got {value!r}")
 
 
-def check_real(name: str, value: object, least: float = -math.inf, most: float = math.inf) -> None:
-    """Raise `ArgumentError` unless ``value`` is a finite real number from ``least`` to ``most``.
+def check_real(
+    name: str, value: object, least: float = -math.inf, most: float = math.inf, *, below: float = math.inf
+) -> None:
+    """Raise `ArgumentError` unless ``value`` is a finite real number from ``least`` to ``most`` and ``below`` that.
 
     >>> check_real("sliding", 0.01, 0, 1)
     >>> check_real("weight_decay", float("nan"), 0)
     Traceback (most recent call last):
     deepgen.errors.ArgumentError: weight_decay must be a finite number of at least 0, got nan
+    >>> check_real("momentum", 1.0, 0, below=1)
+    Traceback (most recent call last):
+    deepgen.errors.ArgumentError: momentum must be a finite number of at least 0 and below 1, got 1.0
     """
     number = math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)
-    if not math.isfinite(number) or not least <= number <= most:
+    if not math.isfinite(number) or not least <= number <= most or number >= below:
         bounds = f" from {least} to {most}" if most < math.inf else f" of at least {least}" if least > -math.inf else ""
+        bounds += f"{' and' if bounds else ''} below {below}" if below < math.inf else ""
         raise ArgumentError(f"{name} must be a finite number{bounds}, got {value!r}")
 
 

@@ -17,6 +17,8 @@ from deepgen.errors import ArgumentError
 from deepgen.streams import Streams
 
 _LOAN = threading.RLock()
+_LENT: dict[torch.device, int] = {}  # loans of global streams that are running: by `lend` and by `reseeded`
+_KEPT: dict[torch.device, tuple[int, Tensor]] = {}  # of `reseeded`: how many run, and the state before the first
 
 
 def generator(seed: int | None = None, device: torch.device | str = "cpu") -> torch.Generator:
@@ -125,12 +127,63 @@ def lend(generator: torch.Generator) -> Iterator[None]:
         return
     with _LOAN:
         mine = lender.get_state()
+        _LENT[lender.device] = _LENT.get(lender.device, 0) + 1
         try:
             lender.set_state(generator.get_state())
             yield
             generator.set_state(lender.get_state())
         finally:
+            _LENT[lender.device] -= 1
             lender.set_state(mine)
+
+
+@contextmanager
+def reseeded(seed: int, streams: Sequence[torch.Generator]) -> Iterator[None]:
+    """Seed torch's global ``streams`` for the length of a ``with`` block, and put them back as they were after it.
+
+    What torch's own layers draw in it, dropout above all, is then a function of ``seed``. It costs some microseconds.
+    Unlike `lend` it holds no lock meanwhile, as a block may be long and wait for other threads: of blocks that run side
+    by side in threads the last to end puts back what was before the first, and what they draw is no longer repeatable.
+
+    >>> with reseeded(3, [torch.default_generator]):
+    ...     x = torch.rand(1)
+    >>> with reseeded(3, [torch.default_generator]):
+    ...     print(x == torch.rand(1))
+    tensor([True])
+    """
+    with _LOAN:
+        for stream in streams:
+            device = stream.device
+            running, mine = _KEPT.get(device) or (0, stream.get_state())
+            _KEPT[device] = running + 1, mine
+            _LENT[device] = _LENT.get(device, 0) + 1
+            stream.manual_seed(_fold(seed) if device.type == "cpu" else seed)
+    try:
+        yield
+    finally:
+        with _LOAN:
+            for stream in streams:
+                running, mine = _KEPT.pop(stream.device)
+                _LENT[stream.device] -= 1
+                if running > 1:
+                    _KEPT[stream.device] = running - 1, mine
+                else:
+                    stream.set_state(mine)
+
+
+def borrowed(device: torch.device) -> torch.Generator | None:
+    """torch's global stream on ``device`` while it is lent out, when a draw from it moves nobody's numbers; else None.
+
+    >>> borrowed(torch.device("cpu")) is None
+    True
+    >>> with lend(generator(0)):
+    ...     borrowed(torch.device("cpu")) is torch.default_generator
+    True
+    """
+    if device.type not in ("cpu", "cuda"):
+        return None
+    found = default_generator(device)
+    return found if _LENT.get(found.device) else None
 
 
 def draw(

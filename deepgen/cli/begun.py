@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from deepgen.cli.options import EXTENDABLE
+from deepgen.cli.options import extendable
 from deepgen.errors import ArgumentError, CheckpointError
 
 ELSEWHERE = "choose another --out, or discard it with --fresh"
@@ -39,7 +39,7 @@ def begun(out: Path, source: dict[str, Any]) -> int:
     differing = {name: value for name, value in source.items() if name in before and before[name] != value}
     if "model" in differing:  # whose options do not compare
         differing = {"model": differing["model"]}
-    if source["model"] in EXTENDABLE and source["epochs"] >= len(history):
+    if extendable(source) and source["epochs"] >= len(history):
         differing.pop("epochs", None)  # no rate was planned ahead: any number of epochs may be added
     if differing:
         words = "; ".join(
@@ -49,20 +49,22 @@ def begun(out: Path, source: dict[str, Any]) -> int:
         if (out / DIVERGED).exists():
             advice = "its training diverged: discard it with --fresh, or choose another --out"
         elif set(differing) == {"epochs"}:
-            advice = longer(source["model"])
+            advice = longer(source)
         raise ArgumentError(f"{out} holds a run begun with {words}: {advice}")
     return len(history)
 
 
 def _said(value: Any) -> str:
-    return "not given" if value is None else ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    if value is None or value is True:
+        return "not given" if value is None else "given"
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def longer(model: str) -> str:
+def longer(source: dict[str, Any]) -> str:
     """How to train longer than a run did."""
-    if model in EXTENDABLE:
+    if extendable(source):
         return "to train longer give more --epochs, to begin anew --fresh"
     return (
-        "its learning rate was planned to fall to zero over these epochs, so it cannot be made longer: "
+        "its learning rate was planned to fall over these epochs, so it cannot be made longer: "
         "give more --epochs with another --out, or with --fresh to begin anew"
     )

@@ -7,19 +7,25 @@ from typing import Annotated, Any
 
 import typer
 
+from deepgen.cli.optimizers import OPEN, check_named, usual_rate
 from deepgen.errors import ArgumentError, DeepgenError, unknown_name
 
 Root = Annotated[str | None, typer.Option(help="Folder with the files of a named data set; $DEEPGEN_DATA by default.")]
 
 # Adam at a rate that falls to zero, left at its best epoch on validation rows.
-_LEARNED = {"epochs": 100, "patience": 20, "batch": 50, "rate": 1e-3}
+_LEARNED = {
+    "epochs": 100, "patience": 20, "batch": 50, "rate": 1e-3, "optimizer": "adam", "schedule": "linear"
+}  # fmt: skip
 _IMAGES = {**_LEARNED, "epochs": 30, "channels": 32, "layers": 6}
 _FLOW = {**_LEARNED, "epochs": 50, "transforms": 5, "hidden": [128, 128]}
 _NETWORKS = {**_LEARNED, "epochs": 200, "hidden": [200, 200], "channels": 32, "latent": None}
 _LATENT = {**_NETWORKS, "networks": "dense", "prior": "normal", "posterior": "diagonal", "components": 50}
 _TEXT = {**_LEARNED, "epochs": 10, "patience": 3, "batch": 32, "rate": 3e-3, "length": None, "dropout": 0.0}
 
-_MACHINE = {"epochs": 200, "patience": None, "rate": 0.1, "batch": 50, "k": 1, "chains": 100, "weight_decay": 0.0}
+_MACHINE = {
+    **_LEARNED, "epochs": 200, "patience": None, "rate": 0.1, "optimizer": "sgd", "k": 1, "chains": 100,
+    "weight_decay": 0.0
+}  # fmt: skip
 
 # What an option is when it is not given. None in the signature lets us refuse one that means nothing to the model.
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -58,7 +64,6 @@ _WORDS = {
 _NETWORK_WORDS = {"autoencoder": ("dense", "conv", "tied"), "gan": ("dense", "conv", "resnet")}
 _CONVOLVED = 256  # units of the hidden layer beside convolutions
 
-EXTENDABLE = ("bernoulli", "mixture")  # no rate was planned over the epochs, so more may be added
 
 _LEFT_OUT = {
     "iaf": "an iaf scores given data one variable after the other, so training it by likelihood would take as many "
@@ -132,11 +137,24 @@ def settle(model: str, given: dict[str, Any]) -> dict[str, Any]:
         if chosen.get(name) is not None and chosen[name] not in words:
             raise _unknown(model, kind, chosen[name], words)
     _agree(model, chosen, given)
+    if "optimizer" in own:
+        check_named(model, chosen)
+        if given.get("rate") is None and chosen["optimizer"] != own["optimizer"]:
+            chosen["rate"] = usual_rate(model, chosen["optimizer"], own["rate"])
     if "rate" in chosen and not chosen["rate"] > 0:
         raise ArgumentError(f"--rate must be above 0, got {chosen['rate']}")
     if "noise" in chosen and not 0 <= chosen["noise"] < 1:
         raise ArgumentError(f"--noise must be from 0 to below 1, got {chosen['noise']}")
     return chosen
+
+
+def extendable(source: Mapping[str, Any]) -> bool:
+    """Whether no rate was planned over the epochs, so that more may be added: of ``source`` as a run keeps it.
+
+    >>> extendable({"model": "mixture"}), extendable({"model": "vae", "schedule": "linear"})
+    (True, False)
+    """
+    return "rate" not in DEFAULTS[source["model"]] or source.get("schedule") in OPEN
 
 
 def applying(model: str, chosen: Mapping[str, Any]) -> dict[str, Any]:

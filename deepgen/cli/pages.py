@@ -64,6 +64,7 @@ def entry(
         estimates=list(estimates),
         seconds=history[-1].seconds if history else None,
         history=drawn(history, type(model)),
+        monitors=history,
         settings=settings or {},
         **shown,
         **more,

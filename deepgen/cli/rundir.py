@@ -60,7 +60,7 @@ class Opened:
         fit = {} if self.history is None else self.history.settings
         kept = ("objective", "optimizer", "batch_size", "epochs", "seed")
         own = applying(self.source.get("model", ""), self.source)
-        source = {name: value for name, value in own.items() if name not in NOT_SHOWN}
+        source = {name: value for name, value in own.items() if name not in (*NOT_SHOWN, "optimizer")}
         found = {**{name: fit[name] for name in kept if name in fit}, **source}
         if self.compared:  # it was the clock that ended it, whatever was asked for, and its epochs are slices of time
             done = {} if not self.history else {"updates": self.history[-1].step, "passes": self.passes}

@@ -10,6 +10,7 @@ import typer
 
 from deepgen.cli.begun import ELSEWHERE, begun, longer
 from deepgen.cli.interrupted import parting
+from deepgen.cli.optimizers import OPTIMIZERS, SCHEDULES
 from deepgen.cli.options import Root, model_name, settle
 from deepgen.errors import ArgumentError, CheckpointError, DivergenceError
 
@@ -59,8 +60,18 @@ def command(
     rate: Annotated[
         float | None,
         typer.Option(
-            help="Learning rate, falling to 0 over the run (rbm, dbn, dbm 0.1, rnn to mlstm 0.003, others 0.001)."
+            help="Learning rate at the start (rbm, dbn, dbm 0.1, rnn to mlstm 0.003, others 0.001; of another "
+            "optimizer its own)."
         ),
+    ] = None,
+    optimizer: Annotated[
+        str | None,
+        typer.Option(
+            help=f"{', '.join(OPTIMIZERS)} (rbm, dbn, dbm sgd, others adam). Of networks the first three need --rate."
+        ),
+    ] = None,
+    schedule: Annotated[
+        str | None, typer.Option(help=f"How the rate falls over the run: {', '.join(SCHEDULES)} (linear, to 0).")
     ] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Rows per step (50; text 32).")] = None,
     hidden: Annotated[
@@ -134,6 +145,12 @@ def command(
     heads: Annotated[int | None, typer.Option(min=1, help="transformer: of each attention (4).")] = None,
     dropout: Annotated[float | None, typer.Option(help="Of a text: rate (0).")] = None,
     length: Annotated[int | None, typer.Option(min=1, help="Of a text: characters of a row (64).")] = None,
+    monitors: Annotated[
+        bool,
+        typer.Option(
+            "--monitors", help="Watch steps, gradients and activations: warnings in words, and a section of the report."
+        ),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Fit a model and leave it in a directory that sample, evaluate and report read.
@@ -145,8 +162,9 @@ def command(
              "batch": batch, "k": k, "chains": chains, "weight_decay": weight_decay, "components": components,
              "orders": orders, "channels": channels, "layers": layers, "transforms": transforms, "width": width,
              "heads": heads, "dropout": dropout, "length": length, "latent": latent, "noise": noise,
-             "hidden_units": hidden_units, "networks": networks, "prior": prior, "posterior": posterior}  # fmt: skip
-    chosen = {"seed": seed, "binarise": binarise, **settle(model, given)}
+             "hidden_units": hidden_units, "networks": networks, "prior": prior, "posterior": posterior,
+             "optimizer": optimizer, "schedule": schedule}  # fmt: skip
+    chosen = {"seed": seed, "binarise": binarise, "monitors": monitors or None, **settle(model, given)}
     source = {"model": model, "data": absolute(data), "root": root and str(Path(root).resolve()), **chosen}
     if out.exists() and not out.is_dir():
         raise ArgumentError(f"--out is the directory of the run, and {out} is a file: choose another name")
@@ -172,7 +190,7 @@ def _train(
     from deepgen.cli.recipes import below_base_rates, build
     from deepgen.cli.rundir import DIVERGED, load_arguments, weights
     from deepgen.cli.threads import fitting_threads
-    from deepgen.train import EarlyStopping, fit
+    from deepgen.train import EarlyStopping, Monitors, fit
     from deepgen.train.state import ANEW, KEPT
 
     done_before = begun(out, source) if resume else 0
@@ -186,6 +204,8 @@ def _train(
         raise ArgumentError(f"--patience needs validation rows, and {rows.provenance['name']} leaves none: drop it")
     stopping = EarlyStopping(source["patience"]) if source["patience"] and watched else None
     callbacks: list[Any] = [stopping] if stopping else []
+    if source["monitors"]:
+        callbacks.append(Monitors())
     terminal = sys.stderr.isatty()
     lines = not terminal and not quiet  # a terminal has a bar, which says all that these do
     if lines:
@@ -225,7 +245,7 @@ def _train(
     title = f"{describe(recipe.model, model)} on {rows.provenance['name']}"
     epochs_done = f"{last.epoch} epoch{'s' if last.epoch > 1 else ''}"
     if len(history) == done_before:
-        print(f"{title}: {epochs_done}{stopped}, already complete in {out}: {longer(model)}")
+        print(f"{title}: {epochs_done}{stopped}, already complete in {out}: {longer(source)}")
     else:
         done = f"{epochs_done}{stopped}, {last.step} updates, {last.seconds:.1f} s"
         print(f"{title}: {done}, in {out}")

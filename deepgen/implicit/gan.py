@@ -20,11 +20,10 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from deepgen.distributions import StandardNormal
-from deepgen.errors import ArgumentError, MissingCapability, ShapeError, SupportError, check_count
+from deepgen.errors import ArgumentError, MissingCapability, ShapeError, SupportError, check_count, check_real
 from deepgen.explicit.contexts import as_label, check_context, each_context
 from deepgen.implicit.conditions import check_taken
 from deepgen.optim.blend import blend, share
-from deepgen.optim.settings import check_setting
 from deepgen.random import draw, resolve
 
 
@@ -68,7 +67,7 @@ class GAN(nn.Module):
         if classes and context:
             raise ArgumentError("the context is a label (classes=) or a vector (context=), not both at once")
         if average is not None:
-            check_setting("average", average, below=1)
+            check_real("average", average, 0, below=1)
         for name, network in (("generator", generator), ("discriminator", discriminator)):
             if not isinstance(network, nn.Module):
                 raise ArgumentError(f"{name} must be a torch.nn.Module, got {type(network).__name__}")

@@ -23,8 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, ShapeError, check_count
-from deepgen.layers.dense import mask_source
-from deepgen.layers.dropout import check_rate, dropout
+from deepgen.layers.dropout import check_rate, dropout, mask_source
 from deepgen.layers.recurrent import ragged, recurrent, run, through
 from deepgen.random import resolve
 
@@ -38,7 +37,8 @@ class DeepRecurrent(nn.Module):
         cell: ``rnn``, ``lstm``, ``gru`` or ``mlstm``; or a function of (inputs, hidden, generator=) that makes a layer,
             whose ``layer(x, state)`` returns outputs ``[batch, T, hidden]`` and a state.
         bidirectional: forwards and backwards.
-        dropout: rate at what each layer puts out; in training ``forward`` then wants a ``generator``.
+        dropout: rate at what each layer puts out; in training ``forward`` then wants a ``generator``
+            or, as in the steps of `deepgen.fit`, a global stream that is lent.
         generator: source of the initial weights.
 
     Raises:

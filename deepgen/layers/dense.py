@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, ShapeError, check_count, unknown_name
-from deepgen.layers.dropout import check_rate, dropout
+from deepgen.layers.dropout import check_rate, dropout, mask_source
 from deepgen.layers.linear import linear
 from deepgen.layers.mlp import check_hidden
 from deepgen.layers.tanh import tanh
@@ -65,7 +65,7 @@ class Dense(nn.Module):
         generator: source of the initial weights.
 
     Raises:
-        ArgumentError: a width, rate or name outside its range; in ``forward``, units to drop and no generator for it.
+        ArgumentError: a width, rate or name outside its range; in ``forward``, units to drop and no source of masks.
         ShapeError: rows of another width.
 
     >>> net = Dense((28, 28), [200, 200], 100, context=10, generator=0)
@@ -74,7 +74,8 @@ class Dense(nn.Module):
     >>> Dense(2, [64, 64], (), activation="leaky_relu", generator=0)(torch.zeros(5, 2)).shape
     torch.Size([5])
 
-    In training a network with dropout is called with the generator of its masks; after ``eval()`` nothing is drawn.
+    In training a network with dropout needs a source of its masks: a generator, or in a step of `deepgen.fit` the
+    stream that belongs to the step; after ``eval()`` nothing is drawn.
 
     >>> net = Dense(2, [64, 64], 3, activation="relu", norm=True, dropout=(0.2, 0.5), generator=0)
     >>> net(torch.zeros(5, 2), generator=torch.Generator()).shape, net.eval()(torch.zeros(5, 2)).shape
@@ -139,22 +140,6 @@ def check_rates(rates: float | Sequence[float]) -> tuple[float, float]:
     if len(both) != 2:
         raise ArgumentError(f"dropout must be one rate, or those of inputs and of hidden units, got {rates!r}")
     return check_rate(both[0]), check_rate(both[1])
-
-
-def mask_source(net: nn.Module, rates: Sequence[float], generator: torch.Generator | None) -> torch.Generator | None:
-    """Where masks come from: None outside training, and in training an `ArgumentError` if they lack a generator.
-
-    >>> mask_source(nn.Identity().eval(), [0.5], torch.Generator()) is None
-    True
-    """
-    if not net.training or not any(rates):
-        return None
-    if generator is None:
-        raise ArgumentError(
-            f"in training this {type(net).__name__} drops units and needs a source of its masks: "
-            "call net(x, generator=...), or net.eval() first"
-        )
-    return generator
 
 
 def shape_of(shape: int | Sequence[int]) -> tuple[int, ...]:

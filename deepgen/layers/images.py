@@ -23,8 +23,8 @@ from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, ShapeError, check_count, unknown_name
 from deepgen.layers.convolution import conv
-from deepgen.layers.dense import activation_of, joined, mask_source
-from deepgen.layers.dropout import check_rate, dropout
+from deepgen.layers.dense import activation_of, joined
+from deepgen.layers.dropout import check_rate, dropout, mask_source
 from deepgen.layers.linear import linear
 from deepgen.random import resolve
 
@@ -42,7 +42,8 @@ class ConvEncoder(nn.Module):
         activation, context, generator: as for `Dense`; the context joins the flat maps.
         pool: ``max`` or ``mean`` in the place of strides.
         norm: batch normalisation of all layers but the last.
-        dropout: rate of the units of the hidden layer; in training ``forward`` then wants a ``generator``.
+        dropout: rate of the units of the hidden layer; in training ``forward`` then wants a ``generator``
+            or, as in the steps of `deepgen.fit`, a global stream that is lent.
 
     >>> ConvEncoder((1, 28, 28), 64, generator=0)(torch.zeros(5, 1, 28, 28)).shape
     torch.Size([5, 64])

@@ -103,7 +103,7 @@ class Adversarial:
         check_real("generator_rate", self.generator_rate, 0)
         check_real("discriminator_rate", self.discriminator_rate, 0)
         for beta in self.betas:
-            check_real("each of betas", beta, 0, 1 - 1e-12)
+            check_real("each of betas", beta, 0, below=1)
         if isinstance(self.loss, str):
             raise not_by_name("loss", self.loss, _LOSSES)
         if isinstance(self.loss, type) or not hasattr(self.loss, "discriminator"):

@@ -17,9 +17,8 @@ from typing import Any
 
 from torch import nn
 
-from deepgen.errors import ArgumentError, check_count, unknown_name
+from deepgen.errors import ArgumentError, check_count, check_real, unknown_name
 from deepgen.optim.blend import blend, share
-from deepgen.optim.settings import check_setting
 
 
 class WeightAverage:
@@ -50,7 +49,7 @@ class WeightAverage:
         if not isinstance(model, nn.Module):
             raise ArgumentError(f"model must be a torch.nn.Module, got {type(model).__name__}")
         if decay is not None:
-            check_setting("decay", decay, below=1)
+            check_real("decay", decay, 0, below=1)
         check_count(first=first)
         if every not in ("step", "epoch"):
             raise unknown_name("every", every, ("step", "epoch"))

@@ -27,9 +27,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from deepgen.errors import ArgumentError, MissingCapability, check_count, unknown_name
+from deepgen.errors import ArgumentError, MissingCapability, check_count, check_real, unknown_name
 from deepgen.optim.kronecker import Layer, check_layer, factors, inverses
-from deepgen.optim.settings import check_setting, evaluated, some
+from deepgen.optim.settings import evaluated, some
 
 
 class KFAC(Optimizer):
@@ -77,13 +77,13 @@ class KFAC(Optimizer):
         max_kl: float | None = 1e-2,
         fisher: str = "empirical",
     ) -> None:
-        check_setting("lr", lr)
-        check_setting("damping", damping, 1e-300)
-        check_setting("momentum", momentum, below=1)
-        check_setting("decay", decay, below=1)
+        check_real("lr", lr, 0)
+        check_real("damping", damping, 1e-300)
+        check_real("momentum", momentum, 0, below=1)
+        check_real("decay", decay, 0, below=1)
         check_count(every=every)
         if max_kl is not None:
-            check_setting("max_kl", max_kl, 1e-300)
+            check_real("max_kl", max_kl, 1e-300)
         if fisher not in ("empirical", "sampled"):
             raise unknown_name("Fisher matrix", fisher, ("empirical", "sampled"))
         self.layers = _layers(layers)

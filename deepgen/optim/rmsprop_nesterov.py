@@ -24,7 +24,8 @@ from typing import Any
 import torch
 from torch.optim import Optimizer
 
-from deepgen.optim.settings import check_setting, evaluated, some
+from deepgen.errors import check_real
+from deepgen.optim.settings import evaluated, some
 
 
 class RMSpropNesterov(Optimizer):
@@ -59,10 +60,10 @@ class RMSpropNesterov(Optimizer):
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """As torch's, which does so with every group from the first on; its settings are checked."""
         settings = {**self.defaults, **param_group}
-        check_setting("lr", settings["lr"])
-        check_setting("eps", settings["eps"], 1e-300)
+        check_real("lr", settings["lr"], 0)
+        check_real("eps", settings["eps"], 1e-300)
         for name in ("momentum", "alpha"):
-            check_setting(name, settings[name], below=1)
+            check_real(name, settings[name], 0, below=1)
         super().add_param_group(param_group)
 
     @torch.no_grad()

@@ -1,4 +1,4 @@
-"""What optimizers do with their arguments: checks in constructors, and the closure of a step."""
+"""What optimizers do with their arguments: something to train, and the closure of a step."""
 
 from __future__ import annotations
 
@@ -7,19 +7,7 @@ from typing import Any
 
 import torch
 
-from deepgen.errors import ArgumentError, check_real
-
-
-def check_setting(name: str, value: object, least: float = 0.0, below: float | None = None) -> None:
-    """Raise `ArgumentError` unless ``value`` is a finite number of at least ``least`` and, where given, ``below`` that.
-
-    >>> check_setting("momentum", 1.0, below=1)
-    Traceback (most recent call last):
-    deepgen.errors.ArgumentError: momentum must be below 1, got 1.0
-    """
-    check_real(name, value, least)
-    if below is not None and value >= below:  # type: ignore[operator]
-        raise ArgumentError(f"{name} must be below {below}, got {value!r}")
+from deepgen.errors import ArgumentError
 
 
 def some(things: Iterable[Any], what: str) -> list[Any]:

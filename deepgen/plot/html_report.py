@@ -40,6 +40,7 @@ class Entry:
         samples: ``[n, features]``.
         filters: a machine with a ``weight``, or ``[visible, hidden]``.
         history: what `deepgen.fit` returned.
+        monitors: a history with what `deepgen.train.Monitors` saw, where ``history`` is chosen columns; else that one.
         trace: scalar chain draws: ``[draws, chains]``, a mapping of such tensors, or a Trace of them.
         settings: anything else worth keeping (objective, rate, epochs, ...), shown in the details.
         quality: what `deepgen.evaluate.sample_quality` found of its samples.
@@ -59,6 +60,7 @@ class Entry:
     samples: Tensor | None = None
     filters: Any = None
     history: Any = None
+    monitors: Any = None
     trace: Any = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     quality: Quality | None = None

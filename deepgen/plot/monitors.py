@@ -128,7 +128,8 @@ def section(entries: Sequence[Entry]) -> str:
     """The part of a report: the three figures of each entry whose history has them."""
     parts = []
     for number, entry in enumerate(entries):
-        looked = _looks(entry.history)
+        history = entry.history if entry.monitors is None else entry.monitors
+        looked = _looks(history)
         if not looked:
             continue
         figures: list[tuple[Callable[..., Figure], str]] = [
@@ -139,7 +140,7 @@ def section(entries: Sequence[Entry]) -> str:
             figures.append((activations, "What layers read in the last epoch that was looked at."))
         cards = []
         for draw, words in figures:
-            svg = inline_svg(draw(entry.history), f"{words} {entry.name}", f"monitor{number}{draw.__name__}")
+            svg = inline_svg(draw(history), f"{words} {entry.name}", f"monitor{number}{draw.__name__}")
             cards.append(page.figure(svg, f"<b>{escape(entry.name)}</b>. {words}"))
         parts.append(f'<div class="cards wide">{"".join(cards[:2])}</div>{"".join(cards[2:])}')
     if not parts:

@@ -18,6 +18,7 @@ from deepgen.train.interrupt import Flag, Interrupted, delayed_interrupt
 from deepgen.train.lock import held
 from deepgen.train.loop import train
 from deepgen.train.meter import Meter
+from deepgen.train.repeatable import Repeatable, draws
 from deepgen.train.source import Source, as_tensor, fingerprint
 from deepgen.train.state import RunState, Schedule, copy_tree, describe, plain, resumable
 from deepgen.train.watch import Monitor, Watch
@@ -46,9 +47,10 @@ def fit(
     """Train ``model`` on ``data`` towards ``objective`` and return the history.
 
     With ``out`` the run is kept in that directory, and the same call goes on from there: a run killed at any moment
-    and resumed ends in the same weights, bit for bit, as one that was not (on the same machine and thread count, for
-    models that draw from the generator they are handed; torch's Dropout does not). Ctrl-C finishes the step, saves,
-    and raises `Interrupted`; a second one stops at once.
+    and resumed ends in the same weights, bit for bit, as one that was not (on the same machine and thread count). What
+    torch's own layers draw from its global stream, dropout above all, is a function of the seed and the step, and that
+    stream is put back after every step. Ctrl-C finishes the step, saves, and raises `Interrupted`; a second one stops
+    at once.
 
     Args:
         model: any module the objective takes; trained in place.
@@ -119,13 +121,14 @@ def fit(
             stack.enter_context(held(out))
         stored = resumable(out, settings, epochs) if out is not None and resume else None
         stream = spawn(generator(seed, source.device), 1)[0]
-        state = objective.start(model, source.rows(), generator=stream)
+        repeatable = Repeatable(seed, source.device, needed=draws(objective, model))
+        state = repeatable.start(objective, model, source.rows(), generator=stream)
         history = History(settings=settings)
         run = RunState(model, source, epochs, optimizer, schedule, state, stream, stateful, history)
         run.passes = getattr(data, "passes", None)
         if stored is not None:
             run.restore(stored, out)  # type: ignore[arg-type]
-        begun = run.step
+        begun = repeatable.done = run.step
         run.check_finite()
         if out is not None and stored is None:
             run.save(out)  # an unwritable place is found now, not in an hour
@@ -140,7 +143,8 @@ def fit(
                 stack.callback(listener.close)
             if hasattr(listener, "begin"):
                 listener.begin(model)
-        reason = _run(run, objective.update(model, optimizer), watch, listeners, out, interrupt, max_seconds)
+        update = repeatable.step(objective.update(model, optimizer))
+        reason = _run(run, update, watch, listeners, out, interrupt, max_seconds)
         run.check_finite()
         if reason == "interrupted":
             if out is not None:

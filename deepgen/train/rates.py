@@ -22,6 +22,7 @@ from torch import nn
 from deepgen.errors import ArgumentError, MissingCapability, check_count, check_real
 from deepgen.random import generator, spawn
 from deepgen.train.loop import train
+from deepgen.train.repeatable import Repeatable, draws
 from deepgen.train.source import Source
 from deepgen.typing import Objective
 
@@ -106,12 +107,14 @@ def find_rate(
     source = Source(x, made, batch_size, seed, getattr(objective, "check", None))
     chosen = objective.optimizer(made) if optimizer is None else optimizer_of(made, optimizer)
     stream = spawn(generator(seed, source.device), 1)[0]
-    state = objective.start(made, source.rows(), generator=stream)
+    repeatable = Repeatable(seed, source.device, needed=draws(objective, made))
+    state = repeatable.start(objective, made, source.rows(), generator=stream)
+    update = repeatable.step(objective.update(made, chosen))
     rates = [low * (high / low) ** (i / (steps - 1)) for i in range(steps)]
     _set(chosen, rates[0])
     values: list[float] = []
     name, sign, lost = "", 1.0, False
-    for i, step in enumerate(train(objective.update(made, chosen), state, _endless(source, steps), generator=stream)):
+    for i, step in enumerate(train(update, state, _endless(source, steps), generator=stream)):
         if i == 0:
             name, sign = _metric(step.metrics, metric, higher, objective)
         values.append(float(step.metrics[name]))

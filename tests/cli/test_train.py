@@ -204,7 +204,7 @@ def test_a_finished_run_says_so_and_how_to_train_longer(deepgen, tmp_path):
     assert "--fresh" in again.out
     longer = deepgen("train", "rbm", *SMALL, "--epochs", 5, "--out", out)
     assert longer.status == 2
-    for words in ("epochs 3, now 5", "fall to zero", "another --out", "--fresh"):
+    for words in ("epochs 3, now 5", "planned to fall over", "another --out", "--fresh"):
         assert words in longer.err
 
 

@@ -126,3 +126,17 @@ def test_objectives_that_draw_do_so_on_the_device(kind, device, seed):
     before = model.log_prob(x).mean()
     dg.fit(model, x, objective, epochs=20, batch_size=10, seed=seed, progress=False)
     assert model.log_prob(x).mean() > before
+
+
+def test_dropout_inside_networks_goes_by_the_seed_and_moves_no_stream(device, seed):
+    found = []
+    for there in (1, 2):
+        torch.manual_seed(there)  # of all devices
+        net = torch.nn.Sequential(torch.nn.Dropout(0.5), dg.layers.Dense(6, [8], 4, dropout=0.5, generator=0))
+        vae = dg.implicit.VAE(net, dg.layers.Dense(2, [8], 6, generator=1), latent=2).to(device)
+        dg.fit(vae, torch.eye(6, device=device), dg.objectives.ELBO(), epochs=3, batch_size=3, progress=False)
+        after = torch.rand(3, device=device)
+        torch.manual_seed(there)
+        assert torch.equal(after, torch.rand(3, device=device))
+        found.append(net[1].layers[0].weight.detach())
+    assert torch.equal(*found)

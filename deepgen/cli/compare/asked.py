@@ -20,7 +20,10 @@ UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 ASKED = "compare.json"
 # Options beside the defaults: a machine is watched by a quick AIS if asked. Of an energy model that is too dear.
 WATCHED = {"rbm": {"patience": 1}, "dbn": {"patience": 1}, "dbm": {"patience": 1}}
-SHARED = ("data", "out", "seed", "epochs", "patience", "binarise", "root", "length", "fresh", "quiet", "q")
+SHARED = (
+    *("data", "out", "seed", "epochs", "patience", "binarise", "root", "length", "schedule", "fresh"),
+    *("monitors", "quiet", "q"),
+)
 
 
 def seconds(budget: str | float) -> float:
@@ -80,7 +83,8 @@ def options(asked: str) -> tuple[str, dict[str, Any]]:
     for word in words:
         if word.startswith("-") and word.partition("=")[0].lstrip("-") in SHARED:
             raise ArgumentError(
-                f"{word} in {asked!r}: data, seed and time are those of the comparison, the same for all models"
+                f"{word} in {asked!r}: data, seed, time and how the rate falls over it are those of the comparison, "
+                "the same for all models"
             )
     app = typer.Typer()
     app.command()(command)

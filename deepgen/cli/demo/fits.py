@@ -15,9 +15,10 @@ from deepgen.cli.compare.judged import Judged
 from deepgen.cli.compare.training import kept
 from deepgen.cli.describe import describe
 from deepgen.cli.evaluate import weighted
+from deepgen.cli.optimizers import fall
 from deepgen.cli.options import settle
 from deepgen.cli.quality import against, fakes
-from deepgen.cli.recipes import annealed, build, fall
+from deepgen.cli.recipes import annealed, build
 from deepgen.cli.rundir import NO_LIKELIHOOD
 from deepgen.evaluate import Bracket, Estimate, log_likelihood
 from deepgen.explicit import RBM, BernoulliMixture

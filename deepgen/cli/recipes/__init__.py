@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from deepgen.cli.optimizers import stepped
 from deepgen.cli.recipes.adversarial import gan
 from deepgen.cli.recipes.autoencoder import autoencoder
 from deepgen.cli.recipes.autoregressive import autoregressive
@@ -13,13 +14,13 @@ from deepgen.cli.recipes.flows import flow
 from deepgen.cli.recipes.latent import latent
 from deepgen.cli.recipes.mixture import mixture
 from deepgen.cli.recipes.rbm import annealed, below_base_rates, deep, rbm
-from deepgen.cli.recipes.recipe import Recipe, fall
+from deepgen.cli.recipes.recipe import Recipe
 from deepgen.cli.recipes.tokens import tokens
 
 if TYPE_CHECKING:
     from deepgen.data import Data
 
-__all__ = ["Recipe", "annealed", "below_base_rates", "build", "fall"]
+__all__ = ["Recipe", "annealed", "below_base_rates", "build"]
 
 _RECIPES: dict[str, Callable[[str, Data, Mapping[str, Any]], Recipe]] = {
     "rbm": rbm,
@@ -37,4 +38,4 @@ _RECIPES: dict[str, Callable[[str, Data, Mapping[str, Any]], Recipe]] = {
 
 def build(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
     """The recipe of the model ``name`` (see `deepgen.cli.options`) on ``data``."""
-    return _RECIPES[name](name, data, options)
+    return stepped(_RECIPES[name](name, data, options), {**options, "model": name})

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from deepgen.cli.quality import in_grey
 from deepgen.cli.recipes.columns import varying
 from deepgen.cli.recipes.networks import sides_of
-from deepgen.cli.recipes.recipe import Recipe, fall
+from deepgen.cli.recipes.recipe import Recipe
 from deepgen.cli.rundir import rows_of
 from deepgen.cli.values import as_images, described, kind, refused
 from deepgen.errors import ArgumentError
@@ -86,7 +86,6 @@ def gan(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
         epochs=options["epochs"],
         batch=options["batch"],
         optimizer=objective.optimizer(model),
-        schedule=fall,
         monitor=Nearness() if len(data.valid) > 2 else None,
         notes={"images": networks != "dense"},
         settled={"networks": networks},

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepgen.cli.recipes.columns import caution, varying
 from deepgen.cli.recipes.rbm import annealed
-from deepgen.cli.recipes.recipe import Recipe, fall
+from deepgen.cli.recipes.recipe import Recipe
 from deepgen.cli.rundir import rows_of
 from deepgen.cli.values import kind, refused
 from deepgen.distributions import IndependentBernoulli, MultivariateNormal
@@ -41,7 +41,6 @@ def energy(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
         epochs=options["epochs"],
         batch=options["batch"],
         optimizer=adam(net, lr=options["rate"]),
-        schedule=fall,
         monitor=partial(annealed, None) if options["patience"] else None,  # it has a base of its own
         caution=None if binary else caution(data),
     )

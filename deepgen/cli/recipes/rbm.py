@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from deepgen.cli.recipes.autoregressive import FEW
-from deepgen.cli.recipes.recipe import WATCHED, Recipe, fall
+from deepgen.cli.recipes.recipe import WATCHED, Recipe
 from deepgen.cli.rundir import rows_of
 from deepgen.cli.units import coded
 from deepgen.cli.values import column, kind, refused, whole
@@ -41,7 +41,6 @@ def rbm(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
         epochs=options["epochs"],
         batch=options["batch"],
         optimizer=_sgd(model, options["rate"]),
-        schedule=fall,
         monitor=monitor,
         notes={"levels": data.levels} if options["visible"] == "softmax" else None,
     )
@@ -64,7 +63,6 @@ def deep(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
         epochs=options["epochs"],
         batch=options["batch"],
         optimizer=torch.optim.SGD(model.parameters(), lr=options["rate"]),
-        schedule=fall,
         monitor=partial(annealed, x) if options["patience"] else None,
     )
 

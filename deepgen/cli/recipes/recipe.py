@@ -62,11 +62,6 @@ class Recipe:
         return labelled(self.data, "valid") if self.labelled else coded(self.model, self.data.valid)
 
 
-def fall(done: float) -> float:
-    """The learning rate falls in a straight line to zero, which ends the noise of the steps (Robbins & Monro 1951)."""
-    return 1.0 - done
-
-
 def mean(model: nn.Module, x: Tensor) -> Estimate | Bracket:
     """The mean log-likelihood of a model that has one."""
     return log_likelihood(model, x)
@@ -81,7 +76,7 @@ def by_adam(
     monitor: Monitor = mean,
     **rest: Any,
 ) -> Recipe:
-    """Adam over what is to be learned of a density, at a rate that falls to zero over the epochs."""
+    """Adam over what is to be learned of a density."""
     return Recipe(
         model=model,
         objective=objective,
@@ -89,7 +84,6 @@ def by_adam(
         epochs=options["epochs"],
         batch=options["batch"],
         optimizer=adam(model, lr=options["rate"]),
-        schedule=fall,
         monitor=monitor,
         **rest,
     )
