@@ -38,6 +38,7 @@ from deepgen.explicit.dbm import DBM
 from deepgen.explicit.mean_field import settle
 from deepgen.objectives.chain_memory import ChainMemory, remembered
 from deepgen.objectives.descent import Descent
+from deepgen.share import balance, over_rows
 
 if TYPE_CHECKING:
     from deepgen.objectives.contrastive import PersistentCD
@@ -52,6 +53,10 @@ class DeepState(NamedTuple):
     chains: Tensor
     means: Tensor
     memory: ChainMemory | None = None
+
+    def per_chain(self) -> tuple[str, ...]:
+        """The fields that have a row for each chain."""
+        return ("chains",)
 
 
 class Joint(NamedTuple):
@@ -107,7 +112,7 @@ class DeepStep:
             odd = [u.sample(f, generator=generator) for u, f in zip(model.levels[1::2], fields[1::2], strict=True)]
             fields, data, _ = walk(model, torch.cat(odd, 1), options.posterior_steps, generator, v)
         free_fields, free, chains = walk(model, state.chains, options.k, generator)
-        share = torch.cat((v.new_full((len(v),), 1 / len(v)), v.new_full((len(chains),), -1 / len(chains))))
+        share = torch.cat((v.new_full((len(v),), 1 / len(v)), v.new_full((len(chains),), -balance() / len(chains))))
         rows = [torch.cat(pair) for pair in zip(data, free, strict=True)]
         gaps = [x.t() @ share for x in rows]
         means = torch.cat([mean.mean(0) for mean in data]).lerp_(state.means, 1 - options.sliding)
@@ -124,7 +129,7 @@ class DeepStep:
         self.descent.move(rate)
         memory, told = remembered(state.memory, chains, options.k)
         return DeepState(chains, means, memory), {
-            "moment_gap": torch.linalg.vector_norm(torch.cat(gaps[1:])),
+            "moment_gap": torch.linalg.vector_norm(over_rows(torch.cat(gaps[1:]))),
             **told,
             "turns": torch.tensor(float(turns)),
         }
@@ -165,7 +170,7 @@ class DeepStep:
             for level, units in enumerate(self.model.levels):
                 here = -units.cumulant(fields[level]).mean() if level else units.energy(data[0]).mean()
                 drawn = units.energy(free[level]) if level % 2 == 0 else -units.cumulant(free_fields[level])
-                total = total + here - drawn.mean()
+                total = total + here - balance() * drawn.mean()
             gradients = torch.autograd.grad(total, self.own)
         for buffer, gradient in zip(self.descent.gradients[-len(self.own) :], gradients, strict=True):
             buffer.copy_(gradient)

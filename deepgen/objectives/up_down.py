@@ -29,6 +29,10 @@ class TopChains(NamedTuple):
 
     position: Tensor
 
+    def per_chain(self) -> tuple[str, ...]:
+        """The fields that have a row for each chain."""
+        return ("position",)
+
 
 @dataclass(frozen=True)
 class UpDown:

@@ -65,6 +65,10 @@ class Replicas(NamedTuple):
     trips: Tensor
     ledger: Ledger
 
+    def per_chain(self) -> tuple[str, ...]:
+        """The fields that have a row for each chain: all."""
+        return self._fields
+
 
 class Swapped(NamedTuple):
     """acceptance: of the kernel at beta = 1 (None if it reports none) ``[chains]``; swap: mean probability to swap over

@@ -1,0 +1,235 @@
+"""What this process does of a step that several take together: its rows and its chains, and sums over those of all.
+
+A step that is taken by R processes, the ranks, has N rows and C chains in all, of which a rank has a stretch each, n
+and c of them, that lie beside those of the ranks before it. With w = n / N the weight of its rows,
+
+    mean over all rows   = sum over ranks of  w  (mean over own rows)
+    mean over all chains = sum over ranks of  w  balance  (mean over own chains),      balance = (c / C) / w
+
+so that an objective that is a mean over rows minus ``balance`` times a mean over chains has gradients whose sum over
+ranks, each times w, is that of the one process. `balance` is 1 where rows and chains are cut alike, and where nothing
+is cut. What there is less of than there are ranks is not cut: every rank has all of it, with the weight 1 / R.
+
+Nothing here does anything outside of a step that is shared: code that asks costs a look at one variable.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from deepgen.errors import ArgumentError
+
+
+class Part(NamedTuple):
+    """Items ``start`` to ``stop - 1`` of ``total``; weight: of their mean in the mean over all ranks."""
+
+    start: int
+    stop: int
+    total: int
+    weight: float
+
+    @property
+    def count(self) -> int:
+        """How many there are here."""
+        return self.stop - self.start
+
+    def times(self, each: int) -> Part:
+        """Of ``each`` times as many, those of one item together."""
+        return Part(self.start * each, self.stop * each, self.total * each, self.weight)
+
+    @property
+    def cut(self) -> bool:
+        """Whether other ranks have others."""
+        return self.count < self.total
+
+
+def part(total: int, rank: int, ranks: int, unlike: int = 0) -> Part:
+    """The stretch of ``total`` items that belongs to ``rank``; stretches differ by one item at most.
+
+    Draws tell rows from chains by their number. Where a rank would have as many rows as it has of ``unlike`` chains,
+    and not as many are in all, some rows go to a neighbour.
+
+    >>> [part(5, rank, 2)[:3] for rank in range(2)]
+    [(0, 3, 5), (3, 5, 5)]
+    >>> [part(49, rank, 2, unlike=50)[:3] for rank in range(2)]  # of the chains both have 25
+    [(0, 24, 49), (24, 49, 49)]
+    >>> part(1, 1, 2)
+    Part(start=0, stop=1, total=1, weight=0.5)
+    """
+    if total < ranks:
+        return Part(0, total, total, 1 / ranks)
+    sizes, others = _even(total, ranks), _even(unlike, ranks)
+    if total != unlike and any(a == b for a, b in zip(sizes, others, strict=True)):
+        sizes = _apart(total, others) or sizes
+    start = sum(sizes[:rank])
+    return Part(start, start + sizes[rank], total, sizes[rank] / total)
+
+
+def _even(total: int, ranks: int) -> list[int]:
+    return [total // ranks + (rank < total % ranks) for rank in range(ranks)]
+
+
+def _apart(total: int, others: list[int]) -> list[int] | None:
+    """Sizes that sum to ``total``, none of which is that of ``others`` at its place; None where there are none."""
+    for first in (-1, 1, -2, 2):
+        steps = [first * (-1) ** place for place in range(len(others) - 1)]
+        sizes = [size + step for size, step in zip(others, steps, strict=False)]
+        last = total - sum(sizes)
+        if min(*sizes, last) > 0 and last != others[-1]:
+            return [*sizes, last]
+    return None
+
+
+class Group(Protocol):
+    """The ranks: ``sum(x)`` adds up a tensor over all of them, in place."""
+
+    def sum(self, x: Tensor) -> Tensor: ...
+
+
+class Share:
+    """The block in which a step is this rank's part of one: its ``rows`` and its ``chains``, if there are any.
+
+    >>> offset(25)
+    0
+    """
+
+    def __init__(self, group: Group, rows: Part, chains: Part | None = None) -> None:
+        self.group, self.rows, self.chains = group, rows, chains
+
+    def __enter__(self) -> Share:
+        _open.append(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _open.remove(self)
+
+    def of(self, count: int) -> Part | None:
+        """The part that has ``count`` items, None for any other number."""
+        return self._alone([each for each in self._parts() if each.count == count], count)
+
+    def among(self, count: int) -> Part | None:
+        """The same of ``count`` items that are some for each row or chain, those of one together."""
+        exact = self.of(count)
+        if exact is not None or count == 0:
+            return exact
+        return self._alone([each.times(count // each.count) for each in self._parts() if count % each.count == 0], count)
+
+    def _parts(self) -> list[Part]:
+        return [each for each in (self.rows, self.chains) if each is not None]
+
+    def _alone(self, found: list[Part], count: int) -> Part | None:
+        if len(found) > 1 and found[0][:3] != found[1][:3]:
+            raise ArgumentError(
+                f"a rank cannot tell whether {count} random numbers are for its rows, {self.rows.count} of "
+                f"{self.rows.total}, or for its chains: choose another number of chains or of rows"
+            )
+        return found[0] if found else None
+
+
+_open: list[Share] = []
+
+
+def current() -> Share | None:
+    """The share of the step in progress, None in a step that this process takes alone."""
+    return _open[-1] if _open else None
+
+
+def offset(count: int) -> int:
+    """The place among all of the first of ``count`` rows or chains, or of some multiple of them, each one's together.
+
+    >>> with Share(_Alone(), part(10, 1, 2)):
+    ...     offset(5), offset(15), offset(7)
+    (5, 15, 0)
+    """
+    here = current()
+    own = None if here is None else here.among(count)
+    return 0 if own is None else own.start
+
+
+def places(count: int) -> tuple[int, int]:
+    """(number of the first, number of all) of ``count`` rows: their places in the whole batch."""
+    here = current()
+    own = None if here is None else here.of(count)
+    return (0, count) if own is None else (own.start, own.total)
+
+
+def balance() -> float:
+    """What a mean over chains is to be multiplied by beside a mean over rows; 1 in a step that is not shared."""
+    here = current()
+    if here is None or here.chains is None:
+        return 1.0
+    return here.chains.weight / here.rows.weight
+
+
+def over_rows(mean: Tensor) -> Tensor:
+    """The mean over the rows of all ranks, from that over the own; gradients go back to all of them."""
+    here = current()
+    if here is None:
+        return mean
+    shared: Tensor = _Mean.apply(mean, here.rows.weight, here.group)  # type: ignore[no-untyped-call]
+    return shared
+
+
+def over_chains(mean: Tensor) -> Tensor:
+    """The mean over the chains of all ranks, from that over the own; without gradients."""
+    here = current()
+    if here is None or here.chains is None:
+        return mean
+    return here.group.sum(mean.detach() * here.chains.weight)
+
+
+def sum_rows(total: Tensor) -> Tensor:
+    """The sum over the rows of all ranks, from that over the own; without gradients."""
+    here = current()
+    if here is None:
+        return total
+    return here.group.sum(total.detach() * (here.rows.weight * here.rows.total / here.rows.count))
+
+
+def count_rows(count: int) -> int:
+    """The sum over ranks of a number of rows."""
+    here = current()
+    if here is None or not here.rows.cut:
+        return count
+    return int(here.group.sum(torch.tensor(count)))
+
+
+def count_chains(count: int) -> int:
+    """How many chains all ranks have, of which ``count`` are here."""
+    here = current()
+    return count if here is None or here.chains is None else here.chains.total
+
+
+def chain_products(x: Tensor, y: Tensor) -> tuple[float, float]:
+    """(norm of x times norm of y, their scalar product) of ``[chains, ...]`` over the chains of all ranks."""
+    here = current()
+    if here is None or here.chains is None:
+        return float(torch.linalg.vector_norm(x) * torch.linalg.vector_norm(y)), float((x * y).sum())
+    own = here.chains
+    scale = own.weight * own.total / own.count
+    found = torch.stack([x.square().sum(), y.square().sum(), (x * y).sum()]).double() * scale
+    a, b, product = here.group.sum(found).tolist()
+    return float((a * b) ** 0.5), float(product)
+
+
+class _Mean(torch.autograd.Function):
+    """sum over ranks of weight x. As each rank's loss has its own weight w in the sum, d/dx = sum of w d(loss)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: float, group: Group) -> Tensor:  # type: ignore[override]
+        ctx.weight, ctx.group = weight, group
+        return group.sum(x.detach() * weight)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+        return ctx.group.sum(gradient * ctx.weight), None, None
+
+
+class _Alone:
+    """The group of one rank."""
+
+    def sum(self, x: Tensor) -> Tensor:
+        return x

@@ -1,0 +1,205 @@
+"""The processes that do one job together, the ranks: what they say to one another, and how `torchrun` starts them.
+
+    torchrun --nproc-per-node 2 -m deepgen train rbm --data digits --out runs/rbm
+    torchrun --nproc-per-node 2 script.py        # with torchrun() as ranks:  dg.fit(..., ranks=ranks)
+
+Messages go by torch.distributed: gloo between CPUs, nccl between GPUs, and gloo for what the hosts agree on. Lightning
+Fabric (the extra ``distributed``) sets the group and the devices up from what torchrun left in the environment; a
+process group that the caller has set up serves as well, and then Fabric is not needed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from deepgen.errors import ArgumentError, DeepgenError, MissingCapability, RankLost
+from deepgen.share import Part
+
+T = TypeVar("T")
+
+
+class Ranks:
+    """The processes of the torch.distributed group that this one is in; one rank alone where there is no group.
+
+    Attributes:
+        rank: which one this is, from 0; the first writes files and shows progress.
+        world: how many there are.
+        device: where this rank's model and data belong.
+
+    >>> alone = Ranks()
+    >>> alone.world, alone.agree(True, False), alone.first(lambda: 3)
+    (1, (True, False), 3)
+    """
+
+    def __init__(self, device: torch.device | str = "cpu") -> None:
+        import torch.distributed as dist
+
+        here = dist.is_available() and dist.is_initialized()
+        self.device = torch.device(device)
+        self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if here else (0, 1)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is rank 0."""
+        return self.rank == 0
+
+    def sum(self, x: Tensor) -> Tensor:
+        """Add ``x`` up over all ranks, in place; the outcome is the same on each, to the bit."""
+        if self.world > 1:
+            with self._together() as dist:
+                dist.all_reduce(x)
+        return x
+
+    def gather(self, own: Tensor, part: Part) -> Tensor:
+        """The items of all ranks ``[total, ...]`` from the ``own`` of each, which are its ``part``."""
+        if not part.cut:
+            return own
+        whole = own.new_empty(part.total, *own.shape[1:])
+        with self._together() as dist:
+            stops = [None] * self.world
+            dist.all_gather_object(stops, (part.start, part.stop))
+            for rank, (start, stop) in enumerate(stops):  # type: ignore[misc]
+                if rank == self.rank:
+                    whole[start:stop] = own
+                dist.broadcast(whole[start:stop], rank)
+        return whole
+
+    def broadcast(self, thing: T) -> T:
+        """What rank 0 calls ``thing``."""
+        if self.world == 1:
+            return thing
+        box = [thing]
+        with self._together() as dist:
+            dist.broadcast_object_list(box, 0)
+        return box[0]
+
+    def copy_weights(self, tensors: list[Tensor]) -> None:
+        """Give every rank the values that ``tensors`` have on rank 0."""
+        if self.world > 1:
+            with self._together() as dist, torch.no_grad():
+                for tensor in tensors:
+                    dist.broadcast(tensor.detach(), 0)
+
+    def agree(self, *flags: bool) -> tuple[bool, ...]:
+        """Each of ``flags`` is true if it is on any rank."""
+        if self.world == 1:
+            return flags
+        told = torch.tensor(flags, dtype=torch.int32)
+        with self._together() as dist:
+            dist.all_reduce(told, dist.ReduceOp.MAX)
+        return tuple(bool(flag) for flag in told.tolist())
+
+    def same(self, thing: Any) -> bool:
+        """Whether ``thing`` is equal on all ranks."""
+        return not self.agree(self.broadcast(thing) != thing)[0]
+
+    def first(self, do: Callable[[], T]) -> T:
+        """What ``do()`` returns or raises on rank 0, which alone calls it, on every rank."""
+        if self.world == 1:
+            return do()
+        told: tuple[Any, BaseException | None] = (None, None)
+        if self.is_first:
+            try:
+                told = do(), None
+            except Exception as error:
+                told = None, error
+        value, failed = self.broadcast(told)
+        if failed is not None:
+            raise failed
+        return value  # type: ignore[no-any-return]
+
+    @contextmanager
+    def _together(self) -> Iterator[Any]:
+        """torch.distributed for a message that all ranks take part in; `RankLost` where one does not."""
+        import torch.distributed as dist
+
+        try:
+            yield dist
+        except DeepgenError:
+            raise
+        except RuntimeError as error:  # gloo's, whose words are those of the network; NCCL's are a kind of it
+            raise RankLost(_lost(self.world)) from error
+
+
+def _lost(world: int) -> str:
+    return f"one of {world} ranks is gone, so the others stop too"
+
+
+@contextmanager
+def torchrun(device: torch.device | str = "auto") -> Iterator[Ranks]:
+    """The ranks that torchrun started, this process being one of them; without torchrun one rank alone.
+
+    Args:
+        device: ``"cpu"``, ``"cuda"``, or ``"auto"``: a GPU for each rank if there are as many.
+
+    Raises:
+        MissingCapability: several ranks, and lightning-fabric is not installed.
+
+    >>> with torchrun() as ranks:
+    ...     ranks.rank, ranks.world
+    (0, 1)
+    """
+    world = int(os.environ.get("WORLD_SIZE", "1")) if "TORCHELASTIC_RUN_ID" in os.environ else 1
+    if world == 1:
+        yield Ranks(_device(device, 1))
+        return
+    import torch.distributed as dist
+
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", world))
+    kind = _device(device, local).type
+    fabric = _fabric(kind, local, world // local)
+    try:
+        with _ended_by_agent(world):
+            yield Ranks(fabric.device)
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def _device(device: torch.device | str, local: int) -> torch.device:
+    if str(device) != "auto":
+        return torch.device(device)
+    return torch.device("cuda" if torch.cuda.is_available() and torch.cuda.device_count() >= local else "cpu")
+
+
+def _fabric(kind: str, devices: int, nodes: int) -> Any:
+    try:
+        from lightning_fabric import Fabric
+        from lightning_fabric.strategies import DDPStrategy
+    except ImportError as error:
+        raise MissingCapability(
+            "several ranks need the package lightning-fabric: pip install 'deepgen[distributed]'"
+        ) from error
+    if kind not in ("cpu", "cuda"):
+        raise ArgumentError(f"ranks train on 'cpu' or 'cuda', got {kind!r}")
+    backend = "gloo" if kind == "cpu" else "cpu:gloo,cuda:nccl"
+    strategy = DDPStrategy(process_group_backend=backend)
+    fabric = Fabric(accelerator=kind, devices=devices, num_nodes=nodes, strategy=strategy)
+    fabric.launch()
+    return fabric
+
+
+@contextmanager
+def _ended_by_agent(world: int) -> Iterator[None]:
+    """Turn the SIGTERM by which torchrun ends the ranks that are left into `RankLost`."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ended(number: int, frame: FrameType | None) -> None:
+        raise RankLost(_lost(world))
+
+    previous = signal.signal(signal.SIGTERM, ended)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
