@@ -15,6 +15,8 @@ Nothing here does anything outside of a step that is shared: code that asks cost
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -97,7 +99,7 @@ class Share:
     """
 
     def __init__(self, group: Group, rows: Part, chains: Part | None = None) -> None:
-        self.group, self.rows, self.chains = group, rows, chains
+        self.group, self.rows, self.chains, self.axis = group, rows, chains, 0
 
     def __enter__(self) -> Share:
         _open.append(self)
@@ -135,6 +137,24 @@ _open: list[Share] = []
 def current() -> Share | None:
     """The share of the step in progress, None in a step that this process takes alone."""
     return _open[-1] if _open else None
+
+
+@contextmanager
+def rows_on(axis: int) -> Iterator[None]:
+    """The block in which numbers are drawn with the rows on ``axis``, such as 1 behind several draws a row.
+
+    >>> with rows_on(1):
+    ...     z = torch.randn(5, 100, 2, generator=torch.Generator().manual_seed(0))
+    """
+    here = current()
+    if here is None:
+        yield
+        return
+    before, here.axis = here.axis, axis
+    try:
+        yield
+    finally:
+        here.axis = before
 
 
 def offset(count: int) -> int:

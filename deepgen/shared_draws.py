@@ -5,10 +5,10 @@ a step of one process, to the bit, whatever the number of ranks. It costs the dr
 `deepgen.streams` and compiled kernels, whose numbers are found by their place, make only their own.
 
 While a `SharedDraws` is open it stands before torch's own drawing functions, with a generator or from the global stream
-(which `deepgen.random.lend` has set). Rows or chains are found as the axis that is as long as this rank has of them, or as a first axis that has
-some numbers for each, those of one together. A draw without such an axis belongs to all ranks, and is the same on each.
-One that cannot be told, or whose numbers depend on those before it (gamma, Poisson), is refused. Statistics of `torch.nn.functional.batch_norm` are those
-of the whole batch.
+(which `deepgen.random.lend` has set). Rows or chains are on the axis that is as long as this rank has of them, the first
+of such axes unless `deepgen.share.rows_on` says otherwise, or else on a first axis that has some numbers for each, those
+of one together. Draws without such an axis belong to all ranks, and are the same on each. One whose numbers depend on
+those before it (gamma, Poisson) is refused. Statistics of `torch.nn.functional.batch_norm` are the whole batch's.
 """
 
 from __future__ import annotations
@@ -60,17 +60,14 @@ class SharedDraws(TorchFunctionMode):
         return meant(self.share, func, args, kwargs or {})
 
 
-def _axis(share: Share, shape: Any, what: str) -> tuple[int, Part] | None:
+def _axis(share: Share, shape: Any) -> tuple[int, Part] | None:
     """The axis of rows or chains, and which part of all it is; None for a draw that is the same on all ranks."""
-    found = [(axis, own) for axis, size in enumerate(shape) if (own := share.of(size)) is not None]
-    if len(found) > 1 and found[0][1].count > 1:
-        raise MissingCapability(
-            f"{what} draws numbers {list(shape)} here, and more than one axis is as long as this rank's rows or "
-            f"chains, {found[0][1].count}: choose another batch_size or number of chains"
-        )
-    if not found and shape and (many := share.among(shape[0])) is not None:
-        found = [(0, many)]
-    return found[0] if found and found[0][1].cut else None
+    usual = share.axis if share.axis < len(shape) else 0
+    order = [usual, *(axis for axis in range(len(shape)) if axis != usual)] if shape else []
+    found = next(((axis, own) for axis in order if (own := share.of(shape[axis])) is not None), None)
+    if found is None and order and (many := share.among(shape[usual])) is not None:
+        found = usual, many
+    return found if found is not None and found[1].cut else None
 
 
 def _shape_of(whole: Part, axis: int, shape: Any) -> list[int]:
@@ -84,7 +81,7 @@ def _own(whole: Tensor, axis: int, part: Part) -> Tensor:
 def _fill(share: Share, func: _Fill, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """``x.uniform_(...)`` and its like."""
     x, *rest = args
-    found = _axis(share, x.shape, func.__name__)
+    found = _axis(share, x.shape)
     if found is None:
         return func(*args, **kwargs)
     if any(isinstance(one, Tensor) and one.ndim for one in (*rest, *kwargs.values())):
@@ -102,7 +99,7 @@ def _make(share: Share, func: _Fill, args: tuple[Any, ...], kwargs: dict[str, An
         first = 0 if "size" in kwargs and not args else first
     given = kwargs.get("size", args[first:])
     shape = tuple(given[0]) if len(given) == 1 and not isinstance(given[0], int) else tuple(given)
-    found = _axis(share, shape, func.__name__)
+    found = _axis(share, shape)
     if found is None:
         return func(*args, **kwargs)
     axis, part = found
@@ -114,7 +111,7 @@ def _make(share: Share, func: _Fill, args: tuple[Any, ...], kwargs: dict[str, An
 def _like(share: Share, func: _Fill, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """``torch.rand_like(x)`` and its like, and draws whose first argument has a parameter for each number or row."""
     x, *rest = args
-    found = _axis(share, x.shape, func.__name__)
+    found = _axis(share, x.shape)
     if found is None:
         return func(*args, **kwargs)
     axis, part = found
@@ -129,7 +126,7 @@ def _normal(share: Share, func: _Fill, args: tuple[Any, ...], kwargs: dict[str, 
     mean, std = given.get("mean", 0.0), given.get("std", 1.0)
     tensors = [one for one in (mean, std) if isinstance(one, Tensor)]
     shape = torch.broadcast_shapes(*(one.shape for one in tensors)) if tensors else tuple(given["size"])
-    found = _axis(share, shape, "normal")
+    found = _axis(share, shape)
     if found is None:
         return func(*args, **kwargs)
     axis, part = found

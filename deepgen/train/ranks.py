@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class Ranks:
-    """The processes of the torch.distributed group that this one is in; one rank alone where there is no group.
+    """The processes that share a job; by itself one rank alone, see `joined` and `torchrun` for several.
 
     Attributes:
         rank: which one this is, from 0; the first writes files and shows progress.
@@ -40,12 +40,21 @@ class Ranks:
     (1, (True, False), 3)
     """
 
-    def __init__(self, device: torch.device | str = "cpu") -> None:
+    def __init__(self, rank: int = 0, world: int = 1, device: torch.device | str = "cpu") -> None:
+        self.rank, self.world, self.device = rank, world, torch.device(device)
+
+    @classmethod
+    def joined(cls, device: torch.device | str = "cpu") -> Ranks:
+        """The ranks of the torch.distributed process group that the caller has set up.
+
+        Raises:
+            ArgumentError: there is none.
+        """
         import torch.distributed as dist
 
-        here = dist.is_available() and dist.is_initialized()
-        self.device = torch.device(device)
-        self.rank, self.world = (dist.get_rank(), dist.get_world_size()) if here else (0, 1)
+        if not (dist.is_available() and dist.is_initialized()):
+            raise ArgumentError("there is no process group: call torch.distributed.init_process_group, or use torchrun")
+        return cls(dist.get_rank(), dist.get_world_size(), device)
 
     @property
     def is_first(self) -> bool:
@@ -150,7 +159,7 @@ def torchrun(device: torch.device | str = "auto") -> Iterator[Ranks]:
     """
     world = int(os.environ.get("WORLD_SIZE", "1")) if "TORCHELASTIC_RUN_ID" in os.environ else 1
     if world == 1:
-        yield Ranks(_device(device, 1))
+        yield Ranks(device=_device(device, 1))
         return
     import torch.distributed as dist
 
@@ -159,7 +168,7 @@ def torchrun(device: torch.device | str = "auto") -> Iterator[Ranks]:
     fabric = _fabric(kind, local, world // local)
     try:
         with _ended_by_agent(world):
-            yield Ranks(fabric.device)
+            yield Ranks.joined(fabric.device)
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
