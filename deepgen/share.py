@@ -16,7 +16,7 @@ Nothing here does anything outside of a step that is shared: code that asks cost
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -99,7 +99,10 @@ class Share:
     """
 
     def __init__(self, group: Group, rows: Part, chains: Part | None = None) -> None:
-        self.group, self.rows, self.chains, self.axis = group, rows, chains, 0
+        self.group, self.rows, self.chains = group, rows, chains
+        self.axis = 0  # see `rows_on`
+        self.each: int | None = None  # see `some_each`
+        self.tiles = 1  # see `tiled`
 
     def __enter__(self) -> Share:
         _open.append(self)
@@ -114,10 +117,11 @@ class Share:
 
     def among(self, count: int) -> Part | None:
         """The same of ``count`` items that are some for each row or chain, those of one together."""
-        exact = self.of(count)
+        exact = self.of(count) if self.each is None else None
         if exact is not None or count == 0:
             return exact
-        return self._alone([each.times(count // each.count) for each in self._parts() if count % each.count == 0], count)
+        found = [own for own in self._parts() if count % own.count == 0 and self.each in (None, count // own.count)]
+        return self._alone([own.times(count // own.count) for own in found], count)
 
     def _parts(self) -> list[Part]:
         return [each for each in (self.rows, self.chains) if each is not None]
@@ -140,21 +144,43 @@ def current() -> Share | None:
 
 
 @contextmanager
-def rows_on(axis: int) -> Iterator[None]:
+def _said(**how: Any) -> Iterator[None]:
+    here = current()
+    before = {name: getattr(here, name) for name in how} if here is not None else {}
+    try:
+        if here is not None:
+            vars(here).update(how)
+        yield
+    finally:
+        if here is not None:
+            vars(here).update(before)
+
+
+def rows_on(axis: int) -> AbstractContextManager[None]:
     """The block in which numbers are drawn with the rows on ``axis``, such as 1 behind several draws a row.
 
     >>> with rows_on(1):
     ...     z = torch.randn(5, 100, 2, generator=torch.Generator().manual_seed(0))
     """
-    here = current()
-    if here is None:
-        yield
-        return
-    before, here.axis = here.axis, axis
-    try:
-        yield
-    finally:
-        here.axis = before
+    return _said(axis=axis)
+
+
+def some_each(number: int) -> AbstractContextManager[None]:
+    """The block in which ``number`` rows are drawn for each row or chain, those of one together.
+
+    >>> with some_each(10):
+    ...     u = torch.rand(100 * 10, 2, generator=torch.Generator().manual_seed(0))
+    """
+    return _said(each=number)
+
+
+def tiled(times: int) -> AbstractContextManager[None]:
+    """The block in which the first axis is that of all rows, as many ``times``, one after the other.
+
+    >>> with tiled(5):
+    ...     u = torch.rand(5 * 100, 2, generator=torch.Generator().manual_seed(0))
+    """
+    return _said(tiles=times)
 
 
 def offset(count: int) -> int:

@@ -5,16 +5,16 @@ a step of one process, to the bit, whatever the number of ranks. It costs the dr
 `deepgen.streams` and compiled kernels, whose numbers are found by their place, make only their own.
 
 While a `SharedDraws` is open it stands before torch's own drawing functions, with a generator or from the global stream
-(which `deepgen.random.lend` has set). Rows or chains are on the axis that is as long as this rank has of them, the first
-of such axes unless `deepgen.share.rows_on` says otherwise, or else on a first axis that has some numbers for each, those
-of one together. Draws without such an axis belong to all ranks, and are the same on each. One whose numbers depend on
+(which `deepgen.random.lend` has set). Rows or chains are on the first axis, which is as long as this rank has of them or has
+some numbers for each, those of one together; or else on the axis that is as long. `deepgen.share.rows_on`, `some_each`
+and `tiled` say where it is otherwise. Draws without such an axis belong to all ranks, and are the same on each. One whose numbers depend on
 those before it (gamma, Poisson) is refused. Statistics of `torch.nn.functional.batch_norm` are the whole batch's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -60,35 +60,51 @@ class SharedDraws(TorchFunctionMode):
         return meant(self.share, func, args, kwargs or {})
 
 
-def _axis(share: Share, shape: Any) -> tuple[int, Part] | None:
-    """The axis of rows or chains, and which part of all it is; None for a draw that is the same on all ranks."""
+class _Place(NamedTuple):
+    """Where a draw has its rows or chains: on ``axis``, as this rank's ``part``, ``tiles`` times one after the other."""
+
+    axis: int
+    part: Part
+    tiles: int = 1
+
+    def whole(self, shape: Any) -> list[int]:
+        """The shape with those of all ranks."""
+        every = self.part.total * self.tiles
+        return [every if place == self.axis else size for place, size in enumerate(shape)]
+
+    def own(self, whole: Tensor) -> Tensor:
+        """This rank's of all."""
+        if self.tiles == 1:
+            return whole.narrow(self.axis, self.part.start, self.part.count)
+        apart = whole.unflatten(self.axis, (self.tiles, self.part.total))
+        return apart.narrow(self.axis + 1, self.part.start, self.part.count).flatten(self.axis, self.axis + 1)
+
+
+def _place(share: Share, shape: Any) -> _Place | None:
+    """None for a draw that is the same on all ranks."""
+    if not shape:
+        return None
+    if share.tiles > 1 and shape[0] % share.tiles == 0 and (part := share.of(shape[0] // share.tiles)) is not None:
+        return _Place(0, part, share.tiles) if part.cut else None
     usual = share.axis if share.axis < len(shape) else 0
-    order = [usual, *(axis for axis in range(len(shape)) if axis != usual)] if shape else []
-    found = next(((axis, own) for axis in order if (own := share.of(shape[axis])) is not None), None)
-    if found is None and order and (many := share.among(shape[usual])) is not None:
-        found = usual, many
-    return found if found is not None and found[1].cut else None
-
-
-def _shape_of(whole: Part, axis: int, shape: Any) -> list[int]:
-    return [whole.total if place == axis else size for place, size in enumerate(shape)]
-
-
-def _own(whole: Tensor, axis: int, part: Part) -> Tensor:
-    return whole.narrow(axis, part.start, part.count)
+    part = share.among(shape[usual])
+    found = None if part is None else _Place(usual, part)
+    if found is None:
+        others = (_Place(axis, part) for axis, size in enumerate(shape) if (part := share.of(size)) is not None)
+        found = next(others, None)
+    return found if found is not None and found.part.cut else None
 
 
 def _fill(share: Share, func: _Fill, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """``x.uniform_(...)`` and its like."""
     x, *rest = args
-    found = _axis(share, x.shape)
+    found = _place(share, x.shape)
     if found is None:
         return func(*args, **kwargs)
     if any(isinstance(one, Tensor) and one.ndim for one in (*rest, *kwargs.values())):
         raise MissingCapability(f"{func.__name__} with parameters of its own for each number cannot be shared by ranks")
-    axis, part = found
-    whole = func(x.new_empty(_shape_of(part, axis, x.shape), requires_grad=False), *rest, **kwargs)
-    return x.copy_(_own(whole, axis, part))
+    whole = func(x.new_empty(found.whole(x.shape), requires_grad=False), *rest, **kwargs)
+    return x.copy_(found.own(whole))
 
 
 def _make(share: Share, func: _Fill, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -99,25 +115,23 @@ def _make(share: Share, func: _Fill, args: tuple[Any, ...], kwargs: dict[str, An
         first = 0 if "size" in kwargs and not args else first
     given = kwargs.get("size", args[first:])
     shape = tuple(given[0]) if len(given) == 1 and not isinstance(given[0], int) else tuple(given)
-    found = _axis(share, shape)
+    found = _place(share, shape)
     if found is None:
         return func(*args, **kwargs)
-    axis, part = found
     others = {name: value for name, value in kwargs.items() if name != "size"}
     before = args if "size" in kwargs else args[:first]
-    return _own(func(*before, tuple(_shape_of(part, axis, shape)), **others), axis, part).clone()
+    return found.own(func(*before, tuple(found.whole(shape)), **others)).clone()
 
 
 def _like(share: Share, func: _Fill, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """``torch.rand_like(x)`` and its like, and draws whose first argument has a parameter for each number or row."""
     x, *rest = args
-    found = _axis(share, x.shape)
+    found = _place(share, x.shape)
     if found is None:
         return func(*args, **kwargs)
-    axis, part = found
-    whole = torch.full(_shape_of(part, axis, x.shape), 0.5, dtype=x.dtype, device=x.device)
-    _own(whole, axis, part).copy_(x.detach())
-    return _own(func(whole, *rest, **kwargs), axis, part).clone()
+    whole = torch.full(found.whole(x.shape), 0.5, dtype=x.dtype, device=x.device)
+    found.own(whole).copy_(x.detach())
+    return found.own(func(whole, *rest, **kwargs)).clone()
 
 
 def _normal(share: Share, func: _Fill, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -126,14 +140,13 @@ def _normal(share: Share, func: _Fill, args: tuple[Any, ...], kwargs: dict[str, 
     mean, std = given.get("mean", 0.0), given.get("std", 1.0)
     tensors = [one for one in (mean, std) if isinstance(one, Tensor)]
     shape = torch.broadcast_shapes(*(one.shape for one in tensors)) if tensors else tuple(given["size"])
-    found = _axis(share, shape)
+    found = _place(share, shape)
     if found is None:
         return func(*args, **kwargs)
-    axis, part = found
     like = tensors[0] if tensors else torch.empty((), dtype=given.get("dtype"), device=given.get("device"))
-    whole = like.new_empty(_shape_of(part, axis, shape), requires_grad=False)
+    whole = like.new_empty(found.whole(shape), requires_grad=False)
     alone = 1.0 if isinstance(std, Tensor) else std
-    own = _own(whole.normal_(0.0, alone, generator=given.get("generator")), axis, part).clone()
+    own = found.own(whole.normal_(0.0, alone, generator=given.get("generator"))).clone()
     if isinstance(std, Tensor):
         own.mul_(std)
     return own.add_(mean)

@@ -172,7 +172,7 @@ def _train(
     from deepgen.cli.recipes import below_base_rates, build
     from deepgen.cli.rundir import DIVERGED, load_arguments, weights
     from deepgen.cli.threads import fitting_threads
-    from deepgen.train import EarlyStopping, fit
+    from deepgen.train import EarlyStopping, fit, torchrun
     from deepgen.train.state import ANEW, KEPT
 
     done_before = begun(out, source) if resume else 0

@@ -35,7 +35,7 @@ from deepgen.objectives.adam import adam
 from deepgen.random import uniform
 from deepgen.samplers.composed import Cycle
 from deepgen.samplers.kernel import Exactness
-from deepgen.share import balance, over_chains
+from deepgen.share import balance, over_rows
 from deepgen.typing import LogProb, Update
 
 _GAIN = 0.2  # of the log step size, for each update
@@ -131,7 +131,8 @@ class PersistentChains:
             optimizer.zero_grad(set_to_none=True)
             value, tilt = _densities(energy, torch.cat([energy.rows(batch), chains.position]))
             data, free = value[: len(batch)].mean(), value[len(batch) :].mean()
-            loss, gap = balance() * free - data, data - free
+            gap = data - balance() * free
+            loss = -gap
             if self.decay:
                 square = tilt.square()
                 loss = loss + self.decay * (square[: len(batch)].mean() + balance() * square[len(batch) :].mean())
@@ -161,13 +162,13 @@ class PersistentChains:
             found.append(info)
         aim = _aim(kernel)
         metrics = {
-            name: torch.stack([getattr(info, field) for info in found]).mean()
+            name: balance() * torch.stack([getattr(info, field) for info in found]).mean()
             for field, name in _REPORTED.items()
             if hasattr(found[0], field)
         }
         log_step = chains.log_step
         if self.step_size is None and aim is not None:
-            log_step = log_step + _GAIN * (over_chains(metrics["acceptance"]).double() - aim)
+            log_step = log_step + _GAIN * (over_rows(metrics["acceptance"]).double() - aim)
         return Chains(state.position, log_step), metrics
 
     def _kernel(self, model: EnergyModel, step: Tensor) -> Any:
@@ -242,7 +243,7 @@ class AdversarialChains(PersistentChains):
             gradients = torch.autograd.grad(-balance() * value, parameters)  # to q alone: f learns from the chains
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
-        return {"proposal": value.detach()}
+        return {"proposal": balance() * value.detach()}
 
 
 def _aim(kernel: Any) -> float | None:
