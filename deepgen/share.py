@@ -91,6 +91,40 @@ class Group(Protocol):
     def sum(self, x: Tensor) -> Tensor: ...
 
 
+class Gathering(Group, Protocol):
+    """Ranks that chains are split over: what `deepgen.train.Ranks` has."""
+
+    rank: int
+    world: int
+
+    def gather(self, own: Tensor, part: Part) -> Tensor: ...
+
+    def same(self, thing: Any) -> bool: ...
+
+
+_over: list[Gathering | None] = []
+
+
+@contextmanager
+def splitting(ranks: Gathering | None) -> Iterator[None]:
+    """The block in which code that runs many chains to their end splits them over ``ranks``.
+
+    >>> with splitting(None):
+    ...     split_over() is None
+    True
+    """
+    _over.append(ranks)
+    try:
+        yield
+    finally:
+        _over.pop()
+
+
+def split_over() -> Gathering | None:
+    """The ranks that chains are to be split over, None where this process runs them all."""
+    return _over[-1] if _over else None
+
+
 class Share:
     """The block in which a step is this rank's part of one: its ``rows`` and its ``chains``, if there are any.
 

@@ -11,10 +11,12 @@ import typer
 from deepgen.cli.begun import ELSEWHERE, begun, longer
 from deepgen.cli.interrupted import parting
 from deepgen.cli.options import Root, model_name, settle
+from deepgen.cli.ranks import ranks_of
 from deepgen.errors import ArgumentError, CheckpointError, DivergenceError
 
 if TYPE_CHECKING:
     from deepgen.cli.recipes import Recipe
+    from deepgen.train import Ranks
 
 FEW_UPDATES = 2000
 
@@ -150,8 +152,8 @@ def command(
     source = {"model": model, "data": absolute(data), "root": root and str(Path(root).resolve()), **chosen}
     if out.exists() and not out.is_dir():
         raise ArgumentError(f"--out is the directory of the run, and {out} is a file: choose another name")
-    with parting(out, context.obj or [], fresh=not resume):
-        _train(model, data, root, out, source, patience, resume=resume, quiet=quiet)
+    with parting(out, context.obj or [], fresh=not resume), ranks_of(out) as ranks:
+        _train(model, data, root, out, source, patience, ranks, resume=resume, quiet=quiet)
 
 
 def _train(
@@ -161,6 +163,7 @@ def _train(
     out: Path,
     source: dict[str, Any],
     patience: int | None,
+    ranks: Ranks,
     *,
     resume: bool,
     quiet: bool,
@@ -172,7 +175,7 @@ def _train(
     from deepgen.cli.recipes import below_base_rates, build
     from deepgen.cli.rundir import DIVERGED, load_arguments, weights
     from deepgen.cli.threads import fitting_threads
-    from deepgen.train import EarlyStopping, fit, torchrun
+    from deepgen.train import EarlyStopping, fit
     from deepgen.train.state import ANEW, KEPT
 
     done_before = begun(out, source) if resume else 0
@@ -210,6 +213,7 @@ def _train(
                 resume=resume,
                 progress=terminal and not quiet,
                 extras=extras(recipe, source),
+                ranks=ranks,
             )
     except CheckpointError as error:
         raise CheckpointError(str(error).replace(ANEW, ELSEWHERE)) from error

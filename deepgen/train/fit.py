@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from deepgen.errors import ArgumentError, check_count, not_by_name
+from deepgen.errors import ArgumentError, CheckpointError, check_count, not_by_name
 from deepgen.random import generator, spawn
 from deepgen.train.callbacks import Callback, Checkpoint, Progress, Stateful
 from deepgen.train.checkpoint import Path, describe_model
@@ -130,6 +130,9 @@ def fit(
             lock = held(out)
             ranks.first(lambda: stack.enter_context(lock))
         stored = resumable(out, settings, epochs) if out is not None and resume else None
+        there, missing = ranks.agree(stored is not None, stored is None)  # and the first saves after all have looked
+        if there and missing:
+            raise CheckpointError(f"{out} is not one folder for all ranks, but holds the run for some alone")
         stream = spawn(generator(seed, source.device), 1)[0]
         state = objective.start(model, source.rows(), generator=stream)
         history = History(settings=settings)

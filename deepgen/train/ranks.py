@@ -10,6 +10,7 @@ process group that the caller has set up serves as well, and then Fabric is not 
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -22,7 +23,7 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import ArgumentError, DeepgenError, MissingCapability, RankLost
-from deepgen.share import Part
+from deepgen.share import Part, part, splitting
 
 T = TypeVar("T")
 
@@ -126,6 +127,26 @@ class Ranks:
             raise failed
         return value  # type: ignore[no-any-return]
 
+    def part(self, total: int) -> Part:
+        """This rank's stretch of ``total`` items, such as chains."""
+        return part(total, self.rank, self.world)
+
+    @contextmanager
+    def split_chains(self) -> Iterator[None]:
+        """The block in which annealed runs (AIS, reverse AIS, RAISE) are split: each rank moves its chains.
+
+        All ranks make the same calls with the same seed, and get the same `Estimate`: log weights come together in the
+        order of the chains before their mean is taken. A chain has the random numbers that it has in one process.
+
+        >>> import deepgen as dg
+        >>> rbm = dg.RBM(visible=6, hidden=4, generator=0)
+        >>> with torchrun() as ranks, ranks.split_chains():
+        ...     print(dg.evaluate.log_partition(rbm, "ais", chains=100, generator=0).n)
+        100
+        """
+        with splitting(self if self.world > 1 else None):
+            yield
+
     @contextmanager
     def _together(self) -> Iterator[Any]:
         """torch.distributed for a message that all ranks take part in; `RankLost` where one does not."""
@@ -193,7 +214,13 @@ def _fabric(kind: str, devices: int, nodes: int) -> Any:
     backend = "gloo" if kind == "cpu" else "cpu:gloo,cuda:nccl"
     strategy = DDPStrategy(process_group_backend=backend)
     fabric = Fabric(accelerator=kind, devices=devices, num_nodes=nodes, strategy=strategy)
-    fabric.launch()
+    told = logging.getLogger("lightning_fabric")
+    level = told.level
+    told.setLevel(logging.WARNING)  # six lines from every launch
+    try:
+        fabric.launch()
+    finally:
+        told.setLevel(level)
     return fabric
 
 
