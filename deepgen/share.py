@@ -6,11 +6,11 @@ and c of them, that lie beside those of the ranks before it. With w = n / N the 
     mean over all rows   = sum over ranks of  w  (mean over own rows)
     mean over all chains = sum over ranks of  w  balance  (mean over own chains),      balance = (c / C) / w
 
-so that an objective that is a mean over rows minus ``balance`` times a mean over chains has gradients whose sum over
-ranks, each times w, is that of the one process. `balance` is 1 where rows and chains are cut alike, and where nothing
+so that an objective that is a mean over rows minus the balance times a mean over chains has gradients whose sum over
+ranks, each times w, is that of the one process. The balance is 1 where rows and chains are cut alike, and where nothing
 is cut. What there is less of than there are ranks is not cut: every rank has all of it, with the weight 1 / R.
 
-Nothing here does anything outside of a step that is shared: code that asks costs a look at one variable.
+The means and sums are in `deepgen.share_means`, the random numbers in `deepgen.shared_draws`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple, Protocol
 
-import torch
 from torch import Tensor
 
 from deepgen.errors import ArgumentError
@@ -34,7 +33,7 @@ class Part(NamedTuple):
     weight: float
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         """How many there are here."""
         return self.stop - self.start
 
@@ -45,7 +44,7 @@ class Part(NamedTuple):
     @property
     def cut(self) -> bool:
         """Whether other ranks have others."""
-        return self.count < self.total
+        return self.size < self.total
 
 
 def part(total: int, rank: int, ranks: int, unlike: int = 0) -> Part:
@@ -147,15 +146,15 @@ class Share:
 
     def of(self, count: int) -> Part | None:
         """The part that has ``count`` items, None for any other number."""
-        return self._alone([each for each in self._parts() if each.count == count], count)
+        return self._alone([each for each in self._parts() if each.size == count], count)
 
     def among(self, count: int) -> Part | None:
         """The same of ``count`` items that are some for each row or chain, those of one together."""
         exact = self.of(count) if self.each is None else None
         if exact is not None or count == 0:
             return exact
-        found = [own for own in self._parts() if count % own.count == 0 and self.each in (None, count // own.count)]
-        return self._alone([own.times(count // own.count) for own in found], count)
+        found = [own for own in self._parts() if count % own.size == 0 and self.each in (None, count // own.size)]
+        return self._alone([own.times(count // own.size) for own in found], count)
 
     def _parts(self) -> list[Part]:
         return [each for each in (self.rows, self.chains) if each is not None]
@@ -163,7 +162,7 @@ class Share:
     def _alone(self, found: list[Part], count: int) -> Part | None:
         if len(found) > 1 and found[0][:3] != found[1][:3]:
             raise ArgumentError(
-                f"a rank cannot tell whether {count} random numbers are for its rows, {self.rows.count} of "
+                f"a rank cannot tell whether {count} random numbers are for its rows, {self.rows.size} of "
                 f"{self.rows.total}, or for its chains: choose another number of chains or of rows"
             )
         return found[0] if found else None
@@ -234,78 +233,6 @@ def places(count: int) -> tuple[int, int]:
     here = current()
     own = None if here is None else here.of(count)
     return (0, count) if own is None else (own.start, own.total)
-
-
-def balance() -> float:
-    """What a mean over chains is to be multiplied by beside a mean over rows; 1 in a step that is not shared."""
-    here = current()
-    if here is None or here.chains is None:
-        return 1.0
-    return here.chains.weight / here.rows.weight
-
-
-def over_rows(mean: Tensor) -> Tensor:
-    """The mean over the rows of all ranks, from that over the own; gradients go back to all of them."""
-    here = current()
-    if here is None:
-        return mean
-    shared: Tensor = _Mean.apply(mean, here.rows.weight, here.group)  # type: ignore[no-untyped-call]
-    return shared
-
-
-def over_chains(mean: Tensor) -> Tensor:
-    """The mean over the chains of all ranks, from that over the own; without gradients."""
-    here = current()
-    if here is None or here.chains is None:
-        return mean
-    return here.group.sum(mean.detach() * here.chains.weight)
-
-
-def sum_rows(total: Tensor) -> Tensor:
-    """The sum over the rows of all ranks, from that over the own; without gradients."""
-    here = current()
-    if here is None:
-        return total
-    return here.group.sum(total.detach() * (here.rows.weight * here.rows.total / here.rows.count))
-
-
-def count_rows(count: int) -> int:
-    """The sum over ranks of a number of rows."""
-    here = current()
-    if here is None or not here.rows.cut:
-        return count
-    return int(here.group.sum(torch.tensor(count)))
-
-
-def count_chains(count: int) -> int:
-    """How many chains all ranks have, of which ``count`` are here."""
-    here = current()
-    return count if here is None or here.chains is None else here.chains.total
-
-
-def chain_products(x: Tensor, y: Tensor) -> tuple[float, float]:
-    """(norm of x times norm of y, their scalar product) of ``[chains, ...]`` over the chains of all ranks."""
-    here = current()
-    if here is None or here.chains is None:
-        return float(torch.linalg.vector_norm(x) * torch.linalg.vector_norm(y)), float((x * y).sum())
-    own = here.chains
-    scale = own.weight * own.total / own.count
-    found = torch.stack([x.square().sum(), y.square().sum(), (x * y).sum()]).double() * scale
-    a, b, product = here.group.sum(found).tolist()
-    return float((a * b) ** 0.5), float(product)
-
-
-class _Mean(torch.autograd.Function):
-    """sum over ranks of weight x. As each rank's loss has its own weight w in the sum, d/dx = sum of w d(loss)."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: float, group: Group) -> Tensor:  # type: ignore[override]
-        ctx.weight, ctx.group = weight, group
-        return group.sum(x.detach() * weight)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
-        return ctx.group.sum(gradient * ctx.weight), None, None
 
 
 class _Alone:

@@ -5,10 +5,11 @@ a step of one process, to the bit, whatever the number of ranks. It costs the dr
 `deepgen.streams` and compiled kernels, whose numbers are found by their place, make only their own.
 
 While a `SharedDraws` is open it stands before torch's own drawing functions, with a generator or from the global stream
-(which `deepgen.random.lend` has set). Rows or chains are on the first axis, which is as long as this rank has of them or has
-some numbers for each, those of one together; or else on the axis that is as long. `deepgen.share.rows_on`, `some_each`
-and `tiled` say where it is otherwise. Draws without such an axis belong to all ranks, and are the same on each. One whose numbers depend on
-those before it (gamma, Poisson) is refused. Statistics of `torch.nn.functional.batch_norm` are the whole batch's.
+(which `deepgen.random.lend` has set). Rows or chains are on the first axis, which is as long as this rank has of them or
+has some numbers for each, those of one together; or else on the axis that is as long. `deepgen.share.rows_on`,
+`some_each` and `tiled` say where it is otherwise. Draws without such an axis belong to all ranks, and are the same on
+each. One whose numbers depend on those before it (gamma, Poisson) is refused. Statistics of
+`torch.nn.functional.batch_norm` are the whole batch's.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from deepgen.errors import MissingCapability
-from deepgen.share import Group, Part, Share, over_rows
+from deepgen.share import Group, Part, Share
+from deepgen.share_means import over_rows
 
 _Fill = Callable[..., Any]
 
@@ -61,7 +63,7 @@ class SharedDraws(TorchFunctionMode):
 
 
 class _Place(NamedTuple):
-    """Where a draw has its rows or chains: on ``axis``, as this rank's ``part``, ``tiles`` times one after the other."""
+    """Where a draw has rows or chains: on ``axis``, as this rank's ``part``, ``tiles`` times one after the other."""
 
     axis: int
     part: Part
@@ -75,9 +77,9 @@ class _Place(NamedTuple):
     def own(self, whole: Tensor) -> Tensor:
         """This rank's of all."""
         if self.tiles == 1:
-            return whole.narrow(self.axis, self.part.start, self.part.count)
+            return whole.narrow(self.axis, self.part.start, self.part.size)
         apart = whole.unflatten(self.axis, (self.tiles, self.part.total))
-        return apart.narrow(self.axis + 1, self.part.start, self.part.count).flatten(self.axis, self.axis + 1)
+        return apart.narrow(self.axis + 1, self.part.start, self.part.size).flatten(self.axis, self.axis + 1)
 
 
 def _place(share: Share, shape: Any) -> _Place | None:

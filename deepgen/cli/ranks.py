@@ -17,7 +17,7 @@ _SAID = "deepgen/said"
 
 
 @contextmanager
-def ranks_of(out: Path) -> Iterator[Ranks]:
+def ranks_of(out: Path | None = None) -> Iterator[Ranks]:
     """The ranks that train the run in ``out`` together, of which the first prints; without torchrun one alone.
 
     Raises:
@@ -35,6 +35,8 @@ def ranks_of(out: Path) -> Iterator[Ranks]:
                 stack.enter_context(redirect_stderr(nowhere))
             yield ranks
     except RankLost as error:
+        if out is None:
+            raise
         saved = f"{out} holds the run as it was last saved, and the same command with any number of ranks goes on"
         kept = saved if (out / MANIFEST).exists() else "nothing was saved"
         raise RankLost(f"{error}; {kept}") from error
@@ -45,10 +47,12 @@ def speaks(line: str, error: Exception) -> bool:
     only where no rank has said why."""
     if "TORCHELASTIC_RUN_ID" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
         return True
-    from torch.distributed import TCPStore
+    import torch.distributed as dist
 
     try:  # torchrun's own, which outlives the ranks
-        store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
+        store = dist.TCPStore(  # type: ignore[attr-defined]
+            os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False
+        )
         before = store.add(_SAID, 1) - 1
         return before == 0 if isinstance(error, RankLost) else store.add(f"{_SAID}/{line}", 1) == 1
     except (RuntimeError, KeyError, ValueError):  # it is gone as well

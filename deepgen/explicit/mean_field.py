@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from deepgen.share import count_rows
+from deepgen.share_means import count_rows
 
 if TYPE_CHECKING:
     from deepgen.explicit.coupling import Coupling

@@ -29,7 +29,7 @@ from deepgen.distributions.bits import IndependentBits
 from deepgen.distributions.levels import DiscretisedLogisticMixture, LevelCategorical
 from deepgen.errors import check_count, check_real, unknown_name
 from deepgen.explicit.units import check_support
-from deepgen.share import over_rows
+from deepgen.share_means import over_rows
 
 KINDS = ("fixed", "shared", "decoder", "optimal")
 FLOOR = 1e-4  # of sigma: a density has no upper limit, and data that lie on a plane would reach for it

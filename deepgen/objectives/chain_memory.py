@@ -25,7 +25,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from deepgen.share import chain_products, count_chains, over_chains
+from deepgen.share_means import chain_products, count_chains, over_chains
 
 LEAST = 64  # steps between marks
 FEW = 10  # chains

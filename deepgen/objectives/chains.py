@@ -35,7 +35,7 @@ from deepgen.objectives.adam import adam
 from deepgen.random import uniform
 from deepgen.samplers.composed import Cycle
 from deepgen.samplers.kernel import Exactness
-from deepgen.share import balance, over_rows
+from deepgen.share_means import balance, over_rows
 from deepgen.typing import LogProb, Update
 
 _GAIN = 0.2  # of the log step size, for each update

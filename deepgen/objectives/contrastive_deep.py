@@ -38,7 +38,7 @@ from deepgen.explicit.dbm import DBM
 from deepgen.explicit.mean_field import settle
 from deepgen.objectives.chain_memory import ChainMemory, remembered
 from deepgen.objectives.descent import Descent
-from deepgen.share import balance, over_rows
+from deepgen.share_means import balance, over_rows
 
 if TYPE_CHECKING:
     from deepgen.objectives.contrastive import PersistentCD

@@ -13,7 +13,7 @@ from deepgen.objectives.binary_products import SPARSE, BinaryProducts, use_binar
 from deepgen.objectives.chain_memory import ChainMemory, remembered
 from deepgen.objectives.descent import Descent
 from deepgen.objectives.products import Offsets, Products, Target
-from deepgen.share import balance
+from deepgen.share_means import balance
 
 if TYPE_CHECKING:
     from deepgen.objectives.contrastive import Contrastive

@@ -19,7 +19,7 @@ from deepgen.implicit.latent import Terms, draw_terms
 from deepgen.objectives.bounds import Ascent, Loss
 from deepgen.objectives.posterior_kl import exact_kl, posterior_kl
 from deepgen.objectives.warmup import come_so_far
-from deepgen.share import over_rows
+from deepgen.share_means import over_rows
 
 GRADIENTS = ("reparametrised", "score")
 

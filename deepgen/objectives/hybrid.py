@@ -21,7 +21,7 @@ from deepgen.errors import ArgumentError, MissingCapability, check_count, check_
 from deepgen.explicit.class_rbm import ClassRBM
 from deepgen.explicit.units import check_values
 from deepgen.objectives.adam import adam
-from deepgen.share import balance
+from deepgen.share_means import balance
 from deepgen.typing import Update
 
 

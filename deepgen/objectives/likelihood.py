@@ -19,7 +19,8 @@ from deepgen.errors import ArgumentError, MissingCapability, check_real
 from deepgen.explicit.mixture import BernoulliMixture
 from deepgen.objectives.adam import adam
 from deepgen.objectives.bounds import Loss, descend
-from deepgen.share import places, sum_rows
+from deepgen.share import places
+from deepgen.share_means import sum_rows
 from deepgen.typing import LogProb, Update, require
 
 

@@ -36,7 +36,7 @@ from deepgen.objectives.equilibrium_watch import LadderWatch
 from deepgen.objectives.products import Products
 from deepgen.samplers.replicas import Replicas, Tempering
 from deepgen.samplers.tempering import tempering
-from deepgen.share import balance
+from deepgen.share_means import balance
 from deepgen.typing import Update
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from deepgen.explicit.compiled import why_not, worthwhile
 from deepgen.explicit.rbm import RBM
 from deepgen.explicit.units import Bernoulli
-from deepgen.share import balance, over_rows
+from deepgen.share_means import balance, over_rows
 
 
 class Part(NamedTuple):

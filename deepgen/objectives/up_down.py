@@ -21,7 +21,7 @@ from deepgen.errors import check_count
 from deepgen.explicit.dbn import DBN
 from deepgen.objectives.layer_wise import as_dbn, drawn_above
 from deepgen.samplers.kernel import advance
-from deepgen.share import balance
+from deepgen.share_means import balance
 from deepgen.typing import Update
 
 

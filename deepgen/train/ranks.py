@@ -75,9 +75,9 @@ class Ranks:
             return own
         whole = own.new_empty(part.total, *own.shape[1:])
         with self._together() as dist:
-            stops = [None] * self.world
-            dist.all_gather_object(stops, (part.start, part.stop))
-            for rank, (start, stop) in enumerate(stops):  # type: ignore[misc]
+            places: list[Any] = [None] * self.world
+            dist.all_gather_object(places, (part.start, part.stop))
+            for rank, (start, stop) in enumerate(places):
                 if rank == self.rank:
                     whole[start:stop] = own
                 dist.broadcast(whole[start:stop], rank)
@@ -125,7 +125,8 @@ class Ranks:
         value, failed = self.broadcast(told)
         if failed is not None:
             raise failed
-        return value  # type: ignore[no-any-return]
+        done: T = value
+        return done
 
     def part(self, total: int) -> Part:
         """This rank's stretch of ``total`` items, such as chains."""

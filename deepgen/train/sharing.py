@@ -8,7 +8,7 @@ and running means, which are averaged after the step. Chains stay where they are
 names have a row for each chain, and a rank holds its own. In a checkpoint they are together again, so that it is that
 of one process and goes on with any number of ranks.
 
-What an objective must be is a mean over rows, less `deepgen.share.balance` times a mean over chains.
+What an objective must be is a mean over rows, less `deepgen.share_means.balance` times a mean over chains.
 """
 
 from __future__ import annotations
@@ -89,7 +89,8 @@ class _Averaged:
             self.optimizer.register_step_post_hook(self._after),
         ]
         # before those of the caller, such as clipping, which are for the whole gradient
-        self.optimizer._optimizer_step_pre_hooks.move_to_end(self.hooks[0].id, last=False)
+        before: Any = self.optimizer._optimizer_step_pre_hooks
+        before.move_to_end(self.hooks[0].id, last=False)
 
     def __exit__(self, *_: object) -> None:
         for hook in self.hooks:
@@ -130,7 +131,7 @@ def all_chains(state: Any, ranks: Ranks, mine: Part | None) -> Any:
     """The state with the chains of all ranks, of one that has this rank's, which are ``mine``."""
     if mine is None or not mine.cut:
         return state
-    return _chains(state, lambda x: ranks.gather(x, mine) if len(x) == mine.count else x)
+    return _chains(state, lambda x: ranks.gather(x, mine) if len(x) == mine.size else x)
 
 
 def check_together(model: nn.Module, ranks: Ranks) -> None:

@@ -61,7 +61,7 @@ class RunState:
         return None if self.source.steps is None else self.epochs * self.source.steps
 
     def shared(self, objective: Objective) -> Update:
-        """The step of ``objective``, and of this rank's chains, which are all that is kept of the state from here on."""
+        """The step of ``objective``; of the state's chains only this rank's are kept from here on."""
         update = objective.update(self.model, self.optimizer)
         if self.ranks.world == 1:
             return update
