@@ -50,6 +50,14 @@ class SupportError(DeepgenError, ValueError):
     """
 
 
+class RankLost(DeepgenError, RuntimeError):
+    """Another of the processes that train together is gone, killed or failed; what was saved before is unharmed.
+
+    >>> issubclass(RankLost, RuntimeError)
+    True
+    """
+
+
 class ArgumentError(DeepgenError, ValueError):
     """An argument is outside its range, or two arguments contradict one another.
 

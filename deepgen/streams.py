@@ -25,6 +25,7 @@ from torch import Tensor
 
 from deepgen.errors import ArgumentError, ShapeError
 from deepgen.philox import MASK, philox, unit, words
+from deepgen.share import offset
 
 AHEAD = 2**20  # numbers that are made at once for calls to come, on devices where each operation is a launch
 PLACES = 8  # how many kinds of draws have numbers waiting
@@ -164,7 +165,7 @@ class Streams(torch.Generator):
     def _claim(self, chains: int, first: int | None) -> tuple[int, int]:
         """The first stream, this object's own unless another is named, and the number of the next call."""
         if first is None:
-            first = self.first
+            first = self.first + offset(chains)
             if first + chains > MASK:
                 raise ArgumentError(f"there are 2**32 - 1 streams, and chain {first + chains} is beyond them")
         return first, self._next()

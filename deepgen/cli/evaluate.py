@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deepgen.cli.options import Root
+from deepgen.cli.ranks import ranks_of
 from deepgen.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def command(
         several = ", ".join(methods_of(opened.model, torch.zeros(1, dtype=torch.int64) if given else None))
         instead = f"take one of {several}, or leave --method out" if latents else "leave --method out"
         raise ArgumentError(f"{opened.title} has {has}, so it needs no --method {method}: {instead}")
-    with fitting_threads(weights(opened.model)), told_of_compiling():
+    with ranks_of() as ranks, ranks.split_chains(), fitting_threads(weights(opened.model)), told_of_compiling():
         answer, restored = None, None
         if isinstance(opened.model, Autoencoder):
             restored = denoising.losses(opened.model, rows_of(x), noise, seed=seed)
@@ -109,7 +110,8 @@ def command(
         found, fallen = draws
         head["sample_quality"], head["collapsed"] = found.to_dict(), fallen
         lines += [f"\n{found}", *([f"{opened.title} has {fallen}"] if fallen else [])]
-    print(json.dumps(head, indent=2) if as_json else "\n".join(lines))
+    if ranks.is_first:
+        print(json.dumps(head, indent=2) if as_json else "\n".join(lines))
 
 
 def _likelihood(

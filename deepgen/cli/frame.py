@@ -12,6 +12,7 @@ from typing import Any
 
 import typer
 
+from deepgen.cli.ranks import speaks
 from deepgen.errors import DeepgenError
 
 OK, FAULT, REFUSED, INTERRUPTED = 0, 1, 2, 130
@@ -36,7 +37,7 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
         if debug and not isinstance(error, Stopped):
             traceback.print_exc()
         status, line = _explain(error, arguments)
-        if line:
+        if line and speaks(line, error):
             print(f"deepgen: {line}", file=sys.stderr)
         return status
     except KeyboardInterrupt:

@@ -12,10 +12,12 @@ from deepgen.cli.begun import ELSEWHERE, begun, longer
 from deepgen.cli.interrupted import parting
 from deepgen.cli.optimizers import OPTIMIZERS, SCHEDULES
 from deepgen.cli.options import Root, model_name, settle
+from deepgen.cli.ranks import ranks_of
 from deepgen.errors import ArgumentError, CheckpointError, DivergenceError
 
 if TYPE_CHECKING:
     from deepgen.cli.recipes import Recipe
+    from deepgen.train import Ranks
 
 FEW_UPDATES = 2000
 
@@ -168,8 +170,8 @@ def command(
     source = {"model": model, "data": absolute(data), "root": root and str(Path(root).resolve()), **chosen}
     if out.exists() and not out.is_dir():
         raise ArgumentError(f"--out is the directory of the run, and {out} is a file: choose another name")
-    with parting(out, context.obj or [], fresh=not resume):
-        _train(model, data, root, out, source, patience, resume=resume, quiet=quiet)
+    with parting(out, context.obj or [], fresh=not resume), ranks_of(out) as ranks:
+        _train(model, data, root, out, source, patience, ranks, resume=resume, quiet=quiet)
 
 
 def _train(
@@ -179,6 +181,7 @@ def _train(
     out: Path,
     source: dict[str, Any],
     patience: int | None,
+    ranks: Ranks,
     *,
     resume: bool,
     quiet: bool,
@@ -230,6 +233,7 @@ def _train(
                 resume=resume,
                 progress=terminal and not quiet,
                 extras=extras(recipe, source),
+                ranks=ranks,
             )
     except CheckpointError as error:
         raise CheckpointError(str(error).replace(ANEW, ELSEWHERE)) from error

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from deepgen.errors import MissingCapability, ShapeError
+from deepgen.share import tiled
 
 if TYPE_CHECKING:
     from deepgen.explicit.flow import Flow
@@ -120,7 +121,8 @@ class FlowDistribution(Distribution):
 
     def _draw(self, sample_shape: Any, generator: torch.Generator | int | None) -> tuple[Tensor, Tensor]:
         shape = torch.Size(sample_shape) + self.batch_shape
-        drawn = self.flow.draw(shape.numel(), self._rows(shape), generator=_stream(generator, self.flow.device))
+        with tiled(torch.Size(sample_shape).numel()):
+            drawn = self.flow.draw(shape.numel(), self._rows(shape), generator=_stream(generator, self.flow.device))
         return drawn.x.reshape(*shape, *self.event_shape), drawn.log_prob.reshape(shape)
 
     def _rows(self, shape: torch.Size) -> Tensor | None:

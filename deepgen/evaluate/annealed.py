@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -37,6 +38,8 @@ from deepgen.evaluate.estimate import Bracket, Estimate, Side
 from deepgen.evaluate.importance import log_mean_exp, row_log_mean_exp
 from deepgen.progress import bar
 from deepgen.samplers.annealing import Path, anneal, check_betas, equal_length, spread
+from deepgen.share import Part, part, split_over
+from deepgen.shared_draws import SharedDraws
 
 HANDED = "handed in, taken as exact draws of the model"
 DATA = "rows of data, which are no draws of the model"
@@ -284,12 +287,20 @@ def _run(
 ) -> tuple[Tensor, Tensor]:
     """`anneal` in groups of chains: (positions, log weights)."""
     groups = start.split(GROUP)
-    ends, weights = [], []
-    with bar(what=name, unit="temperature", show=progress, total=len(groups) * (len(betas) - 1)) as moved:
+    ends, weights, ranks = [], [], split_over()
+    if ranks is not None and not ranks.same(generator.get_state().tolist()):
+        raise ArgumentError("the ranks have different generators: give all the same seed")
+    shown = progress and (ranks is None or ranks.rank == 0)
+    with bar(what=name, unit="temperature", show=shown, total=len(groups) * (len(betas) - 1)) as moved:
         for group in groups:
-            state, log_weights = anneal(path, path.init(group), betas, generator=generator, tick=moved.update)
-            ends.append(state.position.clone())
-            weights.append(log_weights)
+            own = Part(0, len(group), len(group), 1.0) if ranks is None else part(len(group), ranks.rank, ranks.world)
+            with nullcontext() if ranks is None else SharedDraws(ranks, own):
+                first = path.init(group[own.start : own.stop])
+                state, log_weights = anneal(path, first, betas, generator=generator, tick=moved.update)
+            found = state.position.clone(), log_weights
+            end, weight = found if ranks is None else (ranks.gather(x, own) for x in found)
+            ends.append(end)
+            weights.append(weight)
     return torch.cat(ends), torch.cat(weights)
 
 

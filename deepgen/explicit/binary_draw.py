@@ -9,10 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from deepgen.explicit.binary import Lists, _list_row
 from deepgen.layers.jit import numba
+from deepgen.random import key as random_key
+from deepgen.share import offset
 
 Array = NDArray[Any]
 _compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -26,6 +29,16 @@ _MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _LOG2E, _LN2_HIGH, _LN2_LOW = np.float32(1.44269504), np.float32(0.693359375), np.float32(-2.12194440e-4)
 _SHIFTER, _LARGEST = np.float32(1.5 * 2**23 + 127), np.float32(87)
 _ONE, _C2, _C3, _C4, _C5, _C6 = (np.float32(1 / n) for n in (1, 2, 6, 24, 120, 720))
+
+
+def key(generator: torch.Generator, rows: int, width: int) -> int:
+    """A key drawn from ``generator``, at which the numbers of this rank's ``rows`` of ``width`` begin among all ranks'.
+
+    >>> key(torch.Generator().manual_seed(0), 5, 4) == random_key(torch.Generator().manual_seed(0))  # of one rank
+    True
+    """
+    drawn = random_key(generator) + offset(rows) * ((width + 1) // 2) * int(_GOLDEN) & 2**64 - 1
+    return drawn - 2**64 if drawn >= 2**63 else drawn  # an int64 with these bits, for which kernels are compiled
 
 
 @_compiled

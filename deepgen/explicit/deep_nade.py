@@ -42,6 +42,7 @@ from deepgen.explicit.rows import flat_rows
 from deepgen.layers.linear import linear
 from deepgen.layers.mlp import check_hidden
 from deepgen.random import resolve
+from deepgen.share import places
 
 # Scale of the first layer's initial weights, most of whose inputs m * x are 0: 5 nats in 5 epochs of binarised MNIST.
 FIRST = 6.0
@@ -126,7 +127,9 @@ class DeepNADE(DiscreteAutoregressive):
         x = flat_rows(x, self.event_shape, "x")
         check_context(context, 0, len(x))
         x, stream = x.to(self.last.bias), resolve(generator, self.device)
-        share = torch.arange(len(x), device=x.device) / len(x) + torch.rand((), generator=stream, device=x.device)
+        first, rows = places(len(x))
+        here = torch.arange(first, first + len(x), device=x.device) / rows
+        share = here + torch.rand((), generator=stream, device=x.device)
         known = torch.rand(x.shape, generator=stream, device=x.device) < (share % 1).unsqueeze(1)
         mask = known.to(x.dtype)
         logits = self.last(self._above(self.first(torch.cat([x * mask, mask], 1))))

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from deepgen.share_means import count_rows
+
 if TYPE_CHECKING:
     from deepgen.explicit.coupling import Coupling
     from deepgen.explicit.dbm import DBM
@@ -67,10 +69,10 @@ def settle(
         if not moved:
             continue
         moving = torch.stack(moved).amax(0) > tolerance
-        left = int(moving.sum())
+        left = count_rows(int(moving.sum()))
         if left == 0:
             break
-        if left < STILL * len(moving):
+        if left < STILL * count_rows(len(moving)):
             (sent, *kept) = settled.part([sent, *fields, *states], moving)
             fields, states = kept[: last + 1], kept[last + 1 :]
     _, *every = settled.whole([sent, *fields, *states])

@@ -19,6 +19,7 @@ from torch.distributions import Distribution, Independent, Normal
 from deepgen.errors import MissingCapability, ShapeError, check_count
 from deepgen.explicit.units import require_tensor
 from deepgen.random import draw, normal, resolve
+from deepgen.share import rows_on
 from deepgen.typing import Latent
 
 
@@ -126,6 +127,13 @@ def draw_latents(
             f"{type(q).__name__} has no rsample, through which gradients reach the encoder: choose another posterior, "
             "or deepgen.objectives.ELBO(gradient='score')"
         )
+    with rows_on(1):
+        return _drawn(q, samples, generator, reparametrised)
+
+
+def _drawn(
+    q: Distribution, samples: int, generator: torch.Generator, reparametrised: bool
+) -> tuple[Tensor, Tensor | None]:
     both: Any = getattr(q, "rsample_and_log_prob", None)
     if both is not None and q.has_rsample and (reparametrised or not torch.is_grad_enabled()):
         z, log_q = both((samples,), generator=generator)  # a flow knows the density of what it draws

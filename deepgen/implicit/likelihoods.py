@@ -29,6 +29,7 @@ from deepgen.distributions.bits import IndependentBits
 from deepgen.distributions.levels import DiscretisedLogisticMixture, LevelCategorical
 from deepgen.errors import check_count, check_real, unknown_name
 from deepgen.explicit.units import check_support
+from deepgen.share_means import over_rows
 
 KINDS = ("fixed", "shared", "decoder", "optimal")
 FLOOR = 1e-4  # of sigma: a density has no upper limit, and data that lie on a plane would reach for it
@@ -124,7 +125,7 @@ class Gaussian(nn.Module):
         """Move the optimal sigma towards the error of a training batch that has been scored; others stay."""
         if self.kind != "optimal":
             return
-        square = (law.mean - x).square().mean().clamp_min(FLOOR**2).to(self.log_sigma)
+        square = over_rows((law.mean - x).square().mean()).clamp_min(FLOOR**2).to(self.log_sigma)
         past = torch.where(self.seen, (2 * self.log_sigma).exp(), square)
         self.log_sigma.copy_(past.lerp(square, self.momentum).log() / 2)
         self.seen.fill_(True)

@@ -11,7 +11,6 @@ from deepgen.errors import ArgumentError
 from deepgen.explicit.compiled import why_not, worthwhile
 from deepgen.explicit.rbm import RBM
 from deepgen.objectives.products import Offsets, Part, Products, Target
-from deepgen.random import key
 
 SPARSE = 0.25  # the share of ones up to which sums over ones clearly win
 
@@ -49,7 +48,7 @@ class BinaryProducts(Products):
 
     def down(self, hidden: Tensor, generator: torch.Generator) -> None:
         torch.addmm(self.model.visible_bias, hidden, self.model.weight.t(), out=self.free.visible)
-        self.draws.sample_lists(self.field, key(generator), self.free.start, self.rows)
+        self.draws.sample_lists(self.field, self.draws.key(generator, *self.field.shape), self.free.start, self.rows)
 
     def up(self, part: Part) -> None:
         weight, bias = self.model.weight.detach().numpy(), self.model.hidden_bias.detach().numpy()

@@ -25,6 +25,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from deepgen.share_means import chain_products, count_chains, over_chains
+
 LEAST = 64  # steps between marks
 FEW = 10  # chains
 
@@ -39,6 +41,10 @@ class ChainMemory(NamedTuple):
     total: float = 1.0
     found: float = 0.0
     done: bool = False
+
+    def per_chain(self) -> tuple[str, ...]:
+        """The fields that have a row for each chain."""
+        return ("mark",)
 
     @staticmethod
     def of(chains: Tensor) -> ChainMemory | None:
@@ -68,10 +74,9 @@ class ChainMemory(NamedTuple):
         return here
 
     def _looked(self, chains: Tensor) -> ChainMemory:
-        now, then = chains - chains.mean(0), self.mark - self.mark.mean(0)
-        norms = float(torch.linalg.vector_norm(now) * torch.linalg.vector_norm(then))
-        rho = float((now * then).sum()) / norms if norms > 0 else 0.0  # chains that are all alike remember nothing
-        line = min(2 / math.sqrt(len(chains)), 0.5)
+        norms, product = chain_products(*(x - over_chains(x.mean(0)) for x in (chains, self.mark)))
+        rho = product / norms if norms > 0 else 0.0  # chains that are all alike remember nothing
+        line = min(2 / math.sqrt(count_chains(len(chains))), 0.5)
         last = max(rho, line / 10)
         total = self.total + 2 * _geometric(self.rho, last, (self.age + 1) // 2)
         done = rho < line

@@ -35,6 +35,7 @@ from deepgen.objectives.adam import adam
 from deepgen.random import uniform
 from deepgen.samplers.composed import Cycle
 from deepgen.samplers.kernel import Exactness
+from deepgen.share_means import balance, over_rows
 from deepgen.typing import LogProb, Update
 
 _GAIN = 0.2  # of the log step size, for each update
@@ -46,6 +47,10 @@ class Chains(NamedTuple):
 
     position: Tensor
     log_step: Tensor
+
+    def per_chain(self) -> tuple[str, ...]:
+        """The fields that have a row for each chain."""
+        return ("position",)
 
 
 @dataclass(frozen=True)
@@ -125,11 +130,12 @@ class PersistentChains:
             chains, metrics = self._move(energy, state, generator)
             optimizer.zero_grad(set_to_none=True)
             value, tilt = _densities(energy, torch.cat([energy.rows(batch), chains.position]))
-            gap = value[: len(batch)].mean() - value[len(batch) :].mean()
+            data, free = value[: len(batch)].mean(), value[len(batch) :].mean()
+            gap = data - balance() * free
             loss = -gap
             if self.decay:
                 square = tilt.square()
-                loss = loss + self.decay * (square[: len(batch)].mean() + square[len(batch) :].mean())
+                loss = loss + self.decay * (square[: len(batch)].mean() + balance() * square[len(batch) :].mean())
             if loss.requires_grad:  # an energy may be held while its generator learns
                 loss.backward()
             more = self._more(energy, chains.position, generator)
@@ -156,13 +162,13 @@ class PersistentChains:
             found.append(info)
         aim = _aim(kernel)
         metrics = {
-            name: torch.stack([getattr(info, field) for info in found]).mean()
+            name: balance() * torch.stack([getattr(info, field) for info in found]).mean()
             for field, name in _REPORTED.items()
             if hasattr(found[0], field)
         }
         log_step = chains.log_step
         if self.step_size is None and aim is not None:
-            log_step = log_step + _GAIN * (metrics["acceptance"].double() - aim)
+            log_step = log_step + _GAIN * (over_rows(metrics["acceptance"]).double() - aim)
         return Chains(state.position, log_step), metrics
 
     def _kernel(self, model: EnergyModel, step: Tensor) -> Any:
@@ -234,10 +240,10 @@ class AdversarialChains(PersistentChains):
             else:
                 drawn = proposal.draw(len(position), generator=generator)
                 value = (model.log_density(drawn.x) - drawn.log_prob).mean()
-            gradients = torch.autograd.grad(-value, parameters)  # to q alone: f learns from the chains
+            gradients = torch.autograd.grad(-balance() * value, parameters)  # to q alone: f learns from the chains
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
-        return {"proposal": value.detach()}
+        return {"proposal": balance() * value.detach()}
 
 
 def _aim(kernel: Any) -> float | None:

@@ -41,6 +41,7 @@ from deepgen.explicit.dbm import DBM
 from deepgen.explicit.mean_field import settle
 from deepgen.objectives.chain_memory import ChainMemory, remembered
 from deepgen.objectives.descent import Descent
+from deepgen.share_means import balance, over_rows
 
 if TYPE_CHECKING:
     from deepgen.objectives.contrastive import PersistentCD
@@ -55,6 +56,10 @@ class DeepState(NamedTuple):
     chains: Tensor
     means: Tensor
     memory: ChainMemory | None = None
+
+    def per_chain(self) -> tuple[str, ...]:
+        """The fields that have a row for each chain."""
+        return ("chains",)
 
 
 class Joint(NamedTuple):
@@ -114,7 +119,7 @@ class DeepStep:
             gaps, means = self._move(state, fields, data, free_fields, free)
         memory, told = remembered(state.memory, chains, options.k)
         return DeepState(chains, means, memory), {
-            "moment_gap": torch.linalg.vector_norm(torch.cat(gaps[1:])),
+            "moment_gap": torch.linalg.vector_norm(over_rows(torch.cat(gaps[1:]))),
             **told,
             "turns": torch.tensor(float(turns)),
         }
@@ -129,7 +134,7 @@ class DeepStep:
     ) -> tuple[list[Tensor], Tensor]:
         """Step along the gradient; <x_l>_d - <x_l>_m of every level, and the new running means."""
         options, offsets, v = self.options, state.means.split(self.widths), data[0]
-        share = torch.cat((v.new_full((len(v),), 1 / len(v)), v.new_full((len(free[0]),), -1 / len(free[0]))))
+        share = torch.cat((v.new_full((len(v),), 1 / len(v)), v.new_full((len(free[0]),), -balance() / len(free[0]))))
         rows = [torch.cat(pair) for pair in zip(data, free, strict=True)]
         gaps = [x.t() @ share for x in rows]
         means = torch.cat([mean.mean(0) for mean in data]).lerp_(state.means, 1 - options.sliding)
@@ -182,7 +187,7 @@ class DeepStep:
             for level, units in enumerate(self.model.levels):
                 here = -units.cumulant(fields[level]).mean() if level else units.energy(data[0]).mean()
                 drawn = units.energy(free[level]) if level % 2 == 0 else -units.cumulant(free_fields[level])
-                total = total + here - drawn.mean()
+                total = total + here - balance() * drawn.mean()
             gradients = torch.autograd.grad(total, self.own)
         for buffer, gradient in zip(self.descent.gradients[-len(self.own) :], gradients, strict=True):
             buffer.copy_(gradient)

@@ -13,6 +13,7 @@ from deepgen.objectives.binary_products import SPARSE, BinaryProducts, use_binar
 from deepgen.objectives.chain_memory import ChainMemory, remembered
 from deepgen.objectives.descent import Descent
 from deepgen.objectives.products import Offsets, Products, Target
+from deepgen.share_means import balance
 
 if TYPE_CHECKING:
     from deepgen.objectives.contrastive import Contrastive
@@ -28,6 +29,10 @@ class ContrastiveState(NamedTuple):
     visible_mean: Tensor
     hidden_mean: Tensor
     memory: ChainMemory | None = None
+
+    def per_chain(self) -> tuple[str, ...]:
+        """The fields that have a row for each chain (`deepgen.train.sharing`)."""
+        return ("chains",)
 
 
 class ContrastiveStep:
@@ -57,7 +62,7 @@ class ContrastiveStep:
         trained = [model.weight, model.visible_bias, model.hidden_bias, *self.own]
         self.descent = Descent(optimizer, trained, 1, fused=fused)
         self.gradients = self.descent.gradients
-        self.workspaces: dict[tuple[bool, int, int], Products] = {}
+        self.workspaces: dict[tuple[bool, int, int, float], Products] = {}
 
     @torch.no_grad()
     def __call__(
@@ -84,14 +89,16 @@ class ContrastiveStep:
             self.gradients[2].add_(means[1] - goal, alpha=cost)
         self.descent.move(rate)
         memory, told = remembered(state.memory, chains, options.k)
-        gap = {"moment_gap": torch.linalg.vector_norm(products.dh)}
+        gap = {"moment_gap": products.gap()}
         return ContrastiveState(chains, *means, memory), gap | told
 
     def _products(self, state: ContrastiveState, batch: Tensor) -> Products:
         """Buffers of the right sizes: there is room for the usual ones and the ragged last batch, not for every one."""
-        binary = self.insist or (self.allow and float(state.visible_mean.mean()) < SPARSE)
+        weigh = balance()
+        # The binary kernels weigh data and chains alike.
+        binary = weigh == 1 and (self.insist or (self.allow and float(state.visible_mean.mean()) < SPARSE))
         count, chains = len(batch), len(state.chains) or len(batch)  # CD starts one at each row
-        sizes = (binary, count, chains)
+        sizes = (binary, count, chains, weigh)
         if sizes not in self.workspaces:
             if len(self.workspaces) > 3:
                 self.workspaces.clear()

@@ -19,6 +19,7 @@ from deepgen.implicit.latent import Terms, draw_terms
 from deepgen.objectives.bounds import Ascent, Loss
 from deepgen.objectives.posterior_kl import exact_kl, posterior_kl
 from deepgen.objectives.warmup import come_so_far
+from deepgen.share_means import over_rows
 
 GRADIENTS = ("reparametrised", "score")
 
@@ -77,7 +78,7 @@ class ELBO(Ascent):
         beta = self.beta * come_so_far(step, self.warmup)
         if through:
             free = self.free_bits * terms.z.shape[-1] / groups.numel()
-            loss = beta * (groups.clamp_min(free).sum() if self.free_bits else cost) - fit
+            loss = beta * (over_rows(groups).clamp_min(free).sum() if self.free_bits else cost) - fit
         else:
             loss = -self._score(terms, beta)
         fit, cost = fit.detach(), cost.detach()

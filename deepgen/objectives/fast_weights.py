@@ -39,6 +39,10 @@ class FastState(NamedTuple):
     memory: ChainMemory | None
     fast: tuple[Tensor, Tensor, Tensor]
 
+    def per_chain(self) -> tuple[str, ...]:
+        """The fields that have a row for each chain."""
+        return ("chains",)
+
 
 @dataclass(frozen=True)
 class FastPersistentCD(PersistentCD):

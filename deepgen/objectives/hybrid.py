@@ -21,6 +21,7 @@ from deepgen.errors import ArgumentError, MissingCapability, check_count, check_
 from deepgen.explicit.class_rbm import ClassRBM
 from deepgen.explicit.units import check_values
 from deepgen.objectives.adam import adam
+from deepgen.share_means import balance
 from deepgen.typing import Update
 
 
@@ -28,6 +29,10 @@ class HybridState(NamedTuple):
     """position: visible layers of the chains, ``[chains, features + classes]``; no rows without generative terms."""
 
     position: Tensor
+
+    def per_chain(self) -> tuple[str, ...]:
+        """The fields that have a row for each chain."""
+        return ("position",)
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ class Hybrid:
             other = model.log_joint(self.more[rows.to(self.more.device)].to(batch.device))
             value = value - self.unlabelled * other.logsumexp(1).mean()
         if len(chains):
-            value = value + (self.generative + self.unlabelled) * model.log_density(chains).mean()
+            value = value + balance() * (self.generative + self.unlabelled) * model.log_density(chains).mean()
         errors = (joint.argmax(1) != y).to(joint.dtype).mean()
         return value, {"log_label": log_label.detach(), "errors": errors}
 

@@ -19,6 +19,8 @@ from deepgen.errors import ArgumentError, MissingCapability, check_real
 from deepgen.explicit.mixture import BernoulliMixture
 from deepgen.objectives.adam import adam
 from deepgen.objectives.bounds import Loss, descend
+from deepgen.share import places
+from deepgen.share_means import sum_rows
 from deepgen.typing import LogProb, Update, require
 
 
@@ -108,14 +110,14 @@ class ExpectationMaximisation:
 
         @torch.no_grad()
         def step(state: Rows, batch: Tensor, *, generator: torch.Generator) -> tuple[Rows, dict[str, Tensor]]:
-            if len(batch) != int(state.rows):
+            if places(len(batch))[1] != int(state.rows):
                 raise ArgumentError(f"an EM step needs all {int(state.rows)} rows at once: fit with that batch_size")
             joint = mixture.log_joint(batch)
             total = joint.logsumexp(-1, keepdim=True)
             mine = (joint - total).exp()  # [rows, components], responsibilities
-            counts, c = mine.sum(0), self.pseudo_count
+            counts, c = sum_rows(mine.sum(0)), self.pseudo_count
             tiny = 1e-7
-            ones = mine.t() @ batch.to(mine)  # [components, features], how many each component answers for
+            ones = sum_rows(mine.t() @ batch.to(mine))  # [components, features], how many each component answers for
             rate = ((ones + c) / (counts + 2 * c).clamp_min(tiny).unsqueeze(-1)).clamp(tiny, 1 - tiny)
             mixture.logits.copy_(rate.logit())
             mixture.weight_logits.copy_((counts + c).clamp_min(tiny).log())

@@ -36,6 +36,7 @@ from deepgen.objectives.equilibrium_watch import LadderWatch
 from deepgen.objectives.products import Products
 from deepgen.samplers.replicas import Replicas, Tempering
 from deepgen.samplers.tempering import tempering
+from deepgen.share_means import balance
 from deepgen.typing import Update
 
 
@@ -127,9 +128,9 @@ class _TemperedStep:
         after, metrics = self.step(inner, batch, generator=generator)
         tried = torch.stack([info.swaps for info in seen]).nanmean((0, 1))
         told = {
-            "swap": torch.stack([info.swap for info in seen]).mean(),
+            "swap": balance() * torch.stack([info.swap for info in seen]).mean(),
             "rare": tried.nan_to_num(math.inf).amin().clamp_max(1.0),
-            "trips": torch.stack([info.trips for info in seen]).sum(0).double().mean(),
+            "trips": balance() * torch.stack([info.trips for info in seen]).sum(0).double().mean(),
         }
         return TemperedState(replicas, after.visible_mean, after.hidden_mean), {**metrics, **told}
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from deepgen.explicit.compiled import why_not, worthwhile
 from deepgen.explicit.rbm import RBM
 from deepgen.explicit.units import Bernoulli
-from deepgen.random import key
+from deepgen.share_means import balance, over_rows
 
 
 class Part(NamedTuple):
@@ -64,7 +64,7 @@ class Products:
         self.visible_t, self.hidden_t = self.visible[:rows].t(), self.hidden[:rows].t()
         self.mu, self.dv, self.dh, self.lambd = self.visible[-2], self.visible[-1], self.hidden[-2], self.hidden[-1]
         self.ones = new(count).fill_(1.0)
-        self.contrast = torch.cat((new(count).fill_(1 / count), new(chains).fill_(-1 / chains)))
+        self.contrast = torch.cat((new(count).fill_(1 / count), new(chains).fill_(-balance() / chains)))
         self.scale = -self.contrast.unsqueeze(1)
         self.fields = torch.empty_like(self.hidden) if own else None
         self.draws: Any = None  # compiled sigmoids and draws, where they are faster
@@ -101,7 +101,7 @@ class Products:
         units, field = self.model.visible, self.free.visible if self.draws is None else self.visible_noise
         torch.addmm(self.model.visible_bias, hidden, self.model.weight.t(), out=field)
         if self.draws is not None:
-            self.draws.sample_field(field.numpy(), key(generator), self.free.visible.numpy())
+            self.draws.sample_field(field.numpy(), self.draws.key(generator, *field.shape), self.free.visible.numpy())
         elif isinstance(units, Bernoulli):
             field.sigmoid_().gt_(self.visible_noise.uniform_(generator=generator))
         else:
@@ -118,7 +118,7 @@ class Products:
         if self.draws is not None:
             self.respond(part)
             drawn = torch.empty_like(part.hidden)
-            self.draws.sample(part.hidden.numpy(), key(generator), drawn.numpy())
+            self.draws.sample(part.hidden.numpy(), self.draws.key(generator, *drawn.shape), drawn.numpy())
             return drawn
         if isinstance(self.model.hidden, Bernoulli):
             self.respond(part)
@@ -166,6 +166,10 @@ class Products:
         torch.addmm(out.weight, visible, hidden, alpha=out.alpha, beta=out.beta, out=out.weight)
         return means
 
+    def gap(self) -> Tensor:
+        """|<h>_d - <h>_m|, of the rows and chains of all ranks, once `descend` has found the difference."""
+        return torch.linalg.vector_norm(over_rows(self.dh))
+
     def own_gradients(self) -> tuple[Tensor, ...]:
         """Minus the gradients of ``own``: those of u(v) - A(field), data minus chains, at the last ways up."""
         assert self.fields is not None
@@ -174,5 +178,7 @@ class Products:
         def free_energy(part: Part) -> Tensor:
             return (model.visible.energy(part.visible) - model.hidden.cumulant(fields[part.start : part.stop])).mean()
 
+        chains = balance()
+
         with torch.enable_grad():
-            return torch.autograd.grad(free_energy(self.data) - free_energy(self.free), self.own)
+            return torch.autograd.grad(free_energy(self.data) - chains * free_energy(self.free), self.own)

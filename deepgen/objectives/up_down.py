@@ -21,6 +21,7 @@ from deepgen.errors import check_count
 from deepgen.explicit.dbn import DBN
 from deepgen.objectives.layer_wise import as_dbn, drawn_above
 from deepgen.samplers.kernel import advance
+from deepgen.share_means import balance
 from deepgen.typing import Update
 
 
@@ -28,6 +29,10 @@ class TopChains(NamedTuple):
     """position: of the chains in the top machine ``[chains, width]``; no rows where they start at the batch."""
 
     position: Tensor
+
+    def per_chain(self) -> tuple[str, ...]:
+        """The fields that have a row for each chain."""
+        return ("position",)
 
 
 @dataclass(frozen=True)
@@ -101,4 +106,5 @@ def parts(dbn: DBN, wake: list[Tensor], sleep: list[Tensor]) -> tuple[Tensor, Te
     zero = dbn.top.weight.new_zeros(())
     down = sum((dbn.below(level, wake[level + 1]).log_prob(wake[level]).mean() for level in below), zero)
     up = sum((dbn.above(level, sleep[level]).log_prob(sleep[level + 1]).mean() for level in below), zero)
-    return down, up, dbn.top.free_energy(wake[-1]).mean() - dbn.top.free_energy(sleep[-1]).mean()
+    chains = balance()
+    return down, chains * up, dbn.top.free_energy(wake[-1]).mean() - chains * dbn.top.free_energy(sleep[-1]).mean()

@@ -20,7 +20,7 @@ Sources: Swendsen & Wang 1986; Geyer 1991; Okabe et al. 2001 (even and odd in tu
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple
 
@@ -33,6 +33,7 @@ from deepgen.samplers.handover import entered
 from deepgen.samplers.kernel import EXACT, Exactness, require_state
 from deepgen.samplers.metropolis import Metropolis
 from deepgen.samplers.temperature import log_ratio, require_temperable
+from deepgen.share import some_each
 from deepgen.streams import Streams
 
 
@@ -64,6 +65,10 @@ class Replicas(NamedTuple):
     heading: Tensor
     trips: Tensor
     ledger: Ledger
+
+    def per_chain(self) -> tuple[str, ...]:
+        """The fields that have a row for each chain: all."""
+        return self._fields
 
 
 class Swapped(NamedTuple):
@@ -179,7 +184,7 @@ class Tempering:
         tables = self._at(state)
         beta = tables.betas[state.rung]
         kernel = self._kernel(tables, beta, state.rung)
-        streams: AbstractContextManager[Any] = nullcontext()
+        streams: AbstractContextManager[Any] = some_each(rungs)
         if isinstance(generator, Streams):
             streams = generator.rows(rungs)
         with streams:

@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deepgen.random import key
 from deepgen.samplers.binary_path import LOG_LARGEST, expm1_terms, log_base, start_rows
 
 if TYPE_CHECKING:
@@ -49,9 +48,10 @@ class SparsePath:
     """
 
     def __init__(self, model: RBM, base: Tensor) -> None:
-        from deepgen.samplers import binary_kernels  # loads numba
+        from deepgen.explicit.binary_draw import key  # loads numba
+        from deepgen.samplers import binary_kernels
 
-        self._kernels = binary_kernels
+        self._kernels, self._key = binary_kernels, key
         weight, a, b = (p.detach().clone() for p in (model.weight, model.visible_bias, model.hidden_bias))
         self._weight, self._a, self._b, self._base = weight, a, b, base.detach().to(weight)
         self._tilt, self._shift = a - self._base, torch.empty_like(a)
@@ -88,7 +88,7 @@ class SparsePath:
         draw = self._kernels.sample_rows
         self._product(v, state.rows, state.ones, self._up, self._b, y)
         most = int(_SPARSE * h.numel())
-        ones = draw(y.numpy(), new, key(generator), p.numpy(), h.numpy(), state.units, most)
+        ones = draw(y.numpy(), new, self._key(generator, *y.shape), p.numpy(), h.numpy(), state.units, most)
         log_ratio = self._log_ratio(state, old, new)
         log_ratio.add_(torch.mv(v, self._tilt), alpha=new - old)
         if new > 0:
@@ -97,7 +97,7 @@ class SparsePath:
         else:
             back.copy_(self._base)
         most, scale = int(_SPARSE * v.numel()), new if new > 0 else 1.0
-        ones = draw(back.numpy(), scale, key(generator), back.numpy(), v.numpy(), state.rows, most)
+        ones = draw(back.numpy(), scale, self._key(generator, *back.shape), back.numpy(), v.numpy(), state.rows, most)
         return state._replace(ones=ones), log_ratio
 
     def _product(self, x: Tensor, lists: Any, ones: int, table: Any, bias: Tensor, out: Tensor) -> None:

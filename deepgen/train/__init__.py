@@ -9,6 +9,7 @@ from deepgen.train.history import History, Record
 from deepgen.train.interrupt import Interrupted
 from deepgen.train.loop import Step, train
 from deepgen.train.monitors import Monitors
+from deepgen.train.ranks import Ranks, torchrun
 from deepgen.train.rates import RateRange, find_rate
 from deepgen.train.search import Search, search
 from deepgen.train.tiny import TinyFit, overfit_tiny
@@ -23,6 +24,7 @@ __all__ = [
     "MonitorWarning",
     "Monitors",
     "Progress",
+    "Ranks",
     "RateRange",
     "Record",
     "Run",
@@ -38,5 +40,6 @@ __all__ = [
     "overfit_tiny",
     "save",
     "search",
+    "torchrun",
     "train",
 ]

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from deepgen.errors import ArgumentError, check_count, not_by_name
+from deepgen.errors import ArgumentError, CheckpointError, check_count, not_by_name
 from deepgen.random import generator, spawn
 from deepgen.train.callbacks import Callback, Checkpoint, Progress, Stateful
 from deepgen.train.checkpoint import Path, describe_model
@@ -18,7 +18,9 @@ from deepgen.train.interrupt import Flag, Interrupted, delayed_interrupt
 from deepgen.train.lock import held
 from deepgen.train.loop import train
 from deepgen.train.meter import Meter
+from deepgen.train.ranks import Ranks
 from deepgen.train.repeatable import Repeatable, draws
+from deepgen.train.sharing import check_together
 from deepgen.train.source import Source, as_tensor, fingerprint
 from deepgen.train.state import RunState, Schedule, copy_tree, describe, plain, resumable
 from deepgen.train.watch import Monitor, Watch
@@ -43,6 +45,7 @@ def fit(
     progress: bool = True,
     max_seconds: float | None = None,
     extras: dict[str, Any] | None = None,
+    ranks: Ranks | None = None,
 ) -> History:
     """Train ``model`` on ``data`` towards ``objective`` and return the history.
 
@@ -76,6 +79,9 @@ def fit(
         max_seconds: end the run after the step in which its seconds, resumed parts included, exceed this. The same call
             with a larger limit goes on.
         extras: plain values to keep with the settings.
+        ranks: the processes that train together, each of which makes this same call (`deepgen.train.torchrun`): every
+            rank takes its rows of each batch and its chains, and the first one writes ``out``, which any number of
+            ranks goes on from. Weights and metrics are those of one process, to rounding.
 
     Returns:
         The `History`: one record per epoch. Without ``out`` it is the only trace besides the weights. If the run in
@@ -87,6 +93,7 @@ def fit(
             written.
         DivergenceError: a metric or a parameter left the finite numbers (looked at once per epoch).
         Interrupted: Ctrl-C.
+        RankLost: another of ``ranks`` is gone.
 
     >>> import deepgen as dg
     >>> mixture = dg.explicit.BernoulliMixture(3, components=2)
@@ -94,6 +101,7 @@ def fit(
     >>> len(history), history[-1].metrics["log_likelihood"] > history[0].metrics["log_likelihood"]
     (5, True)
     """
+    ranks = ranks or Ranks()
     check_count(epochs=epochs, **({} if batch_size is None else {"batch_size": batch_size}))
     _check_kinds(model, objective)
     source = Source(data, model, batch_size, seed, getattr(objective, "check", None))
@@ -116,18 +124,26 @@ def fit(
         "epochs": epochs,
         "extras": extras or {},
     }
+    if not ranks.same((settings, extras)):
+        raise ArgumentError("the ranks have different data, models or settings: each is to make the same call")
+    ranks.copy_weights([*model.state_dict().values()])
     with ExitStack() as stack:
         if out is not None:
-            stack.enter_context(held(out))
+            lock = held(out)
+            ranks.first(lambda: stack.enter_context(lock))
         stored = resumable(out, settings, epochs) if out is not None and resume else None
+        there, missing = ranks.agree(stored is not None, stored is None)  # and the first saves after all have looked
+        if there and missing:
+            raise CheckpointError(f"{out} is not one folder for all ranks, but holds the run for some alone")
         stream = spawn(generator(seed, source.device), 1)[0]
         repeatable = Repeatable(seed, source.device, needed=draws(objective, model))
         state = repeatable.start(objective, model, source.rows(), generator=stream)
         history = History(settings=settings)
         run = RunState(model, source, epochs, optimizer, schedule, state, stream, stateful, history)
-        run.passes = getattr(data, "passes", None)
+        run.ranks, run.passes = ranks, getattr(data, "passes", None)
         if stored is not None:
             run.restore(stored, out)  # type: ignore[arg-type]
+        update = repeatable.step(run.shared(objective))
         begun = repeatable.done = run.step
         run.check_finite()
         if out is not None and stored is None:
@@ -136,14 +152,14 @@ def fit(
         interrupt = stack.enter_context(delayed_interrupt())
         stack.callback(model.train, was_training)
         watching: list[Callback] = [objective.watch()] if hasattr(objective, "watch") else []
-        bars = [Progress(run.total, run.step, getattr(monitor, "name", "monitor"))] if progress else []
+        shown = progress and ranks.is_first
+        bars = [Progress(run.total, run.step, getattr(monitor, "name", "monitor"))] if shown else []
         listeners = [*callbacks, *watching, *bars]
         for listener in listeners:
             if hasattr(listener, "close"):
                 stack.callback(listener.close)
             if hasattr(listener, "begin"):
                 listener.begin(model)
-        update = repeatable.step(objective.update(model, optimizer))
         reason = _run(run, update, watch, listeners, out, interrupt, max_seconds)
         run.check_finite()
         if reason == "interrupted":
@@ -176,22 +192,25 @@ def _run(
             run.set_rate()
             for tick in ticks:
                 tick()
-            if interrupt.pressed:
+            late = max_seconds is not None and run.clock.seconds() > max_seconds and run.batch != run.source.steps
+            pressed, late, due = run.ranks.agree(interrupt.pressed, late, out is not None and keeper.due(run.step))
+            if pressed:
                 return "interrupted"
-            if max_seconds is not None and run.clock.seconds() > max_seconds and run.batch != run.source.steps:
+            if late:
                 return "max_seconds"
-            if out is not None and keeper.due(run.step):
+            if due:
                 run.check_finite()
-                run.save(out)
+                run.save(out)  # type: ignore[arg-type]
         _end_epoch(run, watch, listeners)
-        if interrupt.pressed:
+        if run.ranks.agree(interrupt.pressed)[0]:
             return "interrupted"
     return None if run.epoch == run.epochs else "early stopping"
 
 
 def _end_epoch(run: RunState, watch: Watch, listeners: Sequence[Callback]) -> None:
     run.check_finite()
-    value, estimate = watch()
+    check_together(run.model, run.ranks)
+    value, estimate = run.ranks.broadcast(watch())
     seconds, cpu_seconds = run.clock.seconds(), run.clock.cpu_seconds()
     passes = None if run.passes is None else run.passes * (run.epoch + 1)
     record = Record(run.epoch + 1, run.step, seconds, cpu_seconds, run.meter.read(), value, estimate, passes)

@@ -12,15 +12,18 @@ import torch
 from torch import Tensor, nn
 
 from deepgen.errors import CheckpointError, DivergenceError
+from deepgen.share import Part
 from deepgen.train.callbacks import Stateful
 from deepgen.train.checkpoint import Path, describe_model, put_weights
 from deepgen.train.differences import differences
 from deepgen.train.history import History
 from deepgen.train.loop import Step
 from deepgen.train.meter import Clock, Meter
+from deepgen.train.ranks import Ranks
+from deepgen.train.sharing import SharedUpdate, all_chains, own_chains
 from deepgen.train.source import Source
 from deepgen.train.store import MANIFEST, malformed, read, write
-from deepgen.typing import Rebuilt
+from deepgen.typing import Objective, Rebuilt, Update
 
 Schedule = torch.optim.lr_scheduler.LRScheduler | Callable[[float], float] | None
 
@@ -49,11 +52,22 @@ class RunState:
     clock: Clock = dataclasses.field(default_factory=Clock)
     good: dict[str, Any] | None = None
     passes: float | None = None
+    ranks: Ranks = dataclasses.field(default_factory=Ranks)
+    chains: Part | None = None
 
     @property
     def total(self) -> int | None:
         """Steps of the whole run, None where the data have no length."""
         return None if self.source.steps is None else self.epochs * self.source.steps
+
+    def shared(self, objective: Objective) -> Update:
+        """The step of ``objective``; of the state's chains only this rank's are kept from here on."""
+        update = objective.update(self.model, self.optimizer)
+        if self.ranks.world == 1:
+            return update
+        taken = SharedUpdate(update, self.ranks, self.state, objective, self.model, self.optimizer)
+        self.state, self.chains = own_chains(self.state, self.ranks), taken.chains
+        return taken
 
     def set_rate(self) -> None:
         """With a schedule that is a function: the rates of the next step, a pure function of its number."""
@@ -103,14 +117,15 @@ class RunState:
             "clock": {"seconds": self.clock.seconds(), "cpu_seconds": self.clock.cpu_seconds()},
             "meter": self.meter.state_dict(),
             "generator": self.generator.get_state(),
-            "state": self.state,
+            "state": all_chains(self.state, self.ranks, self.chains),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict() if stepped else None,  # type: ignore[union-attr]
             "callbacks": [{"class": type(c).__name__, "state": c.state_dict()} for c in self.stateful],
         }
 
     def save(self, out: Path, live: dict[str, Tensor] | None = None) -> None:
-        write(out, self.content(live))
+        content = self.content(live)
+        self.ranks.first(lambda: write(out, content))
 
     def restore(self, content: dict[str, Any], out: Path) -> None:
         """Go on from a checkpoint."""

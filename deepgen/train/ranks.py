@@ -1,0 +1,242 @@
+"""The processes that do one job together, the ranks: what they say to one another, and how `torchrun` starts them.
+
+    torchrun --nproc-per-node 2 -m deepgen train rbm --data digits --out runs/rbm
+    torchrun --nproc-per-node 2 script.py        # with torchrun() as ranks:  dg.fit(..., ranks=ranks)
+
+Messages go by torch.distributed: gloo between CPUs, nccl between GPUs, and gloo for what the hosts agree on. Lightning
+Fabric (the extra ``distributed``) sets the group and the devices up from what torchrun left in the environment; a
+process group that the caller has set up serves as well, and then Fabric is not needed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from deepgen.errors import ArgumentError, DeepgenError, MissingCapability, RankLost
+from deepgen.share import Part, part, splitting
+
+T = TypeVar("T")
+
+
+class Ranks:
+    """The processes that share a job; by itself one rank alone, see `joined` and `torchrun` for several.
+
+    Attributes:
+        rank: which one this is, from 0; the first writes files and shows progress.
+        world: how many there are.
+        device: where this rank's model and data belong.
+
+    >>> alone = Ranks()
+    >>> alone.world, alone.agree(True, False), alone.first(lambda: 3)
+    (1, (True, False), 3)
+    """
+
+    def __init__(self, rank: int = 0, world: int = 1, device: torch.device | str = "cpu") -> None:
+        self.rank, self.world, self.device = rank, world, torch.device(device)
+
+    @classmethod
+    def joined(cls, device: torch.device | str = "cpu") -> Ranks:
+        """The ranks of the torch.distributed process group that the caller has set up.
+
+        Raises:
+            ArgumentError: there is none.
+        """
+        import torch.distributed as dist
+
+        if not (dist.is_available() and dist.is_initialized()):
+            raise ArgumentError("there is no process group: call torch.distributed.init_process_group, or use torchrun")
+        return cls(dist.get_rank(), dist.get_world_size(), device)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is rank 0."""
+        return self.rank == 0
+
+    def sum(self, x: Tensor) -> Tensor:
+        """Add ``x`` up over all ranks, in place; the outcome is the same on each, to the bit."""
+        if self.world > 1:
+            with self._together() as dist:
+                dist.all_reduce(x)
+        return x
+
+    def gather(self, own: Tensor, part: Part) -> Tensor:
+        """The items of all ranks ``[total, ...]`` from the ``own`` of each, which are its ``part``."""
+        if not part.cut:
+            return own
+        whole = own.new_empty(part.total, *own.shape[1:])
+        with self._together() as dist:
+            places: list[Any] = [None] * self.world
+            dist.all_gather_object(places, (part.start, part.stop))
+            for rank, (start, stop) in enumerate(places):
+                if rank == self.rank:
+                    whole[start:stop] = own
+                dist.broadcast(whole[start:stop], rank)
+        return whole
+
+    def broadcast(self, thing: T) -> T:
+        """What rank 0 calls ``thing``."""
+        if self.world == 1:
+            return thing
+        box = [thing]
+        with self._together() as dist:
+            dist.broadcast_object_list(box, 0)
+        return box[0]
+
+    def copy_weights(self, tensors: list[Tensor]) -> None:
+        """Give every rank the values that ``tensors`` have on rank 0."""
+        if self.world > 1:
+            with self._together() as dist, torch.no_grad():
+                for tensor in tensors:
+                    dist.broadcast(tensor.detach(), 0)
+
+    def agree(self, *flags: bool) -> tuple[bool, ...]:
+        """Each of ``flags`` is true if it is on any rank."""
+        if self.world == 1:
+            return flags
+        told = torch.tensor(flags, dtype=torch.int32)
+        with self._together() as dist:
+            dist.all_reduce(told, dist.ReduceOp.MAX)
+        return tuple(bool(flag) for flag in told.tolist())
+
+    def same(self, thing: Any) -> bool:
+        """Whether ``thing`` is equal on all ranks."""
+        return not self.agree(self.broadcast(thing) != thing)[0]
+
+    def first(self, do: Callable[[], T]) -> T:
+        """What ``do()`` returns or raises on rank 0, which alone calls it, on every rank."""
+        if self.world == 1:
+            return do()
+        told: tuple[Any, BaseException | None] = (None, None)
+        if self.is_first:
+            try:
+                told = do(), None
+            except Exception as error:
+                told = None, error
+        value, failed = self.broadcast(told)
+        if failed is not None:
+            raise failed
+        done: T = value
+        return done
+
+    def part(self, total: int) -> Part:
+        """This rank's stretch of ``total`` items, such as chains."""
+        return part(total, self.rank, self.world)
+
+    @contextmanager
+    def split_chains(self) -> Iterator[None]:
+        """The block in which annealed runs (AIS, reverse AIS, RAISE) are split: each rank moves its chains.
+
+        All ranks make the same calls with the same seed, and get the same `Estimate`: log weights come together in the
+        order of the chains before their mean is taken. A chain has the random numbers that it has in one process.
+
+        >>> import deepgen as dg
+        >>> rbm = dg.RBM(visible=6, hidden=4, generator=0)
+        >>> with torchrun() as ranks, ranks.split_chains():
+        ...     print(dg.evaluate.log_partition(rbm, "ais", chains=100, generator=0).n)
+        100
+        """
+        with splitting(self if self.world > 1 else None):
+            yield
+
+    @contextmanager
+    def _together(self) -> Iterator[Any]:
+        """torch.distributed for a message that all ranks take part in; `RankLost` where one does not."""
+        import torch.distributed as dist
+
+        try:
+            yield dist
+        except DeepgenError:
+            raise
+        except RuntimeError as error:  # gloo's, whose words are those of the network; NCCL's are a kind of it
+            raise RankLost(_lost(self.world)) from error
+
+
+def _lost(world: int) -> str:
+    return f"one of {world} ranks is gone, so the others stop too"
+
+
+@contextmanager
+def torchrun(device: torch.device | str = "auto") -> Iterator[Ranks]:
+    """The ranks that torchrun started, this process being one of them; without torchrun one rank alone.
+
+    Args:
+        device: ``"cpu"``, ``"cuda"``, or ``"auto"``: a GPU for each rank if there are as many.
+
+    Raises:
+        MissingCapability: several ranks, and lightning-fabric is not installed.
+
+    >>> with torchrun() as ranks:
+    ...     ranks.rank, ranks.world
+    (0, 1)
+    """
+    world = int(os.environ.get("WORLD_SIZE", "1")) if "TORCHELASTIC_RUN_ID" in os.environ else 1
+    if world == 1:
+        yield Ranks(device=_device(device, 1))
+        return
+    import torch.distributed as dist
+
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", world))
+    kind = _device(device, local).type
+    fabric = _fabric(kind, local, world // local)
+    try:
+        with _ended_by_agent(world):
+            yield Ranks.joined(fabric.device)
+    finally:
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def _device(device: torch.device | str, local: int) -> torch.device:
+    if str(device) != "auto":
+        return torch.device(device)
+    return torch.device("cuda" if torch.cuda.is_available() and torch.cuda.device_count() >= local else "cpu")
+
+
+def _fabric(kind: str, devices: int, nodes: int) -> Any:
+    try:
+        from lightning_fabric import Fabric
+        from lightning_fabric.strategies import DDPStrategy
+    except ImportError as error:
+        raise MissingCapability(
+            "several ranks need the package lightning-fabric: pip install 'deepgen[distributed]'"
+        ) from error
+    if kind not in ("cpu", "cuda"):
+        raise ArgumentError(f"ranks train on 'cpu' or 'cuda', got {kind!r}")
+    backend = "gloo" if kind == "cpu" else "cpu:gloo,cuda:nccl"
+    strategy = DDPStrategy(process_group_backend=backend)
+    fabric = Fabric(accelerator=kind, devices=devices, num_nodes=nodes, strategy=strategy)
+    told = logging.getLogger("lightning_fabric")
+    level = told.level
+    told.setLevel(logging.WARNING)  # six lines from every launch
+    try:
+        fabric.launch()
+    finally:
+        told.setLevel(level)
+    return fabric
+
+
+@contextmanager
+def _ended_by_agent(world: int) -> Iterator[None]:
+    """Turn the SIGTERM by which torchrun ends the ranks that are left into `RankLost`."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ended(number: int, frame: FrameType | None) -> None:
+        raise RankLost(_lost(world))
+
+    previous = signal.signal(signal.SIGTERM, ended)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
