@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 _FENCE = re.compile(r"^(?P<indent>[ ]*)```(?P<info>[^\n`]*)\n(?P<body>.*?)^(?P=indent)```[ ]*$", re.M | re.S)
 OUTPUT = 'text title="output"'
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-NUMBER = re.compile(r"(?<![\w.])[-\N{MINUS SIGN}]?\d+(?:\.(\d+))?(?:e[+-]?\d+)?(?![\w])")
+NUMBER = re.compile(r"(?<![\w.])[-\N{MINUS SIGN}]?\d+(?:\.(\d+))?(?:e([+-]?\d+))?(?![\w])")
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,8 @@ def agrees(promised: str, got: str, units: int = 0) -> bool:
 
     >>> agrees("3 of 20: -1.25 nats", "3 of 21: -1.24 nats", units=1), agrees("3 of 20", "4 of 20", units=1)
     (True, False)
-    >>> agrees("-1.25", "-1.24")
-    False
+    >>> agrees("-1.25", "-1.24"), agrees("2e-05", "4e-05", units=1)
+    (False, False)
     """
     if doctest.OutputChecker().check_output(promised, got, FLAGS):
         return True
@@ -126,9 +126,10 @@ def value(number: str) -> float:
 def _near(one: re.Match[str], other: re.Match[str], units: int) -> bool:
     if one[0] == other[0]:
         return True
-    if one[1] is None and len(one[0].lstrip("-")) < 2:
+    digits, power = one[1] or "", int(one[2] or 0)
+    if not digits and not power and len(one[0].lstrip("-")) < 2:
         return False
-    return abs(value(one[0]) - value(other[0])) < (units + 0.01) * 10.0 ** -len(one[1] or "")
+    return abs(value(one[0]) - value(other[0])) < (units + 0.01) * 10.0 ** (power - len(digits))
 
 
 def run(text: str, name: str, units: int = 0) -> None:
