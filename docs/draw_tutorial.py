@@ -9,13 +9,13 @@ So a chapter's text, numbers and picture come from one run of the code that it s
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import torch
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -41,7 +41,7 @@ def redraw(page: Path) -> float:
             text = head + example.code + tail
         for picture in Path(folder).glob("*.png"):
             IMAGES.mkdir(parents=True, exist_ok=True)
-            shutil.copy(picture, IMAGES / picture.name)
+            Image.open(picture).convert("RGB").quantize(128).save(IMAGES / picture.name, optimize=True)  # a third
         os.chdir(ROOT)
     page.write_text(text)
     return time.process_time() - begun
