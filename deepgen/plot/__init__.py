@@ -4,6 +4,7 @@ Every function returns a `matplotlib.figure.Figure` of its own (pyplot and its g
 writes it too when given ``path=``. matplotlib is imported on the first call, not before.
 """
 
+from deepgen.plot.class_regions import boundaries
 from deepgen.plot.completions import completions
 from deepgen.plot.distances import nearest, neighbours
 from deepgen.plot.figures import save
@@ -18,10 +19,12 @@ from deepgen.plot.plane import planes
 from deepgen.plot.predictive import calibration, fan
 from deepgen.plot.rate_ranges import rates
 from deepgen.plot.regions import regions
+from deepgen.plot.ways import paths
 
 __all__ = [
     "Entry",
     "activations",
+    "boundaries",
     "calibration",
     "code_map",
     "completions",
@@ -36,6 +39,7 @@ __all__ = [
     "mosaic",
     "nearest",
     "neighbours",
+    "paths",
     "planes",
     "rates",
     "regions",

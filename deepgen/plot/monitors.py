@@ -56,11 +56,24 @@ def update_ratios(history: Any, *, title: str | None = None, path: str | Path | 
     return _done(figure, ax, "norm of a step by norm of the weight", title, path)
 
 
-def gradient_flow(history: Any, *, title: str | None = None, path: str | Path | None = None) -> Figure:
+def gradient_flow(
+    *histories: Any, labels: Sequence[str] | None = None, title: str | None = None, path: str | Path | None = None
+) -> Figure:
     """Draw the norm of the gradient by layer, the first layer on the left, at the first, a middle and the last epoch.
 
-    A line that falls by decades towards the left is a gradient that vanishes with depth. Arguments as for
-    `update_ratios`; where the objective wrote no gradient the norm is that of the step, and the axis says so.
+    A line that falls by decades towards the left is a gradient that vanishes with depth. Where the objective wrote no
+    gradient the norm is that of the step, and the axis says so.
+
+    Args:
+        histories: of fits with the callback `deepgen.train.Monitors`. Of several there is one line each, at the first
+            epoch that was looked at; their layers have the same names.
+        labels: names of several histories, for the legend.
+        title: a line above.
+        path: write the figure there too.
+
+    Raises:
+        ArgumentError: no history, one of a fit without `Monitors`, a number of labels that does not fit, or other
+            layers than those of the first.
 
     >>> import deepgen as dg, torch
     >>> vae, elbo = dg.implicit.mlp_vae(4, [8], latent=2, generator=0), dg.objectives.ELBO()
@@ -68,19 +81,31 @@ def gradient_flow(history: Any, *, title: str | None = None, path: str | Path | 
     >>> [text.get_text() for text in gradient_flow(history).axes[0].get_xticklabels()]
     ['encoder.layers.0', 'encoder.layers.1', 'decoder.layers.0', 'decoder.layers.1']
     """
-    seen = _seen(history)
-    layers = [*seen[-1][1]["gradient"]]
+    if not histories or (labels is not None and len(labels) != len(histories)):
+        raise ArgumentError(
+            f"gradient_flow draws one history or more, with a label for each, got {len(histories)} and "
+            f"{len(labels or [])} labels"
+        )
+    lines: list[tuple[str, dict[str, Any]]] = []
+    if len(histories) == 1:
+        seen = _seen(histories[0])
+        lines = [(f"epoch {seen[k][0]}", seen[k][1]) for k in sorted({0, len(seen) // 2, len(seen) - 1})]
+    else:
+        names = labels or [f"history {i + 1}" for i in range(len(histories))]
+        lines = [(name, _seen(history)[0][1]) for name, history in zip(names, histories, strict=True)]
+    layers = [*lines[-1][1]["gradient"]]
+    if any(set(found["gradient"]) - set(layers) for _, found in lines):
+        raise ArgumentError(f"histories in one figure must be of networks with the same layers, {layers}")
     figure = new_figure(560, 320)
     ax = figure.subplots()
     quiet(ax)
-    for i, k in enumerate(sorted({0, len(seen) // 2, len(seen) - 1})):
-        epoch, found = seen[k]
+    for i, (label, found) in enumerate(lines):
         at = [
             (float(j), found["gradient"][name]) for j, name in enumerate(layers) if found["gradient"].get(name, 0) > 0
         ]
-        _line(ax, at, series(i), f"epoch {epoch}")
+        _line(ax, at, series(i), label)
     ax.set_xticks(range(len(layers)), [_short(name) for name in layers], rotation=30, ha="right")
-    what = seen[-1][1]["gradient_of"]
+    what = lines[-1][1]["gradient_of"]
     return _done(figure, ax, f"norm of the {what} of a layer", title, path)
 
 

@@ -2,64 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import doctest
-import io
-import socket
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 import torch
 
-from tests.docs.pages import ROOT, commands, examples, pages
+from tests.docs.pages import ROOT, commands, examples, pages, run
 
-FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-WITH_CODE = [page for page in pages() if examples(page.read_text())]
+TUTORIAL = ROOT / "docs" / "tutorial"  # runs in test_tutorial.py, which looks at its pictures too
+WITH_CODE = [page for page in pages() if examples(page.read_text()) and TUTORIAL not in page.parents]
 WITH_COMMANDS = [page for page in pages() if commands(page.read_text())]
 
 
 def name_of(page: Path) -> str:
     return str(page.relative_to(ROOT))
-
-
-@pytest.fixture
-def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no block open a connection."""
-
-    def refuse(*_: Any, **__: Any) -> NoReturn:
-        raise AssertionError("a documentation example tried to use the network")
-
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(socket.socket, "connect_ex", refuse)
-
-
-def run(text: str, name: str) -> None:
-    """Run the examples of ``text`` in one namespace and compare what they print."""
-    namespace: dict[str, Any] = {"__name__": "__page__"}
-    for example in examples(text):
-        # empty lines in front, so that a traceback shows the line of the page
-        code = compile("\n" * example.line + example.code, name, "exec")
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
-            exec(code, namespace)
-        if example.output is not None and not doctest.OutputChecker().check_output(
-            example.output, printed.getvalue(), FLAGS
-        ):
-            raise AssertionError(
-                f"{name}:{example.line} says that it prints\n{example.output}\nbut it printed\n{printed.getvalue()}"
-            )
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """Small examples are fastest on one thread, above all beside other work."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("page", WITH_CODE, ids=name_of)
