@@ -16,6 +16,14 @@ def machine():
     return dg.RBM(6, 5, generator=0).double()
 
 
+def large():
+    """Large enough for kernels that are compiled, in float32."""
+    return dg.RBM(256, 200, generator=0)
+
+
+LARGE = (torch.rand(23, 256, generator=dg.random.generator(6)) < 0.4).float()
+
+
 def deep():
     return dg.explicit.DBM(6, [5, 4], generator=0).double()
 
@@ -71,7 +79,12 @@ CASES = {
     "gan, batch norm": lambda: (gan(), REALS, to.Adversarial(to.Wasserstein(), to.GradientPenalty(1.0))),
     "energy": lambda: (energy(), REALS, to.AdversarialChains(k=3, chains=13, restart=0.1)),
 }
-OTHERS = {"unsplit": lambda: (machine(), BITS, to.TrajectoryTempering(chains=20))}
+OTHERS = {
+    "compiled": lambda: (large(), LARGE, to.PersistentCD(chains=13)),
+    "sparse": lambda: (large(), LARGE * LARGE.roll(1), to.PersistentCD(chains=10)),
+    "unsplit": lambda: (machine(), BITS, to.TrajectoryTempering(chains=20)),
+}
+COMPILED = ("compiled", "sparse")
 
 
 def train(name, out, *, epochs=EPOCHS, ranks=None, callbacks=()):

@@ -17,7 +17,7 @@ import torch.distributed as dist
 import deepgen as dg
 from deepgen.errors import MissingCapability, RankLost
 from deepgen.train import Checkpoint, Ranks
-from tests.train.ranks_cases import CASES, machine, train
+from tests.train.ranks_cases import CASES, COMPILED, large, machine, train
 
 
 def group(folder: Path, name: str, rank: int, world: int) -> Ranks:
@@ -31,6 +31,8 @@ def of_two(folder: Path, rank: int) -> None:
     ranks = group(folder, "two", rank, 2)
     for name in CASES:
         train(name, folder / name, ranks=ranks)
+    for name in COMPILED:
+        train(name, folder / name, epochs=1, ranks=ranks)
     train("pcd", folder / "begun by two", epochs=2, ranks=ranks)
     train("pcd", folder / "two to three", epochs=2, ranks=ranks)
     train("pcd", folder / "begun by one", ranks=ranks)
@@ -43,6 +45,8 @@ def of_two(folder: Path, rank: int) -> None:
         for method in ("ais", "bidirectional"):
             found = dg.evaluate.log_partition(machine(), method, chains=33, temperatures=30, generator=4)
             (folder / f"{method} {rank}.json").write_text(json.dumps(found.to_dict()))
+        found = dg.evaluate.log_partition(large(), "ais", chains=33, temperatures=30, generator=4)
+        (folder / f"large {rank}.json").write_text(json.dumps(found.to_dict()))
         rows = (torch.rand(3, 6, generator=dg.random.generator(1)) < 0.4).double()
         found = dg.evaluate.log_likelihood(machine(), rows, method="raise", temperatures=30, generator=4)
         (folder / f"raise {rank}.json").write_text(json.dumps(found.to_dict()))
