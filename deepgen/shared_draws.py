@@ -5,8 +5,8 @@ a step of one process, to the bit, whatever the number of ranks. It costs the dr
 `deepgen.streams` and compiled kernels, whose numbers are found by their place, make only their own.
 
 While a `SharedDraws` is open it stands before torch's own drawing functions, with a generator or from the global stream
-(which `deepgen.random.lend` has set). Rows or chains are on the first axis, as long as this rank has of them, or with
-some numbers for each, those of one together; or else on the axis that is as long. `deepgen.share.rows_on`,
+(which `deepgen.random.lend` has set). Rows or chains are on the first axis, which is as long as this rank has of them
+or has some numbers for each, those of one together; or else on the axis that is as long. `deepgen.share.rows_on`,
 `some_each` and `tiled` say where it is otherwise. Draws without such an axis belong to all ranks, and are the same
 on each. One whose numbers depend on those before it (gamma, Poisson) is refused. Statistics of
 `torch.nn.functional.batch_norm` are the whole batch's.
