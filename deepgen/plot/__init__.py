@@ -4,7 +4,7 @@ Every function returns a `matplotlib.figure.Figure` of its own (pyplot and its g
 writes it too when given ``path=``. matplotlib is imported on the first call, not before.
 """
 
-from deepgen.plot.completions import completions
+from deepgen.plot.decision_regions import regions
 from deepgen.plot.distances import nearest, neighbours
 from deepgen.plot.figures import save
 from deepgen.plot.galleries import mistakes, worst
@@ -17,7 +17,7 @@ from deepgen.plot.monitors import activations, gradient_flow, update_ratios
 from deepgen.plot.plane import planes
 from deepgen.plot.predictive import calibration, fan
 from deepgen.plot.rate_ranges import rates
-from deepgen.plot.regions import regions
+from deepgen.plot.restored_rows import completions
 
 __all__ = [
     "Entry",
