@@ -171,9 +171,7 @@ _DEEP = Row(
     {"data": "binarized_mnist", "hidden": (500, 1000), "pre-training": _FIRST, **_JOINT, **_BOUND, "both parts": True},
     "bound less two-sided log Z >= -84.6",
 )
-_PLAIN = replace(
-    _other(_DEEP, **{"pre-training": None, "rate": 0.1}), name="DBM 784-500-1000, centred alone"
-)
+_PLAIN = replace(_other(_DEEP, **{"pre-training": None, "rate": 0.1}), name="DBM 784-500-1000, centred alone")
 _TUNED = Row(
     "DBM 784-500-1000, fine-tuned",
     errors,

@@ -56,9 +56,9 @@ class Shown:
     """A bar of so many steps, which says so while kernels are compiled.
 
     Args:
-        total: steps in all.
+        total: steps in all; None shows no time left.
         show: whether there is a bar; a function is called with the share that is done instead.
-        what, unit, options: as `bar`.
+        what, unit, options: as `bar`; ``initial`` steps are done already.
 
     >>> told = []
     >>> with Shown(8, told.append, what="moving", unit="step") as moved:
@@ -68,11 +68,12 @@ class Shown:
     """
 
     def __init__(
-        self, total: float, show: bool | Callable[[float], object], *, what: str, unit: str, **options: Any
+        self, total: float | None, show: bool | Callable[[float], object], *, what: str, unit: str, **options: Any
     ) -> None:
-        self.what, self.total, self.done = what, total, 0
+        self.what, self.total, self.done = what, total, options.get("initial", 0)
         self.tell = None if isinstance(show, bool) else show
-        self.bar = bar(what=what, unit=unit, show=show is True, total=round(total), unit_scale=True, **options)
+        options = {"total": None if total is None else round(total), "unit_scale": True, **options}
+        self.bar = bar(what=what, unit=unit, show=show is True, **options)
         self.compiling = False
 
     def __enter__(self) -> Shown:
@@ -96,7 +97,7 @@ class Shown:
             self.bar.set_description(self.what, refresh=False)
         self.bar.update(steps)
         self.done += steps
-        if self.tell is not None:
+        if self.tell is not None and self.total is not None:
             self.tell(min(1.0, self.done / self.total))
 
 

@@ -14,15 +14,14 @@ stream, as from any generator, and then numbers depend on how many rows are draw
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from deepgen.compiled import kernels
 from deepgen.errors import ArgumentError, ShapeError
 from deepgen.philox import MASK, philox, unit, words
 from deepgen.share import offset
@@ -98,7 +97,7 @@ class Streams(torch.Generator):
         chains, width = _chains(shape)
         half = -(-width // 2)
         single = dtype == torch.float32 and self.device.type == "cpu"
-        compiled = _kernels() if single else None
+        compiled = kernels("deepgen.stream_kernels") if single else None
         if compiled is not None and width < compiled.NARROW:
             return self._filled(compiled.normal_narrow, chains, width, dtype).reshape(*shape)
         u = self._unit(chains, 2 * half, dtype)
@@ -138,7 +137,7 @@ class Streams(torch.Generator):
     def _unit(self, chains: int, width: int, dtype: torch.dtype, first: int | None = None) -> Tensor:
         """``[chains, width]`` numbers of the streams from ``first`` on; the last, MASK, belongs to all chains."""
         double = dtype == torch.float64
-        compiled = _kernels() if self.device.type == "cpu" else None
+        compiled = kernels("deepgen.stream_kernels") if self.device.type == "cpu" else None
         if compiled is not None:
             fill = compiled.fill_double if double else compiled.fill_float
             return self._filled(fill, chains, width, torch.float64 if double else torch.float32, first).to(dtype)
@@ -193,11 +192,3 @@ def _chains(shape: Sequence[int]) -> tuple[int, int]:
     if not shape:
         raise ShapeError("Streams draw numbers [chains, ...], one a chain on the first axis, got []")
     return shape[0], math.prod(shape[1:])
-
-
-@functools.cache
-def _kernels() -> Any:
-    # Found at the first draw: layers take their weights from `deepgen.random`, which loads this file.
-    from deepgen.layers.compiled import kernels
-
-    return kernels("deepgen.stream_kernels")

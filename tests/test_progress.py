@@ -39,7 +39,7 @@ def test_kernels_are_said_to_be_compiled_only_when_they_are(listen, capsys):
         assert "compiling kernels, once per machine" in capsys.readouterr().err
         if listener:
             listener.advance()
-            assert "compiling" not in listener.bar.desc
+            assert "compiling" not in listener.shown.bar.desc
         assert twice(4) == 8
     capsys.readouterr()
     assert twice(5.0) == 10.0  # compiled anew, and nobody listens

@@ -2,7 +2,7 @@
 
 from deepgen.data.batches import as_tensor, batches
 from deepgen.data.catalogue import Entry, names
-from deepgen.data.fetch import REMOTES, download, fetch
+from deepgen.data.downloads import REMOTES, download, fetch
 from deepgen.data.files import read_text
 from deepgen.data.generated import (
     bars_and_stripes,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from deepgen.data.fetch import REMOTES, checksum
+from deepgen.data.downloads import REMOTES, checksum
 from deepgen.data.files import PathLike, find, needed
 from deepgen.data.idx import read_idx
 from deepgen.data.mat import read_mat

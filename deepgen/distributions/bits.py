@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Independent
 from torch.nn.functional import softplus
 
-from deepgen.layers.compiled import followed
+from deepgen.compiled import followed
 
 _FEW = 2**19  # logits, below which torch's own is as quick, or quicker
 _PART = 2**17  # logits that are taken together

@@ -8,6 +8,7 @@ from deepgen.evaluate.chains import autocorrelation_time, diagnose, ess, mcse, n
 from deepgen.evaluate.classifier_test import classifier_test
 from deepgen.evaluate.clusters import cluster_agreement
 from deepgen.evaluate.collapse import CollapseWarning, LatentUsage, WatchLatents, latent_usage
+from deepgen.evaluate.error_bars import plus_minus
 from deepgen.evaluate.estimate import Bracket, Estimate, bits_per_dim
 from deepgen.evaluate.features import DigitFeatures, digit_features
 from deepgen.evaluate.frechet import frechet_distance, frechet_infinity, gaussian_frechet
@@ -27,7 +28,6 @@ from deepgen.evaluate.mmd import mmd_test
 from deepgen.evaluate.modes import Modes, mode_coverage, multinomial_kl
 from deepgen.evaluate.node_labels import NodeLabels, classify_nodes
 from deepgen.evaluate.pareto import pareto_k
-from deepgen.evaluate.plus_minus import plus_minus
 from deepgen.evaluate.pseudo import pseudo_likelihood
 from deepgen.evaluate.quality import Quality, sample_quality
 from deepgen.evaluate.score import Score

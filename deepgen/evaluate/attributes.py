@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import ArgumentError, ShapeError
-from deepgen.evaluate.plus_minus import plus_minus
+from deepgen.evaluate.error_bars import plus_minus
 
 
 def class_vectors(codes: Tensor, labels: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, overload
 
 from deepgen.errors import ArgumentError, DeepgenError, check_count
-from deepgen.evaluate.plus_minus import plus_minus
+from deepgen.evaluate.error_bars import plus_minus
 from deepgen.evaluate.student import t_quantile
 
 if TYPE_CHECKING:

@@ -19,13 +19,13 @@ from torch import Tensor
 from deepgen.errors import ArgumentError, DegenerateWeights, check_count
 from deepgen.evaluate.annealed import Temperatures
 from deepgen.evaluate.arguments import check_rows, split_context
+from deepgen.evaluate.error_bars import plus_minus
 from deepgen.evaluate.estimate import Estimate
 from deepgen.evaluate.latent_ais import LatentAIS, latent_ais
 from deepgen.evaluate.latent_bound import LatentBound, latent_bound
 from deepgen.evaluate.latent_gap import BidirectionalGap, bidirectional_gap
 from deepgen.evaluate.latent_rows import at, is_joint, require_joint, require_one_device, with_contexts
 from deepgen.evaluate.pareto import TRUSTED
-from deepgen.evaluate.plus_minus import plus_minus
 from deepgen.random import resolve
 from deepgen.typing import Bound, Joint, Latent, LogProb
 

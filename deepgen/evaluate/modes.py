@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import ArgumentError, ShapeError, SupportError, check_count
-from deepgen.evaluate.plus_minus import plus_minus
+from deepgen.evaluate.error_bars import plus_minus
 from deepgen.random import resolve
 
 

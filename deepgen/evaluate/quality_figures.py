@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from deepgen.evaluate.classifier_test import classifier_test
+from deepgen.evaluate.error_bars import plus_minus
 from deepgen.evaluate.frechet import frechet_both
 from deepgen.evaluate.kernel_distance import kernel_distance
 from deepgen.evaluate.mmd import mmd_test
 from deepgen.evaluate.modes import exact_floor, plug_in_kl
-from deepgen.evaluate.plus_minus import plus_minus
 from deepgen.evaluate.score import Score
 from deepgen.evaluate.supports import support_overlap
 

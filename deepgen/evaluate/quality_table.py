@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from deepgen.evaluate.plus_minus import plus_minus
+from deepgen.evaluate.error_bars import plus_minus
 from deepgen.evaluate.score import Score
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from deepgen.layers.compiled import few_threads, kernels, plain_memory
+from deepgen.compiled import few_threads, kernels, plain_memory
 
 
 def order(x: Tensor) -> Tensor:

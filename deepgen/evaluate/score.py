@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import ArgumentError, ShapeError, SupportError
+from deepgen.evaluate.error_bars import plus_minus
 from deepgen.evaluate.estimate import LEVEL, Side, _strict
-from deepgen.evaluate.plus_minus import plus_minus
 from deepgen.evaluate.student import t_quantile
 from deepgen.random import generator
 

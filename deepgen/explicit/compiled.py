@@ -1,4 +1,6 @@
-"""Where the compiled kernels for two Bernoulli layers are chosen: `deepgen.explicit.binary` and ``binary_draw``.
+"""Where the compiled kernels for two Bernoulli layers are chosen, in terms of models: `deepgen.compiled` is of tensors.
+
+The kernels are `deepgen.explicit.binary` and ``binary_draw``.
 
 They run on one thread of a CPU in float32, and pay for weights beyond the fastest cache where threads are few.
 """
@@ -9,17 +11,18 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from deepgen.compiled import few_threads
 from deepgen.explicit.units import Bernoulli
 
 if TYPE_CHECKING:
     from deepgen.explicit.rbm import RBM
 
-LARGE, THREADS = 2**16, 4  # weights, threads
+LARGE = 2**16  # weights
 
 
 def worthwhile(model: RBM) -> bool:
     """Whether kernels on one thread pay for ``model``."""
-    return model.weight.numel() >= LARGE and torch.get_num_threads() <= THREADS
+    return model.weight.numel() >= LARGE and few_threads()
 
 
 def why_not(model: RBM) -> str | None:

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from deepgen.compiled import kernels, plain_memory
 from deepgen.layers.causal_conv import CausalConv
-from deepgen.layers.compiled import kernels, plain_memory
 
 if TYPE_CHECKING:
     from deepgen.explicit.gated_pixelcnn import GatedPixelCNN

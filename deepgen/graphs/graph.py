@@ -29,8 +29,9 @@ def graph(
 
     Args:
         source: a networkx graph of any kind; a matrix of ``scipy.sparse`` or numpy, ``[N, N]``, with w(v, x) in row v
-            and column x; the path of an edge list (text, gzipped or not: see `deepgen.graphs.edge_lists`) or its
-            lines; the path of a ``.mat`` file; the path of a folder of `Graph.save`; or a Graph.
+            and column x (2 x 2 integers of numpy may as well be two edges, and are refused); the path of an edge list
+            (text, gzipped or not: see `deepgen.graphs.edge_lists`) or its lines; the path of a ``.mat`` file; the path
+            of a folder of `Graph.save`; or a Graph.
         directed: None takes networkx's word, a matrix for directed if it is not symmetric, and edge lists for
             undirected.
         weight: the attribute of networkx's edges; those without it weigh 1.
@@ -38,13 +39,13 @@ def graph(
         header: whether an edge list begins with names of columns; None to tell from the line.
 
     Raises:
-        ArgumentError: ``directed`` contradicts the source.
+        ArgumentError: ``directed`` contradicts the source; an array that may be a matrix or edges.
         DataError: a file that is missing or malformed, with the line.
         MissingCapability: an object that holds no graph.
         ShapeError, SupportError: as `Graph`; a matrix that is not square.
         UnknownName: no such ``variable``, with the nearest.
 
-    >>> graph(np.array([[0, 2], [2, 1]]))
+    >>> graph(np.array([[0.0, 2.0], [2.0, 1.0]]))
     Graph(2 nodes, 2 edges, undirected, weighted)
     >>> import networkx
     >>> graph(networkx.karate_club_graph())
@@ -67,6 +68,8 @@ def graph(
                                 "or to_undirected()")  # fmt: skip
         return Graph(*gather(*edges(source, weight), directed=source.is_directed()))
     if hasattr(source, "tocoo") or isinstance(source, np.ndarray):
+        if isinstance(source, np.ndarray):
+            _check_not_edges(source)
         return _from_matrix(source, directed)
     if isinstance(source, (list, tuple)) and all(isinstance(line, str) for line in source):
         from deepgen.graphs.edge_lists import read_lines
@@ -75,6 +78,19 @@ def graph(
     raise MissingCapability(
         "a graph is taken from networkx, scipy.sparse, a square numpy array, the path of an edge list or .mat file, "
         f"or lines of text, got {type(source).__name__}; pairs of names by networkx.Graph(pairs)"
+    )
+
+
+def _check_not_edges(array: np.ndarray[Any, Any]) -> None:
+    """Refuse an array that is, or may be, one edge in each row."""
+    if array.dtype.kind not in "iu" or array.ndim != 2 or array.shape[1] != 2:
+        return
+    edges = "edges go by networkx.Graph(pairs.tolist()), or networkx.DiGraph"
+    if len(array) != 2:
+        raise ShapeError(f"an adjacency matrix is square, got {list(array.shape)}: {edges}")
+    raise ArgumentError(
+        f"2 x 2 integers may be the adjacency matrix of two nodes or two edges, got {array.tolist()}: a matrix goes by "
+        f"scipy.sparse.coo_array(x), or in floats; {edges}"
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deepgen.layers.compiled import followed
+from deepgen.compiled import followed
 
 FEW = 2**15  # numbers, below which a function of one's own costs what its sigmoid saves
 

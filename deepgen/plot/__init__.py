@@ -5,7 +5,7 @@ writes it too when given ``path=``. matplotlib is imported on the first call, no
 """
 
 from deepgen.plot.class_regions import boundaries
-from deepgen.plot.completions import completions
+from deepgen.plot.decision_regions import regions
 from deepgen.plot.distances import nearest, neighbours
 from deepgen.plot.figures import save
 from deepgen.plot.galleries import mistakes, worst
@@ -18,7 +18,7 @@ from deepgen.plot.monitors import activations, gradient_flow, update_ratios
 from deepgen.plot.plane import planes
 from deepgen.plot.predictive import calibration, fan
 from deepgen.plot.rate_ranges import rates
-from deepgen.plot.regions import regions
+from deepgen.plot.restored_rows import completions
 from deepgen.plot.ways import paths
 
 __all__ = [

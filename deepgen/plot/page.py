@@ -15,7 +15,7 @@ from typing import Any
 
 from torch import Tensor
 
-from deepgen.evaluate.plus_minus import plus_minus
+from deepgen.evaluate.error_bars import plus_minus
 from deepgen.plot.figures import PALETTE, SERIES
 
 # The second values of `deepgen.plot.figures.PALETTE`: the same hues, at 4.5 : 1 or more on the dark background.

@@ -15,7 +15,7 @@ from typing import Any, Protocol, runtime_checkable
 from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, MissingCapability
-from deepgen.progress import COMPILING, bar, on_compiling
+from deepgen.progress import Shown
 from deepgen.train.history import Record
 
 
@@ -61,30 +61,20 @@ class Progress:
     def __init__(self, total: int | None, done: int = 0, monitored: str = "monitor") -> None:
         self.monitored = monitored
         what = "already complete" if total is not None and done >= total else "fit"
-        self.bar = bar(what=what, unit="step", total=total, initial=done)
-        self._compiling, self._stop = False, on_compiling(self._say)
-
-    def _say(self) -> None:
-        if not self._compiling:
-            self._compiling = True
-            self.bar.set_description(COMPILING)
+        self.shown = Shown(total, True, what=what, unit="step", initial=done, unit_scale=False).__enter__()
 
     def advance(self) -> None:
-        if self._compiling:
-            self._compiling = False
-            self.bar.set_description("fit", refresh=False)
-        self.bar.update(1)
+        self.shown.advance(1)
 
     def __call__(self, record: Record, model: nn.Module) -> None:
         estimate = record.estimate or {}
         estimate = estimate.get("lower", estimate)
         watched = f"validation {estimate['method']}, {estimate['unit']}" if estimate else self.monitored
         figures = {**record.metrics, **({} if record.monitor is None else {watched: record.monitor})}
-        self.bar.set_postfix(epoch=record.epoch, **{k: f"{v:.4g}" for k, v in figures.items()}, refresh=False)
+        self.shown.bar.set_postfix(epoch=record.epoch, **{k: f"{v:.4g}" for k, v in figures.items()}, refresh=False)
 
     def close(self) -> None:
-        self._stop()
-        self.bar.close()
+        self.shown.__exit__()
 
 
 class EarlyStopping:

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deepgen.layers.compiled import kernels, plain_memory
+from deepgen.compiled import kernels, plain_memory
 from deepgen.layers.feed_forward import feed_forward
 from deepgen.layers.masked import MaskedNet
 from deepgen.layers.rectified import again, backwards, fits, forwards, masked

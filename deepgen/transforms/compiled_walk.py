@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deepgen.layers.compiled import kernels, plain_memory
+from deepgen.compiled import kernels, plain_memory
 from deepgen.layers.masked import MaskedNet
 from deepgen.transforms.spline import Spline
 from deepgen.transforms.univariate import Scale

@@ -17,6 +17,7 @@ from deepgen.errors import ArgumentError, DataError, MissingCapability, ShapeErr
 from deepgen.graphs import Graph, graph, store
 from tests.graphs.zoo import ZOO
 
+PAIRS = np.array([[0, 1], [1, 2]])
 MATRIX = np.array([[0, 2, 0.5, 0], [2, 1, 0, 0], [0.5, 0, 0, 0], [0, 0, 0, 0]])
 LINES = ["0 1 2", "0 2 0.5", "1 1 1"]
 
@@ -307,3 +308,13 @@ def test_gzipped_files_are_read(tmp_path):
     path = tmp_path / "edges.csv.gz"
     path.write_bytes(gzip.compress(b"ann,bob\nbob,cy\n"))
     assert rows(graph(path)) == rows(graph(["ann bob", "bob cy"]))
+
+
+def test_an_array_that_may_be_a_matrix_or_edges_is_refused_with_both_ways_out():
+    with pytest.raises(ArgumentError, match=r"may be the adjacency matrix of two nodes or two edges"):
+        graph(PAIRS)
+    matrix, edges = graph(scipy.sparse.coo_array(PAIRS)), graph(nx.Graph(PAIRS.tolist()))
+    assert (len(matrix), len(edges)) == (2, 3)
+    assert len(graph(PAIRS.astype(float))) == len(graph(PAIRS.astype(bool))) == 2
+    with pytest.raises(ShapeError, match=r"square, got \[3, 2\]: edges go by networkx\.Graph"):
+        graph(np.array([[0, 1], [1, 2], [2, 3]]))

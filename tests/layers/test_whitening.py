@@ -145,3 +145,13 @@ def test_leading_axes_checkpoints_and_errors(stream):
 def test_an_array_is_told_to_be_none():
     with pytest.raises(ShapeError, match="must be a tensor, got ndarray"):
         Whitening(2).initialise(torch.eye(2).numpy())
+
+
+def test_before_it_has_seen_rows_it_is_the_identity(stream):
+    x = torch.randn(5, 3, generator=stream)
+    white = Whitening(3)
+    z, change = white.encode(x)
+    assert torch.equal(z, x)
+    assert torch.equal(white.inverse(x), x)
+    assert torch.equal(change, torch.zeros(5))
+    assert torch.equal(Whitening(3, "pca", components=2)(x), x[:, :2])

@@ -71,5 +71,5 @@ def test_it_is_chosen_by_size_and_layers(monkeypatch):
     monkeypatch.setattr("deepgen.explicit.compiled.LARGE", 0)
     assert isinstance(rbm_path(small), SparsePath)
     assert not isinstance(rbm_path(real), BinaryPath | SparsePath)
-    monkeypatch.setattr("deepgen.explicit.compiled.THREADS", 0)
+    monkeypatch.setattr("deepgen.compiled.THREADS", 0)
     assert isinstance(rbm_path(small), BinaryPath)

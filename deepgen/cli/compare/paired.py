@@ -21,7 +21,7 @@ from deepgen.cli.compare.judged import Difference, Judged
 from deepgen.data.files import replacing
 from deepgen.data.packed import read_npy
 from deepgen.evaluate import Bracket, Estimate
-from deepgen.evaluate.plus_minus import plus_minus
+from deepgen.evaluate.error_bars import plus_minus
 
 EACH = "log_likelihood.npy"  # of each held-out row, in nats, beside a model's run
 

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from deepgen.data import REMOTES, download, fetch
-from deepgen.data.fetch import Remote, checksum
+from deepgen.data.downloads import Remote, checksum
 from deepgen.errors import DataError, UnknownName
 
 CONTENT = {"a.gz": b"first" * 50_000, "b.gz": b"second"}

@@ -23,7 +23,7 @@ THREADS = 4  # of torch's own, at most, where kernels stand in for large loops
 def kernels(name: str) -> ModuleType | None:
     """The module of compiled kernels called ``name``, or None where it cannot be loaded.
 
-    >>> kernels("deepgen.layers.nothing") is None
+    >>> kernels("deepgen.nothing") is None
     True
     """
     try:

@@ -11,7 +11,7 @@ import torch
 from deepgen.data import planar
 from deepgen.errors import ArgumentError, ShapeError, SupportError
 from deepgen.plot import regions
-from deepgen.plot.regions import on_grid, region_levels
+from deepgen.plot.decision_regions import on_grid, region_levels
 
 BOX = ((-5.0, 5.0), (-7.0, 7.0))
 
