@@ -30,6 +30,24 @@ def test_lines_are_the_numbers(history):
     assert [bar.get_height() for bar in bars] == pytest.approx([count / sum(counts) for count in counts])
 
 
+def test_several_histories_are_drawn_at_their_first_look(history):
+    other = dg.implicit.mlp_vae(6, [8, 8], latent=2, activation="sigmoid", generator=0)
+    _, second = fitted(other, dg.objectives.ELBO(), epochs=1, callbacks=[Monitors(every=2)])
+    lines = gradient_flow(history, second, labels=["tanh", "sigmoid"]).axes[0].get_lines()
+    assert [line.get_label() for line in lines] == ["tanh", "sigmoid"]
+    for line, found in zip(lines, (history, second), strict=True):
+        assert line.get_ydata().tolist() == [*found[0].measured["monitors"]["gradient"].values()]
+    with pytest.raises(ArgumentError, match="1 labels"):
+        gradient_flow(history, second, labels=["tanh"])
+    with pytest.raises(ArgumentError, match="one history or more"):
+        gradient_flow()
+    deeper = dg.implicit.mlp_vae(6, [8, 8, 8], latent=2, generator=0)
+    _, third = fitted(deeper, dg.objectives.ELBO(), epochs=1, callbacks=[Monitors(every=2)])
+    for pair in ((history, third), (third, history)):
+        with pytest.raises(ArgumentError, match="same layers"):
+            gradient_flow(*pair)
+
+
 def test_a_history_without_monitors():
     _, plain = fitted(epochs=1)
     for draw in (update_ratios, gradient_flow, activations):
