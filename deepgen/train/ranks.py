@@ -205,7 +205,7 @@ def _device(device: torch.device | str, local: int) -> torch.device:
 def _fabric(kind: str, devices: int, nodes: int) -> Any:
     try:
         from lightning_fabric import Fabric
-        from lightning_fabric.strategies import DDPStrategy
+        from lightning_fabric.strategies.ddp import DDPStrategy
     except ImportError as error:
         raise MissingCapability(
             "several ranks need the package lightning-fabric: pip install 'deepgen[distributed]'"
