@@ -56,7 +56,7 @@ def part(total: int, rank: int, ranks: int, unlike: int = 0) -> Part:
     >>> [part(5, rank, 2)[:3] for rank in range(2)]
     [(0, 3, 5), (3, 5, 5)]
     >>> [part(49, rank, 2, unlike=50)[:3] for rank in range(2)]  # of the chains both have 25
-    [(0, 24, 49), (24, 49, 49)]
+    [(0, 26, 49), (26, 49, 49)]
     >>> part(1, 1, 2)
     Part(start=0, stop=1, total=1, weight=0.5)
     """
@@ -192,6 +192,7 @@ def _said(**how: Any) -> Iterator[None]:
 def rows_on(axis: int) -> AbstractContextManager[None]:
     """The block in which numbers are drawn with the rows on ``axis``, such as 1 behind several draws a row.
 
+    >>> import torch
     >>> with rows_on(1):
     ...     z = torch.randn(5, 100, 2, generator=torch.Generator().manual_seed(0))
     """
@@ -201,6 +202,7 @@ def rows_on(axis: int) -> AbstractContextManager[None]:
 def some_each(number: int) -> AbstractContextManager[None]:
     """The block in which ``number`` rows are drawn for each row or chain, those of one together.
 
+    >>> import torch
     >>> with some_each(10):
     ...     u = torch.rand(100 * 10, 2, generator=torch.Generator().manual_seed(0))
     """
@@ -210,6 +212,7 @@ def some_each(number: int) -> AbstractContextManager[None]:
 def tiled(times: int) -> AbstractContextManager[None]:
     """The block in which the first axis is that of all rows, as many ``times``, one after the other.
 
+    >>> import torch
     >>> with tiled(5):
     ...     u = torch.rand(5 * 100, 2, generator=torch.Generator().manual_seed(0))
     """
