@@ -92,7 +92,7 @@ def visits(graph: Graph, batches: Iterable[npt.NDArray[np.int32]]) -> npt.NDArra
     """How often walks come to each node ``[nodes]``: what noise and subsampling go by.
 
     >>> from deepgen.graphs import graph
-    >>> visits(graph(np.array([[0, 1], [1, 0]])), [np.array([[0, 1, 0], [1, -1, -1]], dtype=np.int32)])
+    >>> visits(graph(np.array([[0.0, 1.0], [1.0, 0.0]])), [np.array([[0, 1, 0], [1, -1, -1]], dtype=np.int32)])
     array([2, 2])
     """
     found = np.zeros(len(graph), dtype=np.int64)

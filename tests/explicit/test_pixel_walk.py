@@ -5,9 +5,9 @@ import copy
 import pytest
 import torch
 
+from deepgen import compiled
 from deepgen.explicit import PixelCNN, pixel_walk
 from deepgen.explicit.completion import log_mass, quantile
-from deepgen.layers import compiled
 
 from .test_pixelcnn import both, lively
 

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from deepgen.layers import compiled
+from deepgen import compiled
 from deepgen.transforms import Autoregressive, Scale, Shift, Spline, compiled_walk
 from deepgen.transforms.compiled_walk import walk, walks
 from deepgen.transforms.spline import Spline as SplineMap
