@@ -226,9 +226,9 @@ def test_svi_of_a_conditional_flow_finds_the_exact_posteriors(stream):
         with pyro.plate("rows", len(x)):
             pyro.sample("z", as_pyro(flow(x)))
 
-    svi = SVI(model, guide, pyro.optim.ClippedAdam({"lr": 0.03, "lrd": 0.99}), Trace_ELBO())
+    svi = SVI(model, guide, pyro.optim.ClippedAdam({"lr": 0.03, "lrd": 0.995}), Trace_ELBO())
     with lend(stream):
-        for _ in range(400):
+        for _ in range(900):
             svi.step(x)
     assert {name.partition("$")[0] for name in pyro.get_param_store()} == {"posterior"}
     exact = torch.distributions.Normal(0.0, 1.25**0.5).log_prob(x).sum().item()
