@@ -290,14 +290,15 @@ def test_under_autocast_the_gradient_keeps_its_precision(posterior_steps, seed):
         with torch.no_grad():
             for coupling in dbm.couplings:
                 coupling.blocks[0].zero_()
-        objective = PersistentCD(chains=30, posterior_steps=posterior_steps)
+        # an odd number of fair bits is never half on, and a goal far from their means moves all biases
+        objective = PersistentCD(chains=5, posterior_steps=posterior_steps, sparsity=(0.9, 1.0))
         with torch.autocast("cpu", torch.bfloat16, enabled=low, cache_enabled=False):
             first = objective.start(dbm, x, generator=stream)
             first = first._replace(means=torch.linspace(0.1, 0.9, 27))
             state, _ = objective.update(dbm, still(dbm))(first, x[:20], generator=stream)
         found.append([state.chains, state.means, *named_gradients(dbm).values()])
     assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))
-    assert all(gradient.any() for gradient in found[0][2:])
+    assert all(gradient.abs().max() > 0.01 for gradient in found[0][2:])
 
 
 @pytest.mark.parametrize("name", ["three", "joined"])
