@@ -140,14 +140,21 @@ def test_rotations_and_shifts_change_nothing(stream):
 
 @pytest.mark.parametrize("labels", [torch.arange(600) % 10, torch.arange(600) // 60])
 def test_the_order_of_the_rows_does_not_matter(stream, labels):
-    """Labels that go round or come in turn, as one draws from a conditional model: no block may be a class."""
+    """Labels that go round or come in turn, as one draws from a conditional model: no block may be a class.
+
+    The bias taken off is that of independent rows, of which these, as many of each class, show a part: the value lies
+    below 0, by no more than that bias and noise of 0.05. With blocks that are classes it is -121 +- 1.
+    """
     centres = 10 * torch.eye(10)
     x, y = (centres[labels] + normal((600, 10), generator=stream) for _ in range(2))
     mixed = torch.randperm(600, generator=stream)
     one, other = frechet_infinity(real=x, fake=y), frechet_infinity(real=x[mixed], fake=y[mixed])
     assert max(one.stderr, other.stderr) < 5 * min(one.stderr, other.stderr)
-    assert abs(one.value) < 10 * one.stderr
-    assert abs(one.value - other.value) < 10 * other.stderr
+    values = torch.linalg.eigvalsh(torch.eye(10) + centres.T.cov(correction=0))
+    pairs = values * values.unsqueeze(1) / (values + values.unsqueeze(1))
+    bias = float(values.sum() + (pairs.sum() + pairs.trace()) / 2) / 300
+    assert abs(one.value) < 1.5 * bias
+    assert abs(one.value - other.value) < 1.5 * bias
 
 
 def test_more_features_than_rows(stream):
