@@ -5,7 +5,7 @@ nothing the deep machine starts as good as that one. The stack of Salakhutdinov 
 stands for a deep one that is not there yet, starts far lower (docs/results/boltzmann.md).
 
 The log-likelihood is a variational bound less log Z from both sides, so that its upper end belongs to the bound. The
-settings of Salakhutdinov & Hinton 2009, whose figure is -84.62, but for the number of epochs and the centred gradient.
+machine and its decay are those of Salakhutdinov & Hinton 2009, whose figure is -84.62.
 """
 
 from __future__ import annotations

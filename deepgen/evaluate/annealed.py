@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -34,16 +33,13 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import ArgumentError, DegenerateWeights
+from deepgen.evaluate.annealing_groups import grouped
 from deepgen.evaluate.estimate import Bracket, Estimate, Side
 from deepgen.evaluate.importance import log_mean_exp, row_log_mean_exp
-from deepgen.progress import bar
-from deepgen.samplers.annealing import Path, anneal, check_betas, equal_length, spread
-from deepgen.share import Part, part, split_over
-from deepgen.shared_draws import SharedDraws
+from deepgen.samplers.annealing import Path, check_betas, equal_length, spread
 
 HANDED = "handed in, taken as exact draws of the model"
 DATA = "rows of data, which are no draws of the model"
-GROUP = 1000  # chains that run together: bounds the memory
 _VARIANCE = 0.5  # of the log weights, aimed at by adaptive temperatures
 _FEWEST, _MOST = 200, 50_000
 
@@ -102,7 +98,7 @@ def ais(path: Path, plan: Schedule, *, chains: int, generator: torch.Generator, 
     'below'
     """
     start = path.start(chains, generator=generator)
-    position, log_weights = _run(path, start, plan.betas, "AIS", generator, progress)
+    position, log_weights = grouped(path, start, plan.betas, "AIS", generator, progress)
     mean = log_mean_exp(log_weights, remedy=_remedy(plan))
     settings = {"temperatures": len(plan.betas), "schedule": plan.kind, "chains": chains}
     estimate = Estimate(path.log_base + mean.value, mean.stderr, "below", "AIS", mean.n, mean.ess, settings=settings)
@@ -160,7 +156,7 @@ def reverse_ais(
     >>> reverse_ais(path, plan, draws, exact=True, origin="enumeration", generator=g).side
     'above'
     """
-    _, log_weights = _run(path, samples, plan.betas.flip(0), "reverse AIS", generator, progress)
+    _, log_weights = grouped(path, samples, plan.betas.flip(0), "reverse AIS", generator, progress)
     mean = log_mean_exp(log_weights, remedy=_remedy(plan))
     settings = {"temperatures": len(plan.betas), "schedule": plan.kind, "chains": len(samples), "samples": origin}
     method = "reverse AIS"
@@ -190,7 +186,7 @@ def model_samples(
     points = (torch.arange(len(weights), device=weights.device) + offsets) / len(weights)
     index = torch.searchsorted(weights.cumsum(0), points).clamp_max(len(weights) - 1)
     still = torch.ones(steps + 1, dtype=torch.float64)
-    moved, _ = _run(path, run.position[index], still, "sampling", generator, progress)
+    moved, _ = grouped(path, run.position[index], still, "sampling", generator, progress)
     return moved, f"AIS chains resampled by weight, then {steps} {getattr(path, 'named', 'Gibbs')} steps"
 
 
@@ -255,7 +251,7 @@ def raise_bound(
     betas = torch.cat([plan.betas[-1:], plan.betas.flip(0)])  # first a move at beta = 1: the last of the upward process
     if log_density.ndim == 1:
         x, log_density = x.repeat_interleave(chains, 0), log_density.unsqueeze(1)
-    _, log_weights = _run(path, x, betas, "RAISE", generator, progress)
+    _, log_weights = grouped(path, x, betas, "RAISE", generator, progress)
     rows = len(log_density)
     by_row = log_weights.view(rows, chains) + log_density.detach().to(log_weights)
     bounds, variances = row_log_mean_exp(by_row)
@@ -279,29 +275,6 @@ def raise_bound(
         settings=settings,
     )
     return bounds, estimate
-
-
-@torch.no_grad()
-def _run(
-    path: Path, start: Tensor, betas: Tensor, name: str, generator: torch.Generator, progress: bool
-) -> tuple[Tensor, Tensor]:
-    """`anneal` in groups of chains: (positions, log weights)."""
-    groups = start.split(GROUP)
-    ends, weights, ranks = [], [], split_over()
-    if ranks is not None and not ranks.same(generator.get_state().tolist()):
-        raise ArgumentError("the ranks have different generators: give all the same seed")
-    shown = progress and (ranks is None or ranks.rank == 0)
-    with bar(what=name, unit="temperature", show=shown, total=len(groups) * (len(betas) - 1)) as moved:
-        for group in groups:
-            own = Part(0, len(group), len(group), 1.0) if ranks is None else part(len(group), ranks.rank, ranks.world)
-            with nullcontext() if ranks is None else SharedDraws(ranks, own):
-                first = path.init(group[own.start : own.stop])
-                state, log_weights = anneal(path, first, betas, generator=generator, tick=moved.update)
-            found = state.position.clone(), log_weights
-            end, weight = found if ranks is None else (ranks.gather(x, own) for x in found)
-            ends.append(end)
-            weights.append(weight)
-    return torch.cat(ends), torch.cat(weights)
 
 
 def _remedy(plan: Schedule) -> str:
