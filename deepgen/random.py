@@ -6,19 +6,34 @@ Nothing here, and nothing that uses it, moves torch's global stream.
 from __future__ import annotations
 
 import secrets
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 from deepgen.errors import ArgumentError
+from deepgen.loans import borrowed, default_generator, lend, reseeded, seeded
 from deepgen.streams import Streams
 
-_LOAN = threading.RLock()
-_LENT: dict[torch.device, int] = {}  # loans of global streams that are running: by `lend` and by `reseeded`
-_KEPT: dict[torch.device, tuple[int, Tensor]] = {}  # of `reseeded`: how many run, and the state before the first
+__all__ = [
+    "Streams",
+    "borrowed",
+    "categorical",
+    "common",
+    "default_generator",
+    "draw",
+    "generator",
+    "key",
+    "lend",
+    "normal",
+    "reseeded",
+    "resolve",
+    "sequential",
+    "shared",
+    "spawn",
+    "streams",
+    "uniform",
+]
 
 
 def generator(seed: int | None = None, device: torch.device | str = "cpu") -> torch.Generator:
@@ -31,20 +46,7 @@ def generator(seed: int | None = None, device: torch.device | str = "cpu") -> to
         seed = secrets.randbits(64)
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
         raise ArgumentError(f"seed must be an integer in [0, 2**64) or None, got {seed!r}")
-    stream = torch.Generator(device=device)
-    return stream.manual_seed(_fold(seed) if stream.device.type == "cpu" else seed)
-
-
-def _fold(seed: int) -> int:
-    """A seed of 32 bits: torch's CPU generator ignores the upper half of a longer one, so 1 and 2**32 + 1 would agree.
-
-    Shorter seeds stay themselves; the others go through the finaliser of SplitMix64 (Steele, Lea & Flood 2014).
-    """
-    if seed < 2**32:
-        return seed
-    seed = (seed ^ seed >> 30) * 0xBF58476D1CE4E5B9 % 2**64
-    seed = (seed ^ seed >> 27) * 0x94D049BB133111EB % 2**64
-    return (seed ^ seed >> 31) % 2**32
+    return seeded(torch.Generator(device=device), seed)
 
 
 def resolve(source: torch.Generator | int | None, device: torch.device | str = "cpu") -> torch.Generator:
@@ -105,85 +107,6 @@ def key(generator: torch.Generator) -> int:
     (True, True)
     """
     return int(torch.empty((), dtype=torch.int64, device=generator.device).random_(generator=generator))
-
-
-@contextmanager
-def lend(generator: torch.Generator) -> Iterator[None]:
-    """Lend ``generator`` to torch's global stream for the length of a ``with`` block.
-
-    For code that takes no generator, such as torch's distributions and all of Pyro: it draws as ``generator`` would,
-    which advances, and the global stream is then put back as it was. After an exception both are. A lock makes it safe
-    between threads that call `lend` or `draw`; a thread that uses the global stream directly meanwhile would share the
-    loan.
-
-    >>> with lend(generator(0)):
-    ...     x = torch.rand(1)
-    >>> x == torch.rand(1, generator=generator(0))
-    tensor([True])
-    """
-    lender = default_generator(generator.device)
-    if generator is lender:  # the caller's own choice, and nothing to put back
-        yield
-        return
-    with _LOAN:
-        mine = lender.get_state()
-        _LENT[lender.device] = _LENT.get(lender.device, 0) + 1
-        try:
-            lender.set_state(generator.get_state())
-            yield
-            generator.set_state(lender.get_state())
-        finally:
-            _LENT[lender.device] -= 1
-            lender.set_state(mine)
-
-
-@contextmanager
-def reseeded(seed: int, streams: Sequence[torch.Generator]) -> Iterator[None]:
-    """Seed torch's global ``streams`` for the length of a ``with`` block, and put them back as they were after it.
-
-    What torch's own layers draw in it, dropout above all, is then a function of ``seed``. It costs some microseconds.
-    Unlike `lend` it holds no lock meanwhile, as a block may be long and wait for other threads: of blocks that run side
-    by side in threads the last to end puts back what was before the first, and what they draw is no longer repeatable.
-
-    >>> with reseeded(3, [torch.default_generator]):
-    ...     x = torch.rand(1)
-    >>> with reseeded(3, [torch.default_generator]):
-    ...     print(x == torch.rand(1))
-    tensor([True])
-    """
-    with _LOAN:
-        for stream in streams:
-            device = stream.device
-            running, mine = _KEPT.get(device) or (0, stream.get_state())
-            _KEPT[device] = running + 1, mine
-            _LENT[device] = _LENT.get(device, 0) + 1
-            stream.manual_seed(_fold(seed) if device.type == "cpu" else seed)
-    try:
-        yield
-    finally:
-        with _LOAN:
-            for stream in streams:
-                running, mine = _KEPT.pop(stream.device)
-                _LENT[stream.device] -= 1
-                if running > 1:
-                    _KEPT[stream.device] = running - 1, mine
-                else:
-                    stream.set_state(mine)
-
-
-def borrowed(device: torch.device) -> torch.Generator | None:
-    """torch's global stream on ``device`` while it is lent out, when a draw from it moves nobody's numbers; else None.
-
-    >>> borrowed(torch.device("cpu")) is None
-    True
-    >>> with lend(generator(0)):
-    ...     borrowed(torch.device("cpu")) is torch.default_generator
-    True
-    """
-    if device.type not in ("cpu", "cuda"):
-        return None
-    found = default_generator(device)
-    return found if _LENT.get(found.device) else None
 
 
 def draw(
@@ -294,20 +217,6 @@ def sequential(generator: torch.Generator) -> torch.Generator:
     if isinstance(generator, Streams):
         return generator.sequential()
     return torch.Generator(generator.device).manual_seed(int(common(generator) * 2**32))
-
-
-def default_generator(device: torch.device) -> torch.Generator:
-    """torch's own global stream on ``device``.
-
-    >>> default_generator(torch.device("cpu")) is torch.default_generator
-    True
-    """
-    if device.type == "cpu":
-        return torch.default_generator
-    if device.type == "cuda":
-        index = torch.cuda.current_device() if device.index is None else device.index
-        return torch.cuda.default_generators[index]
-    raise ArgumentError(f"drawing from a Distribution under a generator is not supported on {device}")
 
 
 def shared(count: int, *, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
