@@ -53,6 +53,25 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
+def axes_of(width: float, height: float, ax: Axes | None = None) -> Axes:
+    """The caller's axes if there are some, or else those of a new figure of ``width`` by ``height`` CSS pixels."""
+    if ax is not None:
+        return ax
+    figure = new_figure(width, height)
+    figure.set_layout_engine("constrained")
+    return figure.subplots()
+
+
+def finished(ax: Axes, title: str | None, path: str | Path | None) -> Figure:
+    """The figure of ``ax``, with a line above these axes, and written where a path is given."""
+    figure: Figure = ax.figure.figure
+    if title:
+        ax.set_title(title, fontsize=9, color=PALETTE["ink"], loc="left")
+    if path is not None:
+        save(figure, path)
+    return figure
+
+
 def quiet(ax: Axes) -> None:
     """Take away what carries no data: the box, dark ticks, a heavy grid."""
     from matplotlib.ticker import ScalarFormatter

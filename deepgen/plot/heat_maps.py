@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from deepgen.errors import ArgumentError, ShapeError, SupportError
-from deepgen.plot.figures import PALETTE, new_figure, save
+from deepgen.plot.figures import PALETTE, axes_of, finished
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,12 +53,7 @@ def heat_map(
         raise SupportError("scores are numbers, or NaN where there is none; got an infinite one, or no number at all")
     if any(not 0 < row < len(x) for row in breaks):
         raise ArgumentError(f"breaks are rows from 1 to {len(x) - 1}, got {list(breaks)}")
-    if ax is None:
-        figure = new_figure(640, 560)
-        figure.set_layout_engine("constrained")
-        ax = figure.subplots()
-    else:
-        figure = ax.figure.figure
+    ax = axes_of(640, 560, ax)
     ax.set_facecolor(PALETTE["rule"])  # what NaN leaves to be seen
     shown = ax.imshow(x.numpy(), cmap="Blues", vmin=low)
     each = len(x) // len(names)
@@ -70,11 +65,7 @@ def heat_map(
         ax.axvline(row - 0.5, color=PALETTE["ink"], linewidth=0.7)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    shades = figure.colorbar(shown, ax=ax, shrink=0.6, pad=0.02)
+    shades = ax.figure.colorbar(shown, ax=ax, shrink=0.6, pad=0.02)
     shades.outline.set_visible(False)
     shades.ax.tick_params(length=0, labelsize=8, labelcolor=PALETTE["muted"])
-    if title:
-        ax.set_title(title, fontsize=9, color=PALETTE["ink"], loc="left")
-    if path is not None:
-        save(figure, path)
-    return figure
+    return finished(ax, title, path)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import ArgumentError, ShapeError, SupportError
-from deepgen.plot.figures import MISSING, PALETTE, PAPER, new_figure, save
+from deepgen.plot.figures import MISSING, PALETTE, PAPER, finished, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -226,12 +226,8 @@ def draw(grid: Tensor, title: str | None, path: str | Path | None, ax: Axes | No
         head = 34 if title else 0
         figure = new_figure(width * scale, height * scale + head)
         ax = figure.add_axes((0.0, 0.0, 1.0, height * scale / (height * scale + head)))
-    else:
-        figure = ax.figure.figure
     ax.imshow(grid.numpy(), interpolation="nearest", aspect="equal")
     ax.set_axis_off()
     if title:
         ax.set_title(title, fontsize=10, color=PALETTE["ink"], pad=8)
-    if path is not None:
-        save(figure, path)
-    return figure
+    return finished(ax, None, path)

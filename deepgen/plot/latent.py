@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import ArgumentError, ShapeError, check_count, check_real
-from deepgen.plot.figures import PALETTE, new_figure, quiet, save
+from deepgen.plot.figures import PALETTE, axes_of, finished, quiet
 from deepgen.plot.images import draw, mosaic
 
 if TYPE_CHECKING:
@@ -154,28 +154,23 @@ def code_map(
         raise ShapeError(f"a map is of codes [rows, 2], got {list(codes.shape)}: choose two columns")
     if labels is not None and (labels.shape != codes.shape[:1] or not 0 <= int(labels.min()) <= int(labels.max()) < 20):
         raise ShapeError(f"labels must be [{len(codes)}], from 0 to 19, got {list(labels.shape)}")
-    figure = ax.figure.figure if ax is not None else new_figure(560, 520)
-    axes = figure.subplots() if ax is None else ax
+    ax = axes_of(560, 520, ax)
     codes = codes.detach().cpu()
     if labels is None:
-        axes.scatter(codes[:, 0], codes[:, 1], s=12, color=PALETTE["s0"], linewidths=0)
+        ax.scatter(codes[:, 0], codes[:, 1], s=12, color=PALETTE["s0"], linewidths=0)
     else:
         from matplotlib import colormaps
 
         colours = colormaps["tab20" if int(labels.max()) > 9 else "tab10"]
         for label in labels.unique().tolist():
             part = codes[labels.cpu() == label]
-            axes.scatter(part[:, 0], part[:, 1], s=12, color=colours(label), linewidths=0, label=str(label))
-        axes.legend(fontsize=8, frameon=False, markerscale=1.5, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    quiet(axes)
-    axes.set(xlabel="z1", ylabel="z2", aspect="equal")
+            ax.scatter(part[:, 0], part[:, 1], s=12, color=colours(label), linewidths=0, label=str(label))
+        ax.legend(fontsize=8, frameon=False, markerscale=1.5, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    quiet(ax)
+    ax.set(xlabel="z1", ylabel="z2", aspect="equal")
     if title:
-        axes.set_title(title, fontsize=10, color=PALETTE["ink"])
-    if ax is None:
-        figure.set_layout_engine("constrained")
-    if path is not None:
-        save(figure, path)
-    return figure
+        ax.set_title(title, fontsize=10, color=PALETTE["ink"])
+    return finished(ax, None, path)
 
 
 def _like(model: Any) -> Tensor:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepgen.errors import ArgumentError
 from deepgen.plot import page
-from deepgen.plot.figures import PALETTE, inline_svg, new_figure, quiet, save, series
+from deepgen.plot.figures import PALETTE, axes_of, finished, inline_svg, quiet, save, series
 from deepgen.plot.lines import panels
 
 if TYPE_CHECKING:
@@ -44,16 +44,14 @@ def update_ratios(history: Any, *, title: str | None = None, path: str | Path | 
     seen = _seen(history)
     names = list(dict.fromkeys(name for _, found in seen for name in found["ratio"]))
     weights = _some([name for name in names if "bias" not in name] or names, _LINES)
-    figure = new_figure(560, 300)
-    ax = figure.subplots()
-    quiet(ax)
+    ax = axes_of(560, 300)
     for i, name in enumerate(weights):
         at = [(epoch, found["ratio"][name]) for epoch, found in seen if found["ratio"].get(name, 0) > 0]
         _line(ax, at, series(i), name)
     ax.axhline(HEALTHY, color=PALETTE["muted"], linewidth=1, linestyle=":", label="healthy, about 0.001")
     ax.set_xlabel("epoch", fontsize=8, color=PALETTE["muted"])
     _whole(ax)
-    return _done(figure, ax, "norm of a step by norm of the weight", title, path)
+    return _done(ax, "norm of a step by norm of the weight", title, path)
 
 
 def gradient_flow(
@@ -96,9 +94,7 @@ def gradient_flow(
     layers = [*lines[-1][1]["gradient"]]
     if any(set(found["gradient"]) != set(layers) for _, found in lines[:-1]) and len(histories) > 1:
         raise ArgumentError(f"histories in one figure must be of networks with the same layers, {layers}")
-    figure = new_figure(560, 320)
-    ax = figure.subplots()
-    quiet(ax)
+    ax = axes_of(560, 320)
     for i, (label, found) in enumerate(lines):
         at = [
             (float(j), found["gradient"][name]) for j, name in enumerate(layers) if found["gradient"].get(name, 0) > 0
@@ -106,7 +102,7 @@ def gradient_flow(
         _line(ax, at, series(i), label)
     ax.set_xticks(range(len(layers)), [_short(name) for name in layers], rotation=30, ha="right")
     what = lines[-1][1]["gradient_of"]
-    return _done(figure, ax, f"norm of the {what} of a layer", title, path)
+    return _done(ax, f"norm of the {what} of a layer", title, path)
 
 
 def activations(history: Any, *, title: str | None = None, path: str | Path | None = None) -> Figure:
@@ -213,15 +209,12 @@ def _whole(ax: Axes) -> None:
     ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
 
 
-def _done(figure: Figure, ax: Axes, what: str, title: str | None, path: str | Path | None) -> Figure:
+def _done(ax: Axes, what: str, title: str | None, path: str | Path | None) -> Figure:
     ax.set_yscale("log")
     quiet(ax)
     ax.tick_params(which="minor", length=0, labelsize=8, labelcolor=PALETTE["muted"])
     ax.set_ylabel(what, fontsize=8, color=PALETTE["muted"])
-    figure.set_layout_engine("constrained")
     ax.legend(frameon=False, fontsize=8, labelcolor=PALETTE["ink"], loc="upper left", bbox_to_anchor=(1, 1))
     if title:
-        figure.suptitle(title, fontsize=11, color=PALETTE["ink"])
-    if path is not None:
-        save(figure, path)
-    return figure
+        ax.figure.figure.suptitle(title, fontsize=11, color=PALETTE["ink"])
+    return finished(ax, None, path)

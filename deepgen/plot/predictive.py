@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import ArgumentError, ShapeError, SupportError
-from deepgen.plot.figures import PALETTE, new_figure, quiet, save, series
+from deepgen.plot.figures import PALETTE, axes_of, finished, quiet, series
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,7 +58,8 @@ def fan(
         if lines.shape not in ((2 * k, len(x)), (2 * k + 1, len(x))) or lines.shape != quantiles.shape:
             raise ShapeError(f"{k} bands over {len(x)} places need [{2 * k} or {2 * k + 1}, {len(x)}] quantiles, "
                              f"got {list(lines.shape)}")  # fmt: skip
-    ax = _axes(ax, 620, 380)
+    ax = axes_of(620, 380, ax)
+    quiet(ax)
     at, drawn = x.detach().cpu(), quantiles.detach().cpu()
     if points is not None:
         dots = points.detach().cpu()
@@ -75,7 +76,7 @@ def fan(
         dashed[0].set_label("true quantiles")
     ax.margins(x=0)
     ax.legend(frameon=False, fontsize=8, labelcolor=PALETTE["ink"])
-    return _done(ax, title, path)
+    return finished(ax, title, path)
 
 
 def calibration(
@@ -105,7 +106,8 @@ def calibration(
     groups = ranks if isinstance(ranks, Mapping) else {"": ranks}
     if not groups or any(u.numel() == 0 for u in groups.values()):
         raise ArgumentError("calibration needs at least one group with at least one rank in it, got none")
-    ax = _axes(ax, 380, 300)
+    ax = axes_of(380, 300, ax)
+    quiet(ax)
     level = torch.linspace(0, 1, 201, dtype=torch.float64)
     error = 2 * (level * (1 - level)).sqrt() / math.sqrt(min(u.numel() for u in groups.values()))
     ax.fill_between(level, -error, error, color=PALETTE["rule"], alpha=0.6, lw=0)
@@ -120,22 +122,4 @@ def calibration(
     ax.margins(x=0)
     if any(groups):
         ax.legend(frameon=False, fontsize=8, labelcolor=PALETTE["ink"])
-    return _done(ax, title, path)
-
-
-def _axes(ax: Axes | None, width: float, height: float) -> Axes:
-    if ax is None:
-        figure = new_figure(width, height)
-        figure.set_layout_engine("constrained")
-        ax = figure.subplots()
-    quiet(ax)
-    return ax
-
-
-def _done(ax: Axes, title: str | None, path: str | Path | None) -> Figure:
-    figure = ax.figure.figure
-    if title:
-        ax.set_title(title, fontsize=9, color=PALETTE["ink"], loc="left")
-    if path is not None:
-        save(figure, path)
-    return figure
+    return finished(ax, title, path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from deepgen.plot.figures import PALETTE, new_figure, quiet, save, series
+from deepgen.plot.figures import PALETTE, axes_of, finished, quiet, series
 from deepgen.plot.quantities import quantity
 
 if TYPE_CHECKING:
@@ -27,8 +27,7 @@ def rates(found: RateRange, *, title: str | None = None, path: str | Path | None
     >>> figure.axes[0].get_xscale(), len(figure.axes[0].get_lines())
     ('log', 3)
     """
-    figure = new_figure(560, 300)
-    ax = figure.subplots()
+    ax = axes_of(560, 300)
     told = quantity(found.metric)
     ax.plot(found.rates, found.values, color=PALETTE["rule"], linewidth=1, label="each step")
     ax.plot(found.rates[: len(found.smoothed)], found.smoothed, color=series(0), linewidth=1.8, label="smoothed")
@@ -43,10 +42,7 @@ def rates(found: RateRange, *, title: str | None = None, path: str | Path | None
         ax.set_ylim(min(found.smoothed) - 0.1 * spread, max(found.smoothed) + 0.1 * spread)
     ax.set_xlabel("learning rate", fontsize=8, color=PALETTE["muted"])
     ax.set_ylabel(told.unit or told.title, fontsize=8, color=PALETTE["muted"])
-    figure.set_layout_engine("constrained")
     ax.legend(frameon=False, fontsize=8, labelcolor=PALETTE["ink"])
     if title:
-        figure.suptitle(title, fontsize=11, color=PALETTE["ink"])
-    if path is not None:
-        save(figure, path)
-    return figure
+        ax.figure.figure.suptitle(title, fontsize=11, color=PALETTE["ink"])
+    return finished(ax, None, path)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from deepgen.plot import page
-from deepgen.plot.figures import PALETTE, inline_svg, new_figure, quiet, series
+from deepgen.plot.figures import PALETTE, axes_of, inline_svg, quiet, series
 
 if TYPE_CHECKING:
     from deepgen.plot.html_report import Entry
@@ -30,18 +30,16 @@ def scatter(having: Sequence[tuple[int, Entry]], real: Tensor | None, names: Seq
     cards = []
     for number, (colour, name, x) in enumerate([*shown, *clouds]):
         points = x[:_POINTS].cpu().double()
-        figure = new_figure(340, 300)
-        ax = figure.subplots()
+        ax = axes_of(340, 300)
         ax.plot(points[:, 0], points[:, 1], "o", color=colour, markersize=1.6, markeredgewidth=0, alpha=0.7)
         ax.set_xlim(left, right)
         ax.set_ylim(bottom, top)
         quiet(ax)
         ax.set_xlabel(names[0], fontsize=8, color=PALETTE["muted"])
         ax.set_ylabel(names[1], fontsize=8, color=PALETTE["muted"])
-        figure.set_layout_engine("constrained")
         inside = (points[:, 0] >= left) & (points[:, 0] <= right) & (points[:, 1] >= bottom) & (points[:, 1] <= top)
         beyond = len(points) - int(inside.sum())
-        drawing = inline_svg(figure, f"{len(points)} rows of {name} as points", f"scatter{number}")
+        drawing = inline_svg(ax.figure.figure, f"{len(points)} rows of {name} as points", f"scatter{number}")
         held_out = ", held out of training" if number < len(shown) else ""
         outside = f"; {beyond} lie outside of the picture" if beyond else ""
         cards.append(page.figure(drawing, f"<b>{escape(name)}</b>{held_out}: {len(points)} rows{outside}."))
