@@ -84,16 +84,17 @@ def gradient_flow(
             f"gradient_flow draws one history or more, with a label for each, got {len(histories)} and "
             f"{len(labels or [])} labels"
         )
-    lines: list[tuple[str, dict[str, Any]]] = []
     if len(histories) == 1:
         seen = _seen(histories[0])
         lines = [(f"epoch {seen[k][0]}", seen[k][1]) for k in sorted({0, len(seen) // 2, len(seen) - 1})]
     else:
         names = labels or [f"history {i + 1}" for i in range(len(histories))]
         lines = [(name, _seen(history)[0][1]) for name, history in zip(names, histories, strict=True)]
+        if any(found["gradient"].keys() != lines[0][1]["gradient"].keys() for _, found in lines):
+            raise ArgumentError(
+                f"histories in one figure must be of networks with the same layers, {[*lines[0][1]['gradient']]}"
+            )
     layers = [*lines[-1][1]["gradient"]]
-    if any(set(found["gradient"]) != set(layers) for _, found in lines[:-1]) and len(histories) > 1:
-        raise ArgumentError(f"histories in one figure must be of networks with the same layers, {layers}")
     ax = axes_of(560, 320)
     for i, (label, found) in enumerate(lines):
         at = [
@@ -101,7 +102,7 @@ def gradient_flow(
         ]
         _line(ax, at, series(i), label)
     ax.set_xticks(range(len(layers)), [_short(name) for name in layers], rotation=30, ha="right")
-    what = lines[-1][1]["gradient_of"]
+    what = " or ".join(dict.fromkeys(found["gradient_of"] for _, found in lines))  # of several histories it may differ
     return _done(ax, f"norm of the {what} of a layer", title, path)
 
 

@@ -48,6 +48,15 @@ def test_several_histories_are_drawn_at_their_first_look(history):
             gradient_flow(*pair)
 
 
+def test_the_axis_names_both_where_one_history_has_steps_and_another_gradients():
+    drawn = []
+    for kind in (torch.optim.Adam, torch.optim.SGD):
+        rbm, look = machine(), Monitors(band=(0, 1e3))
+        options = {"optimizer": kind(rbm.parameters(), lr=0.01), "callbacks": [look]}
+        drawn.append(fitted(rbm, dg.objectives.PersistentCD(chains=5), epochs=1, **options)[1])
+    assert gradient_flow(*drawn).axes[0].get_ylabel() == "norm of the gradient or step of a layer"
+
+
 def test_a_history_without_monitors():
     _, plain = fitted(epochs=1)
     for draw in (update_ratios, gradient_flow, activations):
