@@ -35,28 +35,28 @@ HALVING, WAITING = 0.5, 5
 
 
 class Method(NamedTuple):
-    """made: module and name of what makes it; factor: the usual rate over that of Adam; of_sgd: over that of SGD."""
+    """made: module and name of what makes it; factor: its usual rate over that of Adam, or of SGD if by_gradient."""
 
     made: str
-    factor: float | None = None
-    of_sgd: float | None = None
+    factor: float
     settings: Mapping[str, Any] = {}
+    by_gradient: bool = False  # the length of its steps goes by that of the gradient
 
 
 OPTIMIZERS = {
-    "sgd": Method("torch.optim.SGD", of_sgd=1.0),
-    "momentum": Method("torch.optim.SGD", of_sgd=1 - MOMENTUM, settings={"momentum": MOMENTUM}),
-    "nesterov": Method("torch.optim.SGD", of_sgd=1 - MOMENTUM, settings={"momentum": MOMENTUM, "nesterov": True}),
-    "adagrad": Method("torch.optim.Adagrad", 10.0, settings={"eps": 1e-7}),
+    "sgd": Method("torch.optim.SGD", 1.0, by_gradient=True),
+    "momentum": Method("torch.optim.SGD", 1 - MOMENTUM, {"momentum": MOMENTUM}, by_gradient=True),
+    "nesterov": Method("torch.optim.SGD", 1 - MOMENTUM, {"momentum": MOMENTUM, "nesterov": True}, by_gradient=True),
+    "adagrad": Method("torch.optim.Adagrad", 10.0, {"eps": 1e-7}),
     "rmsprop": Method("torch.optim.RMSprop", 1.0),
-    "rmsprop-nesterov": Method("deepgen.optim.RMSpropNesterov", 1 - MOMENTUM, settings={"momentum": MOMENTUM}),
+    "rmsprop-nesterov": Method("deepgen.optim.RMSpropNesterov", 1 - MOMENTUM, {"momentum": MOMENTUM}),
     "adam": Method("deepgen.objectives.adam.adam", 1.0),
     "adamw": Method("torch.optim.AdamW", 1.0),
     "adamax": Method("torch.optim.Adamax", 2.0),
     "nadam": Method("torch.optim.NAdam", 1.0),
     "radam": Method("torch.optim.RAdam", 1.0),
     # With its own damping, 0.01, steps on factors of 50 rows threw weights away in 4 runs of 12, with 1 in none.
-    "kfac": Method("deepgen.optim.KFAC", 100.0, settings={"damping": 1.0}),
+    "kfac": Method("deepgen.optim.KFAC", 100.0, {"damping": 1.0}),
 }
 
 _SAMPLING = "samples weights instead of settling, and a run would keep one draw: in Python it is deepgen.optim.{}"
@@ -123,14 +123,14 @@ def usual_rate(model: str, name: str, own: float) -> float:
     (0.01, 0.01)
     """
     method = OPTIMIZERS[name]
-    if method.factor is not None:
-        return float(f"{method.factor * (MACHINE_ADAM if model in MACHINES else own):.6g}")
-    if model in MACHINES:
-        return float(f"{(method.of_sgd or 1.0) * own:.6g}")
-    raise ArgumentError(
-        f"the steps of {name} are as long as the gradients of {model}, so no rate suits all data: give --rate, such as "
-        f"{0.01 * (method.of_sgd or 1.0):g}, and ten times less where training diverges (adam goes without)"
-    )
+    if method.by_gradient and model not in MACHINES:
+        raise ArgumentError(
+            f"the steps of {name} are as long as the gradients of {model}, so no rate suits all data: give --rate, "
+            f"such as {0.01 * method.factor:g}, and ten times less where training diverges (adam goes without)"
+        )
+    if model in MACHINES and not method.by_gradient:
+        own = MACHINE_ADAM  # theirs is of SGD
+    return float(f"{method.factor * own:.6g}")
 
 
 def check_named(model: str, chosen: Mapping[str, Any]) -> None:
@@ -164,7 +164,7 @@ def _layered(model: str, chosen: Mapping[str, Any]) -> bool:
     return model in LAYERED and all(chosen.get(option, words[0]) in words for option, words in usual.items())
 
 
-def stepped(recipe: Recipe, options: Mapping[str, Any]) -> Recipe:
+def stepped(model: str, recipe: Recipe, options: Mapping[str, Any]) -> Recipe:
     """``recipe`` with the schedule of ``options``, and their optimizer where it is not the family's own.
 
     Groups of parameters and the ratios of their rates are kept. An exact step, which takes neither, is left alone.
@@ -174,7 +174,7 @@ def stepped(recipe: Recipe, options: Mapping[str, Any]) -> Recipe:
     if recipe.optimizer is None:
         return recipe
     name, schedule = options["optimizer"], options["schedule"]
-    if name != DEFAULTS[options["model"]]["optimizer"]:
+    if name != DEFAULTS[model]["optimizer"]:
         recipe = replace(recipe, optimizer=_made(name, recipe, options["rate"]))
     if schedule in PLANNED:
         return replace(recipe, schedule=PLANNED[schedule])

@@ -35,10 +35,10 @@ def test_it_is_the_fit_a_script_would_make(deepgen, tmp_path):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_each_optimizer_learns_at_its_usual_rate(name):
     data = dg.data.load("digits")
-    if OPTIMIZERS[name].factor is None:
+    if OPTIMIZERS[name].by_gradient:
         with pytest.raises(ArgumentError, match=r"give --rate, such as 0\.0"):
             settle("vae", {"optimizer": name})
-    given = {"rate": 0.01} if OPTIMIZERS[name].factor is None else {}
+    given = {"rate": 0.01} if OPTIMIZERS[name].by_gradient else {}
     made = recipe("vae", data, optimizer=name, hidden="50", **given)
     expected = given.get("rate") or usual_rate("vae", name, 1e-3)
     assert made.optimizer.param_groups[0]["lr"] == expected

@@ -38,4 +38,4 @@ _RECIPES: dict[str, Callable[[str, Data, Mapping[str, Any]], Recipe]] = {
 
 def build(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
     """The recipe of the model ``name`` (see `deepgen.cli.options`) on ``data``."""
-    return stepped(_RECIPES[name](name, data, options), {**options, "model": name})
+    return stepped(name, _RECIPES[name](name, data, options), options)

@@ -42,7 +42,7 @@ class Recipe:
     epochs: int
     batch: int
     optimizer: torch.optim.Optimizer | None = None
-    schedule: Callable[[float], float] | None = None
+    schedule: Callable[[float], float] | torch.optim.lr_scheduler.LRScheduler | None = None
     monitor: Monitor | None = None
     caution: str | None = None
     notes: dict[str, Any] | None = None
