@@ -55,8 +55,10 @@ def begun(out: Path, source: dict[str, Any]) -> int:
 
 
 def _said(value: Any) -> str:
-    if value is None or value is True:
-        return "not given" if value is None else "given"
+    if value is None:
+        return "not given"
+    if value is True:
+        return "given"
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

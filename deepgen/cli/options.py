@@ -64,7 +64,6 @@ _WORDS = {
 _NETWORK_WORDS = {"autoencoder": ("dense", "conv", "tied"), "gan": ("dense", "conv", "resnet")}
 _CONVOLVED = 256  # units of the hidden layer beside convolutions
 
-
 _LEFT_OUT = {
     "iaf": "an iaf scores given data one variable after the other, so training it by likelihood would take as many "
     "network passes a step as there are columns: maf is the same flow with the fast direction towards the data, and "

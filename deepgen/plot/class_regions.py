@@ -57,8 +57,8 @@ def boundaries(
         if len(labels) == 0 or not 0 <= int(labels.min()) <= int(labels.max()) < len(SERIES):
             raise ShapeError(f"labels must be integers from 0 to {len(SERIES) - 1}, one at least, for {name!r}")
     figure, axes = panels(len(rules), title)
-    for ax, (name, (classify, rows, labels)) in zip(axes, rules.items(), strict=True):
-        x = rows.detach().cpu()
+    for ax, (name, (classify, rows, given)) in zip(axes, rules.items(), strict=True):
+        x, labels = rows.detach().cpu(), given.cpu()
         low, high = x.amin(0), x.amax(0)
         room = ((high - low) * _MARGIN).clamp_min(1e-6)
         (left, bottom), (right, top) = (low - room).tolist(), (high + room).tolist()
@@ -77,10 +77,10 @@ def boundaries(
             alpha=0.22,
             interpolation="nearest",
         )
-        wrong = _classes(classify, x) != labels.cpu()
+        wrong = _classes(classify, x) != labels
         for label in labels.unique().tolist():
             for part, colour in ((~wrong, series(label)), (wrong, PALETTE["ink"])):
-                chosen = x[part & (labels.cpu() == label)]
+                chosen = x[part & (labels == label)]
                 ax.scatter(chosen[:, 0], chosen[:, 1], s=14, marker=_MARKS[label], color=colour, linewidths=0)
         ax.grid(visible=False)
         ax.set_xlim(left, right)
