@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 
 DIVERGED = "diverged.txt"  # what the training in this directory ended with, for the advice of later commands
-NOT_SHOWN = ("alphabet", "columns")  # in the details of a report, as they may be long
+# In the details of a report: what may be long, and a name where the fit tells the optimizer with its settings.
+NOT_SHOWN = ("alphabet", "columns", "optimizer")
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Opened:
         fit = {} if self.history is None else self.history.settings
         kept = ("objective", "optimizer", "batch_size", "epochs", "seed")
         own = applying(self.source.get("model", ""), self.source)
-        source = {name: value for name, value in own.items() if name not in (*NOT_SHOWN, "optimizer")}
+        source = {name: value for name, value in own.items() if name not in NOT_SHOWN}
         found = {**{name: fit[name] for name in kept if name in fit}, **source}
         if self.compared:  # it was the clock that ended it, whatever was asked for, and its epochs are slices of time
             done = {} if not self.history else {"updates": self.history[-1].step, "passes": self.passes}
