@@ -67,6 +67,7 @@ CASES = {
     "fast": lambda: (machine(), BITS, to.FastPersistentCD(chains=13)),
     "tempered": lambda: (machine(), BITS, to.ParallelTempering(chains=13, betas=3)),
     "dbm": lambda: (deep(), BITS, to.PersistentCD(chains=13, posterior_steps=2)),
+    "dbm, mean field": lambda: (deep(), BITS, to.PersistentCD(chains=13)),
     "dbn": lambda: (stack(), BITS, to.LayerWise(to.PersistentCD(chains=13))),
     "up-down": lambda: (stack().untie(), BITS, to.UpDown(chains=13)),
     "gaps": lambda: (machine(), GAPS, to.Incomplete(to.PersistentCD(chains=13))),
