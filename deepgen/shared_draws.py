@@ -8,8 +8,12 @@ While a `SharedDraws` is open it stands before torch's own drawing functions, wi
 (which `deepgen.random.lend` has set). Rows or chains are on the first axis, which is as long as this rank has of them
 or has some numbers for each, those of one together; or else on the axis that is as long. `deepgen.share.rows_on`,
 `some_each` and `tiled` say where it is otherwise. Draws without such an axis belong to all ranks, and are the same
-on each. One whose numbers depend on those before it (gamma, Poisson) is refused. Statistics of
-`torch.nn.functional.batch_norm` are the whole batch's.
+on each. One whose numbers depend on those before it (gamma, Poisson) is refused, and so are layers that drop units in
+the middle of their own code (torch's recurrent layers and attention). Statistics of `torch.nn.functional.batch_norm`
+are the whole batch's.
+
+A function of torch that is made of others, such as `torch.nn.functional.gumbel_softmax`, is seen here, but what it
+calls is not: each that draws has to be in the list below.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
@@ -78,8 +83,18 @@ class _Place(NamedTuple):
         """This rank's of all."""
         if self.tiles == 1:
             return whole.narrow(self.axis, self.part.start, self.part.size)
+        return self._stretch(whole).flatten(self.axis, self.axis + 1)
+
+    def among(self, own: Tensor, others: float) -> Tensor:
+        """This rank's among all, of which the others are one number; gradients go back."""
+        whole = own.new_full(self.whole(own.shape), others)
+        self._stretch(whole).copy_(own.unflatten(self.axis, (self.tiles, self.part.size)))
+        return whole
+
+    def _stretch(self, whole: Tensor) -> Tensor:
+        """A view of this rank's of each tile, tiles on an axis of their own."""
         apart = whole.unflatten(self.axis, (self.tiles, self.part.total))
-        return apart.narrow(self.axis + 1, self.part.start, self.part.size).flatten(self.axis, self.axis + 1)
+        return apart.narrow(self.axis + 1, self.part.start, self.part.size)
 
 
 def _place(share: Share, shape: Any) -> _Place | None:
@@ -126,18 +141,17 @@ def _make(share: Share, func: _Fill, args: tuple[Any, ...], kwargs: dict[str, An
 
 
 def _like(share: Share, func: _Fill, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """``torch.rand_like(x)`` and its like, and draws whose first argument has a parameter for each number or row."""
+    """``torch.rand_like(x)`` and its like, and draws whose first argument has a value for each number or row."""
     x, *rest = args
     found = _place(share, x.shape)
     if found is None:
         return func(*args, **kwargs)
-    whole = torch.full(found.whole(x.shape), 0.5, dtype=x.dtype, device=x.device)
-    found.own(whole).copy_(x.detach())
-    return found.own(func(whole, *rest, **kwargs)).clone()
+    return found.own(func(found.among(x, 0.5), *rest, **kwargs)).clone()
 
 
+@torch.no_grad()
 def _normal(share: Share, func: _Fill, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """``torch.normal(mean, std)``, which is standard normal numbers times std plus mean."""
+    """``torch.normal(mean, std)``, which is standard normal numbers times std plus mean; no gradients."""
     given = dict(zip(("mean", "std", "size"), args, strict=False)) | kwargs
     mean, std = given.get("mean", 0.0), given.get("std", 1.0)
     tensors = [one for one in (mean, std) if isinstance(one, Tensor)]
@@ -156,12 +170,29 @@ def _normal(share: Share, func: _Fill, args: tuple[Any, ...], kwargs: dict[str, 
 
 def _refuse(share: Share, func: _Fill, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     shape = args[0].shape if isinstance(args[0], Tensor) else (args[0],)
-    if all((own := share.of(size)) is None or not own.cut for size in shape):
+    alike = all((own := share.of(size)) is None or not own.cut for size in shape)
+    if alike or not kwargs.get("training", True):
         return func(*args, **kwargs)
     raise MissingCapability(
         f"{func.__name__} draws each number by those before it, or rows by one another: such draws cannot be shared by "
         "ranks"
     )
+
+
+def _inside(share: Share, func: _Fill, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Layers that drop units in the middle of their own code."""
+    if func is F.multi_head_attention_forward:
+        rate = args[10] if kwargs.get("training", True) else 0.0
+    elif func is F.scaled_dot_product_attention:
+        rate = kwargs.get("dropout_p", args[4] if len(args) > 4 else 0.0)
+    else:
+        rate = args[-4] if args[-3] else 0.0  # ..., dropout, train, bidirectional, batch_first
+    if rate:
+        raise MissingCapability(
+            f"{func.__name__} drops units where their random numbers cannot be shared by ranks: set its dropout to 0 "
+            "and drop between layers instead"
+        )
+    return func(*args, **kwargs)
 
 
 def _dropout(share: Share, func: _Fill, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -181,6 +212,8 @@ def _batch_norm(share: Share, func: _Fill, args: tuple[Any, ...], kwargs: dict[s
     own = share.of(len(x))
     if not given.get("training", False) or own is None or not own.cut:
         return func(*args, **kwargs)
+    if own.weight != share.rows.weight:
+        raise MissingCapability("batch norm of chains that are cut otherwise than rows cannot be shared by ranks")
     others = [axis for axis in range(x.ndim) if axis != 1]
     each = (1, -1, *(1,) * (x.ndim - 2))
     mean = over_rows(x.mean(others))
@@ -206,7 +239,13 @@ _MEANT: dict[Any, Callable[[Share, _Fill, tuple[Any, ...], dict[str, Any]], Any]
     **dict.fromkeys((torch.bernoulli, Tensor.bernoulli, torch.multinomial, Tensor.multinomial), _like),
     torch.normal: _normal,
     **dict.fromkeys((torch.poisson, torch._standard_gamma, torch.binomial, torch._sample_dirichlet), _refuse),
-    torch.randperm: _refuse,
-    torch.nn.functional.dropout: _dropout,
-    torch.nn.functional.batch_norm: _batch_norm,
+    **dict.fromkeys((torch.randperm, F.rrelu), _refuse),
+    **dict.fromkeys((F.dropout1d, F.dropout2d, F.dropout3d, torch.feature_dropout), _like),
+    **dict.fromkeys((F.alpha_dropout, torch.alpha_dropout), _like),
+    **dict.fromkeys((F.feature_alpha_dropout, torch.feature_alpha_dropout), _like),
+    **dict.fromkeys((F.gumbel_softmax, F.fractional_max_pool2d, F.fractional_max_pool3d), _like),
+    **dict.fromkeys((torch.lstm, torch.gru, torch.rnn_tanh, torch.rnn_relu), _inside),
+    **dict.fromkeys((F.scaled_dot_product_attention, F.multi_head_attention_forward), _inside),
+    **dict.fromkeys((F.dropout, torch.dropout), _dropout),
+    F.batch_norm: _batch_norm,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from deepgen.train import Ranks
 
 _SAID = "deepgen/said"
+_PATIENCE = timedelta(seconds=5)  # with a store that may be gone; torch's own is minutes, and a line waits for it
 
 
 @contextmanager
@@ -51,7 +53,7 @@ def speaks(line: str, error: Exception) -> bool:
 
     try:  # torchrun's own, which outlives the ranks
         store = dist.TCPStore(  # type: ignore[attr-defined]
-            os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False
+            os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False, timeout=_PATIENCE
         )
         before = store.add(_SAID, 1) - 1
         return before == 0 if isinstance(error, RankLost) else store.add(f"{_SAID}/{line}", 1) == 1

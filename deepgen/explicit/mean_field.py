@@ -54,6 +54,7 @@ def settle(
     states = [v, *(means.expand(len(v), -1) for means in first)]
     fields, done, settled = [v] * (last + 1), 0, _Settled(len(v), v.device)
     turns = 1 if last == 1 else turns
+    waiting = count_rows(len(v)) if tolerance > 0 else 0  # rows of all ranks that are not taken out
     while done < turns:
         done += 1
         moved = []
@@ -72,7 +73,8 @@ def settle(
         left = count_rows(int(moving.sum()))
         if left == 0:
             break
-        if left < STILL * count_rows(len(moving)):
+        if left < STILL * waiting:
+            waiting = left
             (sent, *kept) = settled.part([sent, *fields, *states], moving)
             fields, states = kept[: last + 1], kept[last + 1 :]
     _, *every = settled.whole([sent, *fields, *states])

@@ -124,7 +124,7 @@ def fit(
         "epochs": epochs,
         "extras": extras or {},
     }
-    if not ranks.same((settings, extras)):
+    if not ranks.same(settings):
         raise ArgumentError("the ranks have different data, models or settings: each is to make the same call")
     ranks.copy_weights([*model.state_dict().values()])
     with ExitStack() as stack:

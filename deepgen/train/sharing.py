@@ -39,7 +39,7 @@ class SharedUpdate:
     ) -> None:
         self.update, self.ranks, self.model, self.optimizer = update, ranks, model, optimizer
         self.chains = chains(state, ranks)
-        self.checked = ranks.world == 1
+        self.checked = False
         if ranks.world > 1:
             _check(objective, optimizer, state)
 
@@ -47,7 +47,10 @@ class SharedUpdate:
         if self.ranks.world == 1:
             return self.update(state, batch, generator=generator)
         rows = self._rows(batch)
-        with SharedDraws(self.ranks, rows, self.chains) as draws, self._averaged(draws, rows.weight):
+        with (
+            SharedDraws(self.ranks, rows, self.chains) as draws,
+            _Averaged(self.optimizer, self.ranks, draws, rows.weight),
+        ):
             state, metrics = self.update(state, _cut(batch, rows), generator=generator)
         state, metrics = self._agreed(state, metrics, rows.weight)
         if not self.checked:
@@ -59,14 +62,11 @@ class SharedUpdate:
         count = len(batch if isinstance(batch, Tensor) else batch[0])
         return part(count, self.ranks.rank, self.ranks.world, self.chains.total if self.chains else 0)
 
-    def _averaged(self, draws: SharedDraws, weight: float) -> _Averaged:
-        return _Averaged(self.optimizer, self.ranks, draws, weight)
-
     def _agreed(self, state: Any, metrics: dict[str, Tensor], weight: float) -> tuple[Any, dict[str, Tensor]]:
         """Metrics and what of the state is no chain's, averaged over ranks in one message."""
         found = [value.detach() for value in metrics.values()]
         kept: list[Tensor] = []
-        _map(state, kept.append)
+        _rest(state, kept.append)
         every = [*found, *kept]
         if not every:
             return state, metrics
@@ -74,7 +74,7 @@ class SharedUpdate:
         parts = self.ranks.sum(flat).split([x.numel() for x in every])
         means = [mean.view_as(x).to(x.dtype) for mean, x in zip(parts, every, strict=True)]
         rest = iter(means[len(found) :])
-        return _map(state, lambda _: next(rest)), dict(zip(metrics, means, strict=False))
+        return _rest(state, lambda _: next(rest)), dict(zip(metrics, means, strict=False))
 
 
 class _Averaged:
@@ -170,25 +170,23 @@ def _cut(batch: Any, rows: Part) -> Any:
     return type(batch)(x[rows.start : rows.stop] for x in batch)
 
 
-def _chains(state: Any, change: Callable[[Tensor], Any], inside: bool = False) -> Any:
-    """``state`` with ``change`` of every tensor that has a row for each chain; a None leaves it."""
+def _changed(state: Any, change: Callable[[Tensor, bool], Any], chain: bool = False) -> Any:
+    """``state`` with ``change(tensor, has a row for each chain)`` of every tensor; a None leaves it."""
     if isinstance(state, Tensor):
-        return state if not inside or (new := change(state)) is None else new
+        return state if (new := change(state, chain)) is None else new
     if not isinstance(state, tuple):
         return state
     names = state.per_chain() if hasattr(state, "per_chain") else ()
     fields = getattr(state, "_fields", (None,) * len(state))
-    items = [_chains(item, change, inside or name in names) for name, item in zip(fields, state, strict=True)]
+    items = [_changed(item, change, chain or name in names) for name, item in zip(fields, state, strict=True)]
     return type(state)(*items) if hasattr(state, "_fields") else tuple(items)
 
 
-def _map(state: Any, change: Callable[[Tensor], Any]) -> Any:
-    """``state`` with ``change`` of every floating tensor that is no chain's; a None leaves it."""
-    if isinstance(state, Tensor):
-        return state if not state.is_floating_point() or (new := change(state)) is None else new
-    if not isinstance(state, tuple):
-        return state
-    names = state.per_chain() if hasattr(state, "per_chain") else ()
-    fields = getattr(state, "_fields", (None,) * len(state))
-    items = [item if name in names else _map(item, change) for name, item in zip(fields, state, strict=True)]
-    return type(state)(*items) if hasattr(state, "_fields") else tuple(items)
+def _chains(state: Any, change: Callable[[Tensor], Any]) -> Any:
+    """``state`` with ``change`` of every tensor that has a row for each chain."""
+    return _changed(state, lambda x, chain: change(x) if chain else None)
+
+
+def _rest(state: Any, change: Callable[[Tensor], Any]) -> Any:
+    """``state`` with ``change`` of every floating tensor that is no chain's."""
+    return _changed(state, lambda x, chain: change(x) if x.is_floating_point() and not chain else None)

@@ -28,6 +28,15 @@ def deep():
     return dg.explicit.DBM(6, [5, 4], generator=0).double()
 
 
+@torch.no_grad()
+def strong():
+    """Levels that take several turns to settle, some rows more than others."""
+    model = deep()
+    for p in model.parameters():
+        p.mul_(100 if p.ndim == 2 else 1)
+    return model
+
+
 def stack():
     return dg.explicit.DBN(6, [5, 4], generator=0).double()
 
@@ -67,6 +76,7 @@ CASES = {
     "fast": lambda: (machine(), BITS, to.FastPersistentCD(chains=13)),
     "tempered": lambda: (machine(), BITS, to.ParallelTempering(chains=13, betas=3)),
     "dbm": lambda: (deep(), BITS, to.PersistentCD(chains=13, posterior_steps=2)),
+    "dbm, mean field": lambda: (strong(), BITS, to.PersistentCD(chains=13, tolerance=1e-4)),
     "dbn": lambda: (stack(), BITS, to.LayerWise(to.PersistentCD(chains=13))),
     "up-down": lambda: (stack().untie(), BITS, to.UpDown(chains=13)),
     "gaps": lambda: (machine(), GAPS, to.Incomplete(to.PersistentCD(chains=13))),
