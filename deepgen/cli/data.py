@@ -39,8 +39,8 @@ def fetch(
 
 
 def _origin(name: str, needs_files: bool) -> str:
-    from deepgen import data as datasets
+    from deepgen.data.downloads import REMOTES
 
     if not needs_files:
         return "built in"
-    return "files in $DEEPGEN_DATA, or fetch" if name in datasets.REMOTES else "files in $DEEPGEN_DATA"
+    return "files in $DEEPGEN_DATA, or fetch" if name in REMOTES else "files in $DEEPGEN_DATA"

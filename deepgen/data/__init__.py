@@ -2,7 +2,7 @@
 
 from deepgen.data.batches import as_tensor, batches
 from deepgen.data.catalogue import Entry, names
-from deepgen.data.downloads import REMOTES, download, fetch
+from deepgen.data.downloads import download, fetch
 from deepgen.data.files import read_text
 from deepgen.data.generated import (
     bars_and_stripes,
@@ -32,7 +32,6 @@ from deepgen.data.text_table import Table, read_amat, read_table
 from deepgen.data.unlabelled import Unlabelled
 
 __all__ = [
-    "REMOTES",
     "Data",
     "Entry",
     "Redrawn",

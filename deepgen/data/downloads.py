@@ -62,7 +62,7 @@ def fetch(
     Files that are already there with the right checksum are left alone.
 
     Args:
-        name: one of ``deepgen.data.REMOTES``: mnist, fashion_mnist, binarized_mnist.
+        name: mnist, fashion_mnist or binarized_mnist.
         root: folder; the environment variable DEEPGEN_DATA by default.
         mirror: address of a folder that serves the same files, tried instead of the public ones.
         progress: show a bar.

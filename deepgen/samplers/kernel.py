@@ -47,6 +47,7 @@ class Exactness:
 
 
 EXACT = Exactness("exact")
+"""Of a kernel that leaves its target invariant."""
 
 
 @runtime_checkable

@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from deepgen.data import REMOTES, download, fetch
-from deepgen.data.downloads import Remote, checksum
+from deepgen.data import download, fetch
+from deepgen.data.downloads import REMOTES, Remote, checksum
 from deepgen.errors import DataError, UnknownName
 
 CONTENT = {"a.gz": b"first" * 50_000, "b.gz": b"second"}

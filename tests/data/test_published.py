@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import deepgen as dg
+from deepgen.data.downloads import REMOTES
 from deepgen.errors import ArgumentError, DataError
 from tests.data.formats import (
     SPLITS,
@@ -65,7 +66,7 @@ def test_mnist_and_fashion_mnist_are_not_taken_for_one_another(tmp_path, monkeyp
     write_mnist(tmp_path / "here")
     first = tmp_path / "here" / "train-images-idx3-ubyte.gz"
     files = {first.name: hashlib.sha256(first.read_bytes()).hexdigest()}
-    monkeypatch.setitem(dg.data.REMOTES, "fashion_mnist", dg.data.REMOTES["fashion_mnist"]._replace(files=files))
+    monkeypatch.setitem(REMOTES, "fashion_mnist", REMOTES["fashion_mnist"]._replace(files=files))
     with pytest.raises(DataError, match="this is the file of fashion_mnist, not of mnist"):
         load("mnist", root=tmp_path / "here")
     assert len(load("fashion_mnist", root=tmp_path / "here").train) == 20

@@ -1,10 +1,11 @@
-"""What the API pages make of a docstring."""
+"""What the API pages make of a docstring, and that there is one for every public name."""
 
 from __future__ import annotations
 
 import importlib.util
 from types import ModuleType
 
+import griffe
 import pytest
 
 from tests.docs.pages import ROOT
@@ -33,3 +34,11 @@ def test_prose_is_escaped_and_code_is_not(extension: ModuleType) -> None:
 def test_full_names_become_links(extension: ModuleType) -> None:
     assert 'identifier="deepgen.fit"' in extension.escaped("see `deepgen.fit`")
     assert extension.escaped("see `fit`") == "see `fit`"
+
+
+def test_every_public_name_has_an_entry() -> None:
+    """Pages leave out what has no docstring, a constant for one."""
+    packages = griffe.load("deepgen", search_paths=[ROOT]).modules.values()
+    public = [package[str(name)] for package in packages for name in package.exports or ()]
+    assert len(public) > 400
+    assert [entry.path for entry in public if not entry.has_docstring] == []
