@@ -25,9 +25,8 @@ LIMIT = 60_000  # bytes of a picture
 ARGUMENTS = {"families": ["--budget", "5m"]}  # wall time, of which other work takes most on a busy machine
 
 
-def run(name: str) -> tuple[Path, str, float]:
-    """The picture of an example, what it printed, and its CPU seconds."""
-    folder = Path(tempfile.mkdtemp(prefix=f"gallery_{name}_"))
+def run(name: str, folder: Path) -> tuple[Path, str, float]:
+    """The picture of an example run in ``folder``, what it printed, and its CPU seconds."""
     setting = {**os.environ, "PYTHONPATH": str(DOCS.parent), "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
@@ -73,8 +72,9 @@ def tell(name: str, printed: str, seconds: float) -> None:
 def main(names: list[str]) -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
     for name in names or sorted(path.stem for path in EXAMPLES.glob("*.py")):
-        picture, printed, seconds = run(name)
-        size = shrink(picture, PICTURES / f"{name}.png")
+        with tempfile.TemporaryDirectory() as folder:
+            picture, printed, seconds = run(name, Path(folder))
+            size = shrink(picture, PICTURES / f"{name}.png")
         tell(name, printed, seconds)
         print(f"{name}: {seconds:.0f} CPU s, {size} bytes", flush=True)
 
