@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from tests.docs.pages import ROOT, commands, examples, pages, run
 
@@ -21,13 +21,8 @@ def name_of(page: Path) -> str:
 
 
 @pytest.mark.parametrize("page", WITH_CODE, ids=name_of)
-def test_blocks_run_and_print_what_the_page_says(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offline: None, one_thread: None
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    stream = torch.get_rng_state()
-    run(page.read_text(), name_of(page))
-    assert torch.equal(stream, torch.get_rng_state()), "the page's examples moved torch's global random stream"
+def test_blocks_run_and_print_what_the_page_says(page: Path, run_page: Callable[[Path, int], None]) -> None:
+    run_page(page, 0)
 
 
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=name_of)

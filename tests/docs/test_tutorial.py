@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
-from tests.docs.pages import NUMBER, ROOT, agrees, examples, run, value
+from tests.docs.pages import NUMBER, ROOT, agrees, examples, value
 
 TUTORIAL = ROOT / "docs" / "tutorial"
 IMAGES = ROOT / "docs" / "images" / "tutorial"
@@ -34,12 +34,9 @@ def quoted(text: str) -> list[str]:
 
 @pytest.mark.parametrize("page", CHAPTERS, ids=name_of)
 def test_a_chapter_runs_prints_what_it_says_and_draws_its_picture(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offline: None, one_thread: None
+    page: Path, tmp_path: Path, run_page: Callable[[Path, int], None]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    stream = torch.get_rng_state()
-    run(page.read_text(), page.name, UNITS)
-    assert torch.equal(stream, torch.get_rng_state()), "the chapter moved torch's global random stream"
+    run_page(page, UNITS)
     shown = re.findall(r"\]\(\.\./images/tutorial/([^)]+)\)", page.read_text())
     assert shown
     assert sorted(shown) == sorted(path.name for path in tmp_path.glob("*.png"))
