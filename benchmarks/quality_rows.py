@@ -135,9 +135,19 @@ def about(data: dg.data.Data, judge: str) -> str:
     return ", ".join([given["name"], *kind, f"{len(data.train)} train, {len(getattr(data, judge))} {judge}"])
 
 
-def fitting_rows(row: Row, task: Task, data: dg.data.Data) -> tuple[Tensor, str]:
+def fitting_rows(row: Row, task: Task, data: dg.data.Data) -> tuple[Any, str]:
     """The rows to train on, and what they are: a setting that the validation rows chose learns from them as well."""
     words = about(data, task.judge)
-    if row.setting.get("both parts") and task.judge == "test":
-        return torch.cat([data.train, data.valid]), f"{words}, the {len(data.valid)} validation rows trained on as well"
-    return data.train, words
+    if not (row.setting.get("both parts") and task.judge == "test"):
+        return data.train, words
+    if isinstance(data.train, dg.data.Redrawn):  # bits of the validation rows were drawn once
+        grey = dg.data.load(row.setting["data"], root=task.root, binarise="none")
+        rows: Any = dg.data.Redrawn(torch.cat([grey.train, grey.valid]), data.train.noise)
+    else:
+        rows = torch.cat([data.train, data.valid])
+    return rows, f"{words}, the {len(data.valid)} validation rows trained on as well"
+
+
+def drawn(rows: Any, seed: int) -> Tensor:
+    """Rows whose bits are drawn anew, drawn once; other rows as they are."""
+    return rows.draw(generator=dg.random.generator(seed)) if isinstance(rows, dg.data.Redrawn) else rows

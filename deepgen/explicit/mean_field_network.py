@@ -4,13 +4,15 @@
 
 q are the mean-field means of the machine for the row x, an input beside it that stays as it is while W, U and b learn.
 U starts as W_l, so that the first pass is one turn of mean field, level by level from below, and at its fixed point
-leaves all means where they are. Source: Salakhutdinov & Hinton 2009, "Deep Boltzmann machines", section 3.3.
+leaves all means where they are. Sources: Salakhutdinov & Hinton 2009, "Deep Boltzmann machines", section 3.3; with
+units left out while it learns, Srivastava et al. 2014, "Dropout", section 6.1.4.
 """
 
 from __future__ import annotations
 
 import copy
 import itertools
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +20,7 @@ from torch import Tensor, nn
 from deepgen.errors import ShapeError, check_count
 from deepgen.explicit.dbm import DBM
 from deepgen.explicit.units import Units, require_tensor
+from deepgen.layers.dropout import check_rate, dropout, mask_source
 from deepgen.layers.linear import linear
 from deepgen.random import resolve
 
@@ -30,6 +33,7 @@ class MeanFieldNetwork(nn.Module):
     Args:
         dbm: where it starts; a frozen copy is kept, for the means.
         outputs: classes, or other numbers to put out.
+        dropout: rates at which visible and hidden units are left out in training, see `deepgen.layers.dropout`.
         generator: source of the last layer's weights, N(0, 0.01^2), with biases at zero.
 
     Weights between parts of levels that are not joined start at zero, and are then free.
@@ -44,11 +48,19 @@ class MeanFieldNetwork(nn.Module):
     torch.Size([6, 2])
     """
 
-    def __init__(self, dbm: DBM, outputs: int, *, generator: torch.Generator | int | None = None) -> None:
+    def __init__(
+        self,
+        dbm: DBM,
+        outputs: int,
+        *,
+        dropout: Sequence[float] = (0.0, 0.0),
+        generator: torch.Generator | int | None = None,
+    ) -> None:
         super().__init__()
         check_count(outputs=outputs)
         stream = resolve(generator)
         self.outputs = int(outputs)
+        self.rates = tuple(check_rate(rate) for rate in dropout)
         self.dbm = copy.deepcopy(dbm).requires_grad_(False)
         self.levels: list[Units] = nn.ModuleList(copy.deepcopy(list(dbm.levels[1:])))  # type: ignore[assignment, arg-type]
         widths = [units.width for units in dbm.levels]
@@ -67,7 +79,7 @@ class MeanFieldNetwork(nn.Module):
 
     def arguments(self) -> dict[str, object]:
         """The constructor's arguments, for `deepgen.save`."""
-        return {"dbm": self.dbm, "outputs": self.outputs}
+        return {"dbm": self.dbm, "outputs": self.outputs, "dropout": list(self.rates)}
 
     @torch.no_grad()
     def inputs(self, x: Tensor) -> Tensor:
@@ -90,12 +102,14 @@ class MeanFieldNetwork(nn.Module):
                              f"got {list(x.shape)}")  # fmt: skip
         rows = x if x.shape[1] == width + sum(above) else self.inputs(x)
         h, *means = rows.split([width, *above], 1)
+        (seen, kept), source = self.rates, mask_source(self, self.rates, None)
+        h = dropout(h, seen, source)
         found = []
         for number, (units, up) in enumerate(zip(self.levels, self.up, strict=True)):
             field = up(h)
             if number < len(means):
                 field = field + self.down[number](means[number])
-            h = units.mean(field)
+            h = dropout(units.mean(field), kept, source)
             found.append(h)
         return found
 

@@ -7,6 +7,7 @@ from torch.utils.data import TensorDataset
 import deepgen as dg
 from deepgen.errors import ArgumentError, ShapeError, SupportError
 from deepgen.explicit import DBM, MeanFieldNetwork
+from deepgen.random import lend
 from deepgen.testing import check_checkpoint
 from tests.explicit.test_dbm import MACHINES, machine, rows
 
@@ -38,6 +39,36 @@ def test_inputs_spare_the_mean_field(stream):
     logits = network(inputs)
     labels = torch.tensor([0, 1, 2, 0, 1, 2])
     torch.testing.assert_close(-network.log_prob(labels, x).mean(), torch.nn.functional.cross_entropy(logits, labels))
+
+
+def test_units_are_left_out_in_training_alone(stream):
+    """At weights of zero but for the head, hidden means are 1/2: those kept are 1, and the logits count them."""
+    dbm = DBM(4, [1000], generator=0)
+    with torch.no_grad():
+        dbm.couplings[0].blocks[0].zero_()
+    network = MeanFieldNetwork(dbm, outputs=1, dropout=(0.0, 0.5), generator=0)
+    with torch.no_grad():
+        network.head.weight.fill_(1.0)
+    x = torch.ones(50, 4)
+    assert network.train(False)(x).unique().tolist() == [500.0]
+    with lend(stream), torch.no_grad():
+        kept = network.train()(x)
+    assert torch.equal(kept, kept.round())
+    assert abs(float(kept.mean()) - 500) < 5 * (1000 * 0.25 / 50) ** 0.5
+    assert kept.unique().numel() > 10  # sixteen units is one deviation, a row has masks of its own
+    with pytest.raises(ArgumentError, match="drops units"):
+        network(x)
+    with pytest.raises(ArgumentError, match="dropout"):
+        MeanFieldNetwork(dbm, outputs=1, dropout=(0.0, 1.0))
+    blind = MeanFieldNetwork(dbm, outputs=1, dropout=(0.5, 0.0), generator=0)
+    with torch.no_grad():
+        blind.up[0].weight[:, 0] = 1.0
+    with lend(stream), torch.no_grad():
+        seen = blind.train().hidden(x)[0].unique()  # the first visible unit is left out, or 2
+    torch.testing.assert_close(seen, torch.tensor([0.0, 2.0]).sigmoid())
+    network.train()
+    pairs = TensorDataset(torch.zeros(50), network.inputs(x))
+    dg.fit(network, pairs, dg.objectives.MaximumLikelihood(), epochs=1, progress=False)  # lends the masks their source
 
 
 def test_it_learns_labels_and_leaves_the_machine(seed):
