@@ -1,6 +1,7 @@
 """Importing deepgen is quick and has no side effect: each claim in a fresh interpreter."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -52,9 +53,13 @@ HEAVY = {
 OURS_ON_DEMAND = {"deepgen.testing", "deepgen.interop", "deepgen.interop.arviz", "deepgen.plot", "deepgen.cli"}
 
 
+# with bytecode, as installed packages have it: some machines are told to write none
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 def run(code, *options):
     return subprocess.run(
-        [sys.executable, *options, "-c", code], capture_output=True, text=True, check=True, timeout=300
+        [sys.executable, *options, "-c", code], capture_output=True, text=True, check=True, timeout=300, env=ENVIRONMENT
     )
 
 
@@ -78,6 +83,8 @@ def test_nothing_is_drawn_allocated_or_patched(seen):
 
 def beyond_torch():
     """Seconds that ``import deepgen`` and the parts behind its first use take after torch, by -X importtime.
+
+    From bytecode, that is from the second import on: compiling takes twice as long as all else.
 
     Torch leaves so many objects that Python goes through them all soon after, a tenth of a second that falls to whoever
     comes next: it is done before.
