@@ -80,7 +80,8 @@ def test_all_agree_with_arviz(law, dtype, stream):
                 context = f"{name} of {law} {draws} x {count}, rho {rho}: {here} and {there}"
                 assert torch.allclose(here[moved], there[moved], rtol=0.02, equal_nan=True), context
                 exact = torch.isclose(here[moved], there[moved], rtol=1e-5, equal_nan=True)
-                if dtype == torch.float64 and law != "binary":  # whose moments may round over a threshold
+                counted = law == "binary" or "tail" in name or "quantile" in name  # sums that are just 0 may round over
+                if dtype == torch.float64 and not counted:
                     assert exact.all(), context
 
 
