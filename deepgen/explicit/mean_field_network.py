@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from deepgen.errors import ShapeError, check_count
+from deepgen.errors import ArgumentError, ShapeError, check_count
 from deepgen.explicit.dbm import DBM
 from deepgen.explicit.units import Units, require_tensor
 from deepgen.layers.dropout import check_rate, dropout, mask_source
@@ -35,6 +35,9 @@ class MeanFieldNetwork(nn.Module):
         outputs: classes, or other numbers to put out.
         dropout: rates at which visible and hidden units are left out in training, see `deepgen.layers.dropout`.
         generator: source of the last layer's weights, N(0, 0.01^2), with biases at zero.
+
+    Raises:
+        ArgumentError: ``outputs`` below 1, or ``dropout`` that is no pair of rates in [0, 1).
 
     Weights between parts of levels that are not joined start at zero, and are then free.
 
@@ -60,6 +63,8 @@ class MeanFieldNetwork(nn.Module):
         check_count(outputs=outputs)
         stream = resolve(generator)
         self.outputs = int(outputs)
+        if not isinstance(dropout, Sequence) or len(dropout) != 2:
+            raise ArgumentError(f"dropout must be two rates, of visible and of hidden units, got {dropout!r}")
         self.rates = tuple(check_rate(rate) for rate in dropout)
         self.dbm = copy.deepcopy(dbm).requires_grad_(False)
         self.levels: list[Units] = nn.ModuleList(copy.deepcopy(list(dbm.levels[1:])))  # type: ignore[assignment, arg-type]

@@ -70,6 +70,7 @@ def by_arviz(function, x):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_all_agree_with_arviz(law, dtype, stream):
     """Within 2 % everywhere, in fact to rounding: antithetic, independent, slow; short, odd and single chains."""
+    rounded = 0
     for draws, count in ((4, 2), (5, 1), (7, 3), (11, 2), (50, 5), (101, 8), (200, 1), (333, 4)):
         for rho in (-0.9, -0.3, 0.0, 0.6, 0.98):
             x = chains(law, rho, (draws, count, 2), stream, dtype)
@@ -80,9 +81,12 @@ def test_all_agree_with_arviz(law, dtype, stream):
                 context = f"{name} of {law} {draws} x {count}, rho {rho}: {here} and {there}"
                 assert torch.allclose(here[moved], there[moved], rtol=0.02, equal_nan=True), context
                 exact = torch.isclose(here[moved], there[moved], rtol=1e-5, equal_nan=True)
-                counted = law == "binary" or "tail" in name or "quantile" in name  # sums that are just 0 may round over
-                if dtype == torch.float64 and not counted:
-                    assert exact.all(), context
+                if dtype == torch.float64 and law != "binary":
+                    if "tail" in name or "quantile" in name:
+                        rounded += int((~exact).sum())
+                    else:
+                        assert exact.all(), context
+    assert rounded <= 2  # of 240: shares of draws, whose sums are now and then just 0 and round over a threshold
 
 
 def _capped(values):

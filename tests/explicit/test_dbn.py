@@ -60,7 +60,7 @@ def test_a_wider_mirror_with_weights_of_zero_changes_nothing(kind, stream):
 
 
 def test_more_units_learn_from_small_weights_and_not_from_none(stream):
-    """Their exact centred gradient is 0 without weights, and elsewhere in proportion to them; training agrees at 0."""
+    """Their exact centred gradient is 0 without weights, and elsewhere goes with them; training does so too."""
     rbm = shallow(stream)
     x = torch.tensor([[0.0, 0, 0], [0, 1, 1], [1, 0, 1], [1, 1, 0]]).double().repeat(10, 1)
 
@@ -75,11 +75,17 @@ def test_more_units_learn_from_small_weights_and_not_from_none(stream):
     assert float(uphill(0.0).abs().max()) < 1e-12
     torch.testing.assert_close(uphill(2e-4), 2 * uphill(1e-4), rtol=1e-3, atol=1e-10)
     assert float(uphill(1e-4).norm()) > 1e-8  # where rounding is 1e-16
-    top = mirrored(rbm, 7, scale=0.0, generator=stream).double()  # where rounding is too small to grow
-    optimizer = torch.optim.SGD(top.parameters(), lr=0.5)
-    dg.fit(top, x, dg.objectives.PersistentCD(chains=50), epochs=200, batch_size=40, seed=1, optimizer=optimizer,
-           progress=False)  # fmt: skip
-    assert float(top.weight[:, 4:].detach().abs().max()) < 1e-3
+    moved = []
+    for scale in (0.0, 0.01):
+        top = mirrored(rbm, 7, scale=scale, generator=stream).double()  # where rounding is too small to grow
+        before = top.weight[:, 4:].detach().clone()
+        optimizer = torch.optim.SGD(top.parameters(), lr=0.5)
+        dg.fit(top, x, dg.objectives.PersistentCD(chains=50), epochs=200, batch_size=40, seed=1, optimizer=optimizer,
+               progress=False)  # fmt: skip
+        moved.append(float((top.weight[:, 4:].detach() - before).abs().max()))
+    assert moved[0] < 1e-8
+    assert moved[1] > 1e-4
+    assert float(top.weight[:, 4:].detach().std(1).max()) > 1e-4  # each unit has weights of its own
 
 
 @pytest.mark.parametrize(

@@ -58,8 +58,9 @@ def test_units_are_left_out_in_training_alone(stream):
     assert kept.unique().numel() > 10  # sixteen units is one deviation, a row has masks of its own
     with pytest.raises(ArgumentError, match="drops units"):
         network(x)
-    with pytest.raises(ArgumentError, match="dropout"):
-        MeanFieldNetwork(dbm, outputs=1, dropout=(0.0, 1.0))
+    for wrong in ((0.0, 1.0), (0.5,), 0.5):
+        with pytest.raises(ArgumentError, match="dropout"):
+            MeanFieldNetwork(dbm, outputs=1, dropout=wrong)
     blind = MeanFieldNetwork(dbm, outputs=1, dropout=(0.5, 0.0), generator=0)
     with torch.no_grad():
         blind.up[0].weight[:, 0] = 1.0
