@@ -9,6 +9,7 @@ import deepgen as dg
 from deepgen.errors import ArgumentError
 from deepgen.explicit import NSF
 
+EPS = torch.finfo(torch.float64).eps
 KINDS = [{}, {"autoregressive": True}, {"residual": True}, {"linear": True}, {"autoregressive": True, "linear": True}]
 
 
@@ -32,6 +33,7 @@ def test_starts_close_to_its_base(kind, stream):
 
 
 def test_log_determinant_is_that_of_the_jacobian(kind, stream):
+    """But for rounding, which a flow that is steep here and flat there makes larger by the Jacobian's condition."""
     flow = bent(4, stream, context=2, **kind).double()
     x, context = (torch.randn(6, n, generator=stream, dtype=torch.float64) for n in (4, 2))
     x[0, 0] = 7.0  # outside the box
@@ -41,7 +43,8 @@ def test_log_determinant_is_that_of_the_jacobian(kind, stream):
             row, given = x[i : i + 1], context[i : i + 1]
             jacobian = torch.autograd.functional.jacobian(lambda row, c=given, f=f: f(row, c)[0], row)
             expected = torch.linalg.slogdet(jacobian[0, :, 0]).logabsdet
-            assert abs(float((log_det[i] - expected).detach())) < 1e-8
+            rounding = EPS * float(torch.linalg.cond(jacobian[0, :, 0]))  # measured: up to 45 times
+            assert abs(float((log_det[i] - expected).detach())) < 1000 * rounding
 
 
 def test_density_integrates_to_one(kind, stream):
