@@ -231,7 +231,11 @@ class Potts(Lattice):
 
     def features(self, x: Tensor) -> Tensor:
         """One-hot: ``[..., height, width] -> [..., height, width, q]``."""
-        return F.one_hot(x.long(), self.states).to(self.field.dtype)
+        try:
+            return F.one_hot(x.long(), self.states).to(self.field.dtype)
+        except RuntimeError:  # the device tells what is out of range, so a right call costs nothing
+            self.check(x)
+            raise
 
     def values_given(self, field: Tensor, *, generator: torch.Generator) -> Tensor:
         """State k with probability softmax(f)_k: ``[chains, height, width, q] -> [chains, height, width]``."""

@@ -43,7 +43,9 @@ class Whitening(nn.Module):
         components: of PCA, how many directions to keep; None for all.
 
     Raises:
-        ArgumentError, UnknownName: a setting outside its range; in ``encode``, directions that were left out.
+        ArgumentError, UnknownName: a setting outside its range; rows of another dtype; in ``encode``, directions that
+            were left out.
+        ShapeError: rows of another width.
 
     >>> x = torch.tensor([[0.0, 0.0], [2.0, 2.0], [0.0, 2.0], [4.0, 2.0]])
     >>> white = Whitening(2).initialise(x)
@@ -142,10 +144,13 @@ class Whitening(nn.Module):
             )
         return self.log_scale
 
-    @staticmethod
-    def _checked(name: str, x: Tensor, width: int) -> Tensor:
+    def _checked(self, name: str, x: Tensor, width: int) -> Tensor:
         if x.ndim == 0 or x.shape[-1] != width:
             raise ShapeError(f"{name} must be [..., {width}], got {list(x.shape)}")
+        if x.dtype != self.mean.dtype:
+            raise ArgumentError(
+                f"{name} must have the dtype {self.mean.dtype} of the matrices, got {x.dtype}: convert one"
+            )
         return x
 
 

@@ -172,3 +172,6 @@ def test_what_is_refused():
         ising().gibbs().init(torch.zeros(2, 4, 4))
     with pytest.raises(SupportError, match="integers from 0 to 2; got 3"):
         potts().gibbs().init(torch.full((2, 3, 3), 3))
+    for wrong in (3, -1):
+        with pytest.raises(SupportError, match=f"integers from 0 to 2; got {wrong}"):
+            potts().log_density(torch.full((2, 3, 3), wrong))

@@ -138,6 +138,8 @@ def test_leading_axes_checkpoints_and_errors(stream):
         white(x[:, :5])
     with pytest.raises(ShapeError, match=r"z must be \[..., 3\]"):
         white.inverse(x)
+    with pytest.raises(ArgumentError, match=r"dtype torch.float64 .* got torch.float32"):
+        white.double()(x.float())
     with pytest.raises(SupportError, match="NaN"):
         white.initialise(x.where(x > x.min(), torch.nan))
 
