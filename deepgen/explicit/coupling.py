@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from deepgen.layers.entering import Entering
+
 SCALE = 0.01  # of the initial weights (Hinton 2010, section 8.1)
 
 
@@ -32,6 +34,10 @@ class Coupling(nn.Module):
         self.blocks = nn.ParameterList(
             torch.empty(a, b).normal_(0.0, SCALE, generator=generator) for a, b in zip(below, above, strict=True)
         )
+
+    def entering(self) -> dict[str, Entering]:
+        """A column of W for each unit above; see `deepgen.layers.constrain`."""
+        return {f"blocks.{i}": Entering(1) for i in range(len(self.blocks))}
 
     def up(self, x: Tensor) -> Tensor:
         """x.W: ``[..., below] -> [..., above]``."""

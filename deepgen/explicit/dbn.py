@@ -32,6 +32,7 @@ from deepgen.explicit.proposals import Proposed, propose
 from deepgen.explicit.rbm import RBM
 from deepgen.explicit.stack import check_stack, mirrored
 from deepgen.explicit.units import Units, as_units, check_values
+from deepgen.layers.entering import Entering
 from deepgen.random import resolve
 
 
@@ -94,6 +95,10 @@ class DBN(nn.Module):
     def arguments(self) -> dict[str, Any]:
         """The constructor's arguments, for `deepgen.save`."""
         return {"visible": self.visible, "hidden": [rbm.hidden for rbm in self.rbms], "untied": self.untied}
+
+    def entering(self) -> dict[str, Entering]:
+        """The way up's own weights, beside those of the machines; see `deepgen.layers.constrain`."""
+        return {f"up_weights.{i}": Entering(1) for i in range(len(self.up_weights))}
 
     @property
     def visible(self) -> Units:

@@ -20,6 +20,7 @@ Source: Germain, Gregor, Murray & Larochelle 2015, "MADE: Masked Autoencoder for
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Sequence
 
 import torch
@@ -27,6 +28,7 @@ from torch import Tensor
 
 from deepgen.explicit.discrete import DiscreteAutoregressive
 from deepgen.explicit.orders import as_orders, plain_orders
+from deepgen.layers.entering import Entering
 from deepgen.layers.masked import MaskedNet, Steps
 from deepgen.random import resolve
 from deepgen.transforms.autoregressive import FEW_ROWS
@@ -82,6 +84,12 @@ class MADE(DiscreteAutoregressive):
         self._keep(as_orders(orders, features, stream))
         self._arguments = {"features": features, "hidden": list(hidden), "orders": plain_orders(orders),
                            "categories": categories, "context": context, "residual": residual}  # fmt: skip
+
+    def entering(self) -> dict[str, Entering]:
+        """The network's weights, with the connections that some order has; see `deepgen.layers.constrain`."""
+        masks = [self._ordered(order).masks() for order in self._orders]
+        some = [functools.reduce(torch.maximum, of_one) for of_one in zip(*masks, strict=True)]
+        return {f"net.{name}": Entering(0, mask) for name, mask in zip(self.net.entering(), some, strict=True)}
 
     @property
     def output_bias(self) -> Tensor:

@@ -27,6 +27,7 @@ from torch.utils.checkpoint import checkpoint
 from deepgen.errors import check_count
 from deepgen.explicit.discrete import DiscreteAutoregressive
 from deepgen.explicit.orders import as_orders
+from deepgen.layers.entering import Entering
 from deepgen.random import resolve
 from deepgen.transforms.autoregressive import FEW_ROWS
 
@@ -79,6 +80,10 @@ class NADE(DiscreteAutoregressive):
     def arguments(self) -> dict[str, Any]:
         """The constructor's arguments, for `deepgen.save`."""
         return {"features": self.features, "hidden": self.hidden, "order": self._order}
+
+    def entering(self) -> dict[str, Entering]:
+        """A column of W for each hidden unit, a row of V for each variable; see `deepgen.layers.constrain`."""
+        return {"weight": Entering(1), "readout": Entering(0)}
 
     @property
     def output_bias(self) -> Tensor:

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from deepgen.errors import ShapeError, check_count
 from deepgen.explicit.conditional import UnitDistribution
 from deepgen.explicit.units import Units, as_units, base_rates, check_values, require_tensor
+from deepgen.layers.entering import Entering
 from deepgen.random import resolve, streams
 from deepgen.samplers.block_gibbs import BlockGibbs
 from deepgen.samplers.kernel import advance
@@ -62,6 +63,10 @@ class RBM(nn.Module):
     def arguments(self) -> dict[str, Any]:
         """The constructor's arguments, for `deepgen.save`."""
         return {"visible": self.visible, "hidden": self.hidden}
+
+    def entering(self) -> dict[str, Entering]:
+        """Weights ``[visible, hidden]``, each column one hidden unit's; see `deepgen.layers.constrain`."""
+        return {"weight": Entering(1)}
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> RBM:

@@ -26,6 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, check_count, unknown_name
+from deepgen.layers.entering import Entering
 
 STACKS = ("vertical", "horizontal", "both")
 
@@ -76,6 +77,10 @@ class CausalConv(nn.Module):
         self.upper = start(outputs, inputs, self.rows, kernel) if self.rows else None
         self.row = start(outputs, inputs, 1, self.left) if self.left else None
         self.bias = start(outputs) if bias else None
+
+    def entering(self) -> dict[str, Entering]:
+        """``upper`` and ``row``, each on its own; see `deepgen.layers.constrain`."""
+        return {name: Entering() for name in ("upper", "row") if getattr(self, name) is not None}
 
     def weight(self) -> Tensor:
         """``upper`` above ``row`` as one kernel, zeros filling the last row where both are there."""

@@ -28,7 +28,7 @@ from deepgen.errors import ArgumentError, MissingCapability, SupportError
 from deepgen.random import resolve
 
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
 Net = TypeVar("Net", bound=nn.Module)
 
 
@@ -52,7 +52,7 @@ def data_dependent(net: Net, *rows: Tensor) -> Net:
 
     def begin(layer: Any, call: Callable[[], Tensor]) -> Tensor:
         sums = call()
-        axis = 1 if isinstance(layer, _CONVOLUTIONS) else sums.ndim - 1
+        axis = 1 if isinstance(layer, CONVOLUTIONS) else sums.ndim - 1
         rest = [i for i in range(sums.ndim) if i != axis]
         spread = sums.std(rest, correction=0)
         if layer.bias is not None:
@@ -112,7 +112,7 @@ def _walk(net: Net, rows: tuple[Tensor, ...], begin: Callable[[Any, Callable[[],
         out: Tensor = layer.forward(*given, **named)
         return out
 
-    kinds = (nn.Linear, *_CONVOLUTIONS)
+    kinds = (nn.Linear, *CONVOLUTIONS)
     layers = [part for part in net.modules() if isinstance(part, kinds)]
     hooks = [layer.register_forward_hook(at_call, with_kwargs=True) for layer in layers]
     try:

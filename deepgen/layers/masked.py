@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError
+from deepgen.layers.entering import Entering
 from deepgen.layers.feed_forward import Activation, feed_forward, stacked
 from deepgen.layers.linear import linear
 from deepgen.layers.mlp import check_hidden
@@ -90,6 +91,11 @@ class MaskedNet(nn.Module):
     def masks(self) -> tuple[Tensor, ...]:
         """The mask of each weight, in the same order."""
         return tuple(self._buffers.values())  # type: ignore[arg-type]
+
+    def entering(self) -> dict[str, Entering]:
+        """Weights with their masks; see `deepgen.layers.constrain`."""
+        names = ["first", *(f"inner.{i}" for i in range(len(self.inner))), "last"]
+        return {f"{name}.weight": Entering(0, mask) for name, mask in zip(names, self.masks(), strict=True)}
 
     def seen(self, context: Tensor | None) -> Tensor | None:
         """What a context adds to the first layer, ``[hidden, batch]``; None without."""

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from deepgen.errors import ShapeError, check_count
 from deepgen.layers.convolution import HE
+from deepgen.layers.entering import Entering
 from deepgen.random import resolve
 
 TURNS = 4
@@ -81,6 +82,10 @@ class P4Conv(nn.Module):
     def arguments(self) -> dict[str, Any]:
         """The constructor's arguments, for `deepgen.save`."""
         return dict(self._arguments)
+
+    def entering(self) -> dict[str, Entering]:
+        """psi of each channel put out; see `deepgen.layers.constrain`."""
+        return {"weight": Entering()}
 
     def bank(self) -> Tensor:
         """psi in its four turns as one plain kernel, ``[outputs * 4, inputs * turns in, kernel, kernel]``."""

@@ -25,8 +25,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from deepgen.errors import ArgumentError, MissingCapability, check_real
-from deepgen.layers.initialisation import TRANSPOSED
+from deepgen.errors import ArgumentError, ShapeError, check_real
+from deepgen.layers.entering import Entering, weights_that_enter
+from deepgen.typing import Rebuilt
 
 Projection = Callable[[Tensor, int], None]
 
@@ -35,6 +36,10 @@ class MaxNorm:
     """The Euclidean norm of the weights that enter a unit is at most ``limit``; ``projection(weight, axis)`` in place.
 
     By torch's ``renorm_``, which leaves a norm that was too large 1e-7 below the limit. ``axis`` counts units.
+
+    Raises:
+        ArgumentError: a limit that is not positive.
+        ShapeError: a tensor without two axes, such as a bias, or an axis that it has not.
 
     >>> w = torch.tensor([[3.0, 4.0], [0.3, 0.4]])
     >>> MaxNorm(1.0)(w, 0)
@@ -49,8 +54,14 @@ class MaxNorm:
             raise ArgumentError("limit must be above 0: weights of norm 0 would stay there")
         self.limit = float(limit)
 
+    def arguments(self) -> dict[str, Any]:
+        """What a checkpoint of a fit compares, so that a run goes on with what it began with."""
+        return {"limit": self.limit}
+
     @torch.no_grad()
     def __call__(self, weight: Tensor, axis: int = 0) -> None:
+        if weight.ndim < 2 or not -weight.ndim <= axis < weight.ndim:
+            raise ShapeError(f"weights must have an axis {axis} of units and one of inputs, got {list(weight.shape)}")
         weight.renorm_(2, axis, self.limit)
 
 
@@ -63,27 +74,56 @@ class NonNegative:
     tensor([0., 2.])
     """
 
+    def arguments(self) -> dict[str, Any]:
+        """What a checkpoint of a fit compares: that there was such a constraint."""
+        return {}
+
     @torch.no_grad()
     def __call__(self, weight: Tensor, axis: int = 0) -> None:
         weight.clamp_(min=0)
 
 
+class Projected:
+    """The hook that `constrain` leaves with an optimizer."""
+
+    def __init__(self, chosen: list[tuple[Tensor, Entering]], projection: Projection) -> None:
+        self.chosen, self.projection = chosen, projection
+
+    def arguments(self) -> dict[str, Any]:
+        """What a checkpoint of a fit compares: the projection with its settings, and how many weights it acts on."""
+        known: dict[str, Any] = dict(self.projection.arguments()) if isinstance(self.projection, Rebuilt) else {}
+        name = getattr(self.projection, "__name__", type(self.projection).__name__)
+        return {"projection": name, **known, "weights": len(self.chosen)}
+
+    @torch.no_grad()
+    def __call__(self, *_: Any) -> None:
+        for weight, (axis, mask, groups) in self.chosen:
+            if mask is not None:
+                weight.mul_(mask.to(weight))  # what does not exist has no norm, and no gradient to come back by
+            for part in weight.chunk(groups) if groups > 1 else [weight]:
+                self.projection(part, axis)
+
+
 def constrain(
-    optimizer: torch.optim.Optimizer, weights: nn.Module | Iterable[Tensor], projection: Projection
+    optimizer: torch.optim.Optimizer, weights: nn.Module | Iterable[Tensor], projection: Projection, *, axis: int = 0
 ) -> RemovableHandle:
     """Project ``weights`` now and after every step of ``optimizer``, until ``remove()`` of what is returned.
 
     Args:
         optimizer: any of torch's kind; `deepgen.fit` takes it as its ``optimizer``. A run that is resumed is
-            constrained anew by the same call, as checkpoints hold no functions.
-        weights: parameters, whose first axis counts units; or a module, of which all tensors named ``weight`` with two
-            axes or more are meant, not biases and not norms.
+            constrained anew by the same call, as checkpoints hold no functions; another constraint is refused.
+        weights: parameters; or a module, of which all weights that enter units and are trained are meant, not biases
+            and not norms (`deepgen.layers.entering`). Connections that a mask takes away count for nothing. Where
+            several tensors enter the same units (a layer's inputs and its context, or its state), each is on its own.
         projection: `MaxNorm`, `NonNegative`, or any function of a tensor and the axis of its units that changes the
             tensor in place.
+        axis: the axis that counts units, of ``weights`` that are parameters; a module knows its own.
 
     Raises:
         ArgumentError: there are no weights, or the optimizer does not move one of them.
-        MissingCapability: a weight is computed from others (a parametrisation), so that a change of it would be lost.
+        ShapeError: a norm of what has no two axes.
+        MissingCapability: a module of another kind, whose units are not known; or a weight that is computed from others
+            (a parametrisation), so that a change of it would be lost.
 
     >>> net = nn.Linear(3, 2)
     >>> optimizer = torch.optim.SGD(net.parameters(), lr=100.0)
@@ -93,32 +133,17 @@ def constrain(
     >>> torch.allclose(net.weight.norm(dim=1), torch.ones(2))
     True
     """
-    chosen = _weights_of(weights) if isinstance(weights, nn.Module) else [(weight, 0) for weight in weights]
+    if isinstance(weights, nn.Module):
+        if axis:
+            raise ArgumentError("axis is for parameters; the module knows the axes of its own")
+        chosen: list[tuple[Tensor, Entering]] = [*weights_that_enter(weights)]
+    else:
+        chosen = [(weight, Entering(axis)) for weight in weights]
     moved = {id(p) for group in optimizer.param_groups for p in group["params"]}
     lost = [list(weight.shape) for weight, _ in chosen if id(weight) not in moved]
     if not chosen or lost:
         shapes = f"one of shape {lost[0]}" if lost else "none at all"
         raise ArgumentError(f"weights must be parameters that the optimizer moves, got {shapes}")
-
-    def project(*_: Any) -> None:
-        for weight, axis in chosen:
-            projection(weight, axis)
-
-    with torch.no_grad():
-        project()
+    project = Projected(chosen, projection)
+    project()
     return optimizer.register_step_post_hook(project)
-
-
-def _weights_of(module: nn.Module) -> list[tuple[Tensor, int]]:
-    """Weights and the axis of their units: the second in transposed convolutions."""
-    found: dict[int, tuple[Tensor, int]] = {}
-    for name, part in module.named_modules():
-        if nn.utils.parametrize.is_parametrized(part, "weight"):
-            raise MissingCapability(
-                f"the weight of {name or type(part).__name__} is a parametrisation of other tensors: constrain those, "
-                "or take the parametrisation off"
-            )
-        weight = getattr(part, "weight", None)
-        if isinstance(weight, nn.Parameter) and weight.ndim > 1:
-            found[id(weight)] = weight, int(isinstance(part, TRANSPOSED))
-    return [*found.values()]

@@ -17,7 +17,7 @@ from typing import Any
 
 from torch import nn
 
-from deepgen.errors import ArgumentError, check_count, check_real, unknown_name
+from deepgen.errors import ArgumentError, CheckpointError, check_count, check_real, unknown_name
 from deepgen.optim.blend import blend, share
 
 
@@ -35,7 +35,9 @@ class WeightAverage:
         first: the first step or epoch that counts, from 1.
 
     Raises:
-        ArgumentError, UnknownName: a number out of its range, another word for ``every``, or no module.
+        ArgumentError, UnknownName: a number out of its range, another word for ``every``, or no module; a fit of
+            another model than the one followed.
+        CheckpointError: a state with other settings.
 
     >>> import torch, deepgen as dg
     >>> model, x = dg.explicit.BernoulliMixture(3), torch.eye(3)
@@ -56,6 +58,14 @@ class WeightAverage:
         self.model, self.decay, self.every, self.first = model, decay, every, int(first)
         self.module = copy.deepcopy(model).requires_grad_(False).eval()
         self.seen, self.updates = 0, 0
+
+    def begin(self, model: nn.Module) -> None:
+        """What `deepgen.fit` calls before the first step: it must train the model that is followed."""
+        if model is not self.model:
+            raise ArgumentError(
+                f"this WeightAverage follows another {type(self.model).__name__} than the {type(model).__name__} that "
+                "is trained, which would end with that one's weights: make it of the model handed to fit"
+            )
 
     def follow(self) -> None:
         """Take the weights as they are now into the average, unless they come before ``first``."""
@@ -81,12 +91,23 @@ class WeightAverage:
 
     def state_dict(self) -> dict[str, Any]:
         """The average and its counts, for a checkpoint."""
-        return {"seen": self.seen, "updates": self.updates, "weights": dict(self.module.state_dict())}
+        counts = {"seen": self.seen, "updates": self.updates}
+        return {**self._settings(), **counts, "weights": dict(self.module.state_dict())}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a `state_dict`."""
+        """Go on from a `state_dict` of an average of the same kind."""
+        other = {name: state[name] for name, own in self._settings().items() if state[name] != own}
+        if other:
+            raise CheckpointError(
+                f"the average was kept with {', '.join(f'{name}={value!r}' for name, value in other.items())}, and "
+                f"this one has {', '.join(f'{name}={getattr(self, name)!r}' for name in other)}: give it the same, or "
+                "start anew (resume=False)"
+            )
         self.seen, self.updates = int(state["seen"]), int(state["updates"])
         self.module.load_state_dict(state["weights"])
+
+    def _settings(self) -> dict[str, Any]:
+        return {"decay": self.decay, "every": self.every, "first": self.first}
 
 
 def average_checkpoints(directories: Sequence[str | os.PathLike[str]], model: nn.Module | None = None) -> nn.Module:

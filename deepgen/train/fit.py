@@ -67,7 +67,8 @@ def fit(
         batch_size: rows per step; if None that of a DataLoader, and 100 for all other data.
         optimizer: over the model's parameters; the objective's default if None.
         schedule: a function of the fraction of steps done (0 to 1) giving a factor of the rate, applied at every step;
-            or a torch LRScheduler of ``optimizer``, stepped after every epoch.
+            or a torch LRScheduler of ``optimizer``, stepped after every epoch; ReduceLROnPlateau, of mode "max",
+            with the monitor.
         seed: data order is a function of (seed, epoch); the update's generator is spawned from it.
         valid: data for ``monitor``.
         monitor: ``monitor(model, valid)``, higher is better, after every epoch. If None and the model has `LogProb`,
@@ -108,8 +109,8 @@ def fit(
     if optimizer is None:
         stepped = isinstance(schedule, torch.optim.lr_scheduler.LRScheduler)
         optimizer = schedule.optimizer if stepped else objective.optimizer(model)  # type: ignore[union-attr]
-    _check(source, optimizer, schedule)
     watch = Watch(model, monitor, valid, source)
+    _check(source, optimizer, schedule, watched=watch.monitor is not None)
     stateful: list[Stateful] = [callback for callback in callbacks if isinstance(callback, Stateful)]
     settings = {
         "model": plain({k: v for k, v in describe_model(model).items() if k != "weights"}),
@@ -146,20 +147,22 @@ def fit(
         update = repeatable.step(run.shared(objective))
         begun = repeatable.done = run.step
         run.check_finite()
-        if out is not None and stored is None:
-            run.save(out)  # an unwritable place is found now, not in an hour
         was_training = model.training
         interrupt = stack.enter_context(delayed_interrupt())
         stack.callback(model.train, was_training)
         watching: list[Callback] = [objective.watch()] if hasattr(objective, "watch") else []
-        shown = progress and ranks.is_first
-        bars = [Progress(run.total, run.step, getattr(monitor, "name", "monitor"))] if shown else []
-        listeners = [*callbacks, *watching, *bars]
-        for listener in listeners:
+        for listener in [*callbacks, *watching]:
             if hasattr(listener, "close"):
                 stack.callback(listener.close)
             if hasattr(listener, "begin"):
                 listener.begin(model)
+        if out is not None and stored is None:
+            run.save(out)  # an unwritable place is found now, not in an hour
+        bars = []
+        if progress and ranks.is_first:
+            bars = [Progress(run.total, run.step, getattr(monitor, "name", "monitor"))]
+            stack.callback(bars[0].close)
+        listeners = [*callbacks, *watching, *bars]
         reason = _run(run, update, watch, listeners, out, interrupt, max_seconds)
         run.check_finite()
         if reason == "interrupted":
@@ -256,12 +259,24 @@ def _name(thing: object) -> str:
     return f"the class {thing.__name__} itself" if isinstance(thing, type) else type(thing).__name__
 
 
-def _check(source: Source, optimizer: torch.optim.Optimizer, schedule: Schedule) -> None:
+def _check(source: Source, optimizer: torch.optim.Optimizer, schedule: Schedule, *, watched: bool) -> None:
     if isinstance(schedule, torch.optim.lr_scheduler.LRScheduler):
         if schedule.optimizer is not optimizer:
             raise ArgumentError("the schedule belongs to another optimizer than the one passed as optimizer=")
+        if isinstance(schedule, torch.optim.lr_scheduler.ReduceLROnPlateau):
+            _check_plateau(schedule, watched)
     elif schedule is not None and source.steps is None:
         raise ArgumentError("a schedule by fraction needs data with a length; pass a torch LRScheduler instead")
+
+
+def _check_plateau(schedule: torch.optim.lr_scheduler.ReduceLROnPlateau, watched: bool) -> None:
+    if not watched:
+        raise ArgumentError("ReduceLROnPlateau lowers the rate where the monitor stays: call fit with valid= too")
+    if schedule.mode != "max":
+        raise ArgumentError(
+            f"a monitor is better where it is higher, and ReduceLROnPlateau(mode={schedule.mode!r}), torch's default, "
+            'would lower the rate while it rises: make it with mode="max"'
+        )
 
 
 def _parting(run: RunState, out: Path | None) -> str:

@@ -154,8 +154,9 @@ def describe(thing: Any) -> dict[str, Any]:
     if thing is None:
         return {}
     if isinstance(thing, torch.optim.Optimizer):
-        before = [describe(hook) for hook in thing._optimizer_step_pre_hooks.values() if isinstance(hook, Rebuilt)]
-        values = {**thing.defaults, **({"before each step": before} if before else {})}
+        hooks: dict[str, Any] = {"before": thing._optimizer_step_pre_hooks, "after": thing._optimizer_step_post_hooks}
+        known = {k: [describe(hook) for hook in v.values() if isinstance(hook, Rebuilt)] for k, v in hooks.items()}
+        values = {**thing.defaults, **{f"{when} each step": found for when, found in known.items() if found}}
     elif isinstance(thing, Rebuilt):
         values = dict(thing.arguments())
     elif dataclasses.is_dataclass(thing):

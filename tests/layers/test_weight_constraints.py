@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import deepgen as dg
-from deepgen.errors import ArgumentError, MissingCapability
+from deepgen.errors import ArgumentError, MissingCapability, ShapeError
 from deepgen.layers import Dense, MaxNorm, NonNegative, constrain, conv
 
 SETS = {"max-norm": MaxNorm(1.5), "non-negative": NonNegative()}
@@ -108,6 +108,121 @@ def test_fit_keeps_them(stream):
     handle.remove()
     dg.fit(vae, x, objective, optimizer=optimizer, epochs=20, batch_size=10, progress=False)
     assert max(float(p.detach().norm(dim=1).max()) for p in vae.parameters() if p.ndim == 2) > 0.5
+
+
+def limited(model, limit):
+    with torch.no_grad():
+        for p in model.parameters():
+            p.mul_(10)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    constrain(torch.optim.SGD(model.parameters(), lr=0.1), model, MaxNorm(limit))
+    return before
+
+
+@pytest.mark.parametrize(
+    ("make", "axes"),
+    [
+        (lambda g: dg.RBM(visible=9, hidden=6, generator=g), {"weight": 1}),
+        (lambda g: dg.explicit.NADE(9, hidden=6, generator=g), {"weight": 1, "readout": 0}),
+        (
+            lambda g: dg.explicit.DBM([4, 3], [[5, 6], 2], generator=g),
+            {f"couplings.{i}.blocks.{j}": 1 for i, j in [(0, 0), (0, 1), (1, 0)]},
+        ),
+        (
+            lambda g: dg.explicit.DBN(9, [6, 4], untied=True, generator=g),
+            {"rbms.0.weight": 1, "rbms.1.weight": 1, "up_weights.0": 1},
+        ),
+        (lambda g: nn.LSTM(4, 3, 2), {f"weight_{kind}_l{i}": 0 for kind in ("ih", "hh") for i in (0, 1)}),
+        (lambda g: dg.layers.MultiplicativeLSTM(4, 3, generator=g), {f"{name}.weight": 0 for name in "abuw"}),
+        (lambda g: dg.layers.CausalConv(2, 3, 3, generator=g), {"upper": 0, "row": 0}),
+        (lambda g: dg.layers.P4Conv(2, 3, generator=g), {"weight": 0}),
+        (lambda g: nn.Sequential(nn.LayerNorm((2, 4)), nn.Linear(4, 3)), {"1.weight": 0}),
+    ],
+    ids=["rbm", "nade", "dbm", "dbn", "lstm", "mlstm", "causal", "p4", "norm"],
+)  # fmt: skip
+def test_the_norm_is_that_of_what_enters_a_unit(make, axes, stream):
+    """Vectors longer than the limit have it, all others and all else stay as they were."""
+    model, limit = make(stream), 0.4
+    before = limited(model, limit)
+    for name, p in model.named_parameters():
+        if name not in axes:
+            assert torch.equal(p, before[name]), name
+            continue
+        rows, old = (w.transpose(0, axes[name]).flatten(1) for w in (p, before[name]))
+        norms = old.norm(dim=1, keepdim=True)
+        torch.testing.assert_close(rows, old * (limit / norms).clamp(max=1), rtol=1e-5, atol=1e-6)
+
+
+def test_transposed_convolutions_in_groups_have_units_in_each_group(stream):
+    """The weights of an output are its derivatives by the inputs, seen at the middle of an image."""
+    net = nn.ConvTranspose2d(4, 6, 3, groups=2, padding=1).double()
+    limited(net, 0.2)
+    x = torch.zeros(1, 4, 5, 5, dtype=torch.float64)
+    jacobian = torch.func.jacrev(net)(x)[0, :, 2, 2].flatten(1)
+    torch.testing.assert_close(jacobian.norm(dim=1), torch.full((6,), 0.2, dtype=torch.float64), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("orders", [1, [[3, 1, 0, 2, 4, 5]], 3])
+def test_connections_that_a_mask_takes_away_count_for_nothing(orders, stream, float64):
+    """Hidden units' weights are the derivatives of their sums; with several orders no order exceeds the limit."""
+    made = dg.explicit.MADE(6, [20, 20], orders=orders, generator=stream).double()
+    x = (torch.rand(5, 6, generator=stream) < 0.5).double()
+    views = [made._ordered(order) for order in made._orders]
+    masks = [torch.stack(of_one).amax(0) for of_one in zip(*(view.masks() for view in views), strict=True)]
+    with torch.no_grad():
+        for p in made.parameters():
+            p.mul_(10)
+    law, seen = made.log_prob(x), [layer.weight * mask for layer, mask in zip(layers(made), masks, strict=True)]
+    optimizer = torch.optim.SGD(made.parameters(), lr=0.1)
+    constrain(optimizer, made, MaxNorm(1e6)).remove()
+    assert torch.equal(made.log_prob(x), law)  # nothing exceeds that
+    constrain(optimizer, made, MaxNorm(0.3))
+    for layer, mask, old in zip(layers(made), masks, seen, strict=True):
+        norms = old.norm(dim=1, keepdim=True).clamp(min=1e-12)
+        torch.testing.assert_close(layer.weight * mask, old * (0.3 / norms).clamp(max=1), rtol=1e-6, atol=1e-7)
+    for view in views:
+        for layer, mask in zip(layers(made), view.masks(), strict=True):
+            assert (layer.weight * mask).norm(dim=1).max() <= 0.3 + 1e-6
+
+
+def layers(made):
+    return [made.net.first, *made.net.inner, made.net.last]
+
+
+def test_frozen_weights_stay(stream):
+    network = dg.explicit.MeanFieldNetwork(dg.explicit.DBM(6, [4, 3], generator=stream), outputs=2, generator=stream)
+    before = {name: p.detach().clone() for name, p in network.dbm.named_parameters()}
+    constrain(torch.optim.SGD(network.parameters(), lr=0.1), network, MaxNorm(1e-3))
+    assert all(torch.equal(p, before[name]) for name, p in network.dbm.named_parameters())
+    assert all(layer.weight.norm(dim=1).max() < 1.01e-3 for layer in network.up)
+
+
+class Own(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.strange = nn.Parameter(torch.ones(3, 4))
+
+
+def test_modules_of_other_kinds_are_refused_unless_the_axis_is_given():
+    own = Own()
+    optimizer = torch.optim.SGD(own.parameters(), lr=0.1)
+    with pytest.raises(MissingCapability, match="entering"):
+        constrain(optimizer, nn.Sequential(own), MaxNorm(1.0))
+    constrain(optimizer, [own.strange], MaxNorm(1.0), axis=1)
+    torch.testing.assert_close(own.strange.norm(dim=0), torch.ones(4))
+    with pytest.raises(ArgumentError, match="axis"):
+        constrain(optimizer, nn.Linear(2, 2), MaxNorm(1.0), axis=1)
+
+
+def test_biases_have_no_norm_to_bound():
+    net = nn.Linear(3, 2)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    with pytest.raises(ShapeError, match=r"got \[2\]"):
+        constrain(optimizer, [net.bias], MaxNorm(1.0))
+    with pytest.raises(ShapeError, match="axis 2"):
+        constrain(optimizer, [net.weight], MaxNorm(1.0), axis=2)
+    constrain(optimizer, [net.bias], NonNegative())
+    assert net.bias.min() >= 0
 
 
 def test_wrong_arguments(stream):

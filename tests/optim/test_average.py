@@ -136,6 +136,31 @@ def test_the_mean_of_checkpoints(tmp_path, stream):
         average_checkpoints([*folders, tmp_path / "other"])
 
 
+def test_the_model_that_is_trained_is_the_one_that_is_followed(tmp_path):
+    made, other = (dg.explicit.MADE(8, hidden=[16], generator=seed) for seed in (0, 1))
+    x, objective = torch.eye(8), dg.objectives.MaximumLikelihood()
+    before = {name: p.detach().clone() for name, p in made.named_parameters()}
+    with pytest.raises(ArgumentError, match="follows another MADE"):
+        dg.fit(made, x, objective, epochs=1, callbacks=[WeightAverage(other)], out=tmp_path / "run", progress=False)
+    assert all(torch.equal(p, before[name]) for name, p in made.named_parameters())
+    assert not (tmp_path / "run" / "manifest.json").exists()  # found before anything was written
+
+
+@pytest.mark.parametrize("other", [{"decay": 0.5}, {"decay": None}, {"every": "epoch"}, {"first": 2}])
+def test_a_run_goes_on_with_the_same_average_only(other, tmp_path):
+    made, settings = dg.explicit.MADE(8, hidden=[16], generator=0), {"decay": 0.9, "every": "step", "first": 1}
+
+    def run(epochs, **changed):
+        average = WeightAverage(made, **{**settings, **changed})
+        dg.fit(made, torch.eye(8), dg.objectives.MaximumLikelihood(), epochs=epochs, callbacks=[average],
+               out=tmp_path, progress=False)  # fmt: skip
+
+    run(2)
+    with pytest.raises(CheckpointError, match=f"{next(iter(other))}="):
+        run(3, **other)
+    run(3)
+
+
 def test_what_is_refused():
     net = nn.Linear(2, 1)
     for decay in (1.0, -0.1, float("nan")):

@@ -8,7 +8,7 @@ import torch
 
 import deepgen as dg
 from deepgen.data.batches import batches
-from deepgen.errors import DivergenceError
+from deepgen.errors import ArgumentError, DivergenceError
 from deepgen.objectives import PersistentCD
 from deepgen.train import train
 from tests.train.runs import MLE, equal, fitted, machine, mixture, rows
@@ -121,6 +121,29 @@ def test_a_torch_scheduler_steps_once_an_epoch():
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     fitted(model, schedule=torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5))  # and brings its optimizer
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.5**4)
+
+
+def plateau(mode, **options):
+    model = mixture()
+    schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(torch.optim.SGD(model.parameters(), lr=1.0), mode, **options)
+    return model, schedule
+
+
+@pytest.mark.parametrize(("values", "rate"), [([-3.0, -2.0, -1.0], 1.0), ([-100.0] * 3, 0.25)])
+def test_a_plateau_lowers_the_rate_where_the_monitor_stays_and_not_where_it_rises(values, rate):
+    model, schedule = plateau("max", patience=0, factor=0.5, threshold_mode="abs")
+    told = iter(values)
+    fitted(model, schedule=schedule, valid=rows(), monitor=lambda *_: next(told), epochs=3)
+    assert schedule.get_last_lr() == [rate]
+
+
+def test_a_plateau_for_losses_or_without_a_monitor_is_refused():
+    model, schedule = plateau("min", patience=1)
+    with pytest.raises(ArgumentError, match='mode="max"'):
+        fitted(model, schedule=schedule, valid=rows())
+    model, schedule = plateau("max", patience=1)
+    with pytest.raises(ArgumentError, match="valid="):
+        fitted(model, schedule=schedule)
 
 
 def test_monitor_is_the_log_likelihood_by_default_and_estimates_are_kept_whole():

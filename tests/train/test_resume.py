@@ -169,6 +169,22 @@ def test_another_run_in_the_same_place_is_refused_and_what_differs_named(tmp_pat
     assert (tmp_path / "manifest.json").read_bytes() == before
 
 
+def test_a_run_goes_on_under_the_constraint_it_began_with(tmp_path):
+    def run(projection, epochs=2, weights=None, **options):
+        model = machine()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        if projection is not None:
+            dg.layers.constrain(optimizer, model if weights is None else weights(model), projection, **options)
+        return fitted(model, PersistentCD(), epochs=epochs, optimizer=optimizer, out=tmp_path)
+
+    run(dg.layers.MaxNorm(0.5))
+    others = [dg.layers.MaxNorm(0.4), dg.layers.NonNegative(), None, lambda weight, axis: weight.clamp_(max=1)]
+    for other in others:
+        with pytest.raises(CheckpointError, match="after each step"):
+            run(other, epochs=3)
+    run(dg.layers.MaxNorm(0.5), epochs=3)
+
+
 def test_fewer_epochs_than_done_are_refused(tmp_path):
     fitted(out=tmp_path)
     with pytest.raises(CheckpointError, match="4 epochs done, and 2 were asked for"):
