@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, ShapeError, check_count
 from deepgen.explicit.contexts import as_integers
-from deepgen.layers.dense import Dense, leaky_relu
+from deepgen.layers.activations import leaky_relu
+from deepgen.layers.dense import Dense
 from deepgen.layers.images import ConvDecoder, ConvEncoder
 from deepgen.layers.linear import linear
 from deepgen.random import resolve

@@ -19,8 +19,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepgen.errors import check_count
+from deepgen.layers.activations import leaky_relu
 from deepgen.layers.convolution import HE, as_image, between, check_limits, conv, image_shape
-from deepgen.layers.dense import leaky_relu, shape_of
+from deepgen.layers.dense import shape_of
 from deepgen.layers.linear import linear
 from deepgen.random import resolve
 

@@ -12,12 +12,16 @@ Source: Vaswani et al. 2017, "Attention is all you need", section 3.2.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, check_count
 from deepgen.layers.linear import linear
+from deepgen.layers.shapes import check_shape
+from deepgen.random import resolve
 
 
 class KeyValueCache:
@@ -63,6 +67,10 @@ class CausalSelfAttention(nn.Module):
         scale: of the initial weights of the last product.
         generator: source of the initial weights.
 
+    Raises:
+        ArgumentError: a number outside its range.
+        ShapeError: in ``forward``, tokens of another width.
+
     >>> attend = CausalSelfAttention(8, 2, generator=torch.Generator().manual_seed(0))
     >>> x = torch.randn(3, 5, 8)
     >>> cache = KeyValueCache(3, 2, 5, 4, like=x)
@@ -71,17 +79,24 @@ class CausalSelfAttention(nn.Module):
     True
     """
 
-    def __init__(self, width: int, heads: int, *, scale: float = 1.0, generator: torch.Generator) -> None:
+    def __init__(
+        self, width: int, heads: int, *, scale: float = 1.0, generator: torch.Generator | int | None = None
+    ) -> None:
         super().__init__()
         check_count(width=width, heads=heads)
         if width % heads:
             raise ArgumentError(f"heads must divide the width, got {heads} heads for width {width}")
-        self.heads = heads
-        self.into = linear(width, 3 * width, generator=generator)
-        self.out = linear(width, width, scale=scale, generator=generator)
+        self.width, self.heads, self.scale, stream = int(width), int(heads), float(scale), resolve(generator)
+        self.into = linear(width, 3 * width, generator=stream)
+        self.out = linear(width, width, scale=scale, generator=stream)
+
+    def arguments(self) -> dict[str, Any]:
+        """The constructor's arguments, for `deepgen.save`."""
+        return {"width": self.width, "heads": self.heads, "scale": self.scale}
 
     def forward(self, x: Tensor, cache: KeyValueCache | None = None) -> Tensor:
         """Whole sequences, or with a ``cache`` the tokens that follow those in it (without gradients)."""
+        check_shape("x", x, "batch", "T", self.width)
         batch, t, width = x.shape
         q, k, v = self.into(x).view(batch, t, 3, self.heads, -1).permute(2, 0, 3, 1, 4).unbind()
         before = 0

@@ -20,6 +20,7 @@ Oord et al. 2016, "Conditional image generation with PixelCNN decoders", section
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -27,6 +28,8 @@ from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, check_count, unknown_name
 from deepgen.layers.entering import Entering
+from deepgen.layers.shapes import check_shape
+from deepgen.random import resolve
 
 STACKS = ("vertical", "horizontal", "both")
 
@@ -41,6 +44,10 @@ class CausalConv(nn.Module):
         dilation: distance between the pixels seen; layers of 1, 2, 4, ... see far and leave no gaps.
         bias: whether there is a b.
         generator: source of the initial weights, U(-r, r) with r = 1 / sqrt(number of weights of one output).
+
+    Raises:
+        ArgumentError, UnknownName: a setting outside its range.
+        ShapeError: in ``forward``, images of another number of features.
 
     >>> conv = CausalConv(1, 8, 3, "both", here=False, generator=torch.Generator().manual_seed(0))
     >>> conv(torch.zeros(2, 5, 5, 1)).shape, conv.upper.shape, conv.row.shape  # 4 weights of 9
@@ -57,7 +64,7 @@ class CausalConv(nn.Module):
         here: bool = True,
         dilation: int = 1,
         bias: bool = True,
-        generator: torch.Generator,
+        generator: torch.Generator | int | None = None,
     ) -> None:
         super().__init__()
         check_count(inputs=inputs, outputs=outputs, dilation=dilation)
@@ -66,17 +73,23 @@ class CausalConv(nn.Module):
             raise ArgumentError(f"kernel must be odd, so that it has a middle, got {kernel}")
         if stack not in STACKS:
             raise unknown_name("stack", stack, STACKS)
+        self.inputs, stream = int(inputs), resolve(generator)
         self.kernel, self.stack, self.here, self.dilation, p = kernel, stack, here, dilation, kernel // 2
         self.rows = 0 if stack == "horizontal" else p + (stack == "vertical" and here)
         self.left = 0 if stack == "vertical" else p + here
         bound = 1 / math.sqrt(inputs * (self.rows * kernel + self.left))
 
         def start(*shape: int) -> nn.Parameter:
-            return nn.Parameter(torch.empty(shape).uniform_(-bound, bound, generator=generator))
+            return nn.Parameter(torch.empty(shape).uniform_(-bound, bound, generator=stream))
 
         self.upper = start(outputs, inputs, self.rows, kernel) if self.rows else None
         self.row = start(outputs, inputs, 1, self.left) if self.left else None
         self.bias = start(outputs) if bias else None
+
+    def arguments(self) -> dict[str, Any]:
+        """The constructor's arguments, for `deepgen.save`."""
+        return {"inputs": self.inputs, "outputs": self.weight().shape[0], "kernel": self.kernel, "stack": self.stack,
+                "here": self.here, "dilation": self.dilation, "bias": self.bias is not None}  # fmt: skip
 
     def entering(self) -> dict[str, Entering]:
         """``upper`` and ``row``, each on its own; see `deepgen.layers.constrain`."""
@@ -103,6 +116,7 @@ class CausalConv(nn.Module):
 
     def split(self, x: Tensor, parts: int) -> list[Tensor]:
         """The outputs in ``parts`` equal groups, each contiguous: what is done to them next is then twice as fast."""
+        check_shape("images", x, "batch", "height", "width", self.inputs)
         far = self.kernel // 2 * self.dilation
         top = 0 if self.stack == "horizontal" else far
         x = F.pad(x, (0, 0, far, far if top else 0, top, 0)).permute(0, 3, 1, 2)
@@ -117,8 +131,6 @@ class CausalConv(nn.Module):
         return [F.conv2d(x, w, b, dilation=self.dilation).permute(0, 2, 3, 1).contiguous() for w, b in pairs]
 
     def extra_repr(self) -> str:
-        inputs = (self.upper if self.row is None else self.row).shape[1]  # type: ignore[union-attr]
         kind = f"{self.kernel} x {self.kernel} {self.stack}{'' if self.here else ', not here'}"
-        return (
-            f"{inputs} to {self.weight().shape[0]}, {kind}{f', dilation {self.dilation}' if self.dilation > 1 else ''}"
-        )
+        far = f", dilation {self.dilation}" if self.dilation > 1 else ""
+        return f"{self.inputs} to {self.weight().shape[0]}, {kind}{far}"

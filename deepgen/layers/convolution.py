@@ -24,16 +24,27 @@ def conv(
     scale: float = 1.0,
     generator: torch.Generator,
 ) -> nn.Conv2d | nn.ConvTranspose2d:
-    """A convolution that keeps the size of an image, or divides (``transposed``: multiplies) it by ``stride``.
+    """A convolution padded so that sides n become
+
+        kernel odd     floor((n - 1) / stride) + 1         n at stride 1
+        kernel even    floor((n - 2) / stride) + 1         n - 1 at stride 1, the half of an even n at stride 2
+        transposed     n stride + (kernel - stride) % 2    n stride where kernel and stride are both even or both odd
 
     Weights and biases start as U(-r, r), r = ``scale`` / sqrt(n), n how many weights enter an output: the law of
     `deepgen.layers.linear`.
+
+    Raises:
+        ArgumentError: a size below 1, or a transposed kernel smaller than its stride, which leaves gaps.
 
     >>> up = conv(8, 4, 4, 2, transposed=True, generator=torch.Generator())
     >>> up(torch.zeros(5, 8, 7, 7)).shape
     torch.Size([5, 4, 14, 14])
     """
-    check_count(inputs=inputs, outputs=outputs)
+    check_count(inputs=inputs, outputs=outputs, kernel=kernel, stride=stride)
+    if transposed and kernel < stride:
+        raise ArgumentError(
+            f"a transposed kernel of {kernel} at stride {stride} leaves gaps: make it {stride} or larger"
+        )
     kind = nn.ConvTranspose2d if transposed else nn.Conv2d
     padding = (kernel - stride) // 2 if transposed else (kernel - 1) // 2
     layer: nn.Conv2d | nn.ConvTranspose2d = nn.utils.skip_init(

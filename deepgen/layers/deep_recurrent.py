@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from deepgen.errors import ArgumentError, ShapeError, check_count
 from deepgen.layers.dropout import check_rate, dropout, mask_source
 from deepgen.layers.recurrent import ragged, recurrent, run, through
+from deepgen.layers.shapes import check_shape
 from deepgen.random import resolve
 
 
@@ -96,8 +97,9 @@ class DeepRecurrent(nn.Module):
         Returned are outputs ``[batch, T, outputs]``, 0 beyond a row's length, and a state for each layer: the cell's,
         or in two directions the pair of them.
         """
-        if x.ndim != 3 or x.shape[2] != self.inputs or x.shape[1] == 0:
-            raise ShapeError(f"x must be [batch, T, {self.inputs}] with T at least 1, got {list(x.shape)}")
+        check_shape("x", x, "batch", "T", self.inputs, empty=False)
+        if states is not None and len(states) != len(self.layers):
+            raise ArgumentError(f"states must be {len(self.layers)}, one for each layer, got {len(states)}")
         generator = mask_source(self, [self.dropout], generator)
         lengths = None if lengths is None else _checked(lengths, x)
         if lengths is None and self.backwards is None:

@@ -13,40 +13,18 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deepgen.errors import ArgumentError, ShapeError, check_count, unknown_name
+from deepgen.errors import ArgumentError, ShapeError, check_count
+from deepgen.layers.activations import activation_of
 from deepgen.layers.dropout import check_rate, dropout, mask_source
 from deepgen.layers.linear import linear
 from deepgen.layers.mlp import check_hidden
-from deepgen.layers.tanh import tanh
 from deepgen.random import resolve
-
-SLOPE = 0.2  # of leaky rectifiers, as in DCGAN
-
-
-def leaky_relu(h: Tensor) -> Tensor:
-    """max(h, 0.2 h).
-
-    >>> leaky_relu(torch.tensor([-1.0, 1.0]))
-    tensor([-0.2000,  1.0000])
-    """
-    return F.leaky_relu(h, SLOPE)
-
-
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "tanh": tanh,
-    "relu": torch.relu,
-    "leaky_relu": leaky_relu,
-    "silu": F.silu,
-    "softplus": F.softplus,
-    "sigmoid": torch.sigmoid,
-}
 
 
 class Dense(nn.Module):
@@ -167,14 +145,3 @@ def joined(h: Tensor, context: Tensor | None, width: int) -> Tensor:
     if context.shape != (len(h), width):
         raise ShapeError(f"the context must be [{len(h)}, {width}], got {list(context.shape)}")
     return torch.cat([h, context.to(h)], 1)
-
-
-def activation_of(name: str) -> Callable[[Tensor], Tensor]:
-    """The function of a name.
-
-    >>> activation_of("relu")(torch.tensor(-1.0))
-    tensor(0.)
-    """
-    if name not in ACTIVATIONS:
-        raise unknown_name("activation", name, ACTIVATIONS)
-    return ACTIVATIONS[name]

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from deepgen.errors import check_count
 from deepgen.layers.convolution import HE, conv
+from deepgen.layers.shapes import check_shape
 from deepgen.random import resolve
 
 
@@ -33,6 +34,10 @@ class DenseBlock(nn.Module):
         growth: maps that each layer adds, k in the paper.
         bottleneck: DenseNet-B.
         generator: source of the initial weights, He's.
+
+    Raises:
+        ArgumentError: a setting outside its range.
+        ShapeError: in ``forward``, maps of another shape.
 
     >>> block = DenseBlock(6, layers=3, growth=4, generator=0)
     >>> x = torch.randn(2, 6, 8, 8)
@@ -51,7 +56,8 @@ class DenseBlock(nn.Module):
     ) -> None:
         super().__init__()
         check_count(inputs=inputs, layers=layers, growth=growth)
-        stream, self.outputs = resolve(generator), int(inputs + layers * growth)
+        stream, self.inputs = resolve(generator), int(inputs)
+        self.outputs = int(inputs + layers * growth)
         self._arguments = {
             "inputs": int(inputs),
             "layers": int(layers),
@@ -68,6 +74,7 @@ class DenseBlock(nn.Module):
         return dict(self._arguments)
 
     def forward(self, x: Tensor) -> Tensor:
+        check_shape("maps", x, "rows", self.inputs, "height", "width", empty=False)
         for layer in self.layers:
             x = torch.cat([x, layer(x)], 1)
         return x

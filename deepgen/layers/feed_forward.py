@@ -8,14 +8,14 @@ and a last layer without activation; what is given as ``start`` (the share of a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Activation = Callable[[Tensor], Tensor]
+from deepgen.layers.activations import Activation
 
 
 def feed_forward(
@@ -58,4 +58,4 @@ def _linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 def _in_place(r: Activation, x: Tensor) -> Tensor:
     """r(x) for an ``x`` that nothing else reads: spares the memory of a second layer."""
-    return torch.relu_(x) if r is F.relu else r(x)
+    return torch.relu_(x) if r in (F.relu, torch.relu) else r(x)

@@ -22,8 +22,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, ShapeError, check_count, unknown_name
+from deepgen.layers.activations import activation_of
 from deepgen.layers.convolution import conv
-from deepgen.layers.dense import activation_of, joined
+from deepgen.layers.dense import joined
 from deepgen.layers.dropout import check_rate, dropout, mask_source
 from deepgen.layers.linear import linear
 from deepgen.random import resolve

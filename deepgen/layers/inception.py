@@ -21,8 +21,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, check_count
+from deepgen.layers.activations import activation_of
 from deepgen.layers.convolution import HE, conv
-from deepgen.layers.dense import activation_of
+from deepgen.layers.shapes import check_shape
 from deepgen.random import resolve
 
 
@@ -37,6 +38,10 @@ class Inception(nn.Module):
         norm: batch normalisation.
         activation: a name, as for `Dense`.
         generator: source of the initial weights, He's.
+
+    Raises:
+        ArgumentError, UnknownName: a setting outside its range.
+        ShapeError: in ``forward``, maps of another shape.
 
     >>> block = Inception(8, 4, (3, 6), (2, 3), 3, generator=0)
     >>> block(torch.zeros(2, 8, 7, 7)).shape, block.outputs
@@ -62,6 +67,7 @@ class Inception(nn.Module):
             check_count(**{name: pair[0]})
             check_count(**{name: pair[1]})
         check_count(inputs=inputs, one=one, pool=pool)
+        self.inputs = int(inputs)
         self.activation, stream = activation_of(activation), resolve(generator)
         self.outputs = int(one + three[1] + five[1] + pool)
         self._arguments = {"inputs": int(inputs), "one": int(one), "three": list(three), "five": list(five),
@@ -84,6 +90,7 @@ class Inception(nn.Module):
         return dict(self._arguments)
 
     def forward(self, x: Tensor) -> Tensor:
+        check_shape("maps", x, "rows", self.inputs, "height", "width", empty=False)
         three = self._through("three", self._through("three_reduced", x))
         five = self._through("five", self._through("five_reduced", x))
         pooled = self._through("pool", F.max_pool2d(x, 3, stride=1, padding=1))

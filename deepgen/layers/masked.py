@@ -15,17 +15,21 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError
+from deepgen.layers.activations import Activation, activation_of, name_of
 from deepgen.layers.entering import Entering
-from deepgen.layers.feed_forward import Activation, feed_forward, stacked
+from deepgen.layers.feed_forward import feed_forward, stacked
 from deepgen.layers.linear import linear
 from deepgen.layers.mlp import check_hidden
 from deepgen.layers.rectified import rectified
+from deepgen.layers.shapes import check_shape
+from deepgen.random import resolve
 
 
 class MaskedNet(nn.Module):
@@ -37,9 +41,14 @@ class MaskedNet(nn.Module):
         hidden: widths of the hidden layers; of the residual form all alike, one block for each after the first.
         context: width of a context row, 0 for none.
         residual: pre-activation residual blocks, as in `MLP`.
-        activation: a function of one tensor, element by element.
+        activation: a name as for `Dense`, or a function of one tensor, element by element, which `deepgen.save` cannot
+            write down.
         scale: of the last layer's initial weights, small so that outputs start near zero.
         generator: source of the initial weights.
+
+    Raises:
+        ArgumentError, UnknownName: a setting outside its range.
+        ShapeError: in ``forward``, rows or a context of another width.
 
     >>> net = MaskedNet(range(3), 2, hidden=[16], generator=torch.Generator().manual_seed(0))
     >>> net(torch.zeros(3, 7)).shape
@@ -54,9 +63,9 @@ class MaskedNet(nn.Module):
         hidden: Sequence[int] = (128, 128),
         context: int = 0,
         residual: bool = False,
-        activation: Activation = F.relu,
+        activation: str | Activation = F.relu,
         scale: float = 0.01,
-        generator: torch.Generator,
+        generator: torch.Generator | int | None = None,
     ) -> None:
         super().__init__()
         check_hidden(hidden, residual)
@@ -64,7 +73,8 @@ class MaskedNet(nn.Module):
         if sorted(order) != list(range(features)):
             raise ArgumentError(f"order must be a permutation of 0 to {features - 1}, got {list(order)}")
         self.order, self.features, self.parameters_each = list(order), features, parameters
-        self.residual, self.activation = residual, activation
+        self.residual, self.scale, self.hidden, generator = residual, scale, list(hidden), resolve(generator)
+        self.activation = activation_of(activation) if isinstance(activation, str) else activation
         self.first = linear(features, hidden[0], generator=generator)
         self.context = linear(context, hidden[0], bias=False, generator=generator) if context else None
         self.inner = nn.ModuleList()
@@ -84,6 +94,12 @@ class MaskedNet(nn.Module):
         for number, mask in enumerate(masks):
             self.register_buffer(f"mask{number}", mask.float(), persistent=False)
 
+    def arguments(self) -> dict[str, Any]:
+        """The constructor's arguments, for `deepgen.save`."""
+        return {"order": self.order, "parameters": self.parameters_each, "hidden": self.hidden,
+                "context": 0 if self.context is None else self.context.in_features, "residual": self.residual,
+                "activation": name_of(self.activation), "scale": self.scale}  # fmt: skip
+
     def stacked(self) -> tuple[list[Tensor], list[Tensor]]:
         """Weights, not masked yet, and biases of first, inner and last layer."""
         return stacked([self.first, *self.inner, self.last])
@@ -102,6 +118,9 @@ class MaskedNet(nn.Module):
         return None if self.context is None or context is None else torch.mm(self.context.weight, context.t())
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        check_shape("x", x, self.features, "batch")
+        if context is not None and self.context is not None:
+            check_shape("context", context, x.shape[1], self.context.in_features)
         weights, biases = self.stacked()
         out = rectified(
             x, weights, biases, self.activation, masks=self.masks(), start=self.seen(context), residual=self.residual

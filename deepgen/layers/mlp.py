@@ -15,9 +15,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, check_count
-from deepgen.layers.feed_forward import Activation, stacked
+from deepgen.layers.activations import Activation, activation_of, name_of
+from deepgen.layers.feed_forward import stacked
 from deepgen.layers.linear import linear
 from deepgen.layers.rectified import rectified
+from deepgen.layers.shapes import check_shape
+from deepgen.random import resolve
 
 
 class MLP(nn.Module):
@@ -28,8 +31,12 @@ class MLP(nn.Module):
         parameters, outputs: how many numbers for each of how many outputs.
         hidden: widths of the hidden layers; of the residual form all alike, one block for each after the first.
         residual: the residual form.
-        activation: r, a function of one tensor.
+        activation: r, a name as for `Dense`, or a function of one tensor, which `deepgen.save` cannot write down.
         generator: source of the initial weights.
+
+    Raises:
+        ArgumentError, UnknownName: a setting outside its range.
+        ShapeError: in ``forward``, rows of another width.
 
     >>> net = MLP(3, 2, 5, hidden=[16, 16], generator=torch.Generator().manual_seed(0))
     >>> net(torch.zeros(7, 3)).shape
@@ -44,12 +51,14 @@ class MLP(nn.Module):
         *,
         hidden: Sequence[int] = (128, 128),
         residual: bool = False,
-        activation: Activation = F.relu,
-        generator: torch.Generator,
+        activation: str | Activation = F.relu,
+        generator: torch.Generator | int | None = None,
     ) -> None:
         super().__init__()
         check_hidden(hidden, residual)
-        self.parameters_each, self.outputs, self.residual, self.activation = parameters, outputs, residual, activation
+        self.activation = activation_of(activation) if isinstance(activation, str) else activation
+        self.inputs, self.parameters_each, self.outputs, self.residual = inputs, parameters, outputs, residual
+        self.hidden, generator = list(hidden), resolve(generator)
         self.first = linear(inputs, hidden[0], generator=generator)
         pairs = itertools.pairwise(hidden)
         self.inner = nn.ModuleList()
@@ -59,7 +68,13 @@ class MLP(nn.Module):
                 self.inner.append(linear(after, after, scale=0.01, generator=generator))
         self.last = linear(hidden[-1], parameters * outputs, scale=0.01, generator=generator)
 
+    def arguments(self) -> dict[str, Any]:
+        """The constructor's arguments, for `deepgen.save`."""
+        return {"inputs": self.inputs, "parameters": self.parameters_each, "outputs": self.outputs,
+                "hidden": self.hidden, "residual": self.residual, "activation": name_of(self.activation)}  # fmt: skip
+
     def forward(self, x: Tensor) -> Tensor:
+        check_shape("x", x, "batch", self.inputs)
         weights, biases = stacked([self.first, *self.inner, self.last])
         out = rectified(x.t(), weights, biases, self.activation, residual=self.residual)
         return out.view(self.parameters_each, self.outputs, len(x))

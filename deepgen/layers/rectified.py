@@ -18,7 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from deepgen.compiled import few_threads, kernels, plain_memory
-from deepgen.layers.feed_forward import Activation, feed_forward
+from deepgen.layers.activations import Activation
+from deepgen.layers.feed_forward import feed_forward
 
 SMALL = 4096  # numbers of the first hidden layer below which loading compiled kernels does not pay
 

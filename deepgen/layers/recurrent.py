@@ -24,6 +24,8 @@ from torch import Tensor, nn
 from deepgen.errors import MissingCapability, check_count, unknown_name
 from deepgen.layers.dropout import dropout
 from deepgen.layers.linear import linear
+from deepgen.layers.shapes import check_shape
+from deepgen.random import resolve
 
 _TORCH: dict[str, Any] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 CELLS = (*_TORCH, "mlstm")
@@ -142,15 +144,20 @@ class MultiplicativeLSTM(nn.Module):
 
     With ``lengths`` [batch] a row's state stays as it is beyond its own length, and what is put out there is 0.
 
+    Raises:
+        ArgumentError: a width below 1.
+        ShapeError: in ``forward``, rows without a place, or rows, a state or lengths of another shape.
+
     >>> layer = MultiplicativeLSTM(3, 8, generator=torch.Generator().manual_seed(0))
     >>> h, (last, c) = layer(torch.randn(2, 5, 3))
     >>> h.shape, c.shape, torch.equal(h[:, -1], last)
     (torch.Size([2, 5, 8]), torch.Size([2, 8]), True)
     """
 
-    def __init__(self, inputs: int, hidden: int, *, generator: torch.Generator) -> None:
+    def __init__(self, inputs: int, hidden: int, *, generator: torch.Generator | int | None = None) -> None:
         super().__init__()
-        self.hidden, even = hidden, math.sqrt(3)
+        check_count(inputs=inputs, hidden=hidden)
+        self.inputs, self.hidden, even, generator = int(inputs), int(hidden), math.sqrt(3), resolve(generator)
         self.a = linear(inputs, hidden, bias=False, scale=even, generator=generator)
         self.b = linear(hidden, hidden, bias=False, scale=even, generator=generator)
         self.u = linear(inputs, 4 * hidden, generator=generator)
@@ -158,10 +165,20 @@ class MultiplicativeLSTM(nn.Module):
         with torch.no_grad():
             self.u.bias[hidden : 2 * hidden] += _OPEN
 
+    def arguments(self) -> dict[str, Any]:
+        """The constructor's arguments, for `deepgen.save`."""
+        return {"inputs": self.inputs, "hidden": self.hidden}
+
     def forward(
         self, x: Tensor, state: tuple[Tensor, Tensor] | None = None, lengths: Tensor | None = None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        check_shape("x", x, "batch", "T", self.inputs, empty=False)
         h, c = (x.new_zeros(len(x), self.hidden),) * 2 if state is None else state
+        if state is not None:
+            check_shape("the state's h", h, len(x), self.hidden)
+            check_shape("the state's c", c, len(x), self.hidden)
+        if lengths is not None:
+            check_shape("lengths", lengths, len(x))
         b, w, out = self.b.weight.t(), self.w.weight.t(), []
         for place, (factor, gates) in enumerate(zip(self.a(x).unbind(1), self.u(x).unbind(1), strict=True)):
             new, cell = _lstm(torch.addmm(gates, factor * (h @ b), w), c)

@@ -19,8 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from deepgen.errors import check_count
+from deepgen.layers.activations import activation_of
 from deepgen.layers.convolution import HE, conv
-from deepgen.layers.dense import activation_of
+from deepgen.layers.shapes import check_shape
 from deepgen.random import resolve
 
 
@@ -33,6 +34,10 @@ class ResidualBlock(nn.Module):
         original: the form of 2016a, with the activation after the sum.
         activation: a name, as for `Dense`.
         generator: source of the initial weights.
+
+    Raises:
+        ArgumentError, UnknownName: a setting outside its range.
+        ShapeError: in ``forward``, maps of another shape.
 
     >>> block, x = ResidualBlock(4, generator=0), torch.randn(2, 4, 6, 6)
     >>> torch.equal(block(x), x)  # at the start
@@ -50,6 +55,7 @@ class ResidualBlock(nn.Module):
     ) -> None:
         super().__init__()
         check_count(width=width)
+        self.width = int(width)
         stream, self.activation, self.original = resolve(generator), activation_of(activation), bool(original)
         self._arguments = {"width": int(width), "norm": bool(norm), "original": self.original, "activation": activation}
         self.a = conv(width, width, 3, bias=not norm, scale=HE, generator=stream)
@@ -61,6 +67,10 @@ class ResidualBlock(nn.Module):
         return dict(self._arguments)
 
     def forward(self, h: Tensor) -> Tensor:
+        if self.norms is not None or h.ndim != 3:  # without norms an image may stand alone, as in torch.func.vmap
+            check_shape("maps", h, "rows", self.width, "height", "width", empty=False)
+        else:
+            check_shape("maps", h, self.width, "height", "width", empty=False)
         r = self.activation
         first, second = (nn.Identity(), nn.Identity()) if self.norms is None else self.norms
         if self.original:

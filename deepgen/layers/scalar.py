@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deepgen.errors import check_count
+from deepgen.errors import ShapeError, check_count
 from deepgen.layers.linear import linear
 from deepgen.layers.mlp import check_hidden
 
@@ -27,6 +27,10 @@ class ScalarMLP(nn.Module):
         features: values in a row.
         hidden: widths of the hidden layers.
         generator: source of the initial weights.
+
+    Raises:
+        ArgumentError: a width outside its range.
+        ShapeError: in ``forward``, rows of another number of values.
 
     >>> ScalarMLP(12, hidden=[32, 32], generator=0)(torch.zeros(5, 3, 4)).shape
     torch.Size([5])
@@ -64,6 +68,8 @@ class ScalarMLP(nn.Module):
         return self
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.ndim < 2 or x.shape[1:].numel() != self.features:
+            raise ShapeError(f"rows must have {self.features} values, got {list(x.shape)}")
         h = (x.flatten(1) - self.shift) / self.scale
         for layer in self.inner:
             h = F.silu(layer(h))

@@ -59,6 +59,8 @@ class Standardised(_Moments):
         return {"net": self.net, "features": self.features}
 
     def forward(self, x: Tensor, *context: Tensor) -> Tensor:
+        if x.shape[-1:] != (self.features,):
+            raise ShapeError(f"x must be [rows, {self.features}], got {list(x.shape)}")
         found: Tensor = self.net((x - self.shift) / self.scale, *context)
         return found
 

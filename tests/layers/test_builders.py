@@ -8,7 +8,7 @@ from torch.autograd import gradcheck
 
 import deepgen as dg
 from deepgen.errors import ArgumentError, UnknownName
-from deepgen.layers import ConvDecoder, ConvEncoder, Dense, ResidualBlock
+from deepgen.layers import ConvDecoder, ConvEncoder, Dense, ResidualBlock, conv
 from deepgen.testing import check_checkpoint, check_random
 
 BUILT = {
@@ -145,3 +145,24 @@ def test_wrong_arguments(stream):
         ConvEncoder((1, 4, 4), 2, features=(3,), pool="maxx")
     with pytest.raises(ArgumentError, match="width"):
         ResidualBlock(0)
+
+
+@pytest.mark.parametrize("side", range(4, 10))
+@pytest.mark.parametrize("kernel", range(1, 6))
+@pytest.mark.parametrize("stride", range(1, 4))
+def test_sides_of_convolutions_are_as_their_formula_says(side, kernel, stride, stream):
+    x = torch.zeros(1, 1, side, side)
+    out = conv(1, 1, kernel, stride, generator=stream)(x)
+    assert out.shape[2:] == ((side - (1 if kernel % 2 else 2)) // stride + 1,) * 2
+    if kernel < stride:
+        with pytest.raises(ArgumentError, match="gaps"):
+            conv(1, 1, kernel, stride, transposed=True, generator=stream)
+    else:
+        out = conv(1, 1, kernel, stride, transposed=True, generator=stream)(x)
+        assert out.shape[2:] == (side * stride + (kernel - stride) % 2,) * 2
+
+
+def test_convolutions_have_a_kernel_and_a_stride(stream):
+    for wrong in ({"kernel": 0}, {"kernel": 3, "stride": 0}, {"kernel": 2.5}):
+        with pytest.raises(ArgumentError, match=r"kernel|stride"):
+            conv(1, 1, generator=stream, **wrong)
