@@ -24,11 +24,10 @@ def mixture(row: Row, task: Task) -> Results:
     mixing = torch.rand(2, 2, generator=stream) - 0.5
     sources = dg.random.draw(law, (3 * s["rows"],), generator=stream)
     mixed = sources @ mixing.T
-    values, vectors = torch.linalg.eigh(mixed[: s["rows"]].T.cov())
-    whiten = vectors @ values.rsqrt().diag() @ vectors.T
-    train, valid, test = ((mixed - mixed[: s["rows"]].mean(0)) @ whiten).split(s["rows"])
+    white = dg.layers.Whitening(2).initialise(mixed[: s["rows"]])
+    train, valid, test = white(mixed).split(s["rows"])
     judged, part = (test, 2) if task.judge == "test" else (valid, 1)
-    own = law.log_prob(sources.split(s["rows"])[part]).sum(1) - torch.linalg.slogdet(whiten @ mixing)[1]
+    own = law.log_prob(sources.split(s["rows"])[part]).sum(1) - torch.linalg.slogdet(white.matrix @ mixing)[1]
     rbm = _scattered(train, s["hidden"], task.seed)
     slow = rbm.visible.log_precision
     groups = [{"params": [p for p in rbm.parameters() if p is not slow]}, {"params": [slow], "lr": s["rate"] / 10}]

@@ -123,13 +123,15 @@ def main(
 
     windows = codes[: len(codes) // 64 * 64].view(-1, 64)
     model = dg.explicit.CharRNN(len(alphabet), hidden, embedding=16, length=64, generator=seed).initialise(windows)
+    adam = torch.optim.Adam(model.parameters(), lr=5e-3)
+    adam.register_step_pre_hook(dg.optim.Clip(norm=1.0))  # a steep place of a recurrent network throws no step far
     dg.fit(
         model,
         windows,
         dg.objectives.MaximumLikelihood(),
         epochs=epochs,
         batch_size=32,
-        optimizer=torch.optim.Adam(model.parameters(), lr=5e-3),
+        optimizer=adam,
         schedule=lambda done: 1 - done,
         seed=seed,
     )

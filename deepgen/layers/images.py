@@ -27,6 +27,7 @@ from deepgen.layers.convolution import conv
 from deepgen.layers.dense import joined
 from deepgen.layers.dropout import check_rate, dropout, mask_source
 from deepgen.layers.linear import linear
+from deepgen.layers.shapes import check_shape
 from deepgen.random import resolve
 
 _POOLS: dict[str, Callable[..., Tensor]] = {"max": F.max_pool2d, "mean": F.avg_pool2d}
@@ -125,7 +126,8 @@ class ConvDecoder(nn.Module):
         super().__init__()
         check_count(inputs=inputs, numbers=numbers)
         self._arguments = _conv_arguments(image, features, hidden, activation, context)
-        self._arguments |= {"inputs": int(inputs), "numbers": int(numbers), "norm": bool(norm)}
+        self.inputs = int(inputs)
+        self._arguments |= {"inputs": self.inputs, "numbers": int(numbers), "norm": bool(norm)}
         self.activation, self.context, stream = activation_of(activation), int(context), resolve(generator)
         self.maps = _middle(image, features)
         self.dense = linear(inputs + self.context, hidden, bias=not norm, generator=stream)
@@ -142,6 +144,7 @@ class ConvDecoder(nn.Module):
         return dict(self._arguments)
 
     def forward(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        check_shape("codes", z, "rows", self.inputs)
         h = self.activation(_normed(self.norms, 0, self.dense(joined(z, context, self.context))))
         h = self.spread(h).view(len(z), *self.maps)
         for i, layer in enumerate(self.convolutions, 1):

@@ -21,11 +21,13 @@ def check_shape(what: str, x: Tensor, *sizes: int | str, empty: bool = True) -> 
     Traceback (most recent call last):
     deepgen.errors.ShapeError: maps must be [rows, 3, height, width], got [5, 2, 7, 7]
     """
-    fits = x.ndim == len(sizes)
-    if fits:
-        for place, (there, wanted) in enumerate(zip(x.shape, sizes, strict=True)):
-            if there != wanted if isinstance(wanted, int) else not empty and place and there == 0:
-                fits = False
-    if not fits:
-        least = "" if empty else " and none of them empty"
-        raise ShapeError(f"{what} must be [{', '.join(map(str, sizes))}]{least}, got {list(x.shape)}")
+    shape = x.shape
+    if len(shape) == len(sizes):
+        for there, wanted in zip(shape, sizes, strict=True):
+            if there != wanted and isinstance(wanted, int):
+                break
+        else:
+            if empty or 0 not in shape[1:]:
+                return
+    least = "" if empty else " and none of them empty"
+    raise ShapeError(f"{what} must be [{', '.join(map(str, sizes))}]{least}, got {list(shape)}")
