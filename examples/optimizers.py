@@ -83,32 +83,52 @@ class Digits:
         return F.cross_entropy(self.net(self.x), self.y)
 
 
-def descend(problem: Function | Digits, optimizer: Optimizer, steps: int, every: int) -> tuple[list[float], float]:
-    """The loss after 0, every, 2 every, ... steps, and the CPU milliseconds of a step."""
-    curve, spent = [problem.watched().item()], 0.0
+def step(problem: Function | Digits, optimizer: Optimizer) -> None:
+    if isinstance(optimizer, KFAC):
+        with optimizer.sampling():
+            problem.drawn().backward()
+    optimizer.zero_grad()
+    problem.loss().backward()
+    optimizer.step()
+
+
+def descend(problem: Function | Digits, optimizer: Optimizer, steps: int, every: int) -> list[float]:
+    """The loss after 0, every, 2 every, ... steps."""
+    curve = [problem.watched().item()]
     for t in range(1, steps + 1):
-        begun = time.process_time()
-        if isinstance(optimizer, KFAC):
-            with optimizer.sampling():
-                problem.drawn().backward()
-        optimizer.zero_grad()
-        problem.loss().backward()
         try:
-            optimizer.step()
+            step(problem, optimizer)
         except dg.errors.DivergenceError:
-            return [*curve, math.inf], math.inf
-        spent += time.process_time() - begun
+            return [*curve, math.inf]
         if t % every == 0:
             curve.append(problem.watched().item())
             if not curve[-1] < 1e6:
-                return [*curve, math.inf], math.inf
-    return curve, 1000 * spent / steps
+                return [*curve, math.inf]
+    return curve
+
+
+def step_costs(fresh: Callable[[torch.Generator], Digits], rounds: int, steps: int) -> dict[str, Tensor]:
+    """CPU milliseconds of a step by method: of each round in which all methods take so many ``steps`` in turn.
+
+    What else the machine does then falls on all alike.
+    """
+    made = {name: fresh(dg.random.generator(0)) for name in METHODS}
+    optimizers = {name: METHODS[name](problem.net, 1e-3) for name, problem in made.items()}
+    spent: dict[str, list[float]] = {name: [] for name in METHODS}
+    for _ in range(rounds + 1):
+        for name, problem in made.items():
+            begun = time.process_time()
+            for _ in range(steps):
+                step(problem, optimizers[name])
+            spent[name].append(1000 * (time.process_time() - begun) / steps)
+    return {name: torch.tensor(each[1:]) for name, each in spent.items()}  # the first round warms up
 
 
 def main(
     steps: int = 200,
     seeds: int = 3,
     rates: Sequence[float] = RATES,
+    rounds: int = 25,
     out: Path = Path("runs/examples"),
     seed: int = 0,
 ) -> dict[str, float]:
@@ -119,6 +139,7 @@ def main(
     def valley(theta: Tensor) -> Tensor:
         return torch.stack([2**0.5 * (1 - theta[:, 0]), 200**0.5 * (theta[:, 1] - theta[:, 0] ** 2)], 1)
 
+    costs = step_costs(lambda g: Digits(x, y, g), rounds, 20)
     problems: dict[str, Callable[[torch.Generator], Function | Digits]] = {
         "quadratic": lambda g: Function(lambda theta: theta @ turn * scales, [1.0, 1.0], g),
         "Rosenbrock": lambda g: Function(valley, [-1.2, 1.0], g),
@@ -131,9 +152,10 @@ def main(
         f"loss after {steps} steps, in brackets the rate, the best of {len(rates)} from {rates[0]:g} to {rates[-1]:.2g}"
     )
     print(
-        f"digits: nats a training row, mean of {seeds} seeds other than the one that chose the rate, ± standard error\n"
+        f"digits: nats a training row, mean of {seeds} seeds other than the one that chose the rate, ± standard error"
     )
-    print(f"{'':18} {'quadratic':>19} {'Rosenbrock':>19} {'digits':>25}   ms a step")
+    print(f"ms: CPU time of a step on digits, median of {rounds} rounds in which all take turns, and the middle half\n")
+    print(f"{'':18} {'quadratic':>19} {'Rosenbrock':>19} {'digits':>25}   {'ms a step':>21}")
     for name, make in METHODS.items():
         cells = []
         for problem, fresh in problems.items():
@@ -141,23 +163,25 @@ def main(
 
             def run(lr: float, number: int, fresh=fresh, every=every, make=make):  # type: ignore[no-untyped-def]
                 made = fresh(dg.random.generator(number))
-                return (*descend(made, make(made.net, lr), steps, every), made)
+                return descend(made, make(made.net, lr), steps, every), made
 
             best = min(rates, key=lambda lr: run(lr, seed)[0][-1])
             repeats = seeds if problem == "digits" else 1
             runs = [run(best, seed + number) for number in ((0,) if problem != "digits" else range(1, repeats + 1))]
-            curves[problem, name] = torch.tensor([curve for curve, *_ in runs]).mean(0).tolist()
-            last = torch.tensor([curve[-1] for curve, *_ in runs]).double()
+            curves[problem, name] = torch.tensor([curve for curve, _ in runs]).mean(0).tolist()
+            last = torch.tensor([curve[-1] for curve, _ in runs]).double()
             numbers[f"{name}, {problem}"] = float(last.mean())
             if problem != "digits":
                 cells.append(f"{float(last):10.1e} ({best:6.2g})")
             else:
                 error = float(last.std()) / repeats**0.5
                 cells.append(f"{float(last.mean()):8.4f} ± {error:.4f} ({best:6.2g})")
-                numbers[f"{name}, ms"] = sum(ms for _, ms, _ in runs) / len(runs)
             if problem == "Rosenbrock":
-                paths[name] = runs[0][2].path
-        print(f"{name:18} {cells[0]:>19} {cells[1]:>19} {cells[2]:>25}   {numbers[f'{name}, ms']:9.2f}")
+                paths[name] = runs[0][1].path
+        low, middle, high = costs[name].quantile(torch.tensor([0.25, 0.5, 0.75])).tolist()
+        numbers[f"{name}, ms"] = middle
+        cells.append(f"{middle:.2f} ({low:.2f} to {high:.2f})")
+        print(f"{name:18} {cells[0]:>19} {cells[1]:>19} {cells[2]:>25}   {cells[3]:>21}")
 
     picture = draw(curves, paths, steps, seeds, out / "optimizers.png")
     print(f"\nlosses and paths in {picture}")

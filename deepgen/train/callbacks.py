@@ -149,7 +149,7 @@ class TensorBoard:
                 from torch.utils.tensorboard import SummaryWriter
             except ImportError as error:
                 raise MissingCapability(
-                    "the TensorBoard callback needs the package tensorboard: pip install tensorboard"
+                    "the TensorBoard callback needs the package tensorboard: pip install 'deepgen[tensorboard]'"
                 ) from error
             self._writer = SummaryWriter(self.directory, purge_step=record.step)
         for name, value in record.metrics.items():
