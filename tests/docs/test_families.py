@@ -94,6 +94,17 @@ def test_cells_and_numbers_are_found() -> None:
     assert not stated("2.5", "12.5 and 2.55 and 2.5,1")
 
 
+def test_the_page_of_optimizers_has_the_figures_of_the_gallery() -> None:
+    """Losses on digits and times of a step, of all eight."""
+    page = (DOCS / "concepts" / "optimizers.md").read_text()
+    printed = (DOCS / "gallery.md").read_text().split("### optimizers\n")[1]
+    line = r"^(\w[\w, -]*?)  .*\) +([\d.]+ ± [\d.]+) \( *([\d.]+)\) +([\d.]+ \([\d.]+ to [\d.]+\))$"
+    found = re.findall(line, printed, re.M)
+    assert len(found) == 8
+    for name, loss, rate, ms in found:
+        assert re.search(rf"^\| {re.escape(name)} \|.*\| {loss} \({rate}\) \| {re.escape(ms)} \|$", page, re.M), name
+
+
 def test_every_example_stands_in_the_gallery() -> None:
     text = (DOCS / "gallery.md").read_text()
     scripts = sorted(path.stem for path in (ROOT / "examples").glob("*.py"))
