@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
@@ -19,6 +18,7 @@ from deepgen.errors import ArgumentError, DivergenceError, MissingCapability, Sh
 from deepgen.explicit.contexts import as_label
 from deepgen.explicit.units import require_tensor
 from deepgen.random import draw, lend, normal, spawn
+from deepgen.rest import at_rest
 from deepgen.samplers.laws import unchecked
 from deepgen.typing import Joint, Latent
 
@@ -114,30 +114,6 @@ def require_joint(model: Any, context: Tensor | None, *, posterior: bool, purpos
             f"{name} has no prior() and likelihood(z), which are needed {purpose}"
             + (" (a generator with a stated noise: deepgen.implicit.Decoder)" if not posterior else "")
         )
-
-
-@contextmanager
-def at_rest(model: Any) -> Iterator[None]:
-    """The model in evaluation mode for a ``with`` block: no dropout, and no row that depends on others by batch norm.
-
-    Of a bound method, such as ``net.embed``, the module that it belongs to.
-
-    >>> net = nn.Sequential(nn.Dropout())
-    >>> with at_rest(net):
-    ...     net[0].training
-    False
-    >>> net[0].training
-    True
-    """
-    model = getattr(model, "__self__", model)
-    learning = [part for part in model.modules() if part.training] if isinstance(model, nn.Module) else []
-    try:
-        for part in learning:
-            part.training = False
-        yield
-    finally:
-        for part in learning:
-            part.training = True
 
 
 def blocks(model: Any, x: Tensor, context: Tensor | None, stream: torch.Generator) -> Iterator[Block]:

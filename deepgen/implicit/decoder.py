@@ -22,6 +22,7 @@ from deepgen.errors import ArgumentError, ShapeError, check_count, check_real
 from deepgen.implicit.likelihoods import FLOOR, Gaussian
 from deepgen.implicit.vae import check_module, decoded
 from deepgen.random import draw, resolve
+from deepgen.rest import answered_at_rest
 
 
 class Decoder(nn.Module):
@@ -90,7 +91,7 @@ class Decoder(nn.Module):
             raise ShapeError(f"z must be [..., {', '.join(map(str, event))}], got {list(z.shape)}")
         return decoded(self, z, self.network(z.reshape(-1, *event)), len(event))
 
-    @torch.no_grad()
+    @answered_at_rest
     def sample(self, n: int, *, generator: torch.Generator | int | None = None) -> Tensor:
         """``n`` independent exact draws of p(x), the noise included: ``[n, *event]``."""
         check_count(n=n)

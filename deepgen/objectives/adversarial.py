@@ -31,13 +31,13 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from deepgen.errors import ArgumentError, MissingCapability, ShapeError, check_count, check_real, not_by_name
-from deepgen.evaluate.latent_rows import at_rest
 from deepgen.implicit.gan import GAN
 from deepgen.objectives.adam import adam
 from deepgen.objectives.adversarial_losses import Loss, Relativistic, Wasserstein
 from deepgen.objectives.adversarial_penalties import R1, R2, Judged, Penalty
 from deepgen.objectives.adversarial_watch import AdversarialWarning, Watch, ends_in_sigmoid
 from deepgen.objectives.warmup import come_so_far
+from deepgen.rest import at_rest
 from deepgen.typing import Update
 
 Gradients = Sequence[Tensor | None]
