@@ -21,7 +21,8 @@ from torch.distributions import constraints
 
 from deepgen.errors import ArgumentError, MissingCapability
 from deepgen.evaluate.annealed import Temperatures
-from deepgen.evaluate.latent_rows import at, blocks, check_weights, drawn, log_likelihood
+from deepgen.evaluate.importance import check_weights
+from deepgen.evaluate.latent_rows import at, blocks, drawn, log_likelihood
 from deepgen.progress import bar
 from deepgen.random import key, streams
 from deepgen.rest import at_rest

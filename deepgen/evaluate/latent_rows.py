@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
-from deepgen.errors import ArgumentError, DivergenceError, MissingCapability, ShapeError, SupportError
+from deepgen.errors import ArgumentError, MissingCapability, ShapeError, SupportError
 from deepgen.explicit.contexts import as_label
 from deepgen.explicit.units import require_tensor
 from deepgen.random import draw, lend, normal, spawn
@@ -219,14 +219,3 @@ def log_likelihood(view: Any, z: Tensor, x: Tensor, axes: int, law: Any = None) 
             "sum over the event's axes, torch.distributions.Independent(law, axes)"
         )
     return value
-
-
-def check_weights(log_weights: Tensor) -> Tensor:
-    """Return log weights, or raise `DivergenceError` where one is NaN or +inf."""
-    bad = int((log_weights.isnan() | (log_weights == torch.inf)).sum())
-    if bad:
-        raise DivergenceError(
-            f"{bad} of {log_weights.numel()} log weights are NaN or infinite: check the model's parameters for NaN and "
-            "overflow, and its scales for 0"
-        )
-    return log_weights
