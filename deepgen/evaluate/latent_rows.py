@@ -19,10 +19,11 @@ from deepgen.explicit.contexts import as_label
 from deepgen.explicit.units import require_tensor
 from deepgen.random import draw, lend, normal, spawn
 from deepgen.rest import at_rest
-from deepgen.samplers.laws import unchecked
+from deepgen.samplers.laws import innermost, unchecked
 from deepgen.typing import Joint, Latent
 
 ROWS = 64  # that draw together
+_SHORT = 80  # letters of a support that are printed as they are
 
 
 def with_contexts(model: Any, rows: int, context: Tensor | None) -> tuple[Any, Tensor | None]:
@@ -199,9 +200,16 @@ def check_law_takes(law: Distribution, x: Tensor) -> None:
     if not bool(inside.all()):
         lowest, highest = float(x.min()), float(x.max())
         raise SupportError(
-            f"the likelihood is a law over {support}, and x has values outside it (from {lowest:g} to {highest:g}): "
-            "a probability of other values is none. Make grey values binary, or choose a likelihood of real values"
+            f"the likelihood is a law over {_in_words(support)}, and x has values outside it (from {lowest:g} to "
+            f"{highest:g}): a probability of other values is none. Make grey values binary, or choose a likelihood of "
+            "real values"
         )
+
+
+def _in_words(support: Any) -> str:
+    """A support's name, and its bounds unless they are tensors of many numbers, as of a law that bounds each value."""
+    told = str(support)
+    return told if len(told) <= _SHORT else f"{type(innermost(support)).__name__.strip('_')}s with bounds of their own"
 
 
 def log_likelihood(view: Any, z: Tensor, x: Tensor, axes: int, law: Any = None) -> Tensor:

@@ -29,7 +29,8 @@ class Decoder(nn.Module):
     """A network from z to x, a prior, and the law of what is observed; has `Joint` and `Samples`, no posterior.
 
     Args:
-        network: any module ``[rows, *latent] -> [rows, *event]``, such as the generator of a GAN.
+        network: any module ``[rows, *latent] -> [rows, *event]``, such as ``gan.averaged``, the generator that a `GAN`
+            draws from (``gan.generator`` has the last weights, and is what draws of a `GAN` without an average are of).
         prior: the law of z: a number of standard normals, a module such as `deepgen.distributions.StandardNormal` whose
             ``forward(None)`` returns a Distribution over one z, or a Distribution.
         likelihood: the law of x given what the network puts out: a number, the sigma of normal noise in the units of

@@ -37,7 +37,8 @@ class GAN(nn.Module):
             with a context ``discriminator(x, context)``.
         latent: the law of z over one latent: a number of standard normals, a module such as
             `deepgen.distributions.StandardNormal` whose ``forward(None)`` returns a Distribution, or a Distribution.
-        average: beta. None: no average, and draws come from the generator as it is.
+        average: beta. None: no average, and draws come from the generator as it is. Otherwise they come from
+            ``averaged``, and whatever judges the generator beside its draws (`Decoder`) wants that one.
         classes: how many labels condition both networks, integers from 0 on; 0 for none.
         context: or the width of the vectors that condition both networks; 0 for none.
 
