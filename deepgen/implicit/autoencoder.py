@@ -39,6 +39,7 @@ class Autoencoder(nn.Module):
     Raises:
         ArgumentError: a part is no module, or there is no way back.
 
+    >>> import torch
     >>> import deepgen as dg
     >>> model = Autoencoder(nn.Linear(6, 2), nn.Linear(2, 6), likelihood=dg.implicit.Gaussian(0.5))
     >>> x = torch.zeros(5, 6)
