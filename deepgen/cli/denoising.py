@@ -18,6 +18,7 @@ from deepgen.evaluate import Estimate, plus_minus
 from deepgen.implicit import Autoencoder, DenoisingChain, GaussianNoise, Masking
 from deepgen.layers import Standardised
 from deepgen.random import resolve
+from deepgen.rest import answered_at_rest
 from deepgen.samplers import sample_chain
 
 STEPS = 500  # of a chain, which takes noise away from all values at every step
@@ -79,7 +80,7 @@ def chain_draws(model: Autoencoder, n: int, rate: float | None, *, steps: int, s
     start = encoder.shift.expand(n, width) if real else torch.zeros(n, width)
     if not steps:
         return start.clone()
-    kernel = DenoisingChain(model.eval(), noise)
+    kernel = DenoisingChain(model, noise)
     stream = resolve(seed)
     draws = sample_chain(kernel, start, 1, warmup=steps - 1, generator=stream).draws[0]
     if real and not bool((((draws - encoder.shift) / encoder.scale).abs() < FAR).all()):
@@ -113,7 +114,7 @@ class Losses(NamedTuple):
         return {"reconstruction_loss": self.clean.to_dict(), **beside}
 
 
-@torch.no_grad()
+@answered_at_rest
 def losses(model: Autoencoder, x: Tensor, rate: float | None, *, seed: Any, repeats: int = REPEATS) -> Losses:
     """-log p(x | f(x)) and -log p(x | f(x~)) on average over rows ``[n, ...]``, x~ being x under the noise of ``rate``.
 

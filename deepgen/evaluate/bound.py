@@ -17,12 +17,13 @@ from deepgen.errors import check_count
 from deepgen.evaluate.estimate import Estimate
 from deepgen.evaluate.importance import row_log_mean_exp
 from deepgen.random import resolve
+from deepgen.rest import answered_at_rest
 from deepgen.typing import Bound
 
 _ROWS = 1000  # of data at a time
 
 
-@torch.no_grad()
+@answered_at_rest
 def importance_bound(
     model: Bound, x: Tensor, draws: int = 50, *, generator: torch.Generator | int | None = None
 ) -> Estimate:

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from deepgen.errors import ArgumentError, DeepgenError, ShapeError, SupportError, not_by_name
 from deepgen.evaluate.features import digit_features
-from deepgen.evaluate.latent_rows import at_rest, devices_of
+from deepgen.evaluate.latent_rows import devices_of
+from deepgen.rest import at_rest
 
 LEAST = 100  # rows of each sample: below, no figure says much
 _BATCH = 1000  # rows through the map at a time

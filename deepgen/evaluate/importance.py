@@ -39,15 +39,8 @@ def log_mean_exp(log_weights: Tensor, *, remedy: str = "draw more", warn: bool =
     """
     if log_weights.ndim != 1 or len(log_weights) < 2:
         raise ArgumentError(f"need a vector of at least 2 log weights, got {list(log_weights.shape)}")
-    log_weights, n = log_weights.double(), len(log_weights)
-    if bool(log_weights.isnan().any()) or bool((log_weights == math.inf).any()):
-        raise DivergenceError(
-            f"{int((~log_weights.isfinite()).sum())} of {n} log weights are NaN or infinite: "
-            "check the model's parameters for NaN and overflow",
-        )
+    log_weights, n = check_weights(log_weights.double()), len(log_weights)
     top = float(log_weights.max())
-    if top == -math.inf:
-        raise DivergenceError("all weights are zero: base and model do not overlap")
     w = (log_weights - top).exp()
     mean = float(w.mean())
     ess = float(w.sum().square() / w.square().sum())
@@ -61,13 +54,40 @@ def log_mean_exp(log_weights: Tensor, *, remedy: str = "draw more", warn: bool =
     return LogMean(top + math.log(mean), float(w.std()) / (mean * math.sqrt(n)), ess, n)
 
 
+def check_weights(log_weights: Tensor, *, axis: int = -1) -> Tensor:
+    """Return log weights, or raise `DivergenceError`: one is NaN or +inf, or all of a mean's, along ``axis``, are zero.
+
+    >>> check_weights(torch.tensor([[0.0, -torch.inf], [-torch.inf, -torch.inf]]))
+    Traceback (most recent call last):
+    deepgen.errors.DivergenceError: all weights of 1 of 2 rows are zero, first of row 1: ...
+    """
+    bad = int((log_weights.isnan() | (log_weights == math.inf)).sum())
+    if bad:
+        raise DivergenceError(
+            f"{bad} of {log_weights.numel()} log weights are NaN or infinite: check the model's parameters for NaN and "
+            "overflow, and its scales for 0"
+        )
+    zero = (log_weights == -math.inf).all(axis)
+    if bool(zero.any()):
+        which = f" of {int(zero.sum())} of {zero.numel()} rows" if zero.ndim else ""
+        first = f", first of row {int(zero.nonzero()[0])}" if zero.ndim else ""
+        raise DivergenceError(
+            f"all weights{which} are zero{first}: what is drawn from and the model do not overlap, or densities vanish "
+            "in this precision (try model.double(), or larger scales)"
+        )
+    return log_weights
+
+
 def row_log_mean_exp(log_weights: Tensor) -> tuple[Tensor, Tensor]:
     """Log means along the last axis ``[rows, draws] -> [rows]``, and their jackknife variances ``[rows]``.
+
+    Raises:
+        DivergenceError: see `check_weights`.
 
     >>> row_log_mean_exp(torch.zeros(2, 5))[0]
     tensor([0., 0.], dtype=torch.float64)
     """
-    log_weights = log_weights.double()
+    log_weights = check_weights(log_weights.double())
     n = log_weights.shape[-1]
     top = log_weights.amax(-1, keepdim=True)
     w = (log_weights - top).exp()

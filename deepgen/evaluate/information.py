@@ -24,8 +24,9 @@ from torch import Tensor
 
 from deepgen.errors import MissingCapability, ShapeError, check_count
 from deepgen.evaluate.estimate import Bracket, Estimate, Side
-from deepgen.evaluate.latent_rows import ROWS, at_rest, blocks, drawn, require_joint, require_one_device
+from deepgen.evaluate.latent_rows import ROWS, blocks, drawn, require_joint, require_one_device
 from deepgen.random import resolve
+from deepgen.rest import at_rest
 
 _TABLE, _NUMBERS = 2**23, 2**21  # densities kept at once; numbers of z that are scored together
 

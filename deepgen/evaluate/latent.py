@@ -27,6 +27,7 @@ from deepgen.evaluate.latent_gap import BidirectionalGap, bidirectional_gap
 from deepgen.evaluate.latent_rows import at, is_joint, require_joint, require_one_device, with_contexts
 from deepgen.evaluate.pareto import TRUSTED
 from deepgen.random import resolve
+from deepgen.rest import at_rest
 from deepgen.typing import Bound, Joint, Latent, LogProb
 
 OWN = ("elbo", "iwae", "prior")  # methods of log_likelihood that no other model has
@@ -196,7 +197,7 @@ def likelihood_ladder(
         assert isinstance(rung.settings, dict)
         rung.settings["rows"] = len(rows)
     if isinstance(model, LogProb) and context is None:
-        with torch.no_grad():
+        with torch.no_grad(), at_rest(model):
             value = float(model.log_prob(rows).double().mean())
         about = {"rows": len(rows)}
         rungs["exact"] = Estimate(value, 0.0, "exact", "mean log_prob", unit="nats/example", settings=about)

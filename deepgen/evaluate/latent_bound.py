@@ -26,11 +26,11 @@ from torch import Tensor
 from deepgen.errors import ArgumentError, DegenerateWeights, check_count
 from deepgen.evaluate.arguments import check_rows
 from deepgen.evaluate.estimate import Estimate
+from deepgen.evaluate.importance import check_weights
 from deepgen.evaluate.latent_rows import (
     Block,
     blocks,
     check_law_takes,
-    check_weights,
     drawn,
     log_likelihood,
     observed,
@@ -145,7 +145,7 @@ def latent_bound(
         SupportError: rows outside the support of the likelihood.
         ShapeError: no rows, rows of another shape, neither one context nor as many as rows, or laws whose event axes
             are not summed.
-        DivergenceError: a weight is NaN or infinite.
+        DivergenceError: a weight is NaN or infinite, or all weights of a row are zero.
         ArgumentError: the model, the rows or their contexts lie on different devices.
 
     >>> import deepgen as dg, deepgen.testing
@@ -208,7 +208,7 @@ def _log_weights(block: Block, draws: int, proposal: str, chunk: int) -> tuple[T
             if proposal == "posterior":
                 log_w += prior.log_prob(part).double() - log_q_part.double()
             found.append(log_w)
-    return check_weights(torch.cat(found)), name
+    return check_weights(torch.cat(found), axis=0), name
 
 
 def _summed(weights: Tensor, ks: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -220,7 +220,8 @@ def _summed(weights: Tensor, ks: tuple[int, ...]) -> tuple[Tensor, Tensor, Tenso
         groups = weights[: draws // k * k].view(draws // k, k, rows).logsumexp(1) - math.log(k)
         values.append(groups.mean(0))
         if len(groups) > 1:
-            variances.append(groups.var(0) / len(groups))
+            spread = groups.var(0) / len(groups)
+            variances.append(torch.where(values[-1] == -math.inf, math.inf, spread))
         else:
             used = (2 * weights[:k].logsumexp(0) - (2 * weights[:k]).logsumexp(0)).exp()
             delta = (1 / used - 1 / k).clamp_min(0) * k / (k - 1) if k > 1 else torch.full_like(used, math.nan)

@@ -21,9 +21,11 @@ from torch.distributions import constraints
 
 from deepgen.errors import ArgumentError, MissingCapability
 from deepgen.evaluate.annealed import Temperatures
-from deepgen.evaluate.latent_rows import at, at_rest, blocks, check_weights, drawn, log_likelihood
+from deepgen.evaluate.importance import check_weights
+from deepgen.evaluate.latent_rows import at, blocks, drawn, log_likelihood
 from deepgen.progress import bar
 from deepgen.random import key, streams
+from deepgen.rest import at_rest
 from deepgen.samplers.annealing import anneal, check_betas, equal_length
 from deepgen.samplers.hamiltonian import hmc
 from deepgen.samplers.laws import innermost

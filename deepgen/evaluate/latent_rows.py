@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
-from deepgen.errors import ArgumentError, DivergenceError, MissingCapability, ShapeError, SupportError
+from deepgen.errors import ArgumentError, MissingCapability, ShapeError, SupportError
 from deepgen.explicit.contexts import as_label
 from deepgen.explicit.units import require_tensor
 from deepgen.random import draw, lend, normal, spawn
-from deepgen.samplers.laws import unchecked
+from deepgen.rest import at_rest
+from deepgen.samplers.laws import innermost, unchecked
 from deepgen.typing import Joint, Latent
 
 ROWS = 64  # that draw together
+_SHORT = 80  # letters of a support that are printed as they are
 
 
 def with_contexts(model: Any, rows: int, context: Tensor | None) -> tuple[Any, Tensor | None]:
@@ -116,30 +117,6 @@ def require_joint(model: Any, context: Tensor | None, *, posterior: bool, purpos
         )
 
 
-@contextmanager
-def at_rest(model: Any) -> Iterator[None]:
-    """The model in evaluation mode for a ``with`` block: no dropout, and no row that depends on others by batch norm.
-
-    Of a bound method, such as ``net.embed``, the module that it belongs to.
-
-    >>> net = nn.Sequential(nn.Dropout())
-    >>> with at_rest(net):
-    ...     net[0].training
-    False
-    >>> net[0].training
-    True
-    """
-    model = getattr(model, "__self__", model)
-    learning = [part for part in model.modules() if part.training] if isinstance(model, nn.Module) else []
-    try:
-        for part in learning:
-            part.training = False
-        yield
-    finally:
-        for part in learning:
-            part.training = True
-
-
 def blocks(model: Any, x: Tensor, context: Tensor | None, stream: torch.Generator) -> Iterator[Block]:
     """Rows by 64, each block with a generator of its own; the model rests meanwhile."""
     parts = x.split(ROWS)
@@ -223,9 +200,16 @@ def check_law_takes(law: Distribution, x: Tensor) -> None:
     if not bool(inside.all()):
         lowest, highest = float(x.min()), float(x.max())
         raise SupportError(
-            f"the likelihood is a law over {support}, and x has values outside it (from {lowest:g} to {highest:g}): "
-            "a probability of other values is none. Make grey values binary, or choose a likelihood of real values"
+            f"the likelihood is a law over {_in_words(support)}, and x has values outside it (from {lowest:g} to "
+            f"{highest:g}): a probability of other values is none. Make grey values binary, or choose a likelihood of "
+            "real values"
         )
+
+
+def _in_words(support: Any) -> str:
+    """A support's name, and its bounds unless they are tensors of many numbers, as of a law that bounds each value."""
+    told = str(support)
+    return told if len(told) <= _SHORT else f"{type(innermost(support)).__name__.strip('_')}s with bounds of their own"
 
 
 def log_likelihood(view: Any, z: Tensor, x: Tensor, axes: int, law: Any = None) -> Tensor:
@@ -243,14 +227,3 @@ def log_likelihood(view: Any, z: Tensor, x: Tensor, axes: int, law: Any = None) 
             "sum over the event's axes, torch.distributions.Independent(law, axes)"
         )
     return value
-
-
-def check_weights(log_weights: Tensor) -> Tensor:
-    """Return log weights, or raise `DivergenceError` where one is NaN or +inf."""
-    bad = int((log_weights.isnan() | (log_weights == torch.inf)).sum())
-    if bad:
-        raise DivergenceError(
-            f"{bad} of {log_weights.numel()} log weights are NaN or infinite: check the model's parameters for NaN and "
-            "overflow, and its scales for 0"
-        )
-    return log_weights

@@ -44,6 +44,7 @@ from deepgen.explicit.dbn import DBN
 from deepgen.explicit.energy import EnergyModel
 from deepgen.explicit.rbm import RBM
 from deepgen.random import resolve
+from deepgen.rest import answered_at_rest
 from deepgen.samplers.temperature import Temperable
 from deepgen.typing import Bound, LogProb
 
@@ -56,7 +57,7 @@ _CHAINS, _CHAINS_PER_ROW, _DRAWS_PER_ROW = 100, 5, 50
 _NUMBERS = 2**17  # of data that go through a model together
 
 
-@torch.no_grad()
+@answered_at_rest
 def log_partition(
     model: Layered | EnergyModel | Temperable,
     method: str = "auto",
@@ -148,7 +149,7 @@ def log_partition(
     return Bracket(_with_settings(bracket.below, settings), _with_settings(bracket.above, settings))
 
 
-@torch.no_grad()
+@answered_at_rest
 def log_likelihood(
     model: nn.Module | Distribution,
     x: Tensor | tuple[Tensor, Tensor],

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from deepgen.errors import ArgumentError, ShapeError, SupportError, check_count
 from deepgen.explicit.flow import Flow
 from deepgen.random import resolve
+from deepgen.rest import answered_at_rest
 
 
 class Dequantised(nn.Module):
@@ -81,7 +82,7 @@ class Dequantised(nn.Module):
         log_w = self.flow.log_prob((rows + u) / self.levels) - self.features * math.log(self.levels) - log_q
         return log_w.view(-1, samples).logsumexp(1) - math.log(samples)
 
-    @torch.no_grad()
+    @answered_at_rest
     def sample(self, n: int, *, method: str = "auto", generator: torch.Generator | int | None = None) -> Tensor:
         """``n`` independent exact draws: ``[n, features]`` whole numbers."""
         x = self.flow.sample(n, method=method, generator=generator)

@@ -28,6 +28,7 @@ from deepgen import samplers
 from deepgen.errors import ArgumentError, MissingCapability, ShapeError, check_count, did_you_mean
 from deepgen.explicit.units import check_support, require_tensor
 from deepgen.random import draw, normal, resolve, streams, uniform
+from deepgen.rest import answered_at_rest
 from deepgen.samplers.adaptation import LEAST, Adaptive
 from deepgen.samplers.chain import Tunable
 from deepgen.samplers.compose import cycle
@@ -229,7 +230,7 @@ class EnergyModel(nn.Module):
         x = kind(shape, generator=generator, dtype=like.dtype)
         return x.round() if self.discrete else x
 
-    @torch.no_grad()
+    @answered_at_rest
     def sample(
         self,
         n: int,
@@ -243,7 +244,7 @@ class EnergyModel(nn.Module):
         """Return ``n`` chains after ``steps`` steps of ``kernel(method, **options)``: ``[n, *event]``.
 
         A kernel without a step size is tuned in the first half of the steps. Whether ``steps`` forget the start is a
-        property of the model (see R-hat in `deepgen.samplers.sample_chain`); the network is put in eval mode meanwhile.
+        property of the model (see R-hat in `deepgen.samplers.sample_chain`); the network is in eval mode meanwhile.
 
         Raises:
             ArgumentError: ``n`` below 1, ``steps`` below 0, or below 40 where a step size is to be found.
@@ -258,19 +259,15 @@ class EnergyModel(nn.Module):
         if len(start) != n:
             raise ShapeError(f"start must have n={n} rows, got {len(start)}")
         kernel, stream = self.kernel(method, **options), streams(source, source.device)
-        state, training = self.rows(start), self.training
-        self.eval()
-        try:
-            if isinstance(kernel, Tunable):
-                if steps < 2 * LEAST:
-                    raise ArgumentError(f"finding a step size takes {2 * LEAST} steps, got {steps}; or give step_size")
-                kernel, state = kernel.tune(state, steps // 2, generator=stream)
-                steps -= steps // 2
-            else:
-                state = kernel.init(state)
-            return advance(kernel, state, steps, generator=stream).position
-        finally:
-            self.train(training)
+        state = self.rows(start)
+        if isinstance(kernel, Tunable):
+            if steps < 2 * LEAST:
+                raise ArgumentError(f"finding a step size takes {2 * LEAST} steps, got {steps}; or give step_size")
+            kernel, state = kernel.tune(state, steps // 2, generator=stream)
+            steps -= steps // 2
+        else:
+            state = kernel.init(state)
+        return advance(kernel, state, steps, generator=stream).position
 
     def _shape(self) -> torch.Size:
         if self.event_shape is None:

@@ -22,6 +22,7 @@ from deepgen.distributions.flow import FlowDistribution
 from deepgen.errors import MISSING, ArgumentError, ShapeError, SupportError, check_count, not_by_name
 from deepgen.explicit.contexts import check_context, each_context
 from deepgen.random import draw, resolve
+from deepgen.rest import answered_at_rest
 from deepgen.transforms.base import Solved, cost, solve
 
 _BASES = [
@@ -152,6 +153,7 @@ class Flow(nn.Module):
         z, log_det = self.encode(x, context)
         return _score(self.base(context), z) + log_det
 
+    @answered_at_rest
     def sample(
         self,
         n: int,
@@ -162,8 +164,7 @@ class Flow(nn.Module):
     ) -> Tensor:
         """``n`` independent exact draws ``[n, *event]``, one for each row of ``context`` or all for one."""
         check_count(n=n)
-        with torch.no_grad():
-            return self.draw(n, context, method=method, generator=generator).x
+        return self.draw(n, context, method=method, generator=generator).x
 
     def draw(
         self,

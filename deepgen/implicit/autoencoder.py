@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
@@ -23,6 +22,7 @@ from deepgen.errors import ArgumentError, ShapeError
 from deepgen.explicit.units import require_tensor
 from deepgen.implicit.likelihoods import Bernoulli
 from deepgen.implicit.vae import check_module, decoded, encoder_input, numbers_of
+from deepgen.rest import answered_at_rest
 
 
 class Autoencoder(nn.Module):
@@ -39,6 +39,7 @@ class Autoencoder(nn.Module):
     Raises:
         ArgumentError: a part is no module, or there is no way back.
 
+    >>> import torch
     >>> import deepgen as dg
     >>> model = Autoencoder(nn.Linear(6, 2), nn.Linear(2, 6), likelihood=dg.implicit.Gaussian(0.5))
     >>> x = torch.zeros(5, 6)
@@ -111,21 +112,21 @@ class Autoencoder(nn.Module):
         like = next(self.parameters(), None)
         return -law.log_prob(x if like is None else x.to(like.dtype))
 
-    @torch.no_grad()
+    @answered_at_rest
     def encode(self, x: Tensor) -> Tensor:
-        """The code ``[rows, latent]``."""
+        """The code ``[rows, latent]``, without gradients and of the networks at rest; otherwise `code`."""
         self.check(x)
         return self.code(x)
 
     transform = encode
 
-    @torch.no_grad()
+    @answered_at_rest
     def decode(self, z: Tensor) -> Tensor:
-        """The mean of p(x | z): ``[*batch, latent] -> [*batch, *event]``."""
+        """The mean of p(x | z): ``[*batch, latent] -> [*batch, *event]``; with gradients ``likelihood(z).mean``."""
         mean: Tensor = self.likelihood(z).mean
         return mean
 
-    @torch.no_grad()
+    @answered_at_rest
     def reconstruct(self, x: Tensor) -> Tensor:
         """The mean of p(x | f(x)): ``[rows, *event] -> [rows, *event]``."""
         return self.decode(self.encode(x))

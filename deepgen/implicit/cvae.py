@@ -9,6 +9,7 @@ context filled in: it has `Latent`, ``bound`` and ``sample`` like a `VAE`, and w
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from deepgen.implicit.latent import LatentModel, check_observed
 from deepgen.implicit.vae import check_module, decoded, encoder_input, flat, laws
 from deepgen.implicit.vamp import VampPrior
 from deepgen.random import draw, resolve
+from deepgen.rest import answered_at_rest
 
 PAIRS = "a CVAE takes pairs of rows and their contexts, such as torch.utils.data.TensorDataset(x, context)"
 
@@ -122,6 +124,7 @@ class CVAE(nn.Module):
         """``model(context).sample(n)``: ``n`` draws ``[n, *event]``, one for each context, or all for one."""
         return self(context).sample(n, generator=generator)
 
+    @answered_at_rest
     def check(self, x: Any) -> None:
         """Raise a typed error unless ``x`` is a pair of rows that the likelihood can take and as many contexts."""
         if not isinstance(x, (tuple, list)) or len(x) != 2:
@@ -162,8 +165,15 @@ class GivenContext(LatentModel):
     """
 
     def __init__(self, model: CVAE, context: Tensor) -> None:
-        self.model, self.given, self.code = model, context, model.code(context)
-        self.observation = model.observation
+        require_tensor(context, "context")
+        self.model, self.given, self.observation = model, context, model.observation
+        if model.embed is None:
+            self.code = model.code(context)  # a wrong context is refused here
+
+    @cached_property
+    def code(self) -> Tensor:
+        """What the networks are handed, ``[rows, k]``; of ``embed`` in the mode in which it is first asked for."""
+        return self.model.code(self.given)
 
     def prior(self) -> Distribution:
         """p(z | context): batch ``[rows]``, or none where the prior is the same for all."""
@@ -189,7 +199,7 @@ class GivenContext(LatentModel):
         self._codes(len(x))
         check_support(self.code, self.code.isfinite(), "finite in a context")
 
-    @torch.no_grad()
+    @answered_at_rest
     def sample(self, n: int, *, generator: torch.Generator | int | None = None) -> Tensor:
         """``n`` independent exact draws ``[n, *event]``, one for each context, or all of them for one."""
         check_count(n=n)
@@ -200,7 +210,7 @@ class GivenContext(LatentModel):
         return draw(self.likelihood(z), generator=stream)
 
     def unfilled(self) -> tuple[CVAE, Tensor]:
-        """The CVAE and the contexts, from which `deepgen.evaluate` fills them in for some of the rows at a time."""
+        """The CVAE and the contexts: `deepgen.evaluate` fills them in for some rows at a time, `at_rest` anew."""
         return self.model, self.given
 
     def _codes(self, rows: int) -> Tensor:

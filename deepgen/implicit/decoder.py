@@ -22,13 +22,15 @@ from deepgen.errors import ArgumentError, ShapeError, check_count, check_real
 from deepgen.implicit.likelihoods import FLOOR, Gaussian
 from deepgen.implicit.vae import check_module, decoded
 from deepgen.random import draw, resolve
+from deepgen.rest import answered_at_rest
 
 
 class Decoder(nn.Module):
     """A network from z to x, a prior, and the law of what is observed; has `Joint` and `Samples`, no posterior.
 
     Args:
-        network: any module ``[rows, *latent] -> [rows, *event]``, such as the generator of a GAN.
+        network: any module ``[rows, *latent] -> [rows, *event]``, such as ``gan.averaged``, the generator that a `GAN`
+            draws from (``gan.generator`` has the last weights, and is what draws of a `GAN` without an average are of).
         prior: the law of z: a number of standard normals, a module such as `deepgen.distributions.StandardNormal` whose
             ``forward(None)`` returns a Distribution over one z, or a Distribution.
         likelihood: the law of x given what the network puts out: a number, the sigma of normal noise in the units of
@@ -90,7 +92,7 @@ class Decoder(nn.Module):
             raise ShapeError(f"z must be [..., {', '.join(map(str, event))}], got {list(z.shape)}")
         return decoded(self, z, self.network(z.reshape(-1, *event)), len(event))
 
-    @torch.no_grad()
+    @answered_at_rest
     def sample(self, n: int, *, generator: torch.Generator | int | None = None) -> Tensor:
         """``n`` independent exact draws of p(x), the noise included: ``[n, *event]``."""
         check_count(n=n)

@@ -24,6 +24,7 @@ from deepgen.errors import ShapeError
 from deepgen.implicit.autoencoder import Autoencoder
 from deepgen.implicit.corruption import Corruption
 from deepgen.random import draw, sequential
+from deepgen.rest import at_rest
 from deepgen.samplers.kernel import Exactness, require_state
 
 
@@ -47,7 +48,7 @@ class DenoisingChain:
         model: an `Autoencoder` that was trained under this noise.
         corruption: the noise, such as `SaltAndPepper`.
 
-    Take the model to ``eval()`` first if it has dropout or batch norms.
+    The model is in eval mode meanwhile, so that chains do not depend on one another through batch norms.
 
     >>> import deepgen as dg
     >>> model = dg.implicit.mlp_autoencoder(6, [8], latent=8, generator=0)
@@ -71,7 +72,8 @@ class DenoisingChain:
         """Corrupt, then draw from p(x | f(x~))."""
         require_state(state, DenoisingState)
         x = state.position
-        law = self.model.likelihood(self.model.code(self.corruption(x, generator=generator)))
+        with at_rest(self.model):
+            law = self.model.likelihood(self.model.code(self.corruption(x, generator=generator)))
         if law.event_shape != x.shape[1:]:
             raise ShapeError(f"the likelihood is over rows {list(law.event_shape)}, and chains are {list(x.shape)}")
         new = draw(law, generator=sequential(generator)).to(x)

@@ -25,6 +25,7 @@ from deepgen.explicit.contexts import as_label, check_context, each_context
 from deepgen.implicit.conditions import check_taken
 from deepgen.optim.blend import blend, share
 from deepgen.random import draw, resolve
+from deepgen.rest import answered_at_rest
 
 
 class GAN(nn.Module):
@@ -36,7 +37,8 @@ class GAN(nn.Module):
             with a context ``discriminator(x, context)``.
         latent: the law of z over one latent: a number of standard normals, a module such as
             `deepgen.distributions.StandardNormal` whose ``forward(None)`` returns a Distribution, or a Distribution.
-        average: beta. None: no average, and draws come from the generator as it is.
+        average: beta. None: no average, and draws come from the generator as it is. Otherwise they come from
+            ``averaged``, and whatever judges the generator beside its draws (`Decoder`) wants that one.
         classes: how many labels condition both networks, integers from 0 on; 0 for none.
         context: or the width of the vectors that condition both networks; 0 for none.
 
@@ -117,13 +119,11 @@ class GAN(nn.Module):
             )
         return value
 
-    @torch.no_grad()
+    @answered_at_rest
     def sample(
         self, n: int, context: Tensor | int | None = None, *, generator: torch.Generator | int | None = None
     ) -> Tensor:
         """``n`` independent draws ``[n, *event]``, one for each row of ``context`` or all for one.
-
-        The networks are in eval mode meanwhile, so that draws do not depend on one another through batch norms.
 
         Raises:
             ArgumentError, ShapeError, SupportError: ``n`` below 1, or a context that is missing, uncalled for or wrong.
@@ -131,13 +131,7 @@ class GAN(nn.Module):
         check_count(n=n)
         context = each_context(context, self.context, n, labels=self.classes > 0)
         stream = resolve(generator, self.updates.device)
-        learning = [part for part in self.modules() if part.training]  # others rest by the caller's own choice
-        self.eval()
-        try:
-            return self.generate(self.draw_latents(n, generator=stream), context)
-        finally:
-            for part in learning:
-                part.training = True
+        return self.generate(self.draw_latents(n, generator=stream), context)
 
     def forward(self, context: Tensor | int | None = None) -> Given:
         """The draws and logits given ``context``: one label or vector, or a batch ``[*batch, ...]`` of them.
@@ -213,6 +207,10 @@ class Given:
         each = self.context.repeat(n, *(1,) * (self.context.ndim - 1))
         x = self.model.sample(len(each), each, generator=generator)
         return x.view(n, *self.batch_shape, *x.shape[1:])
+
+    def unfilled(self) -> tuple[GAN, Tensor]:
+        """The GAN and the contexts, with which `deepgen.rest.at_rest` fills it in anew."""
+        return self.model, self.context.view(*self.batch_shape, *self.context.shape[1:])
 
     def _repeated(self, rows: int) -> Tensor:
         if len(self.context) != 1:

@@ -19,6 +19,7 @@ from torch.distributions import Distribution, Independent, Normal
 from deepgen.errors import MissingCapability, ShapeError, check_count
 from deepgen.explicit.units import require_tensor
 from deepgen.random import draw, normal, resolve
+from deepgen.rest import answered_at_rest
 from deepgen.share import rows_on
 from deepgen.typing import Latent
 
@@ -160,8 +161,9 @@ class LatentModel:
     def bound(self: Any, x: Tensor, *, samples: int = 1, generator: torch.Generator | int | None = None) -> Tensor:
         """L_k(x) in nats from exactly k = ``samples`` draws a row: ``[rows, *event] -> [rows]``, differentiable.
 
-        It lies below log p(x) in expectation. All k x rows are decoded at once; for many draws of many rows
-        `deepgen.evaluate.latent_bound` gives the same in bounded memory, without gradients.
+        It lies below log p(x) in expectation. All k x rows are decoded at once, in the mode that the networks are in,
+        as training needs it. `deepgen.evaluate.latent_bound` gives the same of the networks at rest, in bounded memory
+        for many draws of many rows, without gradients.
 
         Raises:
             ShapeError, SupportError: rows that the model cannot have made.
@@ -171,7 +173,7 @@ class LatentModel:
         terms = draw_terms(self, x, samples, generator=resolve(generator, x.device))
         return terms.log_weights().logsumexp(0) - math.log(samples)
 
-    @torch.no_grad()
+    @answered_at_rest
     def encode(self: Any, x: Tensor, *, samples: int = 100, generator: torch.Generator | int | None = None) -> Tensor:
         """The posterior mean ``[rows, latent]``; of a flow, which states none, the mean of ``samples`` draws."""
         check_count(samples=samples)
@@ -184,13 +186,16 @@ class LatentModel:
 
     transform = encode
 
-    @torch.no_grad()
+    @answered_at_rest
     def decode(self: Any, z: Tensor) -> Tensor:
-        """The mean of p(x | z): ``[*batch, latent] -> [*batch, *event]``."""
+        """The mean of p(x | z), without gradients: ``[*batch, latent] -> [*batch, *event]``.
+
+        With gradients it is ``likelihood(z).mean``, in the mode that the networks are in.
+        """
         mean: Tensor = self.likelihood(z).mean
         return mean
 
-    @torch.no_grad()
+    @answered_at_rest
     def reconstruct(self: Any, x: Tensor, *, generator: torch.Generator | int | None = None) -> Tensor:
         """The mean of p(x | z) at one draw z of each row's posterior: ``[rows, *event] -> [rows, *event]``."""
         self.check(x)

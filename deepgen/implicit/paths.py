@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import ArgumentError, MissingCapability, ShapeError, check_count
+from deepgen.rest import at_rest
 
 
 def lerp(a: Tensor, b: Tensor, steps: int = 9) -> Tensor:
@@ -134,18 +135,16 @@ def at_places(model: Any, z: Tensor) -> Tensor:
     >>> at_places(gan, torch.zeros(3, 4, 2)).shape
     torch.Size([3, 4, 6])
     """
-    from deepgen.evaluate.latent_rows import at_rest
-
     if getattr(model, "context", 0) and not isinstance(getattr(model, "context", 0), Tensor):
         raise MissingCapability(f"this {type(model).__name__} has a context: give model(context), with one for all")
     rows = z.reshape(-1, z.shape[-1])
-    with at_rest(getattr(model, "model", model)):
+    with at_rest(model) as resting:
         if hasattr(model, "decode"):
-            x = model.decode(rows)
+            x = resting.decode(rows)
         elif hasattr(model, "likelihood"):
-            x = model.likelihood(rows).mean
+            x = resting.likelihood(rows).mean
         elif hasattr(model, "generate"):
-            x = model.generate(rows)
+            x = resting.generate(rows)
         else:
             raise MissingCapability(
                 f"{type(model).__name__} has no decode(z), likelihood(z) or generate(z): nothing stands at a code"

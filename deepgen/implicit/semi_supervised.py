@@ -23,6 +23,7 @@ from deepgen.implicit.cvae import CVAE, GivenContext
 from deepgen.implicit.latent import check_observed
 from deepgen.implicit.vae import check_module, encoder_input
 from deepgen.random import resolve
+from deepgen.rest import answered_at_rest
 
 
 class SemiSupervised(nn.Module):
@@ -69,7 +70,7 @@ class SemiSupervised(nn.Module):
             raise ShapeError(f"the classifier must put out [{len(x)}, {self.classes}], got {list(logits.shape)}")
         return logits.log_softmax(1)
 
-    @torch.no_grad()
+    @answered_at_rest
     def predict(self, x: Tensor) -> Tensor:
         """q(y | x): ``[rows, classes]``."""
         self.check(x)
@@ -89,7 +90,7 @@ class SemiSupervised(nn.Module):
         log_q = self.log_labels(x)
         return (log_q.exp() * (self.joint_bounds(x, samples=samples, generator=generator) - log_q)).sum(1)
 
-    @torch.no_grad()
+    @answered_at_rest
     def sample(self, n: int, *, generator: torch.Generator | int | None = None) -> Tensor:
         """``n`` independent exact draws ``[n, *event]``: of a label, of z, of x."""
         check_count(n=n)

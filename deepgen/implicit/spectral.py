@@ -4,8 +4,10 @@
 
 The convolution's matrix is its weight as ``[outputs, the rest]``, as in the paper, which bounds the operator's norm
 within a factor of the kernel's side. u and v are buffers, saved with the model, so that a resumed fit goes on from
-them. (An average of unit vectors is none: `deepgen.optim.blend` is for a network whose weights are averages.) By
-torch's own parametrisation. Source: Miyato et al. 2018, "Spectral normalization for generative adversarial networks".
+them. (An average of unit vectors is none: `deepgen.optim.blend` is for a network whose weights are averages.) A weight
+that starts at 0, as in a `ResidualBlock`, has no W / sigma(W): its layer starts from He's law instead, so that a block
+is no longer the identity at the start. By torch's own parametrisation. Source: Miyato et al. 2018, "Spectral
+normalization for generative adversarial networks".
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ class SpectralNorm(nn.Module):
 
     Args:
         net: a network; its own layers are changed.
-        generator: source of the first u and v.
+        generator: source of the first u and v, and of weights in the place of those that are all 0.
 
     Raises:
         ArgumentError: it has no such layer, or is normalised already.
@@ -44,7 +46,14 @@ class SpectralNorm(nn.Module):
         if not layers or any(nn.utils.parametrize.is_parametrized(part) for part in layers):
             raise ArgumentError(f"{type(net).__name__} has no layers to normalise, or they are normalised already")
         self.net, self.context = net, getattr(net, "context", 0)
-        with lend(resolve(generator)):
+        stream = resolve(generator)
+        for part in layers:
+            if not bool(part.weight.any()):
+                fresh = torch.empty_like(part.weight, device=stream.device)
+                nn.init.kaiming_uniform_(fresh, nonlinearity="relu", generator=stream)
+                with torch.no_grad():
+                    part.weight.copy_(fresh)
+        with lend(stream):
             for part in layers:
                 spectral_norm(part)
 

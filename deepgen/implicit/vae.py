@@ -27,6 +27,7 @@ from deepgen.implicit.likelihoods import Bernoulli
 from deepgen.implicit.posteriors import DiagonalGaussian, FullGaussian
 from deepgen.implicit.vamp import VampPrior
 from deepgen.random import draw, resolve
+from deepgen.rest import answered_at_rest
 
 
 class VAE(LatentModel, nn.Module):
@@ -102,7 +103,7 @@ class VAE(LatentModel, nn.Module):
         """Raise a typed error unless ``x`` are rows ``[rows, *event]`` of values that the likelihood can take."""
         check_observed(self.observation, x)
 
-    @torch.no_grad()
+    @answered_at_rest
     def sample(self, n: int, *, generator: torch.Generator | int | None = None) -> Tensor:
         """``n`` independent exact draws of p(x) ``[n, *event]``: of z from the prior, then of x from p(x | z)."""
         check_count(n=n)

@@ -28,16 +28,16 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from deepgen.errors import ArgumentError, MissingCapability, ShapeError, check_count, check_real, not_by_name
-from deepgen.evaluate.latent_rows import at_rest
 from deepgen.implicit.gan import GAN
 from deepgen.objectives.adam import adam
 from deepgen.objectives.adversarial_losses import Loss, Relativistic, Wasserstein
 from deepgen.objectives.adversarial_penalties import R1, R2, Judged, Penalty
 from deepgen.objectives.adversarial_watch import AdversarialWarning, Watch, ends_in_sigmoid
+from deepgen.objectives.batch_norm import refuse_batch_norm
 from deepgen.objectives.warmup import come_so_far
+from deepgen.rest import at_rest
 from deepgen.typing import Update
 
 Gradients = Sequence[Tensor | None]
@@ -140,12 +140,9 @@ class Adversarial:
         An `AdversarialWarning` tells of a discriminator that ends in a sigmoid.
         """
         gan = _as_gan(model)
-        norms = [name for name, part in gan.discriminator.named_modules() if isinstance(part, _BatchNorm)]
-        if self.penalties and norms:
-            raise ArgumentError(
-                f"the discriminator has a batch norm ({norms[0] or 'itself'}), through which each logit depends on the "
-                "other rows, so that a gradient penalty is not that of a row: use layer, group or instance norm, "
-                "SpectralNorm, or penalty=()"
+        if self.penalties:
+            refuse_batch_norm(
+                gan.discriminator, "discriminator", "logit", "a gradient penalty", "SpectralNorm, or penalty=()"
             )
         rows, context = _parts(x)
         few, context = rows[:_FIRST], None if context is None else context[:_FIRST]

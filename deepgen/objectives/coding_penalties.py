@@ -10,7 +10,8 @@ what the encoder was handed. For one sigmoid layer z = sigmoid(W x + b) the norm
     sum_j (z_j (1 - z_j))^2 |W_j|^2,
 
 elsewhere it takes one pass backwards for each number of the code, or as many random ones as ``probes``: for normal v
-the mean of |v' J|^2 is the norm, so these are unbiased (Hutchinson 1990). Sources: Ng 2011, "Sparse autoencoder";
+the mean of |v' J|^2 is the norm, so these are unbiased (Hutchinson 1990). Through a batch norm in the encoder dz/dx is
+not that of a row alone, and `Reconstruction` refuses the two together. Sources: Ng 2011, "Sparse autoencoder";
 Rifai, Vincent, Muller, Glorot & Bengio 2011, "Contractive auto-encoders", equations 5 and 9.
 """
 

@@ -28,9 +28,11 @@ from deepgen.errors import ArgumentError, MissingCapability, check_count
 from deepgen.implicit.autoencoder import Autoencoder
 from deepgen.implicit.corruption import Corruption
 from deepgen.objectives.adam import adam
+from deepgen.objectives.batch_norm import refuse_batch_norm
 from deepgen.objectives.bounds import descend
 from deepgen.objectives.likelihood import Nothing
 from deepgen.random import draw
+from deepgen.rest import at_rest
 from deepgen.typing import Update
 
 
@@ -74,10 +76,16 @@ class Reconstruction:
             raise ArgumentError("a walkback puts noise on again and again: give a corruption")
 
     def start(self, model: nn.Module, x: Tensor, *, generator: torch.Generator) -> Nothing:
-        """The empty state; typed errors unless ``model`` is an `Autoencoder` whose codes the penalties can take."""
+        """The empty state; typed errors unless ``model`` is an `Autoencoder` whose codes the penalties can take.
+
+        `ArgumentError` for a batch norm in the encoder and a penalty on the code's derivatives (`Contraction`).
+        """
         _require(model)
         made: Any = model
-        with torch.no_grad():
+        for one in self.penalty:
+            if hasattr(one, "needs_gradient") and one.needs_gradient(model):
+                refuse_batch_norm(made.encoder, "encoder", "code", f"the penalty {one.name}", "or another penalty")
+        with torch.no_grad(), at_rest(model):
             z = made.code(x[:100])
         for one in self.penalty:
             if hasattr(one, "check"):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from deepgen.errors import ShapeError, check_count
 from deepgen.plot.images import image_grid
+from deepgen.rest import at_rest
 from deepgen.typing import LogProb, require
 
 if TYPE_CHECKING:
@@ -43,12 +44,14 @@ def worst(model: Any, x: Tensor, n: int = 32, *, labels: Tensor | None = None) -
     check_count(n=n)
     if labels is None:
         require(model, LogProb, "find the rows it makes least likely")
-        each = torch.cat([model.log_prob(rows) for rows in x.split(1000)])
+        with at_rest(model):
+            each = torch.cat([model.log_prob(rows) for rows in x.split(1000)])
     else:
         if labels.shape != x.shape[:1]:
             raise ShapeError(f"labels must be [{len(x)}], one a row, got {list(labels.shape)}")
         told = getattr(model, "log_labels", model)
-        logits = torch.cat([told(rows) for rows in x.split(1000)])
+        with at_rest(told):
+            logits = torch.cat([told(rows) for rows in x.split(1000)])
         each = logits.log_softmax(-1).gather(1, labels.long().unsqueeze(1)).squeeze(1)
     found = each.topk(min(n, len(each)), largest=False)
     return found.indices, found.values

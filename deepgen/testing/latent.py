@@ -18,6 +18,7 @@ from deepgen.testing.gradients import check_gradient
 from deepgen.testing.latent_laws import NEAR, Laws, check_ancestral, check_laws, check_mass, check_precision
 from deepgen.testing.mass import POINTS, grid_mass
 from deepgen.testing.randomness import check_random
+from deepgen.testing.rest import check_rest
 from deepgen.testing.samples import check_samples
 from deepgen.testing.sequential import sequential
 from deepgen.testing.view import wide
@@ -47,6 +48,7 @@ def check_latent(
     gradients     of the bound, the draws' noise held, against differences of values
     restored      deep copies, weights loaded over others, and models loaded from disk answer alike
     float64       the same laws in twice the digits, and draws in that dtype
+    rest          ``encode``, ``decode`` and ``reconstruct`` answer in training as in evaluation, and change nothing
     context       each row of the context decides about its own row, and about no other
     draws         ``sample`` follows prior and likelihood: no mean is handed out for a draw
     shapes ...    `check_samples`
@@ -89,7 +91,7 @@ def check_latent(
         done.append("below")
     check_restored(view, x, new)
     check_precision(view, x)
-    done += ["restored", "float64"]
+    done += ["restored", "float64", *_check_rest(view, x)]
     if context is not None:
         check_context(view, x)
         done.append("context")
@@ -137,6 +139,22 @@ def _check_bound(view: Laws, x: Tensor, stream: torch.Generator) -> None:
         except ValueError:
             return
         demand(False, f"{name}.bound takes rows of NaN: refuse them by a deepgen.errors.SupportError")
+
+
+def _check_rest(view: Laws, x: Tensor) -> list[str]:
+    for method in ("encode", "decode", "reconstruct"):
+        if not hasattr(view.laws(), method):
+            return []
+
+        def ask(method: str = method) -> Tensor:
+            laws = view.laws()
+            z = laws.encode(x, generator=0) if method == "decode" else x
+            options: dict[str, Any] = {} if method == "decode" else {"generator": 0}
+            found: Tensor = getattr(laws, method)(z, **options)
+            return found
+
+        check_rest(view, ask, f"{view.name}.{method}")
+    return ["rest"]
 
 
 def _watched(laws: Any, method: str) -> list[Tensor]:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from deepgen.random import resolve
-from deepgen.testing.checkpoints import demand_same_state
 from deepgen.testing.failure import CheckFailed, demand
 from deepgen.testing.randomness import check_random
+from deepgen.testing.rest import check_rest
 from deepgen.testing.view import View
 from deepgen.typing import Samples, require
 
@@ -27,7 +26,7 @@ def check_samples(
     shapes        ``[n, *event]`` for n = 1 and more, on the model's device; n = 0 is refused
     detached      draws hold no graph, whether gradients are on or off
     random        `check_random`: a seed's draws repeat, others differ, global streams neither move nor matter
-    untouched     parameters, buffers and training modes are as before, in training and in evaluation
+    untouched     draws in training are those in evaluation; parameters, buffers and modes are as before
     float64       a model in float64 draws in it (or whole numbers)
     context       a context for each row is taken, and moves draws of real values
     ============  =====================================================================================================
@@ -62,7 +61,7 @@ def check_samples(
         check_random(lambda generator: one.sample(16, generator=generator), generator=stream)
     except CheckFailed as failure:
         raise CheckFailed(f"{name}.sample: {failure}") from None
-    _check_untouched(one, stream)
+    check_rest(one, lambda: one.sample(3, generator=0), f"{name}.sample")
     exact = copy.deepcopy(one).double().sample(3, generator=stream)
     demand(exact.dtype == torch.float64 or not exact.is_floating_point(), f"{name}.double() draws in {exact.dtype}")
     done = ["shapes", "detached", "random", "untouched", "float64"]
@@ -75,20 +74,6 @@ def _refuses(view: View, n: int, stream: torch.Generator) -> bool:
     except ValueError:
         return True
     return False
-
-
-def _check_untouched(view: View, stream: torch.Generator) -> None:
-    for training in (True, False):
-        view.train(training)
-        part: Any = next((m for m in view.model.modules() if m is not view.model), None)
-        if part is not None:
-            part.training = not training  # a mode of its own, which putting all back to one would lose
-        before, modes = copy.deepcopy(view.model), [m.training for m in view.model.modules()]
-        view.sample(3, generator=stream)
-        demand_same_state(before, view.model, f"{view.name}, after it drew")
-        kept = modes == [m.training for m in view.model.modules()]
-        demand(kept, f"{view.name} or a part of it is in another mode (train or eval) after it drew")
-    view.eval()
 
 
 def _check_context(view: View) -> str:

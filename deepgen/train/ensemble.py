@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, check_count
 from deepgen.random import resolve
+from deepgen.rest import answered_at_rest
 from deepgen.typing import LogProb, Samples, require
 
 
@@ -63,7 +64,7 @@ class Ensemble(nn.Module):
         each = torch.stack([model.log_prob(x) for model in self.models])  # type: ignore[operator]
         return each.logsumexp(0) - math.log(len(self.models))
 
-    @torch.no_grad()
+    @answered_at_rest
     def sample(self, n: int, *, generator: torch.Generator | int | None = None) -> Tensor:
         """``[n, *event]``, independent exact draws."""
         check_count(n=n)

@@ -47,6 +47,28 @@ def vae(x=bits, **parts):
     return build
 
 
+def restless(kind):
+    """Models of networks that are others in training: dropout and batch norms, in the embedding of a context too."""
+
+    def net(inputs, outputs, g, context=0):
+        return i.Dense(inputs, [6], outputs, context=context, norm=True, dropout=(0.2, 0.5), generator=g)
+
+    def build(g):
+        x, latent = bits(g), {"latent": 2}
+        if kind == "decoder":
+            return i.Decoder(net(2, WIDTH, g), 2, i.Bernoulli()), x, None
+        if kind == "vae":
+            prior = i.VampPrior(WIDTH, 3, generator=g)
+            return i.VAE(net(WIDTH, 4, g), net(2, WIDTH, g), prior=prior, **latent), x, None
+        given = {"context": 3, "embed": net(3, 3, g)} if kind == "cvae" else {"classes": 3}
+        model = i.CVAE(net(WIDTH, 4, g, 3), net(2, WIDTH, g, 3), **given, **latent)
+        if kind == "cvae":
+            return model, x, torch.randn(ROWS, 3, generator=g)
+        return i.SemiSupervised(model, net(WIDTH, 3, g)), x, None
+
+    return build
+
+
 def conv(x, **parts):
     def build(g):
         made = {name: part(g) for name, part in parts.items()}
@@ -133,6 +155,10 @@ LATENTS = {
         "labels", level_images, i.conv_cvae, likelihood=lambda g: i.Categorical(LEVELS)
     ),
     "M2": semi_supervised,
+    "VAE, restless": restless("vae"),
+    "CVAE, restless": restless("cvae"),
+    "M2, restless": restless("m2"),
+    "decoder, restless": restless("decoder"),
     "linear": lambda g: (LinearGaussian(WIDTH, 2, sigma=0.8, shift=0.2, scale=1.2, generator=g), reals(g), None),
     "decoder, sigma": decoder(lambda: 0.5, reals),
     "decoder, bits": decoder(i.Bernoulli, bits),

@@ -1,6 +1,7 @@
 """One contract for every model with latent variables, and one for everything that draws."""
 
 import inspect
+import math
 
 import pytest
 import torch
@@ -27,6 +28,11 @@ def test_samples(name, stream):
     done = check_samples(model, context=context, generator=stream)
     assert {"shapes", "detached", "random", "untouched", "float64"} <= set(done)
     assert ("context" in done) == (context is not None)
+    x = model.sample(5, *([] if context is None else [context]), generator=stream)
+    assert bool(model.logit(x, context).isfinite().all())
+    pairs = x if context is None else torch.utils.data.TensorDataset(x, context)
+    history = dg.fit(model, pairs, dg.objectives.Adversarial(penalty=()), epochs=1, seed=0, progress=False)
+    assert all(math.isfinite(value) for value in history[-1].metrics.values())
 
 
 def test_no_model_is_forgotten():

@@ -42,5 +42,12 @@ def test_degenerate_and_broken_weights():
         log_mean_exp(torch.tensor([0.0, math.nan]))
     with pytest.raises(DivergenceError, match="zero"):
         log_mean_exp(torch.tensor([-math.inf, -math.inf]))
+    with pytest.raises(DivergenceError, match=r"all weights of 1 of 2 rows are zero, first of row 1: .*double"):
+        row_log_mean_exp(torch.tensor([[0.0, -math.inf], [-math.inf, -math.inf]]))
+    with pytest.raises(DivergenceError, match="1 of 4 log weights"):
+        row_log_mean_exp(torch.tensor([[0.0, math.inf], [0.0, 0.0]]))
+    values, variances = row_log_mean_exp(torch.tensor([[0.0, -math.inf]]))  # one of two is zero: log 1/2
+    assert values.tolist() == [pytest.approx(-math.log(2))]
+    assert bool(variances.isfinite().all())
     with pytest.raises(ArgumentError, match="at least 2"):
         log_mean_exp(torch.zeros(1))

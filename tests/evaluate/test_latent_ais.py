@@ -160,3 +160,34 @@ def test_what_is_refused(stream):
         latent_ais(Counts(), torch.zeros(3, 2), temperatures=fixed(5))
     with pytest.raises(dg.errors.MissingCapability, match="posterior"):
         latent_ais(Counts(), torch.zeros(3, 2), start="posterior")
+
+
+class Far(nn.Module):
+    """Decodes to where float32 has no squares left: every weight of every row is zero."""
+
+    def forward(self, z):
+        return z.repeat(1, 3) * 1e30
+
+
+def test_rows_that_no_draw_explains_are_told_and_not_averaged_to_nan(stream):
+    far, x = dg.implicit.Decoder(Far(), 1, 0.1), torch.randn(4, 3, generator=stream)
+    for method, options in (("ais", {"temperatures": 5, "chains": 4}), ("prior", {"samples": 50})):
+        with pytest.raises(dg.errors.DivergenceError, match=r"all weights of 4 of 4 rows are zero, first of row 0"):
+            dg.evaluate.log_likelihood(far, x, method, generator=stream, **options)
+
+
+def test_a_draw_that_the_model_cannot_make_leaves_the_bound_of_many(stream):
+    """The ELBO is then minus infinity, with an error that is none, and the bound of all draws is finite."""
+
+    class Halved(nn.Module):
+        def forward(self, z):
+            return torch.where(z > 0, z, 1e30).repeat(1, 3)
+
+    found = dg.evaluate.latent_bound(
+        dg.implicit.Decoder(Halved(), 1, 0.5), torch.rand(4, 3, generator=stream), [1, 400], proposal="prior",
+        generator=stream,
+    )  # fmt: skip
+    assert found.estimate(1).value == -torch.inf
+    assert found.estimate(1).stderr == torch.inf
+    assert bool(found.values[1].isfinite().all())
+    assert bool(found.variances[1].isfinite().all())

@@ -249,3 +249,22 @@ def test_draws_of_independent_normals_carry_the_density_of_torch(stream):
         assert torch.allclose(log_q, law.log_prob(z))
         noise = (z - law.mean) / law.stddev
         assert dg.testing.ks(noise.flatten(), torch.special.ndtr) > 1e-6
+
+
+def test_a_law_whose_support_depends_on_z_is_named_in_a_line(stream):
+    """Uniform noise about what is decoded: bounds of every row and draw, which nobody reads."""
+
+    class Blurred(nn.Module):
+        numbers = 1
+
+        def forward(self, numbers, event_dims):
+            (m,) = numbers
+            return Independent(torch.distributions.Uniform(m - 1e-3, m + 1e-3), event_dims)
+
+    model = dg.implicit.Decoder(dg.layers.Dense(2, [4], 50, generator=stream), 2, Blurred())
+    with pytest.raises(dg.errors.SupportError, match=r"over Intervals with bounds of their own, and x") as told:
+        latent_bound(model, 10 * torch.ones(5, 50), 10, proposal="prior", generator=stream)
+    assert len(str(told.value)) < 300
+    bits = dg.implicit.Decoder(dg.layers.Dense(2, [4], 50, generator=stream), 2, dg.implicit.Bernoulli())
+    with pytest.raises(dg.errors.SupportError, match=r"Boolean|zeros and ones|binary"):
+        latent_bound(bits, 0.5 * torch.ones(5, 50), 10, proposal="prior", generator=stream)

@@ -120,6 +120,26 @@ def test_the_average_of_a_normalised_generator_is_normalised(stream):
             assert float(torch.linalg.matrix_norm(part.weight.detach(), 2)) == pytest.approx(1, abs=0.2)
 
 
+def test_a_weight_of_zeros_is_drawn_anew_before_it_is_normalised(stream):
+    """He's law in its place, from the generator; weights that are something stay as they are."""
+    plain = ResNetDiscriminator((8, 8), 8, generator=0)
+    kept = {name: p.clone() for name, p in plain.named_parameters()}
+    net = SpectralNorm(ResNetDiscriminator((8, 8), 8, generator=0), generator=1)
+    for name, part in net.net.named_modules():
+        if isinstance(part, (nn.Conv2d, nn.Linear)):
+            weight, was = part.parametrizations.weight.original, kept[f"{name}.weight"]
+            zero = not bool(was.any())
+            assert zero == name.endswith(".b")
+            assert zero or torch.equal(weight, was)
+            bound = HE / was[0].numel() ** 0.5
+            assert not zero or 0.95 * bound < weight.abs().max() <= bound
+            norm = torch.linalg.matrix_norm(part.weight.detach().flatten(1).double(), 2)
+            assert float(norm) == pytest.approx(1, abs=0.05)  # 15 power iterations
+    again = SpectralNorm(ResNetDiscriminator((8, 8), 8, generator=0), generator=1)
+    assert all(torch.equal(a, b) for a, b in zip(net.parameters(), again.parameters(), strict=True))
+    check_checkpoint(net)
+
+
 def test_draws_do_not_depend_on_one_another_through_batch_norm(stream):
     gan = GAN(DCGANGenerator(4, (8, 8), 4, generator=0), DCGANDiscriminator((8, 8), 4, generator=1), latent=4).train()
     many = gan.sample(6, generator=3)

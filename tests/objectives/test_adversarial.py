@@ -10,7 +10,16 @@ from torch.distributions import Normal
 
 import deepgen as dg
 from deepgen.errors import ArgumentError, DivergenceError, MissingCapability, ShapeError
-from deepgen.implicit import GAN, Concatenated, DCGANDiscriminator, Dense, Projected, SpectralNorm
+from deepgen.implicit import (
+    GAN,
+    Concatenated,
+    ConvEncoder,
+    DCGANDiscriminator,
+    Dense,
+    Projected,
+    ResNetDiscriminator,
+    SpectralNorm,
+)
 from deepgen.objectives import (
     R1,
     Adversarial,
@@ -186,6 +195,29 @@ def cell(spectral=False, classes=0):
     if classes:
         return GAN(Concatenated(G, classes=3), Projected(D, 8, classes=3, generator=2), latent=2, classes=3)
     return GAN(G, D, latent=2)
+
+
+JUDGES = {
+    "dense": lambda g: Dense((8, 8), [8], (), activation="leaky_relu", generator=g),
+    "dcgan": lambda g: DCGANDiscriminator((8, 8), 4, generator=g),
+    "resnet": lambda g: ResNetDiscriminator((8, 8), 8, generator=g),
+    "convolutions": lambda g: ConvEncoder((1, 8, 8), 1, features=[4], hidden=8, generator=g),
+}
+
+
+@pytest.mark.parametrize("name", JUDGES)
+@pytest.mark.parametrize("objective", [Adversarial(Hinge(), ()), Adversarial()], ids=["hinge", "default"])
+def test_every_network_learns_under_the_spectral_norm(name, objective, stream):
+    """A residual block starts with weights of 0, which no norm can divide."""
+    D, x = SpectralNorm(JUDGES[name](stream), generator=stream), torch.rand(20, 1, 8, 8, generator=stream)
+    gan = GAN(Dense(3, [8], (1, 8, 8), generator=stream), D, latent=3)
+    assert bool(gan.logit(x).isfinite().all())
+    before = [p.detach().clone() for p in D.parameters()]
+    history = dg.fit(gan, x, objective, epochs=1, batch_size=20, progress=False, seed=0)
+    assert all(math.isfinite(value) for value in history[-1].metrics.values())
+    assert all(bool(p.isfinite().all()) for p in gan.parameters())
+    weights = [(a, b) for a, b in zip(before, D.parameters(), strict=True) if a.ndim > 1]
+    assert all(not torch.equal(a, b) for a, b in weights)
 
 
 @pytest.mark.parametrize("name", CELLS)

@@ -33,9 +33,9 @@ def task(rows, folder, judge="test"):
     return rows.Task(None, folder, 0, judge, "cpu")
 
 
-@pytest.mark.parametrize("index", range(9))
+@pytest.mark.parametrize("index", range(10))
 def test_a_row_of_25_gaussians(rows, index, tmp_path):
-    row = small(rows.GRID[index], updates=5, batch=20)
+    row = small([*rows.GRID, *rows.OTHERS][index], updates=5, batch=20)
     found = row.run(row, task(rows, tmp_path / "run"))
     assert found["updates"] == 5
     assert 0 <= found["modes found"] <= 25

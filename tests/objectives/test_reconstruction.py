@@ -203,3 +203,17 @@ def test_a_run_knows_its_noise_and_its_penalties_again(tmp_path, stream):
     dg.fit(whole, x, Reconstruction(Masking(0.3), L1(0.1), walkback=2), epochs=4, seed=0, progress=False)
     for a, b in zip(whole.parameters(), resumed.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def test_a_contraction_through_a_batch_norm_is_refused(stream):
+    encoder = dg.layers.Dense(6, [8], 3, norm=True, generator=stream)
+    x = torch.rand(20, 6, generator=stream)
+    model = dg.implicit.Autoencoder(encoder, dg.layers.Dense(3, [8], 6, generator=stream))
+    bits, state = x.round(), encoder.norms[0].running_mean.clone()
+    for penalty in (Contraction(0.1), [L1(0.1), Contraction(0.1, probes=2)]):
+        with pytest.raises(ArgumentError, match=r"encoder has a batch norm \(norms.0\), .* other rows.*layer, group"):
+            dg.fit(model, bits, Reconstruction(penalty=penalty), epochs=1, progress=False)
+    Reconstruction(penalty=L1(0.1)).start(model, bits, generator=stream)
+    assert torch.equal(state, encoder.norms[0].running_mean)  # the look at the first codes teaches nothing
+    plain = dg.implicit.Autoencoder(torch.nn.Sequential(torch.nn.Linear(6, 3), torch.nn.LayerNorm(3)), model.decoder)
+    dg.fit(plain, bits, Reconstruction(penalty=Contraction(0.1)), epochs=1, progress=False)
