@@ -99,7 +99,7 @@ def _plateau(optimizer: torch.optim.Optimizer, options: Mapping[str, Any]) -> An
 
     patience = options.get("patience")
     waits = patience // 4 if patience else WAITING
-    return ReduceLROnPlateau(optimizer, mode="max", factor=HALVING, patience=waits)
+    return ReduceLROnPlateau(optimizer, mode="max", threshold_mode="abs", factor=HALVING, patience=waits)
 
 
 PLANNED: dict[str, Callable[[float], float]] = {

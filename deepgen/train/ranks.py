@@ -208,7 +208,7 @@ def _fabric(kind: str, devices: int, nodes: int) -> Any:
         from lightning_fabric.strategies.ddp import DDPStrategy
     except ImportError as error:
         raise MissingCapability(
-            "several ranks need the package lightning-fabric: pip install lightning-fabric"
+            "several ranks need the package lightning-fabric: pip install 'deepgen[distributed]'"
         ) from error
     if kind not in ("cpu", "cuda"):
         raise ArgumentError(f"ranks train on 'cpu' or 'cuda', got {kind!r}")

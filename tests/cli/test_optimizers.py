@@ -108,7 +108,7 @@ def test_schedules_are_factors_that_fall_from_one():
 def test_a_plateau_lowers_the_rate_before_the_patience_ends_the_run():
     made = recipe("made", dg.data.load("bars_and_stripes"), schedule="plateau", patience=8)
     falling = [made.optimizer.param_groups[0]["lr"]]
-    for monitor in (-5.0, *[-6.0] * 7):  # the best is the first; the run would end at the eighth that is none
+    for monitor in (-5.0, *[-5.0001] * 7):  # the best is the first; the run would end at the eighth that is none
         made.schedule.step(monitor)
         falling.append(made.optimizer.param_groups[0]["lr"])
     assert falling == [1e-3] * 4 + [5e-4] * 3 + [2.5e-4] * 2
