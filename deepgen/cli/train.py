@@ -13,13 +13,14 @@ from deepgen.cli.interrupted import parting
 from deepgen.cli.optimizers import OPTIMIZERS, SCHEDULES
 from deepgen.cli.options import Root, model_name, settle
 from deepgen.cli.ranks import ranks_of
-from deepgen.errors import ArgumentError, CheckpointError, DivergenceError
+from deepgen.errors import ArgumentError, CheckpointError, DivergenceError, unknown_name
 
 if TYPE_CHECKING:
     from deepgen.cli.recipes import Recipe
     from deepgen.train import Ranks
 
 FEW_UPDATES = 2000
+DEVICES = ("auto", "cpu", "cuda")
 
 
 def command(
@@ -153,6 +154,9 @@ def command(
             "--monitors", help="Watch steps, gradients and activations: warnings in words, and a section of the report."
         ),
     ] = False,
+    device: Annotated[
+        str, typer.Option(help="cpu, cuda, or auto: a GPU if there is one, of several ranks one for each.")
+    ] = "cpu",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Fit a model and leave it in a directory that sample, evaluate and report read.
@@ -170,7 +174,9 @@ def command(
     source = {"model": model, "data": absolute(data), "root": root and str(Path(root).resolve()), **chosen}
     if out.exists() and not out.is_dir():
         raise ArgumentError(f"--out is the directory of the run, and {out} is a file: choose another name")
-    with parting(out, context.obj or [], fresh=not resume), ranks_of(out) as ranks:
+    if device not in DEVICES:
+        raise unknown_name("device", device, DEVICES)
+    with parting(out, context.obj or [], fresh=not resume), ranks_of(out, device) as ranks:
         _train(model, data, root, out, source, patience, ranks, resume=resume, quiet=quiet)
 
 
@@ -196,6 +202,8 @@ def _train(
     from deepgen.train import EarlyStopping, Monitors, fit
     from deepgen.train.state import ANEW, KEPT
 
+    if ranks.device.type != "cpu":
+        source = {**source, "device": ranks.device.type}  # whose random numbers are its own
     done_before = begun(out, source) if resume else 0
     given = load_arguments(source["binarise"], root, source.get("length"))
     recipe = build(model, datasets.load(data, **given), source)
@@ -218,7 +226,7 @@ def _train(
     try:
         with fitting_threads(weights(recipe.model)), told_of_compiling(lines):
             history = fit(
-                recipe.model,
+                recipe.model.to(ranks.device),
                 recipe.train,
                 recipe.objective,
                 epochs=recipe.epochs,
@@ -242,6 +250,7 @@ def _train(
         if out.is_dir():
             (out / DIVERGED).write_text(f"{told}\n", encoding="utf-8")
         raise DivergenceError(told, step=error.step, state=error.state) from error
+    recipe.model.to("cpu")
     last = history[-1]
     stopped = f" ({history.stopped})" if history.stopped else ""
     if stopping and stopping.best_epoch < last.epoch:
