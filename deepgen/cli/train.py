@@ -128,6 +128,23 @@ def command(
             "of normal noise, in standard deviations of the column (0.3). 0 for none."
         ),
     ] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(
+            help="gan: relativistic, minimax, non-saturating, least-squares, hinge or wasserstein (relativistic)."
+        ),
+    ] = None,
+    penalty: Annotated[
+        str | None,
+        typer.Option(
+            help="gan: on the discriminator's gradient, r1-r2, r1, r2, gradient (of WGAN-GP) or none (r1-r2); "
+            "autoencoder: on codes, none, contraction, l1 or sparsity (none)."
+        ),
+    ] = None,
+    penalty_weight: Annotated[float | None, typer.Option(help="autoencoder: of --penalty (0.1).")] = None,
+    spectral_norm: Annotated[
+        bool, typer.Option("--spectral-norm", help="gan: normalise the layers of the discriminator.")
+    ] = False,
     weight_decay: Annotated[
         float | None, typer.Option(min=0.0, help="rbm, dbn, dbm: of the weights, not the biases (0).")
     ] = None,
@@ -169,7 +186,8 @@ def command(
              "orders": orders, "channels": channels, "layers": layers, "transforms": transforms, "width": width,
              "heads": heads, "dropout": dropout, "length": length, "latent": latent, "noise": noise,
              "hidden_units": hidden_units, "networks": networks, "prior": prior, "posterior": posterior,
-             "optimizer": optimizer, "schedule": schedule}  # fmt: skip
+             "optimizer": optimizer, "schedule": schedule, "loss": loss, "penalty": penalty,
+             "penalty_weight": penalty_weight, "spectral_norm": spectral_norm or None}  # fmt: skip
     chosen = {"seed": seed, "binarise": binarise, "monitors": monitors or None, **settle(model, given)}
     source = {"model": model, "data": absolute(data), "root": root and str(Path(root).resolve()), **chosen}
     if out.exists() and not out.is_dir():
