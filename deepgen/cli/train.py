@@ -143,8 +143,8 @@ def command(
     ] = None,
     penalty_weight: Annotated[float | None, typer.Option(help="autoencoder: of --penalty (0.1).")] = None,
     spectral_norm: Annotated[
-        bool, typer.Option("--spectral-norm", help="gan: normalise the layers of the discriminator.")
-    ] = False,
+        bool | None, typer.Option("--spectral-norm", help="gan: normalise the layers of the discriminator.")
+    ] = None,
     weight_decay: Annotated[
         float | None, typer.Option(min=0.0, help="rbm, dbn, dbm: of the weights, not the biases (0).")
     ] = None,
@@ -187,7 +187,7 @@ def command(
              "heads": heads, "dropout": dropout, "length": length, "latent": latent, "noise": noise,
              "hidden_units": hidden_units, "networks": networks, "prior": prior, "posterior": posterior,
              "optimizer": optimizer, "schedule": schedule, "loss": loss, "penalty": penalty,
-             "penalty_weight": penalty_weight, "spectral_norm": spectral_norm or None}  # fmt: skip
+             "penalty_weight": penalty_weight, "spectral_norm": spectral_norm}  # fmt: skip
     chosen = {"seed": seed, "binarise": binarise, "monitors": monitors or None, **settle(model, given)}
     source = {"model": model, "data": absolute(data), "root": root and str(Path(root).resolve()), **chosen}
     if out.exists() and not out.is_dir():
