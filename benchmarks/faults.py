@@ -33,6 +33,7 @@ KINDS = {
     "files": files.loaders,
     "disks": disks.disks,
     "kills": processes.kills,
+    "workers": processes.workers,
     "nans": numbers.nans,
     "pairs": processes.pairs,
     "hostile": files.hostile,

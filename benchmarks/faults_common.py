@@ -99,7 +99,8 @@ def fitted(out: Path | None = None, *, epochs: int = 2, data: Any = ROWS, **opti
     """A small machine after a fit into ``out``."""
     model = options.pop("model", None) or machine()
     objective = options.pop("objective", None) or dg.objectives.PersistentCD(k=1, chains=10)
-    dg.fit(model, data, objective, epochs=epochs, batch_size=20, out=out, progress=False, **options)
+    options = {"batch_size": 20, **options}
+    dg.fit(model, data, objective, epochs=epochs, out=out, progress=False, **options)
     return model
 
 

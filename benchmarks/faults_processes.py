@@ -18,6 +18,7 @@ import torch
 from faults_common import ROWS, Hang, Tally
 from faults_disks import loads, tree, writers
 from faults_files import TABLE
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 import deepgen as dg
 from deepgen.errors import CheckpointError, DeepgenError
@@ -94,6 +95,46 @@ def kills(place: Path, dice: random.Random, tries: int) -> list[Tally]:
                 fine = fine and dg.Embeddings.load(place / "emb.txt.gz").vectors.shape == (15, 4)
             files.check(fine and loads(place, first), name)
     return [runs, files]
+
+
+class Deadly(Dataset[Any]):
+    """`ROWS`; as long as ``fuse`` exists, the worker that reads row ``at`` is gone at once, by signal ``end``."""
+
+    def __init__(self, fuse: Path, at: int, end: int) -> None:
+        self.fuse, self.at, self.end = fuse, at, end
+
+    def __len__(self) -> int:
+        return len(ROWS)
+
+    def __getitem__(self, i: int) -> torch.Tensor:
+        if i == self.at and get_worker_info() is not None and self.fuse.exists():
+            if self.end != signal.SIGKILL:  # which nobody can handle; torch handles the others
+                signal.signal(self.end, signal.SIG_DFL)
+            os.kill(os.getpid(), self.end)
+        return ROWS[i]
+
+
+def workers(place: Path, dice: random.Random, tries: int) -> list[Tally]:
+    """Workers of a DataLoader that end at a random row: one line, the checkpoint whole, and the run goes on from it."""
+    tally = Tally("killed workers of a DataLoader")
+    for attempt in range(tries):
+        fuse, out = place / "fuse", place / f"run{attempt}"
+        fuse.touch()
+        end = dice.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV))
+        data = DataLoader(Deadly(fuse, dice.randrange(len(ROWS)), end), batch_size=20, num_workers=dice.choice((1, 2)))
+        options: dict[str, Any] = {"data": data, "batch_size": None, "callbacks": [Checkpoint(steps=1)]}
+        what = f"a worker gone by {end.name}"
+        try:
+            with common.in_time():
+                common.fitted(out, **options)
+        except (Exception, Hang) as error:
+            tally.refusal(error, what)
+        else:
+            tally.lost.append(f"{what} was not told")
+        fuse.unlink()
+        resumed, whole = common.fitted(out, **options), common.fitted(**options)
+        tally.check(common.weights(resumed) == common.weights(whole), f"{what}: other weights")
+    return [tally]
 
 
 def _dated(name: str) -> bool:

@@ -12,6 +12,7 @@ roles: what is near on walks gets near vectors, whatever q is. The roles are dra
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import networkx as nx
@@ -23,6 +24,20 @@ from deepgen.graphs import node2vec
 from deepgen.plot.figures import PALETTE, new_figure, save, series
 
 SETTINGS = {"q = 0.5": (0.5, 6), "q = 2": (2.0, 3)}  # p = 1; and how many groups the paper colours
+
+# Of some characters with many edges, where the name begins or ends in points from the node: clear of other nodes.
+LABELS = {
+    "Valjean": (12, 10, "left"),
+    "Gavroche": (40, 14, "left"),
+    "Marius": (-60, 7, "right"),
+    "Javert": (32, -8, "left"),
+    "Thenardier": (-50, 9, "right"),
+    "MmeThenardier": (3, 23, "right"),
+    "Fantine": (-2, 14, "right"),
+    "Enjolras": (52, 28, "left"),
+    "Feuilly": (14, -30, "left"),
+    "Myriel": (4, 12, "right"),
+}
 
 
 def roles(graph: nx.Graph) -> np.ndarray:
@@ -50,14 +65,11 @@ def draw(graph: nx.Graph, place: dict[str, np.ndarray], group: np.ndarray, title
     nx.draw_networkx_edges(graph, place, width=width, edge_color=PALETTE["rule"], ax=ax)
     size, colour = [18 + 9 * degree[v] for v in graph], [series(k) for k in group]
     nx.draw_networkx_nodes(graph, place, node_size=size, node_color=colour, edgecolors="white", linewidths=0.6, ax=ax)
-    named: list[np.ndarray] = []
-    for name in sorted(graph, key=degree.get, reverse=True)[:20]:
-        x, y = place[name]
-        if any(abs(x - other[0]) < 0.3 and abs(y - other[1]) < 0.09 for other in named):
-            continue  # names would lie on one another
-        named.append(place[name])
-        ax.annotate(name, (x, y), (0, 7), textcoords="offset points", fontsize=7, ha="center", color=PALETTE["ink"],
-                    bbox={"boxstyle": "square,pad=0.1", "color": "white", "alpha": 0.6, "linewidth": 0})  # fmt: skip
+    line = {"arrowstyle": "-", "color": PALETTE["muted"], "linewidth": 0.5}
+    for name, (dx, dy, side) in LABELS.items():
+        ax.annotate(name, place[name], (dx, dy), textcoords="offset points", fontsize=8, ha=side, va="center",
+                    color=PALETTE["ink"], arrowprops=line if math.hypot(dx, dy) > 20 else None,
+                    bbox={"boxstyle": "square,pad=0.1", "color": "white", "alpha": 0.7, "linewidth": 0})  # fmt: skip
     ax.set_title(title, fontsize=9, loc="left")
     ax.axis("off")
 

@@ -39,7 +39,7 @@ METHODS: dict[str, Make] = {
     ),
 }
 RATES = [10 ** (half / 2) for half in range(-6, 1)]  # from 0.001 to 1
-DRAWN = ("SGD", "Nesterov", "Adam", "K-FAC")  # the paths of all eight hide one another
+DRAWN = ("SGD", "Nesterov", "Adam", "K-FAC")  # whose paths are shown: dots are steps, from the circle to the star
 
 
 class Function:
@@ -189,16 +189,18 @@ def main(
 
 
 def draw(curves: Curves, paths: dict[str, list[list[float]]], steps: int, seeds: int, path: Path) -> Path:
-    figure = new_figure(1080, 760)
+    figure = new_figure(1080, 800)
     figure.set_layout_engine("constrained")
-    *losses, plane = figure.subplots(2, 2).flat
+    quarters = figure.add_gridspec(2, 2)
+    losses = [figure.add_subplot(quarters[place]) for place in range(3)]
+    planes = quarters[3].subgridspec(2, 2).subplots(sharex=True, sharey=True).flat
     titles = {
         "quadratic": "quadratic of condition number 100: loss",
         "Rosenbrock": "Rosenbrock's function: loss",
         "digits": f"digits, network 64-32-10: nats a training row, mean of {seeds} seeds",
     }
     style = {name: {"color": series(place), "linewidth": 1.4} for place, name in enumerate(METHODS)}
-    style["K-FAC"] = {"color": PALETTE["ink"], "linewidth": 2.0}
+    style["K-FAC"] = {"color": PALETTE["ink"], "linewidth": 1.4}
     for ax, (problem, title) in zip(losses, titles.items(), strict=True):
         quiet(ax)
         for name in METHODS:
@@ -209,16 +211,16 @@ def draw(curves: Curves, paths: dict[str, list[list[float]]], steps: int, seeds:
         ax.set_title(title, fontsize=9, color=PALETTE["ink"], loc="left")
         ax.set_xlabel("steps", fontsize=8, color=PALETTE["muted"])
     losses[0].legend(frameon=False, fontsize=8, labelcolor=PALETTE["ink"], ncols=2, loc="upper right")
-    quiet(plane)
     across, up = torch.meshgrid(torch.linspace(-1.8, 1.6, 200), torch.linspace(-0.6, 2.2, 200), indexing="xy")
     height = ((1 - across) ** 2 + 100 * (up - across**2) ** 2).clamp_min(1e-3).log10()
-    plane.contour(across, up, height, levels=12, colors=PALETTE["rule"], linewidths=0.8)
-    for name in DRAWN:
-        plane.plot(*zip(*paths[name], strict=True), **style[name])
-    plane.plot([-1.2, 1], [1, 1], "o", color=PALETTE["ink"], markersize=5)
-    plane.set(xlim=(-1.8, 1.6), ylim=(-0.6, 2.2))
-    title = f"Rosenbrock's valley, from left to right: {', '.join(DRAWN)}"
-    plane.set_title(title, fontsize=9, color=PALETTE["ink"], loc="left")
+    for plane, name in zip(planes, DRAWN, strict=True):  # one each: four paths along one valley hide one another
+        quiet(plane)
+        plane.contour(across, up, height, levels=10, colors=PALETTE["rule"], linewidths=0.6)
+        plane.plot(*zip(*paths[name], strict=True), marker=".", markersize=3.5, **{**style[name], "linewidth": 0.8})
+        plane.plot(-1.2, 1, "o", color=PALETTE["ink"], markersize=4)
+        plane.plot(1, 1, "*", color=PALETTE["ink"], markersize=8)
+        plane.set(xlim=(-1.8, 1.6), ylim=(-0.6, 2.2))
+        plane.set_title(f"Rosenbrock's valley: {name}", fontsize=9, color=PALETTE["ink"], loc="left")
     return save(figure, path)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from deepgen.cli.ranks import speaks
+from deepgen.cli.ranks import speaks, speaks_of_interrupt
 from deepgen.errors import DeepgenError
 
 OK, FAULT, REFUSED, INTERRUPTED = 0, 1, 2, 130
@@ -37,12 +37,12 @@ def run(app: typer.Typer, arguments: Sequence[str]) -> int:
         if debug and not isinstance(error, Stopped):
             traceback.print_exc()
         status, line = _explain(error, arguments)
-        if line and speaks(line, error):
+        if line and (speaks_of_interrupt() if status == INTERRUPTED else speaks(line, error)):
             print(f"deepgen: {line}", file=sys.stderr)
         return status
     except KeyboardInterrupt:
         status = INTERRUPTED
-    if status == INTERRUPTED:
+    if status == INTERRUPTED and speaks_of_interrupt():
         print("deepgen: interrupted", file=sys.stderr)
     return status if isinstance(status, int) else OK
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ _LEARNED = {
 _IMAGES = {**_LEARNED, "epochs": 30, "channels": 32, "layers": 6}
 _FLOW = {**_LEARNED, "epochs": 50, "transforms": 5, "hidden": [128, 128]}
 _NETWORKS = {**_LEARNED, "epochs": 200, "hidden": [200, 200], "channels": 32, "latent": None}
+_GAME = {**_NETWORKS, "loss": None, "penalty": None, "spectral_norm": None}
 _LATENT = {**_NETWORKS, "networks": "dense", "prior": "normal", "posterior": "diagonal", "components": 50}
 _TEXT = {**_LEARNED, "epochs": 10, "patience": 3, "batch": 32, "rate": 3e-3, "length": None, "dropout": 0.0}
 
@@ -48,20 +50,28 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "vae": _LATENT,
     "iwae": {**_LATENT, "k": 5},
     "cvae": _LATENT,
-    "autoencoder": {**_NETWORKS, "networks": "dense", "noise": 0.3},
-    "gan": {**_NETWORKS, "patience": None, "networks": None, "latent": 16},
+    "autoencoder": {**_NETWORKS, "networks": "dense", "noise": 0.3, "penalty": None, "penalty_weight": None},
+    "gan": {**_GAME, "patience": None, "networks": None, "latent": 16},
     "energy": {**_LEARNED, "patience": None, "hidden": [256, 256], "k": 10, "chains": 100},
 }
 
-# What an option can be that is one of a few words; of --networks by model.
+# What an option can be that is one of a few words, and where that goes by the model.
 _WORDS = {
     "visible": ("kind of visible units", ("bernoulli", "spin", "softmax", "gaussian")),
     "hidden_units": ("kind of hidden units", ("bernoulli", "spin", "gaussian")),
     "prior": ("prior", ("normal", "mixture", "vamp", "flow")),
     "posterior": ("posterior", ("diagonal", "full", "flow")),
     "networks": ("kind of networks", ("dense", "conv")),
+    "loss": ("loss", ("relativistic", "minimax", "non-saturating", "least-squares", "hinge", "wasserstein")),
+    "penalty": ("penalty", ("none",)),
 }
-_NETWORK_WORDS = {"autoencoder": ("dense", "conv", "tied"), "gan": ("dense", "conv", "resnet")}
+_OWN_WORDS = {
+    ("networks", "autoencoder"): ("dense", "conv", "tied"),
+    ("networks", "gan"): ("dense", "conv", "resnet"),
+    ("penalty", "autoencoder"): ("none", "contraction", "l1", "sparsity"),
+    ("penalty", "gan"): ("r1-r2", "r1", "r2", "gradient", "none"),
+}
+_PENALTY = 0.1  # weight of an autoencoder's, in nats of the reconstruction loss
 _CONVOLVED = 256  # units of the hidden layer beside convolutions
 
 _LEFT_OUT = {
@@ -132,7 +142,7 @@ def settle(model: str, given: dict[str, Any]) -> dict[str, Any]:
     if isinstance(chosen.get("hidden"), str):
         chosen["hidden"] = _widths(model, chosen["hidden"])
     for name, (kind, words) in _WORDS.items():
-        words = _NETWORK_WORDS.get(model, words) if name == "networks" else words
+        words = _OWN_WORDS.get((name, model), words)
         if chosen.get(name) is not None and chosen[name] not in words:
             raise _unknown(model, kind, chosen[name], words)
     _agree(model, chosen, given)
@@ -196,10 +206,28 @@ def _agree(model: str, chosen: dict[str, Any], given: dict[str, Any]) -> None:
             raise ArgumentError(
                 "--networks conv has one hidden layer beside the convolutions: give --hidden one number"
             )
+    if model == "autoencoder":
+        _penalised(chosen, given)
     if chosen.get("posterior") == "flow" and chosen["latent"] == 1:
         raise ArgumentError("--posterior flow couples latents with one another: give --latent 2 or more")
     if given.get("components") is not None and chosen.get("prior") in ("normal", "flow"):
         raise ArgumentError(f"--components is of --prior mixture or vamp, and this prior is {chosen['prior']}")
+
+
+def _penalised(chosen: dict[str, Any], given: dict[str, Any]) -> None:
+    """What an autoencoder's penalty asks of other options; its weight is settled."""
+    if chosen["penalty"] in (None, "none"):
+        if given.get("penalty_weight") is not None:
+            raise ArgumentError("--penalty-weight is of --penalty contraction, l1 or sparsity, and there is no penalty")
+        return
+    if chosen["penalty"] == "sparsity" and chosen["networks"] == "conv":
+        raise ArgumentError(
+            "--penalty sparsity takes codes from 0 to 1, of --networks dense or tied: take l1 with conv"
+        )
+    if chosen["penalty_weight"] is None:
+        chosen["penalty_weight"] = _PENALTY
+    if not 0 < chosen["penalty_weight"] < math.inf:
+        raise ArgumentError(f"--penalty-weight must be above 0, got {chosen['penalty_weight']}")
 
 
 def _widths(model: str, text: str) -> int | list[int]:

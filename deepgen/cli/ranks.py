@@ -19,10 +19,15 @@ _PATIENCE = timedelta(seconds=5)  # with a store that may be gone; torch's own i
 
 
 @contextmanager
-def ranks_of(out: Path | None = None) -> Iterator[Ranks]:
+def ranks_of(out: Path | None = None, device: str = "cpu") -> Iterator[Ranks]:
     """The ranks that train the run in ``out`` together, of which the first prints; without torchrun one alone.
 
+    Args:
+        out: the directory of the run.
+        device: what they compute on, as of `deepgen.train.torchrun`.
+
     Raises:
+        ArgumentError: a GPU is asked for, and there is not one for each.
         RankLost: another one is gone; the message says what ``out`` holds.
     """
     from deepgen.train import torchrun
@@ -30,7 +35,7 @@ def ranks_of(out: Path | None = None) -> Iterator[Ranks]:
 
     try:
         with ExitStack() as stack:
-            ranks = stack.enter_context(torchrun("cpu"))
+            ranks = stack.enter_context(torchrun(device))
             if not ranks.is_first:
                 nowhere = stack.enter_context(open(os.devnull, "w"))
                 stack.enter_context(redirect_stdout(nowhere))
@@ -47,7 +52,7 @@ def ranks_of(out: Path | None = None) -> Iterator[Ranks]:
 def speaks(line: str, error: Exception) -> bool:
     """Whether this process is the one to print ``line``: one that many ranks have is said once, and that a rank is gone
     only where no rank has said why."""
-    if "TORCHELASTIC_RUN_ID" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if _alone():
         return True
     import torch.distributed as dist
 
@@ -59,3 +64,12 @@ def speaks(line: str, error: Exception) -> bool:
         return before == 0 if isinstance(error, RankLost) else store.add(f"{_SAID}/{line}", 1) == 1
     except (RuntimeError, KeyError, ValueError):  # it is gone as well
         return True
+
+
+def speaks_of_interrupt() -> bool:
+    """Whether this process is the one to say that Ctrl-C came, which comes to all ranks and to torchrun's store."""
+    return _alone() or os.environ.get("RANK") == "0"
+
+
+def _alone() -> bool:
+    return "TORCHELASTIC_RUN_ID" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) == 1

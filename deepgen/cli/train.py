@@ -13,13 +13,14 @@ from deepgen.cli.interrupted import parting
 from deepgen.cli.optimizers import OPTIMIZERS, SCHEDULES
 from deepgen.cli.options import Root, model_name, settle
 from deepgen.cli.ranks import ranks_of
-from deepgen.errors import ArgumentError, CheckpointError, DivergenceError
+from deepgen.errors import ArgumentError, CheckpointError, DivergenceError, unknown_name
 
 if TYPE_CHECKING:
     from deepgen.cli.recipes import Recipe
     from deepgen.train import Ranks
 
 FEW_UPDATES = 2000
+DEVICES = ("auto", "cpu", "cuda")
 
 
 def command(
@@ -127,6 +128,23 @@ def command(
             "of normal noise, in standard deviations of the column (0.3). 0 for none."
         ),
     ] = None,
+    loss: Annotated[
+        str | None,
+        typer.Option(
+            help="gan: relativistic, minimax, non-saturating, least-squares, hinge or wasserstein (relativistic)."
+        ),
+    ] = None,
+    penalty: Annotated[
+        str | None,
+        typer.Option(
+            help="gan: on the discriminator's gradient, r1-r2, r1, r2, gradient (of WGAN-GP) or none (r1-r2); "
+            "autoencoder: on codes, none, contraction, l1 or sparsity (none)."
+        ),
+    ] = None,
+    penalty_weight: Annotated[float | None, typer.Option(help="autoencoder: of --penalty (0.1).")] = None,
+    spectral_norm: Annotated[
+        bool | None, typer.Option("--spectral-norm", help="gan: normalise the layers of the discriminator.")
+    ] = None,
     weight_decay: Annotated[
         float | None, typer.Option(min=0.0, help="rbm, dbn, dbm: of the weights, not the biases (0).")
     ] = None,
@@ -153,6 +171,9 @@ def command(
             "--monitors", help="Watch steps, gradients and activations: warnings in words, and a section of the report."
         ),
     ] = False,
+    device: Annotated[
+        str, typer.Option(help="cpu, cuda, or auto: a GPU if there is one, of several ranks one for each.")
+    ] = "cpu",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Fit a model and leave it in a directory that sample, evaluate and report read.
@@ -165,12 +186,15 @@ def command(
              "orders": orders, "channels": channels, "layers": layers, "transforms": transforms, "width": width,
              "heads": heads, "dropout": dropout, "length": length, "latent": latent, "noise": noise,
              "hidden_units": hidden_units, "networks": networks, "prior": prior, "posterior": posterior,
-             "optimizer": optimizer, "schedule": schedule}  # fmt: skip
+             "optimizer": optimizer, "schedule": schedule, "loss": loss, "penalty": penalty,
+             "penalty_weight": penalty_weight, "spectral_norm": spectral_norm}  # fmt: skip
     chosen = {"seed": seed, "binarise": binarise, "monitors": monitors or None, **settle(model, given)}
     source = {"model": model, "data": absolute(data), "root": root and str(Path(root).resolve()), **chosen}
     if out.exists() and not out.is_dir():
         raise ArgumentError(f"--out is the directory of the run, and {out} is a file: choose another name")
-    with parting(out, context.obj or [], fresh=not resume), ranks_of(out) as ranks:
+    if device not in DEVICES:
+        raise unknown_name("device", device, DEVICES)
+    with parting(out, context.obj or [], fresh=not resume), ranks_of(out, device) as ranks:
         _train(model, data, root, out, source, patience, ranks, resume=resume, quiet=quiet)
 
 
@@ -196,6 +220,8 @@ def _train(
     from deepgen.train import EarlyStopping, Monitors, fit
     from deepgen.train.state import ANEW, KEPT
 
+    if ranks.device.type != "cpu":
+        source = {**source, "device": ranks.device.type}  # whose random numbers are its own
     done_before = begun(out, source) if resume else 0
     given = load_arguments(source["binarise"], root, source.get("length"))
     recipe = build(model, datasets.load(data, **given), source)
@@ -218,7 +244,7 @@ def _train(
     try:
         with fitting_threads(weights(recipe.model)), told_of_compiling(lines):
             history = fit(
-                recipe.model,
+                recipe.model.to(ranks.device),
                 recipe.train,
                 recipe.objective,
                 epochs=recipe.epochs,
@@ -242,6 +268,7 @@ def _train(
         if out.is_dir():
             (out / DIVERGED).write_text(f"{told}\n", encoding="utf-8")
         raise DivergenceError(told, step=error.step, state=error.state) from error
+    recipe.model.to("cpu")
     last = history[-1]
     stopped = f" ({history.stopped})" if history.stopped else ""
     if stopping and stopping.best_epoch < last.epoch:

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset, default_collate
 
 from deepgen.data.redrawn import Redrawn
+from deepgen.data.workers import of_loader
 from deepgen.errors import ArgumentError, ShapeError
 from deepgen.random import generator
 
@@ -41,6 +42,7 @@ def batches(data: Any, batch_size: int, *, seed: int, epoch: int, start: int = 0
     Raises:
         ShapeError: no rows.
         ArgumentError: ``batch_size`` below 1, or ``epoch`` or ``start`` below 0.
+        DataError: a worker of a DataLoader is gone.
 
     >>> x = torch.arange(5.0).unsqueeze(1)
     >>> [len(batch) for batch in batches(x, 2, seed=0, epoch=0)]
@@ -151,10 +153,9 @@ def _of_loader(loader: DataLoader[Any], seed: int, epoch: int) -> Iterator[Any]:
     found = [torch.default_generator, *(getattr(owner, "generator", None) for owner in owners)]
     streams = list({id(g): g for g in found if isinstance(g, torch.Generator)}.values())
     states = [stream(seed, epoch, -2 - i, g.device).get_state() for i, g in enumerate(streams)]
-    rows: Iterator[Any] | None = None
+    rows = of_loader(loader)
     while True:
         with _lent(streams, states):
-            rows = iter(loader) if rows is None else rows
             batch = next(rows, _END)
         if batch is _END:
             return

@@ -79,14 +79,9 @@ class Perceptron(LearningRule):
         self._check_settings()
         rows = as_rows(x)
         labels = as_targets(y, len(rows))
-        self.classes_ = np.unique(labels)
-        if len(self.classes_) != 2:
-            raise ArgumentError(
-                f"a perceptron tells two classes apart, got {len(self.classes_)}: with more, one against the rest "
-                "(sklearn.multiclass.OneVsRestClassifier)"
-            )
+        self.classes_ = _two(labels)
         wide = np.hstack([rows, np.ones((len(rows), 1))])  # b is the weight of a 1
-        signed = wide * np.where(labels == self.classes_[1], 1.0, -1.0)[:, None]
+        signed = wide * _signs(labels, self.classes_)[:, None]
         order, weights = row_order(len(rows), self.generator), np.zeros(wide.shape[1])
         rate = 1.0 if self.rate is None else float(self.rate)
         self.mistakes_: list[int] = []
@@ -122,6 +117,22 @@ class Perceptron(LearningRule):
             None: "whether a hyperplane separates the classes is not known",
         }[self.separable_]
         return f"not converged: {wrong} of {rows} rows are wrong after {made}; {why}"
+
+
+def _two(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The two classes of ``labels``, in their order."""
+    classes = np.unique(labels)
+    if len(classes) != 2:
+        raise ArgumentError(
+            f"a perceptron tells two classes apart, got {len(classes)}: with more, one against the rest "
+            "(sklearn.multiclass.OneVsRestClassifier)"
+        )
+    return classes
+
+
+def _signs(labels: npt.NDArray[Any], classes: npt.NDArray[Any]) -> Numbers:
+    """t of each label."""
+    return np.where(labels == classes[1], 1.0, -1.0)
 
 
 def _pass(signed: Numbers, weights: Numbers, rate: float) -> int:
@@ -160,8 +171,12 @@ def mistake_bound(x: Any, y: Any, coef: Any, intercept: float = 0.0) -> float:
 
     Args:
         x: rows ``[rows, features]``.
-        y: labels of two kinds ``[rows]``; the greater lies where the hyperplane is positive.
+        y: labels of two kinds ``[rows]``, numbers or texts; the greater, as `Perceptron.classes_` has them, lies where
+            the hyperplane is positive.
         coef, intercept: of a hyperplane, on any scale: the wider its margin, the less the bound.
+
+    Raises:
+        ArgumentError: not two kinds of labels, or a hyperplane of another width or none.
 
     >>> mistake_bound([[-1.0], [1.0]], [0, 1], [1.0])
     2.0
@@ -170,8 +185,9 @@ def mistake_bound(x: Any, y: Any, coef: Any, intercept: float = 0.0) -> float:
     labels, normal = as_targets(y, len(rows)), np.asarray(coef, dtype=np.float64)
     if normal.shape != (rows.shape[1],):
         raise ArgumentError(f"coef must be [{rows.shape[1]}], got {list(normal.shape)}")
-    signs = np.where(labels == labels.max(), 1.0, -1.0)
-    margin = (signs * (rows @ normal + intercept)).min() / math.sqrt(normal @ normal + intercept**2)
+    signs = _signs(labels, _two(labels))
+    length = math.sqrt(normal @ normal + intercept**2)
+    margin = (signs * (rows @ normal + intercept)).min() / length if length else 0.0
     if not margin > 0:
         return math.inf
     return float(((rows**2).sum(1).max() + 1) / margin**2)

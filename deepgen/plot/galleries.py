@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,8 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import ShapeError, check_count
+from deepgen.explicit.contexts import check_labels
+from deepgen.explicit.units import require_tensor
 from deepgen.plot.images import image_grid
 from deepgen.rest import at_rest
 from deepgen.typing import LogProb, require
@@ -22,19 +25,22 @@ if TYPE_CHECKING:
 def worst(model: Any, x: Tensor, n: int = 32, *, labels: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Which of ``x`` have the least log p(x), and their log p, worst first; with ``labels`` the least log p(label | x).
 
+    A row that holds NaN or infinite values, or of which the model makes NaN, has the figure NaN and comes before all.
+
     Args:
         model: with ``log_prob``; with ``labels`` whatever gives log probabilities of classes, ``model(x)`` or
             ``model.log_labels(x)``, ``[rows, classes]``, up to a constant a row.
         x: ``[rows, *event]``.
         n: how many, or all if there are fewer.
-        labels: ``[rows]``, the true classes.
+        labels: ``[rows]``, the true classes, integers.
 
     Returns:
         Numbers of rows ``[n]`` and their figures ``[n]``, in nats.
 
     Raises:
         MissingCapability: no labels, and a model without a normalised ``log_prob``.
-        ShapeError: labels of another number than rows.
+        ShapeError: rows or labels that are no tensors, or do not fit together or the model.
+        SupportError: values outside the model's support; labels outside its classes.
 
     >>> law = torch.distributions.Independent(torch.distributions.Normal(torch.zeros(2), 1.0), 1)
     >>> rows, figures = worst(law, torch.tensor([[0.0, 0.0], [3.0, 3.0], [1.0, 0.0]]), 2)
@@ -42,19 +48,42 @@ def worst(model: Any, x: Tensor, n: int = 32, *, labels: Tensor | None = None) -
     ([1, 2], tensor([-10.8379,  -2.3379]))
     """
     check_count(n=n)
+    require_tensor(x, "x")
+    if x.ndim < 2 or len(x) == 0:
+        raise ShapeError(f"x must be [rows, *event] with at least one row, got {list(x.shape)}")
     if labels is None:
         require(model, LogProb, "find the rows it makes least likely")
-        with at_rest(model):
-            each = torch.cat([model.log_prob(rows) for rows in x.split(1000)])
     else:
+        require_tensor(labels, "labels")
         if labels.shape != x.shape[:1]:
             raise ShapeError(f"labels must be [{len(x)}], one a row, got {list(labels.shape)}")
-        told = getattr(model, "log_labels", model)
-        with at_rest(told):
-            logits = torch.cat([told(rows) for rows in x.split(1000)])
-        each = logits.log_softmax(-1).gather(1, labels.long().unsqueeze(1)).squeeze(1)
-    found = each.topk(min(n, len(each)), largest=False)
-    return found.indices, found.values
+    whole = x.flatten(1).isfinite().all(1).nonzero().squeeze(1)
+    figures = torch.full((len(x),), math.nan)
+    if len(whole):
+        found = _log_probs(model, x[whole]) if labels is None else _log_labels(model, x[whole], labels[whole])
+        figures = figures.to(found).index_copy(0, whole.to(found.device), found)
+    order = (-figures).argsort(descending=True, stable=True)[:n]  # NaN is greatest of all, so first
+    return order, figures[order]
+
+
+def _log_probs(model: Any, x: Tensor) -> Tensor:
+    check = getattr(model, "check", None)
+    if check is not None:
+        check(x)
+    with at_rest(model) as resting:
+        return torch.cat([resting.log_prob(rows) for rows in x.split(1000)])
+
+
+def _log_labels(model: Any, x: Tensor, labels: Tensor) -> Tensor:
+    with at_rest(getattr(model, "log_labels", model)) as told:
+        logits = torch.cat([told(rows) for rows in x.split(1000)])
+    if logits.ndim != 2:
+        raise ShapeError(
+            f"the model must give [rows, classes] of rows, got {list(logits.shape)} of {len(x)}: without labels= it is "
+            "judged by log_prob"
+        )
+    check_labels(labels, logits.shape[1])
+    return logits.log_softmax(-1).gather(1, labels.long().unsqueeze(1).to(logits.device)).squeeze(1)
 
 
 def mistakes(

@@ -61,8 +61,8 @@ def planes(
             "panels must be rows of one length, with a heading for each row and each column and a caption for each "
             f"panel; got rows of {[len(part) for part in panels]}, {len(columns or [])} columns, {len(rows or [])} rows"
         )
-    below, left = (16 if captions else 0), (18 if rows else 0)
-    figure = new_figure(across * _PANEL + left, len(panels) * (_PANEL + below) + (60 if title else 30))
+    below, left = (20 if captions else 0), (24 if rows else 0)
+    figure = new_figure(across * _PANEL + left, len(panels) * (_PANEL + below) + (66 if title else 36))
     axes = figure.subplots(len(panels), across, squeeze=False)
     peaks: list[float | None] = [None] * across
     middle = (torch.arange(resolution) + 0.5) / resolution * (limits[1] - limits[0]) + limits[0]
@@ -81,14 +81,14 @@ def planes(
             ax.set(xlim=limits, ylim=limits, xticks=[], yticks=[], aspect="equal")
             ax.spines[:].set_color(PALETTE["rule"])
             if captions:
-                ax.set_xlabel(captions[i][j], fontsize=8, color=PALETTE["muted"], labelpad=3)
+                ax.set_xlabel(captions[i][j], fontsize=11, color=PALETTE["muted"], labelpad=3)
             if columns and i == 0:
-                ax.set_title(columns[j], fontsize=9, color=PALETTE["ink"])
+                ax.set_title(columns[j], fontsize=12, color=PALETTE["ink"])
             if rows and j == 0:
-                ax.set_ylabel(rows[i], fontsize=9, color=PALETTE["ink"])
+                ax.set_ylabel(rows[i], fontsize=12, color=PALETTE["ink"])
     figure.set_layout_engine("constrained")
     if title:
-        figure.suptitle(title, fontsize=11, color=PALETTE["ink"])
+        figure.suptitle(title, fontsize=13, color=PALETTE["ink"])
     if path is not None:
         save(figure, path)
     return figure

@@ -35,6 +35,7 @@ class Ranks:
         rank: which one this is, from 0; the first writes files and shows progress.
         world: how many there are.
         device: where this rank's model and data belong.
+        told: where what the ranks agree on is kept: the CPU, unless the backend sends nothing from there.
 
     >>> alone = Ranks()
     >>> alone.world, alone.agree(True, False), alone.first(lambda: 3)
@@ -43,19 +44,33 @@ class Ranks:
 
     def __init__(self, rank: int = 0, world: int = 1, device: torch.device | str = "cpu") -> None:
         self.rank, self.world, self.device = rank, world, torch.device(device)
+        self.told = torch.device("cpu")
 
     @classmethod
     def joined(cls, device: torch.device | str = "cpu") -> Ranks:
         """The ranks of the torch.distributed process group that the caller has set up.
 
+        A group of nccl alone has messages between GPUs only: give it ``device="cuda:N"``, after
+        ``torch.cuda.set_device(N)``, which says where torch.distributed puts what is no tensor.
+
         Raises:
-            ArgumentError: there is none.
+            ArgumentError: there is none, or its backend sends nothing between such devices.
         """
         import torch.distributed as dist
 
         if not (dist.is_available() and dist.is_initialized()):
             raise ArgumentError("there is no process group: call torch.distributed.init_process_group, or use torchrun")
-        return cls(dist.get_rank(), dist.get_world_size(), device)
+        ranks = cls(dist.get_rank(), dist.get_world_size(), device)
+        backend = dist.get_backend_config()
+        kinds = [pair.partition(":")[0] for pair in backend.split(",")]
+        if ranks.device.type not in kinds:
+            raise ArgumentError(
+                f"the process group ({backend}) sends nothing between devices of the kind {ranks.device.type!r}: give "
+                f"device={kinds[0]!r}, or set up the backend 'cpu:gloo,cuda:nccl'"
+            )
+        if "cpu" not in kinds:
+            ranks.told = ranks.device
+        return ranks
 
     @property
     def is_first(self) -> bool:
@@ -89,7 +104,7 @@ class Ranks:
             return thing
         box = [thing]
         with self._together() as dist:
-            dist.broadcast_object_list(box, 0)
+            dist.broadcast_object_list(box, 0, device=self.told)
         return box[0]
 
     def copy_weights(self, tensors: list[Tensor]) -> None:
@@ -103,7 +118,7 @@ class Ranks:
         """Each of ``flags`` is true if it is on any rank."""
         if self.world == 1:
             return flags
-        told = torch.tensor(flags, dtype=torch.int32)
+        told = torch.tensor(flags, dtype=torch.int32, device=self.told)
         with self._together() as dist:
             dist.all_reduce(told, dist.ReduceOp.MAX)
         return tuple(bool(flag) for flag in told.tolist())
@@ -157,8 +172,25 @@ class Ranks:
             yield dist
         except DeepgenError:
             raise
-        except RuntimeError as error:  # gloo's, whose words are those of the network; NCCL's are a kind of it
+        except RuntimeError as error:
+            if not _of_the_network(error):
+                raise
             raise RankLost(_lost(self.world)) from error
+
+
+# What gloo and NCCL say where another rank is gone or silent, and not where a message was wrong.
+_NETWORK = ("closed", "reset by peer", "refused", "broken pipe", "timed out", "timeout", "remote", "aborted", "socket")
+
+
+def _of_the_network(error: RuntimeError) -> bool:
+    """Whether ``error`` is that of torch.distributed for a rank, or the store that all ask, that does not answer."""
+    import torch.distributed as dist
+
+    if isinstance(error, (dist.DistNetworkError, dist.DistStoreError)):
+        return True
+    said = str(error).lower()
+    ours = isinstance(error, dist.DistBackendError) or "gloo/" in said  # gloo names its own file, and has no type
+    return ours and any(word in said for word in _NETWORK)
 
 
 def _lost(world: int) -> str:
@@ -173,6 +205,7 @@ def torchrun(device: torch.device | str = "auto") -> Iterator[Ranks]:
         device: ``"cpu"``, ``"cuda"``, or ``"auto"``: a GPU for each rank if there are as many.
 
     Raises:
+        ArgumentError: ``"cuda"``, and this machine has fewer GPUs than ranks.
         MissingCapability: several ranks, and lightning-fabric is not installed.
 
     >>> with torchrun() as ranks:
@@ -197,9 +230,16 @@ def torchrun(device: torch.device | str = "auto") -> Iterator[Ranks]:
 
 
 def _device(device: torch.device | str, local: int) -> torch.device:
-    if str(device) != "auto":
-        return torch.device(device)
-    return torch.device("cuda" if torch.cuda.is_available() and torch.cuda.device_count() >= local else "cpu")
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if str(device) == "auto":
+        return torch.device("cuda" if there >= local else "cpu")
+    found = torch.device(device)
+    if found.type == "cuda" and there < local:
+        raise ArgumentError(
+            f"{local} rank{'s' if local > 1 else ''} on this machine ask{'' if local > 1 else 's'} for a GPU each, and "
+            f"torch sees {there or 'none'}: start as many ranks as there are GPUs, or train on 'cpu'"
+        )
+    return found
 
 
 def _fabric(kind: str, devices: int, nodes: int) -> Any:

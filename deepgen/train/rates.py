@@ -90,7 +90,8 @@ def find_rate(
 
     Raises:
         ArgumentError: rates that do not rise, or too few steps.
-        MissingCapability: the objective has no metric that training improves (contrastive divergence, say).
+        MissingCapability: the objective has no metric that training improves (contrastive divergence, say), or takes
+            no step of the optimizer (exact EM), so that no rate matters.
 
     >>> import deepgen as dg
     >>> x = dg.data.bars_and_stripes(3)
@@ -112,11 +113,17 @@ def find_rate(
     update = repeatable.step(objective.update(made, chosen))
     rates = [low * (high / low) ** (i / (steps - 1)) for i in range(steps)]
     _set(chosen, rates[0])
+    taken: list[bool] = []
+    chosen.register_step_post_hook(lambda *_: taken.append(True))
     values: list[float] = []
     name, sign, lost = "", 1.0, False
     for i, step in enumerate(train(update, state, _endless(source, steps), generator=stream)):
         if i == 0:
             name, sign = _metric(step.metrics, metric, higher, objective)
+        if not taken:
+            raise MissingCapability(
+                f"{type(objective).__name__} takes no step of the optimizer, so its steps have no rate to be found"
+            )
         values.append(float(step.metrics[name]))
         lost = _lost([sign * v for v in values]) or not all(bool(p.isfinite().all()) for p in made.parameters())
         if lost:

@@ -77,7 +77,8 @@ def search(
         seed: of the settings.
 
     Raises:
-        ArgumentError: a space that is none, or a trial that returns no number.
+        ArgumentError: a space that is none, or with ``out`` has choices that are not JSON's; a trial that returns no
+            number.
         CheckpointError: ``out`` holds another search or a file that is damaged, or another process is at work there.
 
     >>> found = search(lambda rate: -abs(rate - 0.01), {"rate": (1e-4, 1.0, "log")}, trials=40, rounds=4)
@@ -109,15 +110,19 @@ def _searched(
         r = next(k for k, end in enumerate(parts) if i < end)
         first = parts[r - 1] if r else 0
         settings = _draw(_narrowed(space, done[:first], r, first), seed, r, i - first)
-        score = trial(**settings)
-        if not hasattr(score, "__float__"):
-            raise ArgumentError(
-                f"trial(**{settings}) must return a score, a number of which more is better, got {score!r}"
-            )
-        one = {"settings": settings, "score": float(score), "round": r}
+        one = {"settings": settings, "score": _number(trial(**settings), settings), "round": r}
         done.append(one)
         _append(file, one)
     return Search(done[:trials])
+
+
+def _number(score: Any, settings: dict[str, Any]) -> float:
+    try:
+        if hasattr(score, "__float__"):
+            return float(score)
+    except (TypeError, ValueError, RuntimeError):  # a tensor or an array of several
+        pass
+    raise ArgumentError(f"trial(**{settings}) must return a score, a number of which more is better, got {score!r}")
 
 
 def _checked(name: str, one: Any) -> Any:
@@ -194,8 +199,12 @@ def _read(out: str | Path | None, head: dict[str, Any]) -> tuple[list[dict[str, 
     """The trials that ``out`` holds, and its file."""
     if out is None:
         return [], None
-    file = Path(out) / FILE
-    if not file.exists():
+    file, kept = Path(out) / FILE, json.loads(_line(head))
+    if kept != head:
+        raise ArgumentError(
+            f"out= keeps choices as JSON, and there {head} is {kept}: give lists in place of tuples, say"
+        )
+    if not file.exists() or not file.stat().st_size:
         _append(file, head)
         return [], file
     try:
@@ -203,7 +212,7 @@ def _read(out: str | Path | None, head: dict[str, Any]) -> tuple[list[dict[str, 
         first, *done = [json.loads(line) for line in lines]
     except ValueError as error:
         raise CheckpointError(f"{file} is damaged: {error}; remove it, or pass another out=") from error
-    if first != json.loads(json.dumps(head)):
+    if first != head:
         raise CheckpointError(f"{file} holds another search ({first}): pass another out=, or the same space and seed")
     if rest:  # a line that a crash cut off
         with file.open("r+", encoding="utf-8") as end:
@@ -213,7 +222,18 @@ def _read(out: str | Path | None, head: dict[str, Any]) -> tuple[list[dict[str, 
 
 def _append(file: Path | None, one: dict[str, Any]) -> None:
     if file is not None:
+        line = _line(one)  # before the file is opened, so that one which cannot be written leaves none
         with file.open("a", encoding="utf-8") as end:
-            end.write(json.dumps(one) + "\n")
+            end.write(f"{line}\n")
             end.flush()
             os.fsync(end.fileno())
+
+
+def _line(one: dict[str, Any]) -> str:
+    try:
+        return json.dumps(one)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(
+            f"out= keeps choices as JSON, which has numbers, texts, truth values, None and lists of them: {error}; "
+            "name each choice by a text, and let trial look up what it stands for"
+        ) from error

@@ -33,6 +33,7 @@ from deepgen.train.pack import Pool, pack, unpack
 MANIFEST = "manifest.json"
 FORMAT, VERSION = "deepgen checkpoint", 1
 _SEAL = b'"checksum": "'
+_SLACK = 2**22  # bytes
 _LARGEST = 2**30  # bytes of a manifest, some million epochs
 
 
@@ -49,6 +50,8 @@ def write(directory: str | os.PathLike[str], content: dict[str, Any]) -> None:
     root = Path(directory)
     tensors: Pool = {}
     body = pack(content, tensors)
+    bytearray(_SLACK + 3 * sum(tensor.nbytes for _, tensor in tensors.values()))
+    # which raises where memory is short; without it safetensors, which fills two more copies, would end the process
     blob = save({name: tensor.cpu().contiguous().clone() for name, tensor in tensors.values()})
     digest = hashlib.sha256(blob).hexdigest()
     target = root / f"tensors-{digest[:16]}.safetensors"

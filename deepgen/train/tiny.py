@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,7 @@ from deepgen.errors import MissingCapability, ShapeError, check_count, check_rea
 from deepgen.random import generator
 from deepgen.train.fit import fit
 from deepgen.train.rates import optimizer_of
-from deepgen.typing import Objective
+from deepgen.typing import Joint, Objective
 
 
 @dataclass(frozen=True)
@@ -130,10 +131,18 @@ def overfit_tiny(
     return TinyFit(start, float(judge(made.eval(), tiny)), optimum, within, what, rows, steps)
 
 
+@torch.no_grad()
 def _discrete(model: nn.Module) -> bool:
+    """Whether rows are of discrete values: by the model's support, or by that of p(x | z), which is that of p(x)."""
     from deepgen.samplers.laws import innermost
 
-    return bool(getattr(innermost(getattr(model, "support", None)), "is_discrete", False))
+    support = getattr(model, "support", None)
+    if support is None and isinstance(model, Joint):
+        like = next(model.parameters(), torch.zeros(0))
+        law = model.likelihood(like.new_zeros(1, *model.prior().event_shape))
+        with suppress(NotImplementedError):  # of a law that does not say
+            support = law.support
+    return bool(getattr(innermost(support), "is_discrete", False))
 
 
 def _log_likelihood(model: nn.Module, x: Tensor, seed: int) -> float:

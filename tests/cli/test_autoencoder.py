@@ -195,3 +195,40 @@ def test_in_a_comparison_one_whose_chain_runs_away_is_refused_in_words(tmp_path,
     assert one.group == "failed"
     assert "runs away from the data" in one.failed
     assert "nsf" in one.failed
+
+
+@pytest.mark.parametrize(
+    ("words", "penalty"),
+    [
+        ("--penalty contraction", dg.objectives.Contraction(0.1)),
+        ("--penalty l1 --penalty-weight 0.5", dg.objectives.L1(0.5)),
+        ("--penalty sparsity --networks tied", dg.objectives.KLSparsity(0.1)),
+        ("--penalty sparsity", dg.objectives.KLSparsity(0.1)),
+        ("--penalty none", None),
+    ],
+)
+def test_penalties_are_those_of_the_library(trained, words, penalty):
+    model = trained(f"{BARS} --latent 4 {words}")
+    history = load_run("run").history
+    assert (penalty is None) or penalty.name in history[-1].metrics
+    told = str(history.settings["objective"])
+    assert penalty is None or f"weight': {penalty.weight}" in told or f"weight={penalty.weight}" in told
+    codes = model.code(dg.data.load("bars_and_stripes").test)
+    assert bool(((codes >= 0) & (codes <= 1)).all()) == isinstance(penalty, dg.objectives.KLSparsity)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("--penalty contractive", "did you mean 'contraction'?"),
+        ("--penalty r1", "unknown penalty 'r1'"),
+        ("--penalty sparsity --networks conv", "take l1 with conv"),
+        ("--penalty-weight 1", "there is no penalty"),
+        ("--penalty l1 --penalty-weight nan", "must be above 0"),
+        ("--loss hinge", "--loss is an option of gan"),
+    ],
+)
+def test_penalties_that_do_not_go_together_are_refused(deepgen, tmp_path, words, told):
+    done = deepgen("train", "autoencoder", "--data", "digits", *words.split(), "--out", tmp_path / "run")
+    assert done.status == 2
+    assert told in done.err

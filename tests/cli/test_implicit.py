@@ -169,3 +169,31 @@ def test_an_epoch_of_any_length_is_repeatable():
     before = torch.get_rng_state()
     list(batches(Feed(x, drawn=5), 2, seed=0, epoch=0))
     assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize(
+    ("words", "loss", "penalties"),
+    [
+        ("", "Relativistic", ["R1", "R2"]),
+        ("--loss hinge --penalty none --spectral-norm", "Hinge", []),
+        ("--loss wasserstein --penalty gradient", "Wasserstein", ["GradientPenalty"]),
+        ("--loss non-saturating --penalty r1", "NonSaturating", ["R1"]),
+        ("--loss least-squares --penalty r2", "LeastSquares", ["R2"]),
+        ("--loss minimax", "Minimax", ["R1", "R2"]),
+    ],
+)
+def test_the_game_of_a_gan_is_the_one_that_is_named(trained, words, loss, penalties):
+    model = trained(f"gan --data bars_and_stripes --epochs 1 --hidden 8 --latent 2 {words}")
+    objective = load_run("run").history.settings["objective"]
+    assert loss in str(objective["loss"])
+    assert [name for name in ("R1", "R2", "GradientPenalty") if name in str(objective["penalty"])] == penalties
+    normed = any(isinstance(part, dg.implicit.SpectralNorm) for part in model.discriminator.modules())
+    assert normed == ("--spectral-norm" in words)
+
+
+def test_a_game_that_is_none_is_refused(deepgen, tmp_path):
+    words = ("train", "gan", "--data", "digits", "--out", tmp_path / "run")
+    assert "did you mean 'least-squares'?" in deepgen(*words, "--loss", "least-square").err
+    assert "unknown penalty 'l1'" in deepgen(*words, "--penalty", "l1").err
+    assert "is an option of autoencoder" in deepgen(*words, "--penalty-weight", "1").err
+    assert "--spectral-norm is an option of gan" in deepgen("train", "vae", *words[2:], "--spectral-norm").err

@@ -55,3 +55,32 @@ def test_a_run_that_was_begun_is_resumed(deepgen, stopped, tmp_path):
     assert deepgen(*again).status == 0
     assert len(load_run(tmp_path / "a").history) == 2
     assert isinstance(dg.load(tmp_path / "a"), dg.explicit.BernoulliMixture)
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [("deepgen.cli.train.model_name", "interrupted"), ("deepgen.cli.train.ranks_of", "nothing was saved")],
+)
+def test_of_several_ranks_the_first_says_that_ctrl_c_came(deepgen, monkeypatch, tmp_path, where, said):
+    def press(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(where, press)
+    for name, value in {"TORCHELASTIC_RUN_ID": "none", "WORLD_SIZE": "2"}.items():  # and torchrun's store is gone
+        monkeypatch.setenv(name, value)
+    for rank, lines in (("0", 1), ("1", 0)):
+        monkeypatch.setenv("RANK", rank)
+        done = deepgen(*WORDS, tmp_path / "a")
+        assert done.status == 130
+        assert len(done.err.splitlines()) == lines
+        assert lines == 0 or said in done.err
+
+
+def test_a_device_that_is_not_there_is_refused(deepgen, monkeypatch, tmp_path):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    done = deepgen(*WORDS, tmp_path / "a", "--device", "cuda")
+    assert done.status == 2
+    assert "a GPU each, and torch sees none" in done.err
+    assert "did you mean 'cuda'?" in deepgen(*WORDS, tmp_path / "a", "--device", "cudas").err
+    assert not (tmp_path / "a").exists()
+    assert deepgen(*WORDS, tmp_path / "a", "--device", "auto").status == 0

@@ -102,6 +102,18 @@ def test_a_row_in_both_classes_is_not_separable(stream):
         Perceptron(epochs=3).fit(np.vstack([x, x[:1]]), [*y, 1 - y[0]])
 
 
+def test_the_bound_takes_the_labels_that_the_unit_takes(stream):
+    x, y, _ = separated(stream, 60, 3, 0.3)
+    unit = Perceptron().fit(x, y)
+    words = np.where(np.asarray(y) == np.max(y), "yes", "no")
+    bound = mistake_bound(x, words, unit.coef_, unit.intercept_)
+    assert bound == mistake_bound(x, y, unit.coef_, unit.intercept_) >= sum(unit.mistakes_)
+    for labels in (np.arange(60) % 3, np.zeros(60)):
+        with pytest.raises(ArgumentError, match="two classes apart"):
+            mistake_bound(x, labels, unit.coef_)
+    assert mistake_bound(x, y, np.zeros(3)) == math.inf
+
+
 def test_scikit_learns_manner(stream):
     from sklearn.base import clone
 

@@ -83,6 +83,23 @@ def test_no_finite_score_has_no_best():
         search(lambda rate: None, {"rate": (0.0, 1.0)}, trials=1)
 
 
+def test_choices_that_cannot_be_kept_leave_no_file(tmp_path):
+    for choices in ([torch.relu, torch.tanh], [torch.ones(2)], [(8, 8), (16,)]):
+        with pytest.raises(ArgumentError, match="as JSON"):
+            search(lambda a: 1.0, {"a": choices}, trials=2, rounds=1, out=tmp_path)
+        assert not (tmp_path / "trials.jsonl").exists()
+    assert len(search(lambda a: 1.0, {"a": ["relu", "tanh"]}, trials=2, rounds=1, out=tmp_path).trials) == 2
+    assert len(search(lambda a: 1.0, {"a": [torch.relu]}, trials=2, rounds=1).trials) == 2
+
+
+@pytest.mark.parametrize("score", [torch.zeros(2), [1.0], None, "good", 1j, torch.tensor(1j)])
+def test_a_score_that_is_no_number_is_refused_and_leaves_the_trials_before(tmp_path, score):
+    answers = iter([1.0, score])
+    with pytest.raises(ArgumentError, match="must return a score"):
+        search(lambda a: next(answers), {"a": (0.0, 1.0)}, trials=3, rounds=1, out=tmp_path)
+    assert len(search(lambda a: 2.0, {"a": (0.0, 1.0)}, trials=3, rounds=1, out=tmp_path).trials) == 3
+
+
 def test_what_is_not_finite_is_never_the_best():
     found = search(lambda rate: math.nan if rate > 0.5 else rate, {"rate": (0.0, 1.0)}, trials=20)
     assert found.best["score"] <= 0.5

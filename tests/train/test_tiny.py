@@ -63,6 +63,16 @@ def test_a_density_over_real_rows_has_no_optimum():
     assert overfit_tiny(flow, MLE(), x, steps=50, optimum=-1e9).reached is False
 
 
+@pytest.mark.parametrize(
+    ("likelihood", "top"), [(dg.implicit.Bernoulli(), 1), (dg.implicit.Categorical(4), 3), (dg.implicit.Gaussian(), 1)]
+)
+def test_a_vae_over_discrete_rows_has_an_optimum(likelihood, top):
+    model = dg.implicit.mlp_vae(6, [16], latent=2, likelihood=likelihood, generator=0)
+    x = top * torch.eye(6)
+    found = overfit_tiny(model, dg.objectives.ELBO(), x, rows=4, steps=20)
+    assert found.optimum == (None if isinstance(likelihood, dg.implicit.Gaussian) else pytest.approx(-math.log(4)))
+
+
 def test_without_a_likelihood_a_measure_is_asked_for():
     model = dg.implicit.mlp_autoencoder(6, [], latent=4, last="sigmoid", generator=0)
     objective = dg.objectives.Reconstruction()
@@ -93,6 +103,12 @@ def test_neither_model_nor_any_stream_is_touched(look):
 def test_too_few_rows():
     with pytest.raises(ShapeError, match="at least as many"):
         overfit_tiny(made(), MLE(), dg.data.bars_and_stripes(3)[:5], rows=6)
+
+
+def test_an_objective_without_a_rate_is_refused():
+    mixture = dg.explicit.BernoulliMixture(6, components=2).initialise(rows(), generator=0)
+    with pytest.raises(MissingCapability, match="no step of the optimizer"):
+        find_rate(mixture, dg.objectives.ExpectationMaximisation(), rows(), batch_size=70)
 
 
 class Quadratic(torch.nn.Module):

@@ -22,7 +22,7 @@ ASKED = "compare.json"
 WATCHED = {"rbm": {"patience": 1}, "dbn": {"patience": 1}, "dbm": {"patience": 1}}
 SHARED = (
     *("data", "out", "seed", "epochs", "patience", "binarise", "root", "length", "schedule", "fresh"),
-    *("monitors", "quiet", "q"),
+    *("monitors", "device", "quiet", "q"),
 )
 
 

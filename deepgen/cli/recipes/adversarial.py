@@ -1,7 +1,7 @@
 """Generative adversarial networks: relativistic pairing with R1 and R2, and the average of the generator.
 
-DCGAN's networks for images whose sides are multiples of 4, from 16 on, dense ones for all other rows; ``--networks``
-has it otherwise. Bits and grey
+``--loss``, ``--penalty`` and ``--spectral-norm`` choose another game. DCGAN's networks are for images whose sides are
+multiples of 4, from 16 on, dense ones for all other rows; ``--networks`` has it otherwise. Bits and grey
 levels are grey values while training and rounded when drawn (`deepgen.implicit.Rounded`); real columns are standardised
 inside the networks. There is no likelihood to watch: what is watched is how far draws are from validation rows.
 """
@@ -30,9 +30,21 @@ from deepgen.implicit import (
     ResNetDiscriminator,
     ResNetGenerator,
     Rounded,
+    SpectralNorm,
 )
 from deepgen.layers import Restored, Standardised
-from deepgen.objectives import Adversarial
+from deepgen.objectives import (
+    R1,
+    R2,
+    Adversarial,
+    GradientPenalty,
+    Hinge,
+    LeastSquares,
+    Minimax,
+    NonSaturating,
+    Relativistic,
+    Wasserstein,
+)
 from deepgen.random import generator as source
 from deepgen.random import spawn
 
@@ -42,6 +54,21 @@ if TYPE_CHECKING:
 SIDE = 16  # of images, from which convolutions pay
 JUDGED = 1000  # validation rows and as many draws, at most
 AVERAGE = 0.995
+LOSSES: dict[str, Any] = {
+    "relativistic": Relativistic(),
+    "minimax": Minimax(),
+    "non-saturating": NonSaturating(),
+    "least-squares": LeastSquares(),
+    "hinge": Hinge(),
+    "wasserstein": Wasserstein(),
+}
+PENALTIES: dict[str, Any] = {
+    "r1-r2": (R1(), R2()),
+    "r1": R1(),
+    "r2": R2(),
+    "gradient": GradientPenalty(),
+    "none": (),
+}
 
 
 def gan(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
@@ -50,7 +77,7 @@ def gan(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
         raise refused("gan draws bits, grey levels or real values", data)
     levels = 2 if kind(data) == "binary" else data.levels
     networks = options["networks"] or _usual(data, levels)
-    first, second = spawn(source(options["seed"]), 2)
+    first, second, third = spawn(source(options["seed"]), 3)
     generator: nn.Module
     discriminator: nn.Module
     if networks != "dense":
@@ -71,6 +98,8 @@ def gan(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
         features, hidden = data.event_shape.numel(), options["hidden"]
         generator = Dense(options["latent"], hidden, features, activation="silu", generator=first)
         discriminator = Dense(features, hidden, (), activation="silu", generator=second)
+    if options["spectral_norm"]:
+        discriminator = SpectralNorm(discriminator, generator=third)
     if levels is not None:
         generator = Rounded(generator, levels, squash=networks == "dense")
     elif networks == "dense":
@@ -78,7 +107,8 @@ def gan(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
         generator = Restored(generator, x.shape[1]).initialise(x)
         discriminator = Standardised(discriminator, x.shape[1]).initialise(x)
     model = GAN(generator, discriminator, latent=options["latent"], average=AVERAGE)
-    objective = Adversarial(generator_rate=options["rate"], discriminator_rate=options["rate"])
+    game = {"loss": LOSSES[options["loss"] or "relativistic"], "penalty": PENALTIES[options["penalty"] or "r1-r2"]}
+    objective = Adversarial(**game, generator_rate=options["rate"], discriminator_rate=options["rate"])
     return Recipe(
         model=model,
         objective=objective,

@@ -30,9 +30,13 @@ def encoder_decoder(
     likelihood: Any,
     *,
     context: int = 0,
+    last: str | None = None,
     generator: torch.Generator | int,
 ) -> tuple[nn.Module, nn.Module]:
-    """Networks from rows to ``outputs`` numbers, and from ``latent`` ones to those of the likelihood of a row."""
+    """Networks from rows to ``outputs`` numbers, and from ``latent`` ones to those of the likelihood of a row.
+
+    ``last`` is the activation at the ``outputs`` of dense networks.
+    """
     features, hidden, numbers = data.event_shape.numel(), options["hidden"], likelihood.numbers
     same: Any = {"activation": "silu", "context": context, "generator": resolve(generator)}
     encoder: nn.Module
@@ -44,7 +48,7 @@ def encoder_decoder(
         encoder = Reshaped(ConvEncoder(shape, outputs, **same), shape)
         decoder = Reshaped(ConvDecoder(latent, shape, numbers=numbers, **same), (latent,))
     else:
-        encoder = Dense(features, hidden, outputs, **same)
+        encoder = Dense(features, hidden, outputs, last=last, **same)
         decoder = Dense(latent, [*reversed(hidden)], numbers * features, **same)
     if isinstance(likelihood, Gaussian):
         x = rows_of(data.train)

@@ -1,0 +1,91 @@
+"""What a rank makes of errors and devices, without other ranks: torch.distributed is asked in name only."""
+
+import pytest
+import torch
+import torch.distributed as dist
+
+from deepgen.errors import ArgumentError, RankLost
+from deepgen.train import Ranks, torchrun
+
+GLOO = "[/pytorch/third_party/gloo/gloo/transport/tcp/"
+LOST = [
+    RuntimeError(f"{GLOO}pair.cc:553] Connection closed by peer [127.0.0.1]:9938. This is typically caused by a ..."),
+    RuntimeError(f"{GLOO}pair.cc:537] Read error [127.0.0.1]:17820: Connection reset by peer."),
+    RuntimeError(f"{GLOO}pair.cc:81] writev [127.0.0.1]:1: Broken pipe"),
+    RuntimeError(f"{GLOO}unbound_buffer.cc:78] Timed out waiting 8000ms for recv operation to complete"),
+    dist.DistBackendError("NCCL error in: ... ncclRemoteError: A call failed possibly due to a network error or a ..."),
+    dist.DistNetworkError("The client socket has failed to connect"),
+    dist.DistStoreError("wait timeout after 300000ms"),
+]
+OTHER = [
+    RuntimeError("No backend type associated with device type cpu"),
+    RuntimeError("The size of tensor a (3) must match the size of tensor b (4)"),
+    RuntimeError(f"{GLOO}pair.cc:457] op.preamble.length <= op.nbytes. 4000 vs 40"),
+    dist.DistBackendError("NCCL error in: ... Duplicate GPU detected : rank 0 and rank 1 both on CUDA device 7000"),
+    NotImplementedError("c10d::allreduce_ with arguments from the 'Meta' backend"),
+]
+
+
+def failing(monkeypatch, error):
+    def fails(*args, **options):
+        raise error
+
+    monkeypatch.setattr(dist, "all_reduce", fails)
+    return Ranks(0, 2)
+
+
+@pytest.mark.parametrize("error", LOST, ids=str)
+def test_a_rank_that_does_not_answer_is_lost(monkeypatch, error):
+    ranks = failing(monkeypatch, error)
+    with pytest.raises(RankLost, match="one of 2 ranks is gone") as told:
+        ranks.agree(True)
+    assert told.value.__cause__ is error
+
+
+@pytest.mark.parametrize("error", OTHER, ids=str)
+def test_other_errors_stay_what_they_are(monkeypatch, error):
+    ranks = failing(monkeypatch, error)
+    with pytest.raises(type(error)) as told:
+        ranks.sum(torch.ones(2))
+    assert told.value is error
+
+
+@pytest.mark.parametrize(
+    ("backend", "device", "told"),
+    [
+        ("cpu:gloo,cuda:gloo", "cpu", "cpu"),
+        ("cpu:gloo,cuda:nccl", "cuda:1", "cpu"),
+        ("cuda:nccl", "cuda:1", "cuda:1"),
+        ("cuda:nccl", "cpu", None),
+    ],
+)
+def test_what_is_agreed_on_lies_where_the_backend_sends_from(monkeypatch, backend, device, told):
+    answers = {"is_initialized": True, "get_rank": 1, "get_world_size": 2, "get_backend_config": backend}
+    for name, answer in answers.items():
+        monkeypatch.setattr(dist, name, lambda answer=answer: answer)
+    if told is None:
+        with pytest.raises(ArgumentError, match=r"sends nothing between devices of the kind 'cpu': give device='cuda'"):
+            Ranks.joined(device)
+    else:
+        assert Ranks.joined(device).told == torch.device(told)
+
+
+@pytest.mark.parametrize(("gpus", "ranks", "auto"), [(0, 1, "cpu"), (1, 2, "cpu"), (2, 2, "cuda"), (4, 2, "cuda")])
+def test_ranks_take_gpus_where_each_has_one(monkeypatch, gpus, ranks, auto):
+    from deepgen.train.ranks import _device
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    assert _device("auto", ranks).type == auto
+    assert _device("cpu", ranks).type == "cpu"
+    if gpus >= ranks:
+        assert _device("cuda", ranks).type == "cuda"
+    else:
+        with pytest.raises(ArgumentError, match=f"torch sees {gpus or 'none'}: start as many ranks"):
+            _device("cuda", ranks)
+
+
+def test_a_gpu_that_is_asked_for_and_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ArgumentError, match="1 rank on this machine asks for a GPU each, and torch sees none"):
+        torchrun("cuda").__enter__()
