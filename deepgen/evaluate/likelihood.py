@@ -108,7 +108,7 @@ def log_partition(
     6.9... nats (exact; enumeration of 4 hidden units)
     """
     promised = None if exact_samples is False else exact_samples
-    options = {"samples": samples, "exact_samples": promised, "chains": chains}
+    options: dict[str, Any] = {"samples": samples, "exact_samples": promised, "chains": chains}
     options |= {"temperatures": temperatures, "tolerance": tolerance}
     check_method("log_partition", method, PARTITION, options)
     machine = None if isinstance(model, Temperable) and method != "exact" else undirected(require_machine(model))
@@ -209,7 +209,7 @@ def log_likelihood(
     """
     samples, draws = split_draws(model, method, samples)
     promised = None if exact_samples is False else exact_samples
-    options = {"samples": samples, "exact_samples": promised, "chains": chains}
+    options: dict[str, Any] = {"samples": samples, "exact_samples": promised, "chains": chains}
     options |= {"temperatures": temperatures, "tolerance": tolerance}
     check_method("log_likelihood", method, LIKELIHOOD, options)
     rows, context = split_context(model, x)
