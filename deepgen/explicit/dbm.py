@@ -31,7 +31,7 @@ from deepgen.explicit.coupling import Coupling
 from deepgen.explicit.levels import as_parts, joined, written
 from deepgen.explicit.mean_field import MeanField, bound, check_means, check_neighbours, field, interaction, settle
 from deepgen.explicit.rbm import RBM
-from deepgen.explicit.two_sides import complete, even_mask, two_sides
+from deepgen.explicit.two_sides import complete, even_mask, shared, two_sides
 from deepgen.explicit.units import Units, as_values, base_rates, check_values
 from deepgen.random import resolve
 from deepgen.samplers.block_gibbs import BlockGibbs
@@ -150,12 +150,20 @@ class DBM(nn.Module):
         fields, states, done = settle(self, v.to(self.biases[0]), tolerance=tolerance, turns=turns, start=start)
         return MeanField(fields[1:], states[1:], bound(self, fields, states), done)
 
-    @torch.no_grad()
-    def as_rbm(self) -> RBM:
+    @property
+    def is_rbm(self) -> bool:
+        """Whether it has one hidden level, joined to all of the visible one: an RBM by another name."""
+        return len(self.levels) == 2 and len(self.couplings[0].blocks) == 1
+
+    def as_rbm(self, *, share: bool = False) -> RBM:
         """The same law as a machine with two layers: even levels side by side as visible, odd ones as hidden.
 
         The visible level comes first. Weights are copies, with zeros between levels that are no neighbours; log Z is
-        the same.
+        the same. With ``share`` the machine of one that `is_rbm` has this one's own parameters and units, so that to
+        train it is to train this one, as objectives for an `RBM` do.
+
+        Raises:
+            MissingCapability: ``share`` of a machine that is no `RBM`.
 
         >>> dbm = DBM(3, [2, 2, 1], generator=0)
         >>> x = [torch.ones(1, n) for n in (3, 2, 2, 1)]
@@ -163,7 +171,7 @@ class DBM(nn.Module):
         >>> bool(torch.allclose(rbm.energy(torch.cat(x[::2], 1), torch.cat(x[1::2], 1)), dbm.energy(*x)))
         True
         """
-        return two_sides(self)
+        return shared(self) if share else two_sides(self)
 
     def gibbs(self, beta: float | Tensor = 1.0, *, clamp: Tensor | None = None) -> BlockGibbs:
         """The Gibbs kernel over even and odd levels, of the weights as they are now.

@@ -211,7 +211,7 @@ BAD = [
     (lambda dbm: dbm.mean_field([0, 0, 0, 0]), ShapeError, "v must be a tensor, got list"),
     (lambda dbm: dbm.mean_field(ZEROS[0], start=ZEROS[1:2]), ShapeError, "2 hidden levels, lowest first, got 1"),
     (lambda dbm: dbm.mean_field(ZEROS[0], start=ZEROS[:2]), ShapeError, r"start\[0\] must be \[\.\.\., 3\]"),
-    (lambda dbm: dbm.mean_field(ZEROS[0], start=[torch.zeros(5, 3), ZEROS[2]]), ShapeError, r"must be \[2, 3\], got \[5"),
+    (lambda dbm: dbm.mean_field(ZEROS[0], start=[torch.zeros(5, 3), ZEROS[2]]), ShapeError, r"got \[5, 3\]"),
     (lambda dbm: dbm.mean_field(ZEROS[0], start=[ZEROS[1], ZEROS[2] / 0]), SupportError, "finite; got nan"),
     (lambda dbm: dbm.energy(*ZEROS[:2]), ShapeError, "energy takes 3 levels"),
     (lambda dbm: dbm.energy(*ZEROS[:2], ZEROS[0]), ShapeError, r"level 2 must be \[\.\.\., 2\], got \[2, 4\]"),
