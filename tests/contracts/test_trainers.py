@@ -28,7 +28,7 @@ from deepgen.objectives import (
 from deepgen.testing import Exact
 from tests.contracts.layers import LAYERS, PAIRS, machine
 from tests.evaluate.deep import Whole
-from tests.objectives.steps import named_gradients, still
+from tests.objectives.steps import named_gradients, snapshot, still
 from tests.objectives.test_contrastive import centred
 from tests.objectives.test_contrastive_deep import centred as centred_levels
 from tests.objectives.test_trajectory import rung_of, weaker
@@ -189,6 +189,44 @@ def test_the_mean_step_of_a_deep_machine(pair, posterior_steps, depth, stream, a
         step(state._replace(chains=chains), batch, generator=stream)
         gradients.append(named_gradients(dbm))
     assert_mean_step(gradients, exactly({n: -g for n, g in gradient.items()}), alpha)
+
+
+@pytest.mark.parametrize("depth", [2, 3])
+@pytest.mark.parametrize("pair", ["bernoulli-spin", "spin-softmax", "softmax-bernoulli"])
+def test_the_mean_step_of_a_stack(pair, depth, stream, alpha):
+    """Each machine takes that of the likelihood of what the way up draws, whose law is listed.
+
+    Of `UpDown`, at two and three levels, tests/objectives/test_deep_belief.py tells the mean step.
+    """
+    visible, *hidden = levels_of(pair, depth)
+    dbn = DBN(visible, hidden, generator=0).double()
+    with torch.no_grad():
+        for shift, p in enumerate(dbn.parameters()):
+            p.copy_(0.6 * torch.sin(torch.arange(p.numel()) * 2.4 + 1 + shift).reshape(p.shape))
+    x, wanted, draws = tilted(dbn.visible, 8, stream, dbn.top.weight), {}, []
+    states, share = x, torch.full((len(x),), 1 / len(x)).double()
+    for level, rbm in enumerate(dbn.rbms):
+        exact = Exact(rbm)
+        draws.append(exact.sample(CHAINS * REPEATS, generator=stream)[1].split(CHAINS))
+        mean = share @ exact.log_likelihood(states)
+        ascent = torch.autograd.grad(mean, list(exact.model.parameters()))
+        wanted |= {f"rbms.{level}.{n}": -g for (n, _), g in zip(rbm.named_parameters(), ascent, strict=True)}
+        above = rbm.hidden.enumerate(0, rbm.hidden.states)
+        with torch.no_grad():
+            share = share @ rbm.hidden_given(states.unsqueeze(1)).log_prob(above).exp()
+        states = above
+    objective = LayerWise(PersistentCD(chains=CHAINS, centred=False))
+    state, gradients = objective.start(dbn, x, generator=stream), []
+    step = objective.update(dbn, torch.optim.SGD(dbn.parameters(), lr=1.0))
+    before, kept = snapshot(dbn), [name for name, _ in dbn.named_parameters()]
+    for chains in zip(*draws, strict=True):
+        levels = tuple(one._replace(chains=c) for one, c in zip(state.levels, chains, strict=True))
+        step(state._replace(levels=levels), x.repeat(CHAINS // len(x), 1), generator=stream)
+        gradients.append({n: p - q for n, p, q in zip(kept, before, snapshot(dbn), strict=True)})
+        with torch.no_grad():
+            for p, old in zip(dbn.parameters(), before, strict=True):
+                p.copy_(old)
+    assert_mean_step(gradients, exactly(wanted), alpha)
 
 
 SHALLOW = {
