@@ -36,6 +36,7 @@ from tests.train.runs import equal
 
 KINDS = [f"{kind}-{other}" for kind, other in zip(LAYERS, [*list(LAYERS)[1:], "bernoulli"], strict=True)]  # each once
 CHAINS, REPEATS, BETAS = 400, 25, (0.0, 0.5, 1.0)
+MANY = 4 * CHAINS  # of contrastive divergence, whose mean step is small and itself drawn
 WHOLE = dict.fromkeys(("weight", "visible_bias", "hidden_bias"))  # what has a fast part, and offsets
 
 
@@ -117,7 +118,7 @@ def trajectory(rbm, x, stream):
 
 def contrastive(rbm, x, stream):
     """Against the library's own kernel from the same rows, by autograd through the free energy."""
-    objective, rows = ContrastiveDivergence(k=2), x.repeat(CHAINS // len(x), 1)
+    objective, rows = ContrastiveDivergence(k=2), x.repeat(MANY // len(x), 1)
     state, kernel = objective.start(rbm, x, generator=stream), rbm.gibbs()
     ends = dg.samplers.advance(kernel, kernel.init(rows.repeat(REPEATS, 1)), 2, generator=stream).position
     named, draws = dict(rbm.named_parameters()), []
@@ -138,7 +139,7 @@ def test_the_mean_step_of_a_machine(pair, trainer, stream, alpha):
     rbm = machine(pair, torch.float64)
     x = tilted(rbm.visible, 8, stream, rbm.weight)
     objective, states, wanted = TRAINERS[trainer](rbm, x, stream)
-    batch = x.repeat(CHAINS // len(x), 1) if trainer == "CD" else x
+    batch = x.repeat(MANY // len(x), 1) if trainer == "CD" else x
     step, gradients = objective.update(rbm, still(rbm)), []
     for state in states:
         step(state, batch, generator=stream)
