@@ -72,8 +72,9 @@ def study(machine: Machine, seeds: int, *, chains: int = 100, rows: int = 50) ->
 
     def partition(method: str, samples: Tensor | None, seed: int) -> Estimate | Bracket:
         return dg.evaluate.log_partition(
-            model, method, base=data, samples=samples, chains=chains, temperatures=temperatures, generator=seed
-        )
+            model, method, base=data, samples=samples, exact_samples=samples is not None, chains=chains,
+            temperatures=temperatures, generator=seed,
+        )  # fmt: skip
 
     def reverse(seed: int) -> Estimate | Bracket:
         return partition("reverse", exact_samples(model, chains, generator=dg.random.generator(seed + 10**6)), seed)

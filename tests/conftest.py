@@ -15,9 +15,9 @@ import torch
 import deepgen as dg
 
 FALSE_ALARM = 2e-6
-# The chance that one statistical decision fails for a correct program: 893 tests ask for it, which is 1.8e-3 a run with
-# one decision each; those with several decisions add theirs. Tests that compare with 5 standard errors (6e-7 each) and
-# the checks that run at their default of 1e-5, or by tolerances of their own, come on top.
+# The chance that one statistical decision fails for a correct program: some 1,500 tests ask for it, which is 3e-3 a run
+# with one decision each; those with several decisions add theirs. Tests that compare with 5 standard errors (6e-7 each)
+# and the checks that run at their default of 1e-5, or by tolerances of their own, come on top.
 
 
 def pytest_addoption(parser):

@@ -17,7 +17,7 @@ can draw from exactly, and not of the model's own log p(v).
 
 Reverse AIS is only a bound when its chains start at exact draws of the model. From a Markov chain it is one as far as
 the chain has mixed, and an estimate started at data can lie on either side, and proves nothing: such values say
-``undetermined``.
+``undetermined``. A tensor does not show where its rows came from: that they are exact draws is for the caller to say.
 Source: Neal 2001; Burda, Grosse & Salakhutdinov 2015; Grosse, Ghahramani & Adams 2015, "Sandwiching the marginal
 likelihood using bidirectional Monte Carlo".
 """
@@ -38,8 +38,10 @@ from deepgen.evaluate.estimate import Bracket, Estimate, Side
 from deepgen.evaluate.importance import log_mean_exp, row_log_mean_exp
 from deepgen.samplers.annealing import Path, check_betas, equal_length, spread
 
-HANDED = "handed in, taken as exact draws of the model"
+EXACT = "handed in as exact draws of the model, on the caller's word"
+HANDED = "handed in, without a word that they are exact draws of the model"
 DATA = "rows of data, which are no draws of the model"
+_UNPROVEN = {DATA: " from data (no bound)", HANDED: " from samples handed in (a bound if they are exact draws)"}
 _VARIANCE = 0.5  # of the log weights, aimed at by adaptive temperatures
 _FEWEST, _MOST = 200, 50_000
 
@@ -161,7 +163,7 @@ def reverse_ais(
     settings = {"temperatures": len(plan.betas), "schedule": plan.kind, "chains": len(samples), "samples": origin}
     method = "reverse AIS"
     if not exact:
-        method += " from data (no bound)" if origin == DATA else " from a chain (a bound if it has mixed)"
+        method += _UNPROVEN.get(origin, " from a chain (a bound if it has mixed)")
     side: Side = "above" if exact else "undetermined"
     return Estimate(path.log_base - mean.value, mean.stderr, side, method, mean.n, mean.ess, settings=settings)
 
@@ -202,7 +204,8 @@ def bidirectional(
 ) -> Bracket:
     """Bracket log Z between a finished AIS run and reverse AIS from ``samples``, or from `model_samples` without.
 
-    ``origin`` is `HANDED` for exact draws, or `DATA`, which prove nothing.
+    ``origin`` says what ``samples`` are: `EXACT` draws, `DATA`, or rows `HANDED` in of which nothing is known. From the
+    last two the reverse value proves nothing.
 
     >>> import deepgen as dg
     >>> g = dg.random.generator(0)
@@ -212,7 +215,7 @@ def bidirectional(
     >>> bracket.below.side, bracket.above.side
     ('below', 'undetermined')
     """
-    exact = samples is not None and origin == HANDED
+    exact = samples is not None and origin == EXACT
     if samples is None:
         samples, origin = model_samples(path, run, len(plan.betas), generator=generator, progress=progress)
     upper = reverse_ais(path, plan, samples, exact=exact, origin=origin, generator=generator, progress=progress)

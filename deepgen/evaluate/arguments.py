@@ -31,6 +31,7 @@ LIKELIHOOD = (*PARTITION, "bound", "raise", "pseudo", "elbo", "iwae", "prior")
 # Which methods have a use for an option. "auto" may turn out to be one that has.
 _TAKEN_BY = {
     "samples": ("auto", "bidirectional", "reverse", "elbo", "iwae", "prior"),
+    "exact_samples": ("auto", "bidirectional", "reverse"),
     "chains": ("auto", "ais", "bidirectional", "bound", "raise", "reverse"),
     "temperatures": ("auto", "ais", "bidirectional", "raise", "reverse"),
     "tolerance": ("auto", "ais", "bidirectional", "reverse"),
@@ -55,11 +56,37 @@ def check_method(function: str, method: object, known: tuple[str, ...], options:
         if value is not None and method not in takers:
             raise ArgumentError(f"method={method!r} takes no {name}; those that do: {', '.join(takers[1:])}")
     samples, chains = options.get("samples"), options.get("chains")
+    if options.get("exact_samples") is not None:
+        _check_promise(samples, options["exact_samples"])
     if method == "reverse" and isinstance(samples, Tensor):
         if options.get("tolerance") is not None:
             raise ArgumentError("tolerance is of AIS, which method='reverse' with samples does not run")
         if chains is not None and chains != len(samples):
             raise ArgumentError(f"method='reverse' runs one chain per sample: got {len(samples)} samples, {chains=}")
+
+
+def _check_promise(samples: object, promise: object) -> None:
+    """Raise unless ``exact_samples=`` is True, and of rows that may be what it says they are."""
+    if promise is not True:
+        raise ArgumentError(f"exact_samples must be True or False, got {promise!r} (the draws go to samples=)")
+    if not isinstance(samples, Tensor):
+        raise ArgumentError("exact_samples=True says what samples= are: hand over the draws, [chains, *event]")
+    if is_data(samples):
+        raise ArgumentError(
+            "exact_samples=True says that samples= are exact draws of the model, but they are rows of data: leave it "
+            "out, and the reverse value is called undetermined"
+        )
+
+
+def is_data(x: object) -> bool:
+    """Whether a tensor knows that its rows are data, as a whole split of `deepgen.data` does; slices do not know it.
+
+    >>> import deepgen as dg
+    >>> x = dg.data.load("bars_and_stripes").train
+    >>> is_data(x), is_data(x[:5])
+    (True, False)
+    """
+    return bool(getattr(x, "provenance", None))
 
 
 def require_machine(model: object) -> Layered | EnergyModel:
@@ -91,7 +118,7 @@ def require_layers(model: object) -> RBM:
 
 
 def split_draws(model: object, method: object, samples: Tensor | int | None) -> tuple[Tensor | int | None, int | None]:
-    """``samples=`` as exact draws for reverse AIS, and as the number of draws of hidden levels, k of a `DBM` or `DBN`.
+    """``samples=`` as draws for reverse AIS, and as the number of draws of hidden levels, k of a `DBM` or `DBN`.
 
     >>> from deepgen.explicit import DBM
     >>> split_draws(DBM(4, [3, 2]), "ais", 50), split_draws(RBM(4, 3), "ais", 50)

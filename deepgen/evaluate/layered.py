@@ -124,7 +124,7 @@ def check_draws(model: Any, part: Any, samples: Tensor) -> None:
             "all its even levels side by side, visible first" if isinstance(model, DBM) else "the level below the top"
         )
         raise ShapeError(
-            f"samples of a {type(model).__name__} are exact draws of {what}, [chains, {part.visible.width}], got "
+            f"samples of a {type(model).__name__} are draws of {what}, [chains, {part.visible.width}], got "
             f"{list(samples.shape)}; a draw of the visible level alone is none"
         )
     part.check(samples)

@@ -25,6 +25,7 @@ from deepgen.evaluate.arguments import (
     as_numbers,
     check_method,
     check_rows,
+    is_data,
     require_layers,
     require_machine,
     split_context,
@@ -64,6 +65,7 @@ def log_partition(
     *,
     base: Tensor | None = None,
     samples: Tensor | None = None,
+    exact_samples: bool = False,
     chains: int | None = None,
     temperatures: Temperatures | None = None,
     tolerance: float | None = None,
@@ -77,15 +79,16 @@ def log_partition(
             an exact kernel over a `Target` with a reference law, from which it anneals
             (`deepgen.samplers.kernel_path`; not ``exact``).
         method: ``exact`` (smaller discrete side up to 25 bits, or two Gaussian layers), ``ais`` (below), ``reverse``
-            (above, from exact draws), ``bidirectional`` (a `Bracket` of both), ``auto`` (exact where that takes less
+            (above if from exact draws), ``bidirectional`` (a `Bracket` of both), ``auto`` (exact where that takes less
             than about half a minute, otherwise bidirectional). Of an energy model ``exact`` lists up to 20 bits.
         base: rows of data whose base rates start the path; without them those of a short run of the model's own chain.
             An energy model's path starts at its own base.
-        samples: independent exact draws of the model to start reverse AIS from (one per chain). Without them AIS ends,
-            resampled by weight and moved on, stand in, and the reverse value is no longer a certain bound: its side
-            says ``undetermined``. Data are not draws of the model: of rows that know that they are data it says so too.
-            Of a `DBM` they are draws of all even levels side by side, visible first; of a `DBN` of the level below the
-            top.
+        samples: draws of the model to start reverse AIS from (one per chain): of a `DBM` of all its even levels side by
+            side, visible first; of a `DBN` of the level below the top. Without them AIS ends, resampled by weight and
+            moved on, stand in.
+        exact_samples: your word that ``samples`` are independent exact draws of the model. Only then is the reverse
+            value a bound; otherwise its side says ``undetermined``. Data are not draws of the model, and neither are
+            ends of chains that have not mixed.
         chains: how many anneal at the same time, at least 2 (100).
         temperatures: how many, or the values from 0 to 1, or ``"adaptive"``, the default (placed by a pilot run).
         tolerance: add temperatures until the stderr of AIS is at most this.
@@ -95,7 +98,8 @@ def log_partition(
     Raises:
         UnknownName: no such method.
         ArgumentError: an option that the method has no use for, or out of range (under ``auto`` all are taken, and
-            serve where it anneals; ``base`` is taken by all), or too many states for ``exact``.
+            serve where it anneals; ``base`` is taken by all), too many states for ``exact``, or ``exact_samples`` of
+            rows that are data.
         DivergenceError: a parameter is NaN or infinite, or the method anneals and log Z is +inf.
         MissingCapability: no machine with two layers of units, or an energy model without a base.
 
@@ -104,7 +108,9 @@ def log_partition(
     >>> print(log_partition(rbm))
     6.9... nats (exact; enumeration of 4 hidden units)
     """
-    options = {"samples": samples, "chains": chains, "temperatures": temperatures, "tolerance": tolerance}
+    promised = None if exact_samples is False else exact_samples
+    options: dict[str, Any] = {"samples": samples, "exact_samples": promised, "chains": chains}
+    options |= {"temperatures": temperatures, "tolerance": tolerance}
     check_method("log_partition", method, PARTITION, options)
     machine = None if isinstance(model, Temperable) and method != "exact" else undirected(require_machine(model))
     if method == "auto":
@@ -127,7 +133,7 @@ def log_partition(
     if method == "ais":
         assert run is not None
         return _with_settings(run.estimate, settings)
-    origin = annealed.DATA if getattr(samples, "provenance", None) else annealed.HANDED
+    origin = annealed.EXACT if exact_samples else annealed.DATA if is_data(samples) else annealed.HANDED
     if samples is not None and machine is not None:
         check_draws(model, machine, samples)
         samples = as_numbers(machine, samples)
@@ -136,7 +142,7 @@ def log_partition(
             path,
             plan,
             samples,
-            exact=origin == annealed.HANDED,
+            exact=exact_samples,
             origin=origin,
             generator=stream,
             progress=progress,
@@ -157,6 +163,7 @@ def log_likelihood(
     *,
     base: Tensor | None = None,
     samples: Tensor | int | None = None,
+    exact_samples: bool = False,
     chains: int | None = None,
     temperatures: Temperatures | None = None,
     tolerance: float | None = None,
@@ -179,7 +186,7 @@ def log_likelihood(
         samples: as for `log_partition`; of a `DBM` or `DBN` also a number, k draws of its hidden levels for each row,
             in place of the mean field or of 50 draws; with latent variables the draws of each row, k (1000; for
             ``elbo`` 100 draws of a bound of one).
-        temperatures, tolerance, generator, progress: as for `log_partition`.
+        exact_samples, temperatures, tolerance, generator, progress: as for `log_partition`.
         chains: how many anneal at the same time (100), for ``raise`` how many per row (5; 16 with latent variables),
             for ``bound`` how many draws per row (50).
 
@@ -202,7 +209,9 @@ def log_likelihood(
     -4.1... nats/example (exact; enumeration of 4 hidden units)
     """
     samples, draws = split_draws(model, method, samples)
-    options = {"samples": samples, "chains": chains, "temperatures": temperatures, "tolerance": tolerance}
+    promised = None if exact_samples is False else exact_samples
+    options: dict[str, Any] = {"samples": samples, "exact_samples": promised, "chains": chains}
+    options |= {"temperatures": temperatures, "tolerance": tolerance}
     check_method("log_likelihood", method, LIKELIHOOD, options)
     rows, context = split_context(model, x)
     check_rows(model, rows, context)
@@ -243,15 +252,15 @@ def log_likelihood(
         bounds, bound = annealed.raise_bound(path, plan, x, density, chains=runs, generator=stream, progress=progress)
         return _with_settings(replace(bound, stderr_data=standard_error(bounds), each=bounds), {**settings, **about})
     if isinstance(samples, int):
-        raise ArgumentError(f"samples are exact draws of {type(model).__name__}, one a chain; got the number {samples}")
+        raise ArgumentError(f"samples are draws of {type(model).__name__}, one a chain; got the number {samples}")
     if isinstance(model, (DBM, DBN)):
         about |= {"seed": generator} if isinstance(generator, int) else {}
         generator = resolve(generator, next(model.parameters()).device)
     patience = math.inf if method == "exact" else _PATIENCE
     f = log_f(model, rows, draws, patience=patience, generator=generator, progress=progress)
     log_z = log_partition(
-        model, method, base=base, samples=samples, chains=chains, temperatures=temperatures, tolerance=tolerance,
-        generator=generator, progress=progress,
+        model, method, base=base, samples=samples, exact_samples=exact_samples, chains=chains,
+        temperatures=temperatures, tolerance=tolerance, generator=generator, progress=progress,
     )  # fmt: skip
     if isinstance(log_z, Bracket):
         return Bracket(*(_with_settings(f.over(one), about) for one in (log_z.above, log_z.below)))

@@ -29,10 +29,10 @@ from torch import Tensor, nn
 from deepgen.errors import ArgumentError, ShapeError, check_count, check_real
 from deepgen.explicit.coupling import Coupling
 from deepgen.explicit.levels import as_parts, joined, written
-from deepgen.explicit.mean_field import MeanField, bound, interaction, settle
+from deepgen.explicit.mean_field import MeanField, bound, check_means, check_neighbours, field, interaction, settle
 from deepgen.explicit.rbm import RBM
-from deepgen.explicit.two_sides import complete, even_mask, two_sides
-from deepgen.explicit.units import Units, base_rates, check_values
+from deepgen.explicit.two_sides import complete, even_mask, shared, two_sides
+from deepgen.explicit.units import Units, as_values, base_rates, check_values
 from deepgen.random import resolve
 from deepgen.samplers.block_gibbs import BlockGibbs
 
@@ -110,20 +110,23 @@ class DBM(nn.Module):
         check_values(self.visible, x, "data")
 
     def field(self, level: int, states: Sequence[Tensor]) -> Tensor:
-        """What ``level`` sees of its neighbours among ``states`` (one of each level; its own is not looked at)."""
-        field: Tensor = self.biases[level]
-        if level > 0:
-            field = field + self.couplings[level - 1].up(states[level - 1])
-        if level + 1 < len(self.levels):
-            field = field + self.couplings[level].down(states[level + 1])
-        return field
+        """What ``level`` sees of its neighbours among ``states`` (one of each level; its own is not looked at).
+
+        Raises:
+            ArgumentError: no such level.
+            ShapeError: not one tensor for each level, or a neighbour that is not ``[..., width]``.
+        """
+        check_neighbours(self.levels, level, states)
+        return field(self, level, states)
 
     def energy(self, *states: Tensor) -> Tensor:
         """E in nats of one tensor for each level, visible first: ``[..., width] each -> [...]``."""
         if len(states) != len(self.levels):
             raise ShapeError(f"energy takes {len(self.levels)} levels, visible first, got {len(states)}")
-        own = sum(units.energy(x) - x @ bias for units, bias, x in zip(self.levels, self.biases, states, strict=True))
-        return own - interaction(self.couplings, states)
+        bias = self.biases[0]
+        values = [as_values(u, x, f"level {n}", bias) for n, (u, x) in enumerate(zip(self.levels, states, strict=True))]
+        own = sum(units.energy(x) - x @ bias for units, bias, x in zip(self.levels, self.biases, values, strict=True))
+        return own - interaction(self.couplings, values)
 
     def mean_field(
         self, v: Tensor, *, tolerance: float = TOLERANCE, turns: int = TURNS, start: Sequence[Tensor] | None = None
@@ -134,20 +137,33 @@ class DBM(nn.Module):
             v: rows of data, or of visible means.
             tolerance: a row is settled when none of its means moves by more.
             turns: end after so many in any case.
-            start: means of the hidden levels; by default one way up, what comes from below counted twice below the top
-                (Salakhutdinov & Hinton 2009, section 3).
+            start: means of the hidden levels, ``[rows, width]`` or ``[width]``, the same for all rows; by default one
+                way up, what comes from below counted twice below the top (Salakhutdinov & Hinton 2009, section 3).
+
+        Raises:
+            ShapeError, SupportError: ``v`` or ``start`` has another shape, or holds NaN or infinite values.
+            ArgumentError: ``turns`` below 1, or ``tolerance`` below 0.
         """
         check_count(turns=turns)
         check_real("tolerance", tolerance, 0)
+        check_means(self.levels, v, start)
         fields, states, done = settle(self, v.to(self.biases[0]), tolerance=tolerance, turns=turns, start=start)
         return MeanField(fields[1:], states[1:], bound(self, fields, states), done)
 
-    @torch.no_grad()
-    def as_rbm(self) -> RBM:
+    @property
+    def is_rbm(self) -> bool:
+        """Whether it has one hidden level, joined to all of the visible one: an RBM by another name."""
+        return len(self.levels) == 2 and len(self.couplings[0].blocks) == 1
+
+    def as_rbm(self, *, share: bool = False) -> RBM:
         """The same law as a machine with two layers: even levels side by side as visible, odd ones as hidden.
 
         The visible level comes first. Weights are copies, with zeros between levels that are no neighbours; log Z is
-        the same.
+        the same. With ``share`` the machine of one that `is_rbm` has this one's own parameters and units, so that to
+        train it is to train this one, as objectives for an `RBM` do.
+
+        Raises:
+            MissingCapability: ``share`` of a machine that is no `RBM`.
 
         >>> dbm = DBM(3, [2, 2, 1], generator=0)
         >>> x = [torch.ones(1, n) for n in (3, 2, 2, 1)]
@@ -155,7 +171,7 @@ class DBM(nn.Module):
         >>> bool(torch.allclose(rbm.energy(torch.cat(x[::2], 1), torch.cat(x[1::2], 1)), dbm.energy(*x)))
         True
         """
-        return two_sides(self)
+        return shared(self) if share else two_sides(self)
 
     def gibbs(self, beta: float | Tensor = 1.0, *, clamp: Tensor | None = None) -> BlockGibbs:
         """The Gibbs kernel over even and odd levels, of the weights as they are now.

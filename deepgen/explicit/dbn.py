@@ -31,7 +31,7 @@ from deepgen.explicit.conditional import UnitDistribution
 from deepgen.explicit.proposals import Proposed, propose
 from deepgen.explicit.rbm import RBM
 from deepgen.explicit.stack import check_stack, mirrored
-from deepgen.explicit.units import Units, as_units, check_values
+from deepgen.explicit.units import Units, as_units, as_values, check_values
 from deepgen.layers.entering import Entering
 from deepgen.random import resolve
 
@@ -170,14 +170,22 @@ class DBN(nn.Module):
 
     def above(self, level: int, x: Tensor) -> UnitDistribution:
         """q(x_(level+1) | x_level), the guess of the way up; of the top machine its own p: ``[..., width]``."""
-        rbm = self.rbms[level]
+        rbm = self._machine(level)
         if level < len(self.up_weights):
-            return UnitDistribution(rbm.hidden, x.to(rbm.weight) @ self.up_weights[level] + self.up_biases[level])
+            x = as_values(rbm.visible, x, f"level {level}", rbm.weight)
+            return UnitDistribution(rbm.hidden, x @ self.up_weights[level] + self.up_biases[level])
         return rbm.hidden_given(x)
 
     def below(self, level: int, y: Tensor) -> UnitDistribution:
         """p(x_level | x_(level+1)): ``[..., width]``."""
-        return self.rbms[level].visible_given(y)
+        return self._machine(level).visible_given(y)
+
+    def _machine(self, level: int) -> RBM:
+        if not 0 <= level < len(self.rbms):
+            raise ArgumentError(
+                f"level must be from 0 (visible) to {len(self.rbms) - 1}, the lower of two, got {level}"
+            )
+        return self.rbms[level]
 
     @torch.no_grad()
     def propose(self, v: Tensor, draws: int = 1, *, generator: torch.Generator | int | None = None) -> Proposed:
@@ -190,7 +198,7 @@ class DBN(nn.Module):
     @torch.no_grad()
     def means(self, v: Tensor) -> list[Tensor]:
         """Means of the hidden levels, lowest first, each given the means below it: ``[rows, visible]`` to a list."""
-        states = [v.to(self.rbms[0].weight)]
+        states = [as_values(self.visible, v, "v", self.top.weight).to(self.top.weight.device)]
         for level in range(len(self.rbms)):
             states.append(self.above(level, states[-1]).mean)
         return states[1:]
@@ -241,7 +249,8 @@ class DBN(nn.Module):
     @torch.no_grad()
     def down(self, x: Tensor, *, generator: torch.Generator | int | None = None) -> list[Tensor]:
         """Draw all levels below that under the top, given its states ``[rows, width]``: from it down to the visible."""
-        stream, states = resolve(generator, x.device), [x]
+        states = [as_values(self.top.visible, x, "x", self.top.weight)]
+        stream = resolve(generator, x.device)
         for level in reversed(range(len(self.rbms) - 1)):
             guess = self.below(level, states[-1])
             states.append(guess.units.sample(guess.field, generator=stream))

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
+from deepgen.errors import ArgumentError, ShapeError
+from deepgen.explicit.units import Units, check_support, check_width
 from deepgen.share_means import count_rows
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ def settle(
         moved = []
         for level in (*range(1, last + 1, 2), *range(2, last + 1, 2)):
             if level > 1:
-                fields[level] = model.field(level, states)
+                fields[level] = field(model, level, states)
             else:
                 fields[1] = sent if last == 1 else sent + model.couplings[1].down(states[2])
             mean = model.levels[level].mean(fields[level])
@@ -69,7 +71,7 @@ def settle(
             states[level] = mean
         if not moved:
             continue
-        moving = torch.stack(moved).amax(0) > tolerance
+        moving = ~(torch.stack(moved).amax(0) <= tolerance)  # NaN, as of a model that diverged, never settles
         left = count_rows(int(moving.sum()))
         if left == 0:
             break
@@ -79,6 +81,16 @@ def settle(
             fields, states = kept[: last + 1], kept[last + 1 :]
     _, *every = settled.whole([sent, *fields, *states])
     return every[: last + 1], every[last + 1 :], done
+
+
+def field(model: DBM, level: int, states: Sequence[Tensor]) -> Tensor:
+    """`DBM.field`, which loops call without its checks."""
+    found: Tensor = model.biases[level]
+    if level > 0:
+        found = found + model.couplings[level - 1].up(states[level - 1])
+    if level + 1 < len(model.levels):
+        found = found + model.couplings[level].down(states[level + 1])
+    return found
 
 
 class _Settled:
@@ -99,6 +111,35 @@ class _Settled:
             return list(tensors)
         order = torch.cat([*(index for index, _ in self.parts), self.index]).argsort()
         return [torch.cat(rows)[order] for rows in zip(*(part for _, part in self.parts), tensors, strict=True)]
+
+
+def check_means(levels: Sequence[Units], v: Tensor, start: Sequence[Tensor] | None) -> None:
+    """Raise unless ``v`` is finite rows ``[rows, visible]`` and ``start``, if given, finite means of hidden levels."""
+    check_width(levels[0], v, "v")
+    if v.ndim != 2:
+        raise ShapeError(f"v must be [rows, {levels[0].width}], got {list(v.shape)}")
+    check_support(v, v.isfinite(), "finite")
+    if start is None:
+        return
+    if len(start) != len(levels) - 1:
+        raise ShapeError(f"start must be the means of {len(levels) - 1} hidden levels, lowest first, got {len(start)}")
+    for number, (units, means) in enumerate(zip(levels[1:], start, strict=True)):
+        check_width(units, means, f"start[{number}]")
+        if means.shape[:-1] not in ((), (1,), (len(v),)):
+            raise ShapeError(f"start[{number}] must be [{len(v)}, {units.width}], got {list(means.shape)}")
+        check_support(means, means.isfinite(), "finite")
+
+
+def check_neighbours(levels: Sequence[Units], level: int, states: Sequence[Tensor]) -> None:
+    """Raise unless there is such a ``level``, and its neighbours among ``states`` are ``[..., width]``."""
+    count = len(levels)
+    if not 0 <= level < count:
+        raise ArgumentError(f"level must be from 0 (visible) to {count - 1}, got {level}")
+    if len(states) != count:
+        raise ShapeError(f"states must be one tensor for each of {count} levels, visible first, got {len(states)}")
+    for near in (level - 1, level + 1):
+        if 0 <= near < count:
+            check_width(levels[near], states[near], f"level {near}")
 
 
 def _way_up(model: DBM, sent: Tensor) -> list[Tensor]:

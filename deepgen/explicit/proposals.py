@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import check_count
+from deepgen.explicit.units import as_values
 from deepgen.random import resolve
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ class Proposed(NamedTuple):
 def propose(dbn: DBN, v: Tensor, draws: int, *, generator: torch.Generator | int | None) -> Proposed:
     """Levels up to that below the top, ``draws`` times for each row ``[rows, visible]``; see `DBN.propose`."""
     check_count(draws=draws)
-    x, stream = v.to(dbn.top.weight), resolve(generator, dbn.top.weight.device)
+    x = as_values(dbn.visible, v, "v", dbn.top.weight).to(dbn.top.weight.device)
+    stream = resolve(generator, x.device)
     x = x.repeat_interleave(draws, 0)
     log_weight = x.new_zeros(len(x), dtype=torch.float64)
     for level in range(len(dbn.rbms) - 1):

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from deepgen.errors import ShapeError, check_count
 from deepgen.explicit.conditional import UnitDistribution
-from deepgen.explicit.units import Units, as_units, base_rates, check_values, require_tensor
+from deepgen.explicit.units import Units, as_units, as_values, base_rates, check_values, require_tensor
 from deepgen.layers.entering import Entering
 from deepgen.random import resolve, streams
 from deepgen.samplers.block_gibbs import BlockGibbs
@@ -97,13 +97,13 @@ class RBM(nn.Module):
 
     def energy(self, v: Tensor, h: Tensor) -> Tensor:
         """E(v, h) in nats: ``[..., visible], [..., hidden] -> [...]``."""
-        v, h = self._values(v, self.visible, "v"), self._values(h, self.hidden, "h")
+        v, h = as_values(self.visible, v, "v", self.weight), as_values(self.hidden, h, "h", self.weight)
         interaction = (self.hidden_field(v) * h).sum(-1) + v @ self.visible_bias
         return self.visible.energy(v) + self.hidden.energy(h) - interaction
 
     def free_energy(self, v: Tensor) -> Tensor:
         """F(v) = -log sum_h exp(-E(v, h)) in nats: ``[..., visible] -> [...]``."""
-        v = self._values(v, self.visible, "v")
+        v = as_values(self.visible, v, "v", self.weight)
         return self.visible.energy(v) - v @ self.visible_bias - self.hidden.cumulant(self.hidden_field(v))
 
     def log_density(self, x: Tensor) -> Tensor:
@@ -112,12 +112,12 @@ class RBM(nn.Module):
 
     def hidden_given(self, v: Tensor) -> UnitDistribution:
         """p(h | v) as a torch Distribution over ``[hidden]``."""
-        v = self._values(v, self.visible, "v")
+        v = as_values(self.visible, v, "v", self.weight)
         return UnitDistribution(self.hidden, self.hidden_field(v))
 
     def visible_given(self, h: Tensor) -> UnitDistribution:
         """p(v | h) as a torch Distribution over ``[visible]``."""
-        h = self._values(h, self.hidden, "h")
+        h = as_values(self.hidden, h, "h", self.weight)
         return UnitDistribution(self.visible, self.visible_field(h))
 
     @torch.no_grad()
@@ -219,13 +219,6 @@ class RBM(nn.Module):
 
     def _unconnected(self, n: int, generator: torch.Generator) -> Tensor:
         return self.visible.sample(self.visible_bias.detach().expand(n, -1).contiguous(), generator=generator)
-
-    def _values(self, x: Tensor, units: Units, name: str) -> Tensor:
-        """Values of one layer in the dtype of the weights (data may be bool, uint8 or of another precision)."""
-        require_tensor(x, name)
-        if x.ndim < 1 or x.shape[-1] != units.width:
-            raise ShapeError(f"{name} must be [..., {units.width}], got {list(x.shape)}")
-        return x.to(self.weight.dtype)
 
     def extra_repr(self) -> str:
         return f"{self.visible.width} visible, {self.hidden.width} hidden"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from deepgen.errors import ShapeError
+from deepgen.errors import MissingCapability, ShapeError
 from deepgen.explicit.levels import joined
 from deepgen.explicit.rbm import RBM
 
@@ -39,6 +39,22 @@ def two_sides(dbm: DBM) -> RBM:
                 rbm.weight[columns, before] = block.t()
         starts[side], before = columns.stop, columns
     return rbm.requires_grad_(False)
+
+
+def shared(dbm: DBM) -> RBM:
+    """A machine with one hidden level as the `RBM` that it is, on the same parameters: what trains one trains both.
+
+    Raises:
+        MissingCapability: more hidden levels, or one of parts that are not joined.
+    """
+    if not dbm.is_rbm:
+        raise MissingCapability(
+            f"only a DBM with one hidden level that is joined to all of the visible one shares its parameters with an "
+            f"RBM, got {dbm!r}; as_rbm() makes a copy of any"
+        )
+    rbm = RBM(dbm.levels[0], dbm.levels[1], generator=0)
+    rbm.weight, rbm.visible_bias, rbm.hidden_bias = dbm.couplings[0].blocks[0], *dbm.biases
+    return rbm
 
 
 def even_mask(dbm: DBM, mask: Tensor) -> Tensor:

@@ -202,6 +202,25 @@ def check_values(units: Units, x: Tensor, name: str) -> None:
     units.check(x)
 
 
+def as_values(units: Units, x: Tensor, name: str, like: Tensor) -> Tensor:
+    """``x`` ``[..., width]`` in the dtype of ``like`` (data may be bool, uint8 or of another precision), or raise.
+
+    Only the shape is looked at.
+
+    >>> as_values(Bernoulli(2), torch.tensor([[True, False]]), "v", torch.zeros(1))
+    tensor([[1., 0.]])
+    """
+    check_width(units, x, name)
+    return x.to(like.dtype)
+
+
+def check_width(units: Units, x: Tensor, name: str) -> None:
+    """Raise `ShapeError` unless ``x`` is a tensor ``[..., width]``."""
+    require_tensor(x, name)
+    if x.ndim < 1 or x.shape[-1] != units.width:
+        raise ShapeError(f"{name} must be [..., {units.width}], got {list(x.shape)}")
+
+
 def check_seen(units: Units, x: Tensor, name: str) -> None:
     """`check_values` of what there is: NaN is a missing value, which a Softmax group has in all its entries or none."""
     require_tensor(x, name)

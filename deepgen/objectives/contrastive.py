@@ -25,7 +25,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -87,8 +87,8 @@ class Contrastive(ABC):
 class PersistentCD(Contrastive):
     """Persistent contrastive divergence: stochastic maximum likelihood for an `RBM` over any pair of unit layers.
 
-    A `DBM` of any levels takes it too, and then ascends the variational bound, or with enough ``posterior_steps`` the
-    likelihood (`deepgen.objectives.contrastive_deep`).
+    A `DBM` of any levels takes it too. With one hidden level that is the `RBM`; with more it ascends the variational
+    bound, or with enough ``posterior_steps`` the likelihood (`deepgen.objectives.contrastive_deep`).
 
     The rate, momentum and decay are the optimizer's (by default plain SGD). The metric ``moment_gap``
     is the Euclidean norm of <h>_d - <h>_m, which the gradient sets to zero. It says whether chains look like data to
@@ -134,14 +134,14 @@ class PersistentCD(Contrastive):
 
     def start(self, model: nn.Module, x: Tensor, *, generator: torch.Generator) -> Any:
         """Chains at hidden layers drawn given random rows of the data ``x``, offsets at the means over ``x``."""
-        if isinstance(model, DBM):
+        if is_deep(model):
             return contrastive_deep.start(model, x, self, generator)
         state = _start(as_rbm(model), x, self.chains, generator)
         return state._replace(memory=ChainMemory.of(state.chains))
 
     def update(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Update:
         """The step function: sample, write the gradients, let ``optimizer`` step."""
-        if isinstance(model, DBM):
+        if is_deep(model):
             return contrastive_deep.DeepStep(model, optimizer, self)
         return super().update(model, optimizer)
 
@@ -151,7 +151,7 @@ class PersistentCD(Contrastive):
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """Plain SGD at 0.05, or at 0.005 where a level is real-valued (Hinton 2010, section 13.2)."""
-        return _sgd(model, model.levels) if isinstance(model, DBM) else super().optimizer(model)
+        return _sgd(model, model.levels) if is_deep(model) else super().optimizer(model)
 
     def _sample(self, products: Products, chains: Tensor, generator: torch.Generator) -> Tensor:
         products.walk(chains, self.k, generator)
@@ -203,12 +203,19 @@ def _sgd(model: nn.Module, levels: Iterable[Units]) -> torch.optim.Optimizer:
     return torch.optim.SGD(model.parameters(), lr=0.005 if real else 0.05)
 
 
+def is_deep(model: nn.Module) -> TypeGuard[DBM]:
+    """Whether it is a `DBM` that is no `RBM` by another name."""
+    return isinstance(model, DBM) and not model.is_rbm
+
+
 def as_rbm(model: nn.Module) -> RBM:
+    """The `RBM` that ``model`` is; of a `DBM` with one hidden level that on its own parameters."""
+    if isinstance(model, DBM) and model.is_rbm:
+        return model.as_rbm(share=True)
     if not isinstance(model, RBM):
         raise MissingCapability(
-            f"contrastive divergence trains an RBM, got {type(model).__name__}; "
-            "a DBM is trained by deepgen.objectives.PersistentCD, a DBN by deepgen.objectives.LayerWise, an "
-            "EnergyModel by deepgen.objectives.PersistentChains, a model with log_prob by "
-            "deepgen.objectives.MaximumLikelihood"
+            f"contrastive divergence trains an RBM, got {type(model).__name__}; a DBM of more than one hidden level is "
+            "trained by deepgen.objectives.PersistentCD, a DBN by deepgen.objectives.LayerWise, an EnergyModel by "
+            "deepgen.objectives.PersistentChains, a model with log_prob by deepgen.objectives.MaximumLikelihood"
         )
     return model

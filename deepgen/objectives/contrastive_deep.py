@@ -38,7 +38,7 @@ from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError
 from deepgen.explicit.dbm import DBM
-from deepgen.explicit.mean_field import settle
+from deepgen.explicit.mean_field import field, settle
 from deepgen.objectives.chain_memory import ChainMemory, remembered
 from deepgen.objectives.descent import Descent
 from deepgen.share_means import balance, over_rows
@@ -209,7 +209,7 @@ def walk(
         states[0], fields[0], first = v, v, 2
     for _ in range(k):
         for level in (*range(first, count, 2), *range(1, count, 2)):
-            fields[level] = model.field(level, states)
+            fields[level] = field(model, level, states)
             states[level] = levels[level].sample(fields[level], generator=generator)
     drawn = torch.cat(states[1::2], 1)
     for level in range(1, count, 2):

@@ -16,18 +16,20 @@ from deepgen.testing import check_estimate, sequential
 from tests.evaluate.deep import MACHINES, deep, rows, truth
 from tests.evaluate.machines import exact_samples
 
-ROWS, SEVERAL = 5, {"temperatures": 15, "chains": 20}
+ROWS = 5
 
 
 def ends(model, x, method, stream):
     """Estimates of the mean log-likelihood, each with its side."""
-    draws = exact_samples(undirected(model), 20, stream) if method in ("reverse", "bidirectional") else None
+    settings = {"temperatures": 15, "generator": stream}
+    if method in ("reverse", "bidirectional"):
+        settings |= {"samples": exact_samples(undirected(model), 20, stream), "exact_samples": True}
     if method == "draws":
         return [log_likelihood(model, x, "exact", samples=3, generator=stream)]
     if method == "bidirectional":
-        found = log_likelihood(model, x, method, samples=draws, **SEVERAL, generator=stream)
+        found = log_likelihood(model, x, method, chains=20, **settings)
         return [found.below, found.above]
-    return [log_likelihood(model, x, method, samples=draws, temperatures=15, generator=stream)]
+    return [log_likelihood(model, x, method, **settings)]
 
 
 # RAISE bounds the law of the annealed model, not of this one: see tests/evaluate/test_deep.py.
@@ -68,8 +70,9 @@ def test_intervals_of_log_z_cover(name, method, stream):
     def estimate(generator):
         samples = exact_samples(part, 100, generator) if method != "ais" else None
         return log_partition(
-            model, method, base=base, samples=samples, chains=100, temperatures=30, generator=generator
-        )
+            model, method, base=base, samples=samples, exact_samples=samples is not None, chains=100, temperatures=30,
+            generator=generator,
+        )  # fmt: skip
 
     check_estimate(estimate, log_partition(model, "exact").value, seeds=100, slack=0.02, generator=stream)
 

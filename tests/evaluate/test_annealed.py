@@ -28,8 +28,9 @@ def test_ais_and_reverse_ais_hold_the_exact_value(pair, stream, alpha):
     exact = log_partition(model, "exact").value
     samples = exact_samples(model, CHAINS, stream)
     found = log_partition(
-        model, "bidirectional", samples=samples, chains=CHAINS, temperatures=TEMPERATURES, generator=stream
-    )
+        model, "bidirectional", samples=samples, exact_samples=True, chains=CHAINS, temperatures=TEMPERATURES,
+        generator=stream,
+    )  # fmt: skip
     assert isinstance(found, Bracket)
     assert (found.below.side, found.above.side) == ("below", "above")
     for estimate in (found.below, found.above):

@@ -148,8 +148,8 @@ def test_log_z_of_all_kinds_is_bracketed(name, stream, alpha):
     exact = log_partition(model, "exact")
     draws = exact_samples(undirected(model), 400, stream)
     found = log_partition(
-        model, "bidirectional", base=rows(model, 20, stream), samples=draws, chains=400, temperatures=60,
-        generator=stream,
+        model, "bidirectional", base=rows(model, 20, stream), samples=draws, exact_samples=True, chains=400,
+        temperatures=60, generator=stream,
     )  # fmt: skip
     assert (found.below.side, found.above.side) == ("below", "above")
     for estimate in (found.below, found.above):
@@ -164,7 +164,9 @@ def test_reverse_chains_start_where_they_are_told(name, stream):
     part = undirected(model)
     x = rows(model, 10, stream)
     draws = exact_samples(part, 10, stream)
-    assert log_partition(model, "reverse", samples=draws, temperatures=5, generator=stream).side == "above"
+    for promised, side in ((True, "above"), (False, "undetermined")):
+        found = log_partition(model, "reverse", samples=draws, exact_samples=promised, temperatures=5, generator=stream)
+        assert found.side == side
     assert log_partition(model, "reverse", temperatures=5, chains=10, generator=stream).side == "undetermined"
     if part.visible.width != x.shape[1]:
         with pytest.raises(ShapeError, match="a draw of the visible level alone is none"):
@@ -172,14 +174,46 @@ def test_reverse_chains_start_where_they_are_told(name, stream):
 
 
 @pytest.mark.filterwarnings("ignore::deepgen.errors.DegenerateWeights")
-def test_a_reverse_chain_from_data_proves_nothing_and_says_so():
-    data = dg.data.load("bars_and_stripes")
-    for model in (RBM(16, 4, generator=0), DBM(16, [4], generator=0), DBN(16, [4], generator=0)):
-        found = log_partition(model, "reverse", samples=data.train, temperatures=5, generator=0)
-        assert found.side == "undetermined"
-        assert found.method == "reverse AIS from data (no bound)"
-        both = log_likelihood(model, data.train, "bidirectional", samples=data.train, temperatures=5, generator=0)
-        assert (both.below.side, both.above.side) == ("undetermined", "above")
+@pytest.mark.parametrize("make", [lambda: RBM(16, 4, generator=0), lambda: DBM(16, [4], generator=0),
+                                  lambda: DBN(16, [4], generator=0)], ids=["RBM", "DBM", "DBN"])  # fmt: skip
+def test_a_reverse_chain_from_data_proves_nothing_and_says_so(make):
+    """Whether the rows still know that they are data or not: slices, copies and other dtypes forget it."""
+    model, x = make(), dg.data.load("bars_and_stripes").train
+    knows, forgot = "from data (no bound)", "from samples handed in (a bound if they are exact draws)"
+    cases = [(x, knows), (x[:9], forgot), (x.clone(), forgot), (x.double(), forgot), (x[[0, 1, 2]], forgot)]
+    for given, says in cases:
+        settings = {"samples": given, "temperatures": 5, "generator": 0}
+        found = log_partition(model, "reverse", **settings)
+        assert (found.side, found.method) == ("undetermined", f"reverse AIS {says}")
+        assert "on the caller's word" not in found.settings["samples"]
+        for both in (
+            log_partition(model, "bidirectional", chains=9, **settings),
+            -log_likelihood(model, x, "bidirectional", chains=9, **settings),
+        ):
+            assert (both.below.side, both.above.side) == ("below", "undetermined")
+        assert log_likelihood(model, x, "reverse", **settings).side == "undetermined"
+
+
+def test_a_word_that_draws_are_exact_is_taken_and_one_that_cannot_be_true_is_not(stream):
+    model, data = RBM(16, 4, generator=0), dg.data.load("bars_and_stripes").train
+    draws = exact_samples(model, 20, stream)
+    settings = {"samples": draws, "exact_samples": True, "temperatures": 50, "generator": stream}
+    found = log_partition(model, "reverse", **settings)
+    assert (found.side, found.method) == ("above", "reverse AIS")
+    assert "on the caller's word" in found.settings["samples"]
+    assert log_likelihood(model, data, "reverse", **settings).side == "below"
+    assert log_likelihood(model, data, "bidirectional", chains=20, **settings).below.side == "below"
+    for given, says in (
+        ({"samples": data, "exact_samples": True}, "but they are rows of data"),
+        ({"exact_samples": True}, "hand over the draws"),
+        ({"samples": draws, "exact_samples": draws}, "exact_samples must be True or False"),
+        ({"samples": draws, "exact_samples": 1}, "exact_samples must be True or False, got 1"),
+    ):
+        for method in ("auto", "reverse", "bidirectional"):
+            with pytest.raises(ArgumentError, match=says):
+                log_partition(model, method, **given)
+            with pytest.raises(ArgumentError, match=says):
+                log_likelihood(model, data, method, **given)
 
 
 EXACT = LogF(torch.zeros(3).double(), torch.zeros(3).double(), True, "", 0, {})
@@ -222,7 +256,8 @@ def test_what_a_wide_machine_is_told():
     assert drawn.method.startswith("importance-weighted bound, k = 10")
     again = log_likelihood(dbm, x, "ais", samples=10, temperatures=20, chains=10, generator=3)
     assert drawn.value == again.value
-    below = log_likelihood(dbm, x, "reverse", samples=torch.zeros(5, 60), temperatures=20, generator=3)
+    draws = torch.zeros(5, 60)
+    below = log_likelihood(dbm, x, "reverse", samples=draws, exact_samples=True, temperatures=20, generator=3)
     assert below.side == "below"
     dbn = DBN(20, [30, 10], generator=0)
     known = log_likelihood(dbn, x, "exact", generator=3)

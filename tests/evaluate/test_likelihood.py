@@ -139,12 +139,12 @@ def test_a_whole_data_set_is_not_rows():
         log_likelihood(BernoulliMixture(64), data)
 
 
-OPTIONS = {"samples": torch.zeros(5, 4), "chains": 5, "temperatures": 5, "tolerance": 10.0}
+OPTIONS = {"samples": torch.zeros(5, 4), "exact_samples": True, "chains": 5, "temperatures": 5, "tolerance": 10.0}
 TAKEN = {
     "exact": [],
     "ais": ["chains", "temperatures", "tolerance"],
-    "reverse": ["samples", "chains", "temperatures", "tolerance"],
-    "bidirectional": ["samples", "chains", "temperatures", "tolerance"],
+    "reverse": ["samples", "exact_samples", "chains", "temperatures", "tolerance"],
+    "bidirectional": ["samples", "exact_samples", "chains", "temperatures", "tolerance"],
     "raise": ["chains", "temperatures"],
     "pseudo": [],
 }
@@ -155,6 +155,8 @@ TAKEN = {
 def test_options_without_a_use_are_refused(method, option):
     """Each is taken by exactly the methods that have a use for it, and the others are named."""
     model, given = RBM(4, 3, generator=0), {option: OPTIONS[option]}
+    if option == "exact_samples" and option in TAKEN[method]:
+        given["samples"] = OPTIONS["samples"]
     calls = [lambda: log_likelihood(model, torch.zeros(2, 4), method, generator=0, **given)]
     if method not in ("raise", "pseudo"):
         calls.append(lambda: log_partition(model, method, generator=0, **given))

@@ -9,6 +9,7 @@ import torch
 import deepgen as dg
 from deepgen.errors import ArgumentError, ShapeError, SupportError
 from deepgen.explicit import DBM, RBM, Bernoulli, Gaussian, Product, Softmax, Spin
+from deepgen.explicit.mean_field import settle
 from deepgen.testing import Exact, check_checkpoint, check_kernel, chi_square
 from tests.evaluate.deep import Whole
 
@@ -183,3 +184,53 @@ def test_rows_that_settle_are_taken_out_and_come_back_in_their_order(stream):
     for level, means in enumerate(together.means):
         torch.testing.assert_close(means, torch.cat([each.means[level] for each in alone]), rtol=0, atol=1e-6)
     torch.testing.assert_close(together.bound, torch.cat([each.bound for each in alone]), rtol=0, atol=1e-6)
+
+
+def test_what_is_no_number_never_settles(stream):
+    """A row that is NaN is not at rest, whatever the others do; they settle as they would without it."""
+    dbm, x = machine("two"), torch.ones(3, 4).double()
+    x[1] = torch.nan
+    fields, means, turns = settle(dbm, x, tolerance=1e-6, turns=50)
+    assert turns == 50
+    assert bool(fields[2][1].isnan().all())
+    others = dbm.mean_field(x[::2], tolerance=1e-6, turns=50)
+    assert others.turns < 50
+    for found, alone in zip(means[1:], others.means, strict=True):
+        torch.testing.assert_close(found[::2], alone)
+    with torch.no_grad():
+        dbm.biases[2][0] = torch.nan
+    assert dbm.mean_field(x[::2], turns=50).turns == 50
+
+
+ZEROS = [torch.zeros(2, width) for width in (4, 3, 2)]
+BAD = [
+    (lambda dbm: dbm.mean_field(torch.full((2, 4), math.nan)), SupportError, "finite; got nan at .*missing values"),
+    (lambda dbm: dbm.mean_field(torch.full((2, 4), math.inf)), SupportError, "finite; got inf"),
+    (lambda dbm: dbm.mean_field(torch.zeros(2, 5)), ShapeError, r"v must be \[\.\.\., 4\], got \[2, 5\]"),
+    (lambda dbm: dbm.mean_field(torch.zeros(4)), ShapeError, r"v must be \[rows, 4\], got \[4\]"),
+    (lambda dbm: dbm.mean_field([0, 0, 0, 0]), ShapeError, "v must be a tensor, got list"),
+    (lambda dbm: dbm.mean_field(ZEROS[0], start=ZEROS[1:2]), ShapeError, "2 hidden levels, lowest first, got 1"),
+    (lambda dbm: dbm.mean_field(ZEROS[0], start=ZEROS[:2]), ShapeError, r"start\[0\] must be \[\.\.\., 3\]"),
+    (lambda dbm: dbm.mean_field(ZEROS[0], start=[torch.zeros(5, 3), ZEROS[2]]), ShapeError, r"got \[5, 3\]"),
+    (lambda dbm: dbm.mean_field(ZEROS[0], start=[ZEROS[1], ZEROS[2] / 0]), SupportError, "finite; got nan"),
+    (lambda dbm: dbm.energy(*ZEROS[:2]), ShapeError, "energy takes 3 levels"),
+    (lambda dbm: dbm.energy(*ZEROS[:2], ZEROS[0]), ShapeError, r"level 2 must be \[\.\.\., 2\], got \[2, 4\]"),
+    (lambda dbm: dbm.energy(*ZEROS[:2], [[0, 0]]), ShapeError, "level 2 must be a tensor, got list"),
+    (lambda dbm: dbm.field(3, ZEROS), ArgumentError, r"level must be from 0 \(visible\) to 2, got 3"),
+    (lambda dbm: dbm.field(-1, ZEROS), ArgumentError, "got -1"),
+    (lambda dbm: dbm.field(1, ZEROS[:2]), ShapeError, "each of 3 levels, visible first, got 2"),
+    (lambda dbm: dbm.field(1, ZEROS[::-1]), ShapeError, r"level 0 must be \[\.\.\., 4\], got \[2, 2\]"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "error", "says"), BAD, ids=range(len(BAD)))
+def test_levels_of_other_shapes_and_what_is_no_number_are_told(call, error, says):
+    with pytest.raises(error, match=says):
+        call(DBM(4, [3, 2], generator=0))
+
+
+def test_levels_are_taken_in_any_dtype():
+    dbm, states = DBM(4, [3, 2], generator=0), [torch.ones(2, width) for width in (4, 3, 2)]
+    assert torch.equal(dbm.energy(*(x.bool() for x in states)), dbm.energy(*states))
+    assert torch.equal(dbm.mean_field(states[0].bool()).bound, dbm.mean_field(states[0]).bound)
+    assert torch.equal(dbm.field(1, [states[0], None, states[2]]), dbm.field(1, states))  # its own is not looked at

@@ -184,3 +184,24 @@ def test_what_is_refused():
     with pytest.raises(ArgumentError, match="must be Bernoulli"):
         DBN(4, [Softmax(1, 3), 2]).classifier(2)
     assert DBN(Gaussian(4), [Spin(3), Spin(2)]).classifier(2, generator=0)(torch.zeros(1, 4)).shape == (1, 2)
+
+
+WRONG = [
+    (lambda dbn: dbn.above(2, torch.zeros(2, 2)), ArgumentError, r"from 0 \(visible\) to 1, the lower of two, got 2"),
+    (lambda dbn: dbn.below(-1, torch.zeros(2, 2)), ArgumentError, "got -1"),
+    (lambda dbn: dbn.above(0, torch.zeros(2, 5)), ShapeError, r"must be \[\.\.\., 4\], got \[2, 5\]"),
+    (lambda dbn: dbn.below(0, torch.zeros(2, 4)), ShapeError, r"must be \[\.\.\., 3\], got \[2, 4\]"),
+    (lambda dbn: dbn.means([0, 0, 0, 0]), ShapeError, "v must be a tensor, got list"),
+    (lambda dbn: dbn.means(torch.zeros(2, 3)), ShapeError, r"v must be \[\.\.\., 4\]"),
+    (lambda dbn: dbn.propose([0, 0, 0, 0]), ShapeError, "v must be a tensor, got list"),
+    (lambda dbn: dbn.propose(torch.zeros(2, 5)), ShapeError, r"v must be \[\.\.\., 4\]"),
+    (lambda dbn: dbn.down([0, 0, 0]), ShapeError, "x must be a tensor, got list"),
+    (lambda dbn: dbn.down(torch.zeros(2, 4)), ShapeError, r"x must be \[\.\.\., 3\]"),
+]
+
+
+@pytest.mark.parametrize("untied", [False, True])
+@pytest.mark.parametrize(("call", "error", "says"), WRONG, ids=range(len(WRONG)))
+def test_levels_of_other_shapes_are_told(call, error, says, untied):
+    with pytest.raises(error, match=says):
+        call(DBN(4, [3, 2], untied=untied, generator=0))

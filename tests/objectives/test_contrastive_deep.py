@@ -7,9 +7,16 @@ import torch
 
 import deepgen as dg
 from deepgen.errors import ArgumentError, MissingCapability, SupportError
-from deepgen.explicit import DBM, RBM, Gaussian
-from deepgen.objectives import ContrastiveDivergence, PersistentCD
-from deepgen.objectives.contrastive_deep import DeepState
+from deepgen.explicit import DBM, RBM, Gaussian, Softmax
+from deepgen.objectives import (
+    ContrastiveDivergence,
+    FastPersistentCD,
+    ParallelTempering,
+    PersistentCD,
+    TrajectoryTempering,
+    contrastive_deep,
+)
+from deepgen.objectives.contrastive_deep import DeepState, DeepStep
 from deepgen.testing import Exact
 from tests.contracts.layers import machine as pair_of_layers
 from tests.explicit.test_dbm import MACHINES, Whole, machine, rows
@@ -17,6 +24,21 @@ from tests.objectives.steps import named_gradients, snapshot, still
 from tests.objectives.test_contrastive import REPEATS, Mirrored, assert_means
 
 SETTLED = {"turns": 2000, "tolerance": 1e-11}
+
+
+def by_another_name(rbm):
+    """The machine as a DBM with one hidden level."""
+    dbm = DBM(copy.deepcopy(rbm.visible), [copy.deepcopy(rbm.hidden)]).to(rbm.weight)
+    with torch.no_grad():
+        for name, p in dbm.named_parameters():
+            p.copy_(rbm.get_parameter(same_name(name)))
+    return dbm
+
+
+def same_name(name):
+    """What an RBM calls the parameter ``name`` of that DBM."""
+    named = {"couplings.0.blocks.0": "weight", "biases.0": "visible_bias", "biases.1": "hidden_bias"}
+    return named.get(name, name.replace("levels.0", "visible").replace("levels.1", "hidden"))
 
 
 @pytest.mark.parametrize("plain", [True, False], ids=["in the product", "by the optimizer"])
@@ -29,31 +51,79 @@ SETTLED = {"turns": 2000, "tolerance": 1e-11}
         ("learned-bernoulli", {}),
     ],
 )
-def test_one_hidden_level_is_the_rbm(pair, options, plain, seed):
+def test_the_deep_step_of_one_hidden_level_is_that_of_the_rbm(pair, options, plain, seed):
     rbm = pair_of_layers(pair, torch.float64)
-    dbm = DBM(copy.deepcopy(rbm.visible), [copy.deepcopy(rbm.hidden)]).double()
-    with torch.no_grad():
-        dbm.couplings[0].blocks[0].copy_(rbm.weight)
-        dbm.biases[0].copy_(rbm.visible_bias)
-        dbm.biases[1].copy_(rbm.hidden_bias)
+    dbm = by_another_name(rbm)
     x = rbm.sample(12, steps=3, generator=seed)
     objective, found = PersistentCD(k=2, chains=9, sliding=0.2, **options), []
-    for model in (rbm, dbm):
+    ways = (
+        (objective.start, objective.update),
+        (
+            lambda model, x, generator: contrastive_deep.start(model, x, objective, generator),
+            lambda model, optimizer: DeepStep(model, optimizer, objective),
+        ),
+    )
+    for model, (start, update) in zip((rbm, dbm), ways, strict=True):
         stream = dg.random.generator(seed)
-        state = objective.start(model, x, generator=stream)
+        state = start(model, x, generator=stream)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.0 if plain else 0.5)
-        step = objective.update(model, optimizer)
+        step = update(model, optimizer)
         for batch in (x, x[:5]):
             state, metrics = step(state, batch, generator=stream)
-        found.append((state, metrics, model))
-    (one, told, _), (two, told_too, _) = found
+        found.append((state, metrics))
+    (one, told), (two, told_too) = found
     torch.testing.assert_close(one.chains, two.chains, rtol=0, atol=1e-12)
     torch.testing.assert_close(torch.cat((one.visible_mean, one.hidden_mean)), two.means, rtol=0, atol=1e-14)
     torch.testing.assert_close(told["moment_gap"], told_too["moment_gap"])
-    named = {"couplings.0.blocks.0": "weight", "biases.0": "visible_bias", "biases.1": "hidden_bias"}
     for name, p in dbm.named_parameters():
-        same = named.get(name, name.replace("levels.0", "visible").replace("levels.1", "hidden"))
-        torch.testing.assert_close(p, rbm.get_parameter(same), rtol=0, atol=1e-12)
+        torch.testing.assert_close(p, rbm.get_parameter(same_name(name)), rtol=0, atol=1e-12)
+
+
+TRAINERS = {
+    "CD": lambda: ContrastiveDivergence(k=2, weight_decay=1e-3),
+    "PCD": lambda: PersistentCD(chains=12, sparsity=(0.2, 0.1)),
+    "FPCD": lambda: FastPersistentCD(chains=12),
+    "PT": lambda: ParallelTempering(chains=12, betas=3),
+    "PTT": lambda: TrajectoryTempering(chains=20, every=2, pace=1),
+}
+
+
+@pytest.mark.filterwarnings("ignore::deepgen.objectives.EquilibriumWarning")
+@pytest.mark.parametrize("trainer", TRAINERS)
+@pytest.mark.parametrize("pair", ["bernoulli-bernoulli", "learned-softmax"])
+def test_one_hidden_level_is_the_rbm_to_every_trainer(pair, trainer, seed, tmp_path):
+    """Whole runs, bit for bit, by each trainer's own optimizer; cut and resumed as well."""
+    x = pair_of_layers(pair).sample(40, steps=3, generator=seed)
+
+    def run(another_name, *epochs, out=None):
+        for until in epochs:
+            rbm, objective = pair_of_layers(pair), TRAINERS[trainer]()
+            model = by_another_name(rbm) if another_name else rbm
+            history = dg.fit(model, x, objective, epochs=until, batch_size=16, seed=seed, out=out, progress=False)
+        return model, history[-1].metrics
+
+    (rbm, told), (dbm, told_too) = run(False, 4), run(True, 4)
+    again, _ = run(True, 2, 4, out=tmp_path)
+    for name, p in dbm.named_parameters():
+        assert torch.equal(p, rbm.get_parameter(same_name(name)))
+        assert torch.equal(p, again.get_parameter(name))
+    assert told == told_too
+    assert not torch.equal(rbm.weight, pair_of_layers(pair).weight)
+
+
+def test_the_machine_by_another_name_shares_its_parameters():
+    dbm = DBM([2, Softmax(1, 3)], [4], generator=0)
+    assert dbm.is_rbm
+    rbm = dbm.as_rbm(share=True)
+    assert {id(p) for p in rbm.parameters()} == {id(p) for p in dbm.parameters()}
+    states = [torch.tensor([[1.0, 0.0, 0.0, 1.0, 0.0]]), torch.ones(1, 4)]
+    with torch.no_grad():
+        rbm.weight.fill_(0.5)
+    assert torch.equal(rbm.energy(*states), dbm.energy(*states))
+    assert not DBM([2, 3], [[4, 1]]).is_rbm  # two machines side by side
+    for deep in (DBM(3, [2, 2]), DBM([2, 3], [[4, 1]])):
+        with pytest.raises(MissingCapability, match=r"one hidden level .* as_rbm\(\) makes a copy of any"):
+            deep.as_rbm(share=True)
 
 
 def centred_names(dbm):
@@ -88,7 +158,7 @@ def test_gradient_is_that_of_the_bound_less_log_z(name, shift, stream, alpha):
     dbm = machine(name)
     x, exact, whole = rows(dbm, stream), Exact(dbm.as_rbm()), Exact(Whole(dbm))
     objective = PersistentCD(k=2, chains=400, centred=shift, **SETTLED)
-    state = objective.start(dbm, x, generator=stream)
+    state = contrastive_deep.start(dbm, x, objective, stream)
     named, start = dict(dbm.named_parameters()), state.means.split([u.width for u in dbm.levels])[1:]
     bound = dbm.mean_field(x, turns=300, tolerance=1e-12, start=start).bound.mean()
     ascent = torch.autograd.grad(bound, list(named.values()))
@@ -97,7 +167,7 @@ def test_gradient_is_that_of_the_bound_less_log_z(name, shift, stream, alpha):
     expected = {n: a.detach() - d for n, a, d in zip(named, ascent, decline, strict=True)}
     if shift:
         expected = centred(expected, dbm, state.means.split([u.width for u in dbm.levels]))
-    step, gradients = objective.update(dbm, still(dbm)), []
+    step, gradients = DeepStep(dbm, still(dbm), objective), []
     for _ in range(REPEATS):
         chains = exact.sample(400, generator=stream)[1]
         step(state._replace(chains=chains), x, generator=stream)
@@ -322,7 +392,9 @@ def test_what_is_refused(stream):
     dbm = DBM(3, [2, 2], generator=0)
     with pytest.raises(ArgumentError, match="binary=True takes the products of an RBM"):
         PersistentCD(binary=True).update(dbm, still(dbm))
-    with pytest.raises(MissingCapability, match="trains an RBM, got DBM; a DBM is trained by"):
+    with pytest.raises(
+        MissingCapability, match="trains an RBM, got DBM; a DBM of more than one hidden level is trained by"
+    ):
         ContrastiveDivergence().start(dbm, torch.zeros(1, 3), generator=stream)
     with pytest.raises(SupportError, match=r"got 0\.3"):
         PersistentCD().start(dbm, torch.tensor([[0.3, 0.0, 1.0]]), generator=stream)

@@ -295,7 +295,10 @@ def test_annealing_along_a_kernel_brackets_log_z(kernel, stream):
     assert abs(found.value - truth) < 6 * found.stderr
     assert found.side == "below"
     draws = MEAN + SD * torch.randn(400, 1, generator=stream)
-    bracket = dg.evaluate.log_partition(kernel, samples=draws, temperatures=500, chains=400, generator=stream)
+    bracket = dg.evaluate.log_partition(
+        kernel, samples=draws, exact_samples=True, temperatures=500, chains=400, generator=stream
+    )
+    assert bracket.above.side == "above"
     assert bracket.below.value - 6 * bracket.below.stderr < truth < bracket.above.value + 6 * bracket.above.stderr
     assert bracket.width < 0.5
 
