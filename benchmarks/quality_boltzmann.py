@@ -102,30 +102,38 @@ def modes(row: Row, task: Task) -> Results:
 
 
 def labels(row: Row, task: Task) -> Results:
-    """A ClassRBM by its hybrid objective on thresholded MNIST, at the epoch of the fewest validation errors."""
+    """A ClassRBM by its hybrid objective on bits drawn anew, judged on grey levels in their place.
+
+    It is kept at the epoch of the fewest validation errors.
+    """
     s = row.setting
-    data = dg.data.load(s["data"], root=task.root, binarise="threshold")
+    data = dg.data.load(s["data"], root=task.root, binarise="none")
     assert data.labels is not None
     rbm = dg.explicit.ClassRBM(data.event_shape.numel(), 10, s["hidden"], generator=task.seed)
-    train, valid = rbm.join(data.train, data.labels.train), rbm.join(data.valid, data.labels.valid)
+    named = torch.nn.functional.one_hot(data.labels.train.long(), 10).to(data.train)
+    train = dg.data.Redrawn(torch.cat([data.train, named], 1), "binary")  # a label is 0 or 1, and is drawn as it is
 
-    def right(model: Any, rows: Tensor) -> float:
-        x, y = model.split(rows)
-        return float((model.predict(x) == y).double().mean())
+    def wrong(model: Any, part: str) -> float:
+        chosen = model.log_labels(getattr(data, part)).argmax(1)
+        return float((chosen != getattr(data.labels, part)).double().mean())
 
     history = dg.fit(
         rbm, train, dg.objectives.Hybrid(generative=s["generative"]), epochs=s["epochs"], batch_size=100,
         optimizer=torch.optim.Adam(rbm.parameters(), lr=s["rate"]), schedule=lambda done: 1 - done, seed=task.seed,
-        valid=valid, monitor=right, callbacks=[dg.train.EarlyStopping(patience=s["epochs"])], out=task.folder,
+        valid=drawn(train, task.seed)[:1], monitor=lambda model, _: -wrong(model, "valid"),
+        callbacks=[dg.train.EarlyStopping(patience=s["epochs"])], out=task.folder,
     )  # fmt: skip
-    x, y = (data.test, data.labels.test) if task.judge == "test" else (data.valid, data.labels.valid)
-    wrong = float((rbm.predict(x) != y).double().mean())
-    error = (wrong * (1 - wrong) / len(y)) ** 0.5
+    share, rows = wrong(rbm, task.judge), len(getattr(data, task.judge))
     return {
-        "data": about(data, task.judge),
-        f"{task.judge} errors, %": f"{100 * wrong:.2f} ± {100 * error:.2f} (± by choice of the rows)",
+        "data": about(data, task.judge) + ", bits drawn anew in training, grey levels in their place when judged",
+        f"{task.judge} errors, %": _percent(share, rows),
+        "valid errors, %": _percent(wrong(rbm, "valid"), len(data.valid)),
         "train CPU s": round(history[-1].cpu_seconds, 1),
     }
+
+
+def _percent(share: float, rows: int) -> str:
+    return f"{100 * share:.2f} ± {100 * (share * (1 - share) / rows) ** 0.5:.2f} (± by choice of the rows)"
 
 
 PCD, FAST = {"kind": "PersistentCD", "chains": 100}, {"kind": "FastPersistentCD", "chains": 100}
@@ -156,7 +164,7 @@ RBMS = [
           "never worse than PCD; PTT keeps both", seeds=5)
       for name, trainer in {**TRAINERS, "FPCD, fast rate 10": {**FAST, "fast_rate": 10.0},
                             "PTT": {**TRAJECTORY, "every": 1}}.items()),
-    Row("ClassRBM hybrid", labels, {"data": "mnist", "hidden": 1500, "generative": 0.01, "epochs": 40, "rate": 1e-3},
+    Row("ClassRBM hybrid", labels, {"data": "mnist", "hidden": 1500, "generative": 0.01, "epochs": 60, "rate": 4e-3},
         "<= 1.4 % errors"),
 ]  # fmt: skip
 CANDIDATES = [
@@ -165,5 +173,8 @@ CANDIDATES = [
     for epochs in (60, 100) for rate in (0.05, 0.1) for decay in (0.0, 1e-4, 3e-4)
 ] + [
     replace(RBMS[1], setting={**RBMS[1].setting, "rate": rate}) for rate in (0.05, 0.1, 0.2, 0.4)
+] + [
+    replace(RBMS[-1], setting={**RBMS[-1].setting, "hidden": 1000, "epochs": 15, "rate": rate})
+    for rate in (1e-3, 4e-3, 1.5e-2)
 ]  # fmt: skip
 ROWS, FULL = RBMS, RBMS
