@@ -135,7 +135,7 @@ class TrajectoryTempering(PersistentCD):
 
     def watch(self) -> EquilibriumWatch:
         """Says in words that steps were taken back, or that the ladder is not to be believed."""
-        return EquilibriumWatch()
+        return EquilibriumWatch(self.k)
 
     @torch.no_grad()
     def log_partition(self, model: nn.Module, *, state: TrajectoryState | None = None) -> Estimate:

@@ -18,9 +18,9 @@ Chains lag behind a model that moves: c is taken as half p_theta and half p_s ~ 
 which l has the mean that chains show, from 0 (still at phi) to 1. The first half keeps every w below 2 Z_theta / N.
 Were all chains taken for draws of theta, what is new in it would get too little weight at every rung.
 
-Chains that lag are not ~ p_theta, and leave that lag in those they change places with: log Z from partners fell behind
-by a tenth of a nat at every rung. So there are two sets from the same weights at every rung, partners that chains
-meet, and draws that none do, which take Gibbs steps of phi alone; weights are of the draws.
+Chains that lag are not ~ p_theta, and leave that lag in what they change places with: log Z from that fell behind by a
+tenth of a nat at every rung. So there are two sets, each carried on with the chains: partners, which chains meet, and
+draws, which they do not, which take Gibbs steps of phi, and whose weights are log Z.
 
 So a rung costs one pass over the draws, and no chain has to settle. What draws descend from whom is kept (``family``),
 and the error of log Z is the spread of what each family has added to it (Chan & Lai 2013, "A general theory of particle
@@ -228,11 +228,13 @@ def carry(
     told = rung.told
     for members, part in ((rung.family, weight[:kept]), (family, weight[kept:])):
         told = told.scatter_add(0, members, part - part.mean() if len(part) else part)
-    pool = (torch.cat([rung.draws, chains]), torch.cat([energy, own]), torch.cat([rung.family, family]))
-    draws, partners = (
-        Partners(*(part[index] for part in pool))
-        for index in (_resample(weight, count, generator) for count in (kept, len(rung.partners.draws)))
-    )
+    mine = Partners(chains, own, family)
+    draws = _chosen(Partners(rung.draws, energy, rung.family), mine, weight, generator)
+    partners = rung.partners
+    if len(partners.draws):
+        theirs = hidden_free_energy(model, partners.draws)
+        share = weights((partners.energy - theirs).double(), others).softmax(0)
+        partners = _chosen(partners._replace(energy=theirs), mine, share, generator)
     after = Rung(
         parameters_of(model), *draws, partners, rung.log_z + step.to(rung.log_z), told, rung.variance,
         rung.gap + gap.abs().to(rung.gap), rung.raised, rung.turn,
@@ -287,6 +289,12 @@ def caught_up(up: Tensor, down: Tensor) -> Tensor:
         short = (middle * up).softmax(0) @ up < wanted
         low, high = torch.where(short, middle, low), torch.where(short, high, middle)
     return (low + high) / 2
+
+
+def _chosen(kept: Partners, chains: Partners, weight: Tensor, generator: torch.Generator) -> Partners:
+    """As many as were ``kept``, of those and the chains by their weights."""
+    index = _resample(weight, len(kept.draws), generator)
+    return Partners(*(torch.cat(parts)[index] for parts in zip(kept, chains, strict=True)))
 
 
 def _resample(weight: Tensor, count: int, generator: torch.Generator) -> Tensor:

@@ -13,21 +13,35 @@ from torch import Tensor
 from deepgen.errors import DivergenceError
 from deepgen.explicit.rbm import RBM
 from deepgen.objectives.contrastive_step import ContrastiveState, ContrastiveStep
-from deepgen.objectives.trajectory_ladder import Met, Rung, carry, foreseen, hidden_free_energy, least_log_z, meet, put, twin
+from deepgen.objectives.trajectory_ladder import (
+    Met,
+    Rung,
+    carry,
+    foreseen,
+    hidden_free_energy,
+    least_log_z,
+    meet,
+    put,
+    twin,
+)
 
 if TYPE_CHECKING:
     from deepgen.objectives.trajectory import TrajectoryTempering
 
 PATIENCE = 30  # rollbacks in a row before it is given up
 PROBES = 50  # chains that tell how far the model has gone since they last met partners
-STRIDE = 0.15  # the deviation of its log density by then: at 0.5 one of two modes was lost in a tenth of runs
-CHEAP = 2000  # weights for which one more step passes between looks, each of which costs about as much as a step
-TELLING = 10  # looks, of which one tells the likelihood of a batch
+STRIDE = (
+    0.2  # the deviation of its log density by then; at 0.5 shares of modes swing, and one was lost in a tenth of runs
+)
+STRICT = 0.15  # that where looks cost next to nothing
+CHEAP = 2000  # weights, up to which that is so; beyond, two steps pass between looks, each about as dear as a step
+TELLING = 40  # looks, of which one tells the likelihood of a batch
 
 
 class Counts(NamedTuple):
     """Whole numbers, 0-d on the CPU. since: steps since the last rung; idle: since the last meeting, wait: from that to
-    the next; looks, rungs, rollbacks: how many; failed: rollbacks since the last rung; halved: how often the rate is, now."""
+    the next; looks, rungs, rollbacks: how many; failed: rollbacks since the last rung; halved: how often the rate
+    is, now."""
 
     since: Tensor
     idle: Tensor
@@ -61,7 +75,8 @@ class TrajectoryStep:
     def __init__(self, model: RBM, optimizer: torch.optim.Optimizer, options: TrajectoryTempering) -> None:
         self.model, self.optimizer, self.options = model, optimizer, options
         self.frozen, self.step = twin(model), ContrastiveStep(model, optimizer, options, options._sample)
-        self.least = options.least or min(1 + model.weight.numel() // CHEAP, 10)
+        cheap = model.weight.numel() <= CHEAP
+        self.least, self.stride = options.least or (1 if cheap else 2), STRICT if cheap else STRIDE
         self.holds: tuple[Tensor, ...] = ()  # whose parameters ``frozen`` has
 
     def __call__(
@@ -103,7 +118,8 @@ class TrajectoryStep:
             chains=met.chains, family=met.family, rung=met.rung, probe=met.probe[:PROBES], level=met.level[:PROBES],
             counts=state.counts._replace(looks=state.counts.looks + 1),
         )  # fmt: skip
-        wait = max(min(int(idle * STRIDE / gone), 2 * idle, options.every), self.least)
+        steps = idle * self.stride / gone  # in which it goes as far as it may
+        wait = max(min(int(steps), idle + 1, options.every), self.least)
         seen = self._seen(batch, state, met, acceptance, wait)
         lost = max(options.lost, 1.5 / len(met.chance))  # of n draws, 1 / n is the least that can be foreseen
         if not acceptance >= (options.freeze if since >= options.pace else lost):
@@ -119,9 +135,9 @@ class TrajectoryStep:
             counts = _counts(state.counts, since=0, idle=0, wait=wait, rungs=rungs, failed=0, halved=halved)
             return state._replace(family=family, rung=rung, seen=seen, counts=counts)
         left = since * (_spread(options.freeze) / _spread(acceptance) - 1)  # steps until it is to be frozen
-        if acceptance < options.freeze:
+        if acceptance < options.freeze or steps < 1:
             halved += 1
-        elif since >= options.pace and since + left > 2 * options.pace and not int(state.counts.failed):
+        elif since >= options.pace and since + left > 2 * options.pace and steps > 3 and not int(state.counts.failed):
             halved = max(halved - 1, 0)
         counts = _counts(state.counts, idle=0, wait=max(min(wait, int(left / 2)), self.least), halved=halved)
         return state._replace(seen=seen, counts=counts)
