@@ -93,9 +93,9 @@ class EquilibriumWatch:
             self.raised = True
             _warn(
                 record,
-                f"log Z of the ladder fell {metrics['raised']:.2g} nats below what distinct rows alone add up to: draws "
-                "have lost a part of the model. It was raised, and the distance is part of its error. Lower the rate, "
-                "or take more chains or draws (depth)",
+                f"log Z of the ladder fell {metrics['raised']:.2g} nats below what distinct rows alone add up to: the "
+                "draws have lost a part of the model. It was raised, and the distance is part of its error. Lower the "
+                "rate, or take more chains or draws (depth)",
             )
         self.before = record.step, metrics["rungs"]
         self.chains(record, model)

@@ -44,8 +44,8 @@ class Hybrid:
     """Gradient descent on the loss above, on rows with their labels beside them as `ClassRBM.join` makes them.
 
     ``Hybrid(generative=0)`` is the discriminative RBM. The metrics: ``log_label``, the mean log p(y | x) of the batch
-    in nats per example, and ``errors``, the share of labels that are not the likeliest; both before the step; with ten chains
-    or more ``autocorrelation``, as of `PersistentCD`.
+    in nats per example, and ``errors``, the share of labels that are not the likeliest, both before the step; with ten
+    chains or more ``autocorrelation``, as of `PersistentCD`.
 
     Args:
         discriminative, generative: weights of log p(y | x) and of log p(x, y) of the labelled rows.

@@ -58,9 +58,9 @@ class ParallelTempering(PersistentCD):
     rungs lead there is for the swap rates to say. A warning names the first pair that swaps in less than a twentieth
     of its tries.
 
-    Metrics: ``moment_gap`` and ``autocorrelation`` as of `PersistentCD`, of the visible layers at beta = 1, which forget
-    by their own steps and by swaps; ``swap``, the mean probability of the swaps that were tried; ``rare``,
-    that of the pair where it is least; ``trips``, round trips between the ends that were completed in a step, a chain.
+    Metrics: ``moment_gap`` and ``autocorrelation`` as of `PersistentCD`, of the visible layers at beta = 1, which
+    forget by their own steps and by swaps; ``swap``, the mean probability of the swaps that were tried; ``rare``, that
+    of the pair where it is least; ``trips``, round trips between the ends that were completed in a step, a chain.
 
     Args:
         betas: the ladder, rising to 1, or how many rungs equally spaced from 0 to 1.

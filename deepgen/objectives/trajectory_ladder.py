@@ -56,8 +56,8 @@ class Rung(NamedTuple):
     """A frozen checkpoint and what is known of it.
 
     parameters: of the model, in its order; draws: hidden layers ``[draws, hidden]``, in random order; energy: their
-    F ``[draws]``; family: whom they descend from ``[draws]``; partners: as many for the chains; log_z: 0-d float64; told:
-    what each family has added to log_z, float64; variance: of log_z, from families that are no more; gap: by how
+    F ``[draws]``; family: whom they descend from ``[draws]``; partners: as many for the chains; log_z: 0-d float64;
+    told: what each family has added to log_z, float64; variance: of log_z, from families that are no more; gap: by how
     much log_z and that of the draws alone parted, added up over rungs; raised: by how much log_z was raised to a lower
     bound so far, 0-d float64; turn: the part of the chains that meets partners next, 0-d on the CPU.
     """
