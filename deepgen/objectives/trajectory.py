@@ -70,7 +70,7 @@ class TrajectoryTempering(PersistentCD):
         depth: draws of a rung for each chain, and as many partners.
         meeting: chains that meet as many partners at a time; None for all.
         refresh: Gibbs steps of draws for each step of training.
-        least, every: steps between meetings at least and at most; None for at least 1 up to 2,000 weights, and 2 beyond.
+        least, every: steps between meetings at least and at most; least=None is 1 up to 2,000 weights, and 2 beyond.
         pace: steps between rungs at least.
         freeze, lost: acceptance below which the model becomes a rung, and below which a step is taken back.
         k, centred, sliding, weight_decay, sparsity, binary: as of `PersistentCD`.
@@ -204,7 +204,7 @@ def _lifted(found: Estimate, bound: float) -> Estimate:
     if short > FAR * found.stderr:
         warnings.warn(
             f"the ladder's log Z was {short:.3g} nats below what distinct rows alone add up to, "
-            f"{short / found.stderr:.2g} of its errors: a part of the model is missing from its draws. The value is that "
+            f"at a stated error of {found.stderr:.2g}: a part of the model is missing from its draws. The value is that "
             "lower bound now; lower the rate, or take more chains",
             EquilibriumWarning,
             stacklevel=3,
