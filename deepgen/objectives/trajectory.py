@@ -204,8 +204,8 @@ def _lifted(found: Estimate, bound: float) -> Estimate:
     if short > FAR * found.stderr:
         warnings.warn(
             f"the ladder's log Z was {short:.3g} nats below what distinct rows alone add up to, "
-            f"at a stated error of {found.stderr:.2g}: a part of the model is missing from its draws. The value is that "
-            "lower bound now; lower the rate, or take more chains",
+            f"at a stated error of {found.stderr:.2g}: a part of the model is missing from its draws. The value is "
+            "that lower bound now; lower the rate, or take more chains",
             EquilibriumWarning,
             stacklevel=3,
         )
