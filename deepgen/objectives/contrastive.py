@@ -147,7 +147,7 @@ class PersistentCD(Contrastive):
 
     def watch(self) -> Callable[[Record, nn.Module], None]:
         """Says in words that chains forget slowly."""
-        return ChainWatch()
+        return ChainWatch(self.k)
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """Plain SGD at 0.05, or at 0.005 where a level is real-valued (Hinton 2010, section 13.2)."""

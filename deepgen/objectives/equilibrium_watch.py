@@ -9,8 +9,9 @@ from torch import nn
 
 from deepgen.train.history import Record
 
-RARE, EARLIEST = 0.05, 200  # swaps of a pair below which a ladder is broken; steps before that is said
-SLOW = 3000.0  # sweeps
+RARE, EARLIEST = 0.05, 200  # swaps of a pair below which a ladder is broken; steps before anything is said
+SHARE = 0.25  # of the run so far: with a mode lost tau was half of it and more, in healthy runs an eighth at most
+FALLEN = 1.0  # nats
 HASTY = 30.0  # steps from rung to rung: at one in 36 log Z of a machine 784-20 was still right within its error
 
 
@@ -23,27 +24,30 @@ class EquilibriumWarning(RuntimeWarning):
 
 
 class ChainWatch:
-    """Called by `deepgen.fit` with every epoch's record of `PersistentCD`: says once that chains forget slowly.
+    """Called by `deepgen.fit` with every epoch's record where chains persist: says once that they forget slowly.
+
+    That is when tau is more than a quarter of all Gibbs steps so far, ``k`` a step: since the run began, chains have
+    been anew less than four times, while the model moved all the way. A lower rate or a longer run make up for it.
 
     >>> with warnings.catch_warnings(record=True) as caught:
     ...     warnings.simplefilter("always")
-    ...     ChainWatch()(Record(9, 2000, 0.0, 0.0, {"autocorrelation": 5000.0}), nn.Linear(1, 1))
+    ...     ChainWatch()(Record(9, 2000, 0.0, 0.0, {"autocorrelation": 600.0}), nn.Linear(1, 1))
     >>> str(caught[0].message)[:66]
-    'epoch 9: chains forget slowly, with an autocorrelation time of 5e+'
+    'epoch 9: chains forget slowly, with an autocorrelation time of 600'
     """
 
-    def __init__(self) -> None:
-        self.said = False
+    def __init__(self, k: int = 1) -> None:
+        self.k, self.said = k, False
 
     def __call__(self, record: Record, model: nn.Module) -> None:
-        time = record.metrics.get("autocorrelation", 1.0)
-        if time > SLOW and not self.said:
+        time, run = record.metrics.get("autocorrelation", 1.0), record.step * self.k
+        if record.step >= EARLIEST and time > SHARE * run and not self.said:
             self.said = True
             _warn(
                 record,
-                f"chains forget slowly, with an autocorrelation time of {time:.3g} sweeps: the gradient's chains lag "
-                "behind the model. Lower the rate, take more Gibbs steps k, or temper: ParallelTempering, "
-                "TrajectoryTempering",
+                f"chains forget slowly, with an autocorrelation time of {time:.3g} sweeps in a run of {run}: the "
+                "gradient's chains lag behind the model, and may keep to one of its modes. Lower the rate, take more "
+                "Gibbs steps k, or temper: ParallelTempering, TrajectoryTempering",
             )
 
 
@@ -51,9 +55,9 @@ class EquilibriumWatch:
     """Called by `deepgen.fit` with every epoch's record of `TrajectoryTempering`.
 
     It says every epoch in which steps were taken back, and once each that chains forget slowly and that rungs follow
-    one another too fast to be believed.
+    one another too fast to be believed, or that log Z fell below what distinct rows prove.
 
-    >>> metrics = {"rungs": 1.0, "rollbacks": 2.0, "acceptance": 0.4, "autocorrelation": 3.0}
+    >>> metrics = {"rungs": 1.0, "rollbacks": 2.0, "raised": 0.0, "autocorrelation": 3.0}
     >>> with warnings.catch_warnings(record=True) as caught:
     ...     warnings.simplefilter("always")
     ...     EquilibriumWatch()(Record(9, 2000, 0.0, 0.0, metrics), nn.Linear(1, 1))
@@ -61,8 +65,8 @@ class EquilibriumWatch:
     'epoch 9: the run left equilibrium: its chains lost the model an'
     """
 
-    def __init__(self) -> None:
-        self.taken_back, self.hasty, self.chains = 0.0, False, ChainWatch()
+    def __init__(self, k: int = 1) -> None:
+        self.taken_back, self.hasty, self.raised, self.chains = 0.0, False, False, ChainWatch(k)
         self.before: tuple[int, float] | None = None
 
     def __call__(self, record: Record, model: nn.Module) -> None:
@@ -85,12 +89,21 @@ class EquilibriumWatch:
                     "on such a ladder, and log Z be off by more than its error: compare with annealing, whose log Z "
                     "lies below the truth, and lower the rate",
                 )
+        if metrics["raised"] > FALLEN and not self.raised:
+            self.raised = True
+            _warn(
+                record,
+                f"log Z of the ladder fell {metrics['raised']:.2g} nats below what distinct rows alone add up to: the "
+                "draws have lost a part of the model. It was raised, and the distance is part of its error. Lower the "
+                "rate, or take more chains or draws (depth)",
+            )
         self.before = record.step, metrics["rungs"]
         self.chains(record, model)
 
 
 class LadderWatch:
-    """Called by `deepgen.fit` with every epoch's record of `ParallelTempering`: says once that a pair hardly swaps.
+    """Called by `deepgen.fit` with every epoch's record of `ParallelTempering`: says once that a pair hardly swaps, and
+    once that the chains at beta = 1 forget slowly.
 
     >>> with warnings.catch_warnings(record=True) as caught:
     ...     warnings.simplefilter("always")
@@ -99,10 +112,11 @@ class LadderWatch:
     'epoch 9: the ladder is broken: one pair of rungs swaps'
     """
 
-    def __init__(self) -> None:
-        self.said = False
+    def __init__(self, k: int = 1) -> None:
+        self.said, self.chains = False, ChainWatch(k)
 
     def __call__(self, record: Record, model: nn.Module) -> None:
+        self.chains(record, model)
         if record.step >= EARLIEST and record.metrics["rare"] < RARE and not self.said:
             self.said = True
             _warn(

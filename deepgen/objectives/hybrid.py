@@ -21,14 +21,18 @@ from deepgen.errors import ArgumentError, MissingCapability, check_count, check_
 from deepgen.explicit.class_rbm import ClassRBM
 from deepgen.explicit.units import check_values
 from deepgen.objectives.adam import adam
+from deepgen.objectives.chain_memory import ChainMemory, remembered
+from deepgen.objectives.equilibrium_watch import ChainWatch
 from deepgen.share_means import balance
 from deepgen.typing import Update
 
 
 class HybridState(NamedTuple):
-    """position: visible layers of the chains, ``[chains, features + classes]``; no rows without generative terms."""
+    """position: visible layers of the chains, ``[chains, features + classes]``; no rows without generative terms;
+    memory: how long they remember, None where they are too few to tell."""
 
     position: Tensor
+    memory: ChainMemory | None = None
 
     def per_chain(self) -> tuple[str, ...]:
         """The fields that have a row for each chain."""
@@ -40,7 +44,8 @@ class Hybrid:
     """Gradient descent on the loss above, on rows with their labels beside them as `ClassRBM.join` makes them.
 
     ``Hybrid(generative=0)`` is the discriminative RBM. The metrics: ``log_label``, the mean log p(y | x) of the batch
-    in nats per example, and ``errors``, the share of labels that are not the likeliest; both before the step.
+    in nats per example, and ``errors``, the share of labels that are not the likeliest, both before the step; with ten
+    chains or more ``autocorrelation``, as of `PersistentCD`.
 
     Args:
         discriminative, generative: weights of log p(y | x) and of log p(x, y) of the labelled rows.
@@ -54,7 +59,7 @@ class Hybrid:
     >>> rows = rbm.join(torch.eye(6), torch.tensor([0, 0, 1, 1, 2, 2]))
     >>> history = dg.fit(rbm, rows, Hybrid(), epochs=200, batch_size=6, progress=False)
     >>> rbm.predict(torch.eye(6)), list(history[-1].metrics)
-    (tensor([0, 0, 1, 1, 2, 2]), ['log_label', 'errors'])
+    (tensor([0, 0, 1, 1, 2, 2]), ['log_label', 'errors', 'autocorrelation'])
     """
 
     discriminative: float = 1.0
@@ -84,7 +89,8 @@ class Hybrid:
             check_values(rbm._data[0], self.more, "more")
         count = self.chains if self.generative + self.unlabelled else 0
         rows = torch.randint(len(x), (count,), generator=generator, device=generator.device)
-        return HybridState(x[rows.to(x.device)].to(rbm.weight.detach()))
+        position = x[rows.to(x.device)].to(rbm.weight.detach())
+        return HybridState(position, ChainMemory.of(position))
 
     def loss(
         self, model: ClassRBM, batch: Tensor, chains: Tensor, *, generator: torch.Generator
@@ -125,9 +131,14 @@ class Hybrid:
             value, metrics = self.loss(rbm, batch.to(rbm.weight.detach()), position, generator=generator)
             value.backward()
             optimizer.step()
-            return HybridState(position), metrics
+            memory, told = remembered(state.memory, position, self.k)
+            return HybridState(position, memory), metrics | told
 
         return step
+
+    def watch(self) -> ChainWatch:
+        """Says in words that chains forget slowly."""
+        return ChainWatch(self.k)
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """Adam at 0.003."""

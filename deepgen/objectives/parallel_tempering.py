@@ -30,6 +30,7 @@ from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError
 from deepgen.explicit.rbm import RBM
+from deepgen.objectives.chain_memory import ChainMemory
 from deepgen.objectives.contrastive import PersistentCD, as_rbm
 from deepgen.objectives.contrastive_step import ContrastiveState, ContrastiveStep
 from deepgen.objectives.equilibrium_watch import LadderWatch
@@ -41,11 +42,12 @@ from deepgen.typing import Update
 
 
 class TemperedState(NamedTuple):
-    """replicas: of the sampler; the running means that serve as offsets."""
+    """replicas: of the sampler; the running means that serve as offsets; memory: of the replicas at beta = 1."""
 
     replicas: Replicas
     visible_mean: Tensor
     hidden_mean: Tensor
+    memory: ChainMemory | None = None
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,9 @@ class ParallelTempering(PersistentCD):
     rungs lead there is for the swap rates to say. A warning names the first pair that swaps in less than a twentieth
     of its tries.
 
-    Metrics: ``moment_gap`` as of `PersistentCD`; ``swap``, the mean probability of the swaps that were tried; ``rare``,
-    that of the pair where it is least; ``trips``, round trips between the ends that were completed in a step, a chain.
+    Metrics: ``moment_gap`` and ``autocorrelation`` as of `PersistentCD`, of the visible layers at beta = 1, which
+    forget by their own steps and by swaps; ``swap``, the mean probability of the swaps that were tried; ``rare``, that
+    of the pair where it is least; ``trips``, round trips between the ends that were completed in a step, a chain.
 
     Args:
         betas: the ladder, rising to 1, or how many rungs equally spaced from 0 to 1.
@@ -74,7 +77,7 @@ class ParallelTempering(PersistentCD):
     >>> step = objective.update(rbm, objective.optimizer(rbm))
     >>> state, metrics = step(objective.start(rbm, x, generator=stream), x, generator=stream)
     >>> state.replicas.moving.position.shape, list(metrics)
-    (torch.Size([10, 5, 6]), ['moment_gap', 'swap', 'rare', 'trips'])
+    (torch.Size([10, 5, 6]), ['moment_gap', 'autocorrelation', 'swap', 'rare', 'trips'])
     """
 
     _: KW_ONLY
@@ -99,15 +102,16 @@ class ParallelTempering(PersistentCD):
         state, rbm = super().start(model, x, generator=generator), as_rbm(model)
         rows = torch.randint(len(x), (self.chains,), generator=generator, device=generator.device)
         replicas = self.kernel(rbm).init(x[rows.to(x.device)].to(rbm.weight))
-        return TemperedState(replicas, state.visible_mean, state.hidden_mean)
+        memory = ChainMemory.of(replicas.position)
+        return TemperedState(replicas, state.visible_mean, state.hidden_mean, memory)
 
     def update(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Update:
         """The step function: move and swap all replicas, then step on the data and the replicas at beta = 1."""
         return _TemperedStep(as_rbm(model), optimizer, self)
 
     def watch(self) -> LadderWatch:
-        """Says in words that a pair of rungs hardly swaps."""
-        return LadderWatch()
+        """Says in words that a pair of rungs hardly swaps, and that chains forget slowly."""
+        return LadderWatch(self.k)
 
 
 class _TemperedStep:
@@ -124,7 +128,7 @@ class _TemperedStep:
             seen.append(info)
         # the ledger's bridges are between laws that move, and would tell nothing; the clock keeps the turn of the swaps
         replicas = replicas._replace(ledger=state.replicas.ledger)
-        inner = ContrastiveState(replicas.position, state.visible_mean, state.hidden_mean)
+        inner = ContrastiveState(replicas.position, state.visible_mean, state.hidden_mean, state.memory)
         after, metrics = self.step(inner, batch, generator=generator)
         tried = torch.stack([info.swaps for info in seen]).nanmean((0, 1))
         told = {
@@ -132,7 +136,7 @@ class _TemperedStep:
             "rare": tried.nan_to_num(math.inf).amin().clamp_max(1.0),
             "trips": balance() * torch.stack([info.trips for info in seen]).sum(0).double().mean(),
         }
-        return TemperedState(replicas, after.visible_mean, after.hidden_mean), {**metrics, **told}
+        return TemperedState(replicas, *after[1:]), {**metrics, **told}
 
     def _sample(self, products: Products, chains: Tensor, generator: torch.Generator) -> Tensor:
         products.place(products.free, chains)

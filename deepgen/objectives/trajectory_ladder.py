@@ -4,10 +4,10 @@ All is of hidden layers h, whose marginal under a machine is exp(-F(h)) / Z with
 visible layer is summed out, so that machines overlap more. With l(h) = F_phi(h) - F_theta(h), the log ratio of the
 marginals of the model theta and of phi,
 
-- a chain x ~ p_theta and a draw y ~ p_phi change places with probability min(1, exp(l(y) - l(x))), which leaves both
-  laws as they are. A chain that took a copy instead would leave y among the draws while training, which pushes the
-  model away from its chains, makes y less and less probable: weights of draws would be too small at every rung;
-- draws of theta are those draws and the chains together, each taken with the weight
+- a chain x ~ p_theta and a partner y ~ p_phi change places with probability min(1, exp(l(y) - l(x))), which leaves
+  both laws as they are. A chain that took a copy instead would leave y behind while training, which pushes the model
+  away from its chains, makes y less and less probable;
+- draws of theta are draws of phi and the chains together, each taken with the weight
 
       w(h) = f_theta(h) / (M f_phi(h) / Z_phi + N c(h)),        log Z_theta = log sum w,
 
@@ -17,6 +17,10 @@ marginals of the model theta and of phi,
 Chains lag behind a model that moves: c is taken as half p_theta and half p_s ~ f_phi^(1-s) f_theta^s, with the s at
 which l has the mean that chains show, from 0 (still at phi) to 1. The first half keeps every w below 2 Z_theta / N.
 Were all chains taken for draws of theta, what is new in it would get too little weight at every rung.
+
+Chains that lag are not ~ p_theta, and leave that lag in what they change places with: log Z from that fell behind by a
+tenth of a nat at every rung. So there are two sets, each carried on with the chains: partners, which chains meet, and
+draws, which they do not, which take Gibbs steps of phi, and whose weights are log Z.
 
 So a rung costs one pass over the draws, and no chain has to settle. What draws descend from whom is kept (``family``),
 and the error of log Z is the spread of what each family has added to it (Chan & Lai 2013, "A general theory of particle
@@ -40,24 +44,34 @@ _HALVINGS = 25  # of s between 0 and 1
 FAMILIES = 20  # as many as an error needs: below that all draws begin families of their own
 
 
+class Partners(NamedTuple):
+    """What chains change places with: hidden layers ``[partners, hidden]``, their F and families ``[partners]``."""
+
+    draws: Tensor
+    energy: Tensor
+    family: Tensor
+
+
 class Rung(NamedTuple):
     """A frozen checkpoint and what is known of it.
 
     parameters: of the model, in its order; draws: hidden layers ``[draws, hidden]``, in random order; energy: their
-    F ``[draws]``; family: whom they descend from ``[draws]``; log_z: 0-d float64; told: what each family has added to
-    log_z, float64 ``[draws]``; variance: of log_z, from families that are no more, gap: by how
-    much log_z would be more by the draws alone, 0-d float64; turn: the part of the
-    chains that meets draws next, 0-d on the CPU.
+    F ``[draws]``; family: whom they descend from ``[draws]``; partners: as many for the chains; log_z: 0-d float64;
+    told: what each family has added to log_z, float64; variance: of log_z, from families that are no more; gap: by how
+    much log_z and that of the draws alone parted, added up over rungs; raised: by how much log_z was raised to a lower
+    bound so far, 0-d float64; turn: the part of the chains that meets partners next, 0-d on the CPU.
     """
 
     parameters: tuple[Tensor, ...]
     draws: Tensor
     energy: Tensor
     family: Tensor
+    partners: Partners
     log_z: Tensor
     told: Tensor
     variance: Tensor
     gap: Tensor
+    raised: Tensor
     turn: Tensor
 
     def bridge(self, model: RBM) -> tuple[Tensor, Tensor]:
@@ -71,6 +85,13 @@ class Rung(NamedTuple):
         told = self.told.scatter_add(0, self.family, weight - 1 / len(weight))
         return self.log_z + (ratio.logsumexp(0) - math.log(len(ratio))).to(self.log_z), told
 
+    def lifted(self, bound: Tensor) -> Rung:
+        """The rung with log Z no less than a lower ``bound`` of it; the distance goes into the error."""
+        short = (bound.to(self.log_z) - self.log_z).clamp_min(0)
+        return self._replace(
+            log_z=self.log_z + short, variance=self.variance + short.square(), raised=self.raised + short
+        )
+
     def families(self) -> float:
         """How many families there are, in effect: 1 / sum of squared shares."""
         share = torch.bincount(self.family, minlength=len(self.family)).double() / len(self.family)
@@ -78,15 +99,17 @@ class Rung(NamedTuple):
 
 
 class Met(NamedTuple):
-    """chains, family: of all chains after some met draws; rung: with its draws and their families after that; ratio: l
-    at draws, then at the chains before, float64 ``[2, meeting]``; chance: of each pair to change places
-    ``[meeting]``."""
+    """chains, family: of all chains after some met partners; rung: with its partners after that; ratio: l at partners,
+    then at the chains before, float64 ``[2, meeting]``; chance: of each pair to change places ``[meeting]``; probe: the
+    chains that met, after that ``[meeting, hidden]``; level: their F in the model ``[meeting]``."""
 
     chains: Tensor
     family: Tensor
     rung: Rung
     ratio: Tensor
     chance: Tensor
+    probe: Tensor
+    level: Tensor
 
 
 def hidden_free_energy(model: RBM, hidden: Tensor, field: Tensor | None = None) -> Tensor:
@@ -141,28 +164,28 @@ def meet(
     generator: torch.Generator,
 ) -> Met:
     """``moves`` Gibbs steps of ``frozen``, with the rung's parameters, one a draw in turn; then ``count`` chains meet
-    as many draws.
+    as many partners.
 
-    Chains have their turns, and the draws they meet are chosen at random: a chain that met the same few again and
+    Chains have their turns, and the partners they meet are chosen at random: a chain that met the same few again and
     again would in the end take their law for its own.
     """
     rung = refreshed(frozen, rung, moves, generator=generator)
     turn, device = int(rung.turn), generator.device
     here = slice(count * turn, count * (turn + 1))
-    there = torch.randperm(len(rung.draws), generator=generator, device=device)[:count].to(chains.device)
-    both = torch.cat([rung.draws[there], chains[here]])
-    before = hidden_free_energy(frozen, both)
-    ratio = (before - hidden_free_energy(model, both)).double().reshape(2, count)
+    there = torch.randperm(len(rung.partners.draws), generator=generator, device=device)[:count].to(chains.device)
+    drawn, mine = rung.partners.draws[there], chains[here]
+    before = torch.stack([rung.partners.energy[there], hidden_free_energy(frozen, mine)])
+    level = hidden_free_energy(model, torch.cat([drawn, mine])).reshape(2, count)
+    ratio = (before - level).double()
     swapped, chance = swaps(ratio, generator=generator)
-    draws, energy, parents, chains, family = (
-        part.clone() for part in (rung.draws, rung.energy, rung.family, chains, family)
-    )
-    draws[there], chains[here] = _exchange(swapped, *both.split(count))
-    energy[there], _ = _exchange(swapped, *before.split(count))
+    draws, energy, parents, chains, family = (part.clone() for part in (*rung.partners, chains, family))
+    draws[there], probe = _exchange(swapped, drawn, mine)
+    energy[there], _ = _exchange(swapped, *before)
     parents[there], family[here] = _exchange(swapped, parents[there], family[here])
+    chains[here] = probe
     turn = (turn + 1) % (len(chains) // count)
-    rung = rung._replace(draws=draws, energy=energy, family=parents, turn=torch.tensor(turn))
-    return Met(chains, family, rung, ratio, chance)
+    rung = rung._replace(partners=Partners(draws, energy, parents), turn=torch.tensor(turn))
+    return Met(chains, family, rung, ratio, chance, probe, _exchange(swapped, *level)[1])
 
 
 @torch.no_grad()
@@ -205,18 +228,37 @@ def carry(
     told = rung.told
     for members, part in ((rung.family, weight[:kept]), (family, weight[kept:])):
         told = told.scatter_add(0, members, part - part.mean() if len(part) else part)
-    index = _resample(weight, kept, generator)
-    both = torch.cat([rung.family, family])[index]
+    mine = Partners(chains, own, family)
+    draws = _chosen(Partners(rung.draws, energy, rung.family), mine, weight, generator)
+    partners = rung.partners
+    if len(partners.draws):
+        theirs = hidden_free_energy(model, partners.draws)
+        share = weights((partners.energy - theirs).double(), others).softmax(0)
+        partners = _chosen(partners._replace(energy=theirs), mine, share, generator)
     after = Rung(
-        parameters_of(model), torch.cat([rung.draws, chains])[index], torch.cat([energy, own])[index], both,
-        rung.log_z + step.to(rung.log_z), told, rung.variance, rung.gap + gap.to(rung.gap), rung.turn,
+        parameters_of(model), *draws, partners, rung.log_z + step.to(rung.log_z), told, rung.variance,
+        rung.gap + gap.abs().to(rung.gap), rung.raised, rung.turn,
     )  # fmt: skip
     if after.families() < FAMILIES:
         variance = after.variance + told.square().sum()
-        each = torch.arange(kept, device=both.device)
-        after = after._replace(family=each, told=torch.zeros_like(told), variance=variance)
+        each = torch.arange(kept, device=told.device)
+        partners = partners._replace(family=each[: len(partners.draws)])
+        after = after._replace(family=each, partners=partners, told=torch.zeros_like(told), variance=variance)
         family = each[: len(chains)]
     return after, family
+
+
+def least_log_z(energies: Tensor, rows: Tensor) -> Tensor:
+    """A lower bound of log Z, sum over distinct ``rows`` ``[rows, units]`` of e^-F with F ``[rows]``, float64 0-d.
+
+    It is proven where the units have states that can be counted: the sum leaves out all other states.
+
+    >>> float(least_log_z(torch.zeros(3), torch.tensor([[0.0], [1.0], [1.0]])).exp())
+    2.0
+    """
+    distinct, index = torch.unique(rows, dim=0, return_inverse=True)
+    first = torch.full((len(distinct),), -torch.inf, dtype=torch.float64, device=rows.device)
+    return first.scatter_reduce(0, index, -energies.double(), "amax").logsumexp(0)
 
 
 def weights(up: Tensor, down: Tensor) -> Tensor:
@@ -247,6 +289,12 @@ def caught_up(up: Tensor, down: Tensor) -> Tensor:
         short = (middle * up).softmax(0) @ up < wanted
         low, high = torch.where(short, middle, low), torch.where(short, high, middle)
     return (low + high) / 2
+
+
+def _chosen(kept: Partners, chains: Partners, weight: Tensor, generator: torch.Generator) -> Partners:
+    """As many as were ``kept``, of those and the chains by their weights."""
+    index = _resample(weight, len(kept.draws), generator)
+    return Partners(*(torch.cat(parts)[index] for parts in zip(kept, chains, strict=True)))
 
 
 def _resample(weight: Tensor, count: int, generator: torch.Generator) -> Tensor:

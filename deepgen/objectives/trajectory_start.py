@@ -14,7 +14,16 @@ from torch import Tensor
 
 from deepgen.errors import DivergenceError
 from deepgen.explicit.rbm import RBM
-from deepgen.objectives.trajectory_ladder import Rung, carry, gibbs, hidden_free_energy, parameters_of, put, twin
+from deepgen.objectives.trajectory_ladder import (
+    Partners,
+    Rung,
+    carry,
+    gibbs,
+    hidden_free_energy,
+    parameters_of,
+    put,
+    twin,
+)
 
 SETTLING = 20  # Gibbs steps at every machine on the way
 FINEST = 2.0**-20  # of the way
@@ -24,7 +33,7 @@ FINEST = 2.0**-20  # of the way
 def first_rung(
     model: RBM, offsets: tuple[Tensor, Tensor], draws: int, *, least: float, generator: torch.Generator
 ) -> Rung:
-    """The rung of ``model`` itself, from a machine without weights, whose draws and log Z are exact.
+    """The rung of ``model`` itself, with half of ``draws`` as partners, from a machine without weights.
 
     The machines between have the share t of the interaction (v - mu).W.(h - lambda) around the ``offsets``, means over
     data. With t W and fixed biases a second mode could come up far from all draws, and be missed.
@@ -42,7 +51,8 @@ def first_rung(
     nothing = torch.zeros(draws, dtype=torch.float64, device=hidden.device)
     each = torch.arange(draws, device=hidden.device)
     zero = nothing.new_zeros(())
-    rung = Rung(start, hidden, energy, each, log_z.double(), nothing, zero, zero, torch.tensor(0))
+    nobody = Partners(hidden[:0], energy[:0], each[:0])
+    rung = Rung(start, hidden, energy, each, nobody, log_z.double(), nothing, zero, zero, zero, torch.tensor(0))
     reached, stride = 0.0, 1.0
     while reached < 1:
         target = min(1.0, reached + stride)
@@ -60,4 +70,8 @@ def first_rung(
             )
         else:
             stride /= 2
-    return rung
+    half = draws // 2
+    partners = Partners(*(part[half:] for part in (rung.draws, rung.energy, rung.family)))
+    return rung._replace(
+        draws=rung.draws[:half], energy=rung.energy[:half], family=rung.family[:half], partners=partners
+    )

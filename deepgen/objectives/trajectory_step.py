@@ -13,22 +13,40 @@ from torch import Tensor
 from deepgen.errors import DivergenceError
 from deepgen.explicit.rbm import RBM
 from deepgen.objectives.contrastive_step import ContrastiveState, ContrastiveStep
-from deepgen.objectives.trajectory_ladder import Met, Rung, carry, foreseen, meet, put, twin
+from deepgen.objectives.trajectory_ladder import (
+    Met,
+    Rung,
+    carry,
+    foreseen,
+    hidden_free_energy,
+    least_log_z,
+    meet,
+    put,
+    twin,
+)
 
 if TYPE_CHECKING:
     from deepgen.objectives.trajectory import TrajectoryTempering
 
 PATIENCE = 30  # rollbacks in a row before it is given up
-MEETINGS = 4  # at most, before the earliest step of the next rung
+PROBES = 50  # chains that tell how far the model has gone since they last met partners
+STRIDE = (
+    0.2  # the deviation of its log density by then; at 0.5 shares of modes swing, and one was lost in a tenth of runs
+)
+STRICT = 0.15  # that where looks cost next to nothing
+CHEAP = 2000  # weights, up to which that is so; beyond, two steps pass between looks, each about as dear as a step
+TELLING = 40  # looks, of which one tells the likelihood of a batch
 
 
 class Counts(NamedTuple):
     """Whole numbers, 0-d on the CPU. since: steps since the last rung; idle: since the last meeting, wait: from that to
-    the next; rungs, rollbacks: how many; failed: rollbacks since the last rung; halved: how often the rate is, now."""
+    the next; looks, rungs, rollbacks: how many; failed: rollbacks since the last rung; halved: how often the rate
+    is, now."""
 
     since: Tensor
     idle: Tensor
     wait: Tensor
+    looks: Tensor
     rungs: Tensor
     rollbacks: Tensor
     failed: Tensor
@@ -36,14 +54,17 @@ class Counts(NamedTuple):
 
 
 class TrajectoryState(NamedTuple):
-    """chains and running means as of PCD; family: the chains' among those of the rung's draws; rung: the last; seen:
-    mean log-likelihood of the last batch looked at, acceptance and autocorrelation time, float64 ``[3]``."""
+    """chains and running means as of PCD; family: the chains' among those of the rung's draws; rung: the last; probe:
+    chains as they were after the last look ``[probes, hidden]``; level: their F then ``[probes]``; seen: mean
+    log-likelihood of the last batch looked at, acceptance and autocorrelation time, float64 ``[3]``."""
 
     chains: Tensor
     visible_mean: Tensor
     hidden_mean: Tensor
     family: Tensor
     rung: Rung
+    probe: Tensor
+    level: Tensor
     seen: Tensor
     counts: Counts
 
@@ -54,6 +75,8 @@ class TrajectoryStep:
     def __init__(self, model: RBM, optimizer: torch.optim.Optimizer, options: TrajectoryTempering) -> None:
         self.model, self.optimizer, self.options = model, optimizer, options
         self.frozen, self.step = twin(model), ContrastiveStep(model, optimizer, options, options._sample)
+        cheap = model.weight.numel() <= CHEAP
+        self.least, self.stride = options.least or (1 if cheap else 2), STRICT if cheap else STRIDE
         self.holds: tuple[Tensor, ...] = ()  # whose parameters ``frozen`` has
 
     def __call__(
@@ -71,6 +94,7 @@ class TrajectoryStep:
             "autocorrelation": state.seen[2],
             "rungs": counts.rungs.double(),
             "rollbacks": counts.rollbacks.double(),
+            "raised": state.rung.raised.double(),
             "slowed": 2.0 ** counts.halved.double(),
         }
         return state._replace(
@@ -79,47 +103,65 @@ class TrajectoryStep:
 
     @torch.no_grad()
     def _meet(self, state: TrajectoryState, batch: Tensor, generator: torch.Generator) -> TrajectoryState:
-        """Some chains meet draws of the rung; where too few would jump, freeze, slow down or take back."""
-        options, since, halved = self.options, int(state.counts.since), int(state.counts.halved)
+        """Some chains meet partners; where too few would jump, freeze, slow down or take back."""
+        options, (since, idle, *_, halved) = self.options, (int(n) for n in state.counts)
         if self.holds is not state.rung.parameters:
             put(self.frozen, state.rung.parameters)
             self.holds = state.rung.parameters
+        gone = _spread(float(foreseen(state.level - hidden_free_energy(self.model, state.probe))))
         met = meet(
-            self.model, self.frozen, state.rung, state.chains, state.family, options.meeting,
-            moves=options.refresh * int(state.counts.idle), generator=generator,
+            self.model, self.frozen, state.rung, state.chains, state.family, options.meeting or options.chains,
+            moves=options.refresh * idle, generator=generator,
         )  # fmt: skip
         acceptance = min(float(met.chance.mean()), float(foreseen(met.ratio[0])))  # waits for the device
-        state = state._replace(chains=met.chains, family=met.family, rung=met.rung)
-        rung, least = met.rung, max(options.pace // MEETINGS, 1)
-        lost = max(options.lost, 1.5 / options.meeting)  # of n draws, 1 / n is the least that can be foreseen
+        state = state._replace(
+            chains=met.chains, family=met.family, rung=met.rung, probe=met.probe[:PROBES], level=met.level[:PROBES],
+            counts=state.counts._replace(looks=state.counts.looks + 1),
+        )  # fmt: skip
+        steps = idle * self.stride / gone  # in which it goes as far as it may
+        wait = max(min(int(steps), idle + 1, options.every), self.least)
+        seen = self._seen(batch, state, met, acceptance, wait)
+        lost = max(options.lost, 1.5 / len(met.chance))  # of n draws, 1 / n is the least that can be foreseen
         if not acceptance >= (options.freeze if since >= options.pace else lost):
             found = carry(
-                self.model, self.frozen, rung, met.chains, met.family, least=max(options.lost, 1.5 / len(rung.draws)),
-                generator=generator,
+                self.model, self.frozen, met.rung, met.chains, met.family,
+                least=max(options.lost, 1.5 / len(met.rung.draws)), generator=generator,
             )  # fmt: skip
             if found is None:
                 return self._take_back(state, acceptance, generator)
             rung, family = found
-            rungs = int(state.counts.rungs) + 1
-            halved += int(since < options.pace)
-            counts = _counts(state.counts, since=0, idle=0, wait=least, rungs=rungs, failed=0, halved=halved)
-            return state._replace(
-                family=family, rung=rung, seen=self._seen(batch, met, acceptance, least), counts=counts
-            )
+            rung = rung.lifted(self._bound(rung, met.chains, batch))
+            rungs, halved = int(state.counts.rungs) + 1, halved + int(since < options.pace)
+            counts = _counts(state.counts, since=0, idle=0, wait=wait, rungs=rungs, failed=0, halved=halved)
+            return state._replace(family=family, rung=rung, seen=seen, counts=counts)
         left = since * (_spread(options.freeze) / _spread(acceptance) - 1)  # steps until it is to be frozen
-        wait = max(min(int(left / 2), since, options.every), least)
-        if acceptance < options.freeze:
+        if acceptance < options.freeze or steps < 1:
             halved += 1
-        elif since >= options.pace and since + left > 2 * options.pace and not int(state.counts.failed):
+        elif since >= options.pace and since + left > 2 * options.pace and steps > 3 and not int(state.counts.failed):
             halved = max(halved - 1, 0)
-        counts = _counts(state.counts, idle=0, wait=wait, halved=halved)
-        return state._replace(seen=self._seen(batch, met, acceptance, wait), counts=counts)
+        counts = _counts(state.counts, idle=0, wait=max(min(wait, int(left / 2)), self.least), halved=halved)
+        return state._replace(seen=seen, counts=counts)
 
-    def _seen(self, batch: Tensor, met: Met, acceptance: float, wait: int) -> Tensor:
+    def _bound(self, rung: Rung, chains: Tensor, batch: Tensor) -> Tensor:
+        """What log Z is at least: by distinct hidden layers seen, and by distinct rows of the batch."""
+        bounds = [rung.log_z]
+        if self.model.hidden.states is not None:
+            rows = torch.cat([rung.draws, rung.partners.draws, chains])
+            energies = torch.cat([rung.energy, rung.partners.energy, hidden_free_energy(self.model, chains)])
+            bounds.append(least_log_z(energies, rows))
+        if self.model.visible.states is not None:
+            bounds.append(least_log_z(-self.model.log_density(batch), batch))
+        return torch.stack(bounds).amax()
+
+    def _seen(self, batch: Tensor, state: TrajectoryState, met: Met, acceptance: float, wait: int) -> Tensor:
         """A jump forgets all, so rho falls by the acceptance whenever a chain has its turn: 1 + 2 sum rho."""
-        log_z = float(met.rung.log_z) + float(met.ratio[0].logsumexp(0)) - math.log(len(met.chance))
-        likelihood = float(self.model.log_density(batch).double().mean()) - log_z
-        turns = self.options.chains / self.options.meeting * wait * self.options.k
+        likelihood = float(state.seen[0])
+        if int(state.counts.looks) % TELLING == 0:
+            density, log_z = self.model.log_density(batch), met.rung.reach(met.rung.bridge(self.model)[1])[0]
+            if self.model.visible.states is not None:
+                log_z = log_z.maximum(least_log_z(-density, batch))
+            likelihood = float(density.double().mean() - log_z)
+        turns = len(met.chains) / len(met.chance) * wait * self.options.k
         return torch.tensor([likelihood, acceptance, max(turns * (2 / acceptance - 1), 1.0)], dtype=torch.float64)
 
     def _take_back(self, state: TrajectoryState, acceptance: float, generator: torch.Generator) -> TrajectoryState:
@@ -136,7 +178,10 @@ class TrajectoryStep:
         chosen = chosen.to(rung.draws.device)
         rollbacks, halved = (int(n) + 1 for n in (state.counts.rollbacks, state.counts.halved))
         counts = _counts(state.counts, since=0, idle=0, wait=1, rollbacks=rollbacks, failed=failed, halved=halved)
-        return state._replace(chains=rung.draws[chosen], family=rung.family[chosen], counts=counts)
+        chains, level = rung.draws[chosen], rung.energy[chosen][:PROBES]
+        return state._replace(
+            chains=chains, family=rung.family[chosen], probe=chains[:PROBES], level=level, counts=counts
+        )
 
 
 def _spread(acceptance: float) -> float:

@@ -19,6 +19,8 @@ from torch import Tensor, nn
 
 from deepgen.errors import check_count
 from deepgen.explicit.dbn import DBN
+from deepgen.objectives.chain_memory import ChainMemory, remembered
+from deepgen.objectives.equilibrium_watch import ChainWatch
 from deepgen.objectives.layer_wise import as_dbn, drawn_above
 from deepgen.samplers.kernel import advance
 from deepgen.share_means import balance
@@ -26,9 +28,11 @@ from deepgen.typing import Update
 
 
 class TopChains(NamedTuple):
-    """position: of the chains in the top machine ``[chains, width]``; no rows where they start at the batch."""
+    """position: of the chains in the top machine ``[chains, width]``; no rows where they start at the batch;
+    memory: how long they remember, None where they are too few to tell."""
 
     position: Tensor
+    memory: ChainMemory | None = None
 
     def per_chain(self) -> tuple[str, ...]:
         """The fields that have a row for each chain."""
@@ -40,7 +44,8 @@ class UpDown:
     """Up-down training of a `DBN` whose way up has weights of its own (`DBN.untie`).
 
     The metrics, in nats per example of the batch before its step: ``down``, sum log p(x_l | x_(l+1)), and ``up``,
-    sum log q(y_(l+1) | y_l) of fantasies; ``gap``, F(x) - F(y) of the top. The bound needs log Z, see
+    sum log q(y_(l+1) | y_l) of fantasies; ``gap``, F(x) - F(y) of the top; with ten persistent
+    chains or more ``autocorrelation``, as of `PersistentCD`. The bound needs log Z, see
     `deepgen.evaluate.log_likelihood`.
 
     Args:
@@ -52,7 +57,7 @@ class UpDown:
     >>> dbn, x = dg.explicit.DBN(6, [4, 3], generator=0).untie(), torch.eye(6)
     >>> history = dg.fit(dbn, x, UpDown(chains=10), epochs=2, progress=False)
     >>> list(history[-1].metrics)
-    ['down', 'up', 'gap']
+    ['down', 'up', 'gap', 'autocorrelation']
     """
 
     k: int = 1
@@ -69,7 +74,8 @@ class UpDown:
         dbn.check(x)
         rows = torch.randint(len(x), (self.chains or 1,), generator=generator, device=generator.device)
         position = dbn.propose(x[rows.to(x.device)], generator=generator).position
-        return TopChains(position if self.chains else position[:0])
+        position = position if self.chains else position[:0]
+        return TopChains(position, ChainMemory.of(position))
 
     def update(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Update:
         """The step function: up, chains, down, and one step of ``optimizer`` over all."""
@@ -88,9 +94,14 @@ class UpDown:
             (gap - down - up).backward()
             optimizer.step()
             kept = chains if self.chains else state.position
-            return TopChains(kept), {"down": down.detach(), "up": up.detach(), "gap": gap.detach()}
+            memory, told = remembered(state.memory, kept, self.k)
+            return TopChains(kept, memory), {"down": down.detach(), "up": up.detach(), "gap": gap.detach()} | told
 
         return step
+
+    def watch(self) -> ChainWatch:
+        """Says in words that the top's chains forget slowly."""
+        return ChainWatch(self.k)
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """Plain SGD at 0.01, as fine-tuning should not undo what the machines know."""

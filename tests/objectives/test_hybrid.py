@@ -90,7 +90,7 @@ def test_rows_without_labels_are_drawn_and_matter(seed):
     objective = Hybrid(unlabelled=1.0, more=x[2:])
     state = objective.start(rbm, batch, generator=dg.random.generator(seed))
     _, metrics = objective.update(rbm, still(rbm))(state, batch, generator=dg.random.generator(seed))
-    assert list(metrics) == ["log_label", "errors"]
+    assert list(metrics) == ["log_label", "errors", "autocorrelation"]
     assert float(rbm.weight.grad[2:6].abs().max()) > 0
     update = objective.update(rbm, still(rbm))
     check_random(lambda generator: update(state, batch, generator=generator)[0].position, seeds=False)
