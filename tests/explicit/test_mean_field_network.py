@@ -76,7 +76,7 @@ def test_it_learns_labels_and_leaves_the_machine(seed):
     stream = dg.random.generator(seed)
     x = (torch.rand(200, 6, generator=stream) < 0.5).float()
     labels = (x[:, 0] != x[:, 1]).long()  # no linear function of x tells them
-    dbm = DBM(6, [12, 4], generator=stream)
+    dbm = DBM(6, [60, 10], generator=stream)  # of 12 and 4 units one in 70 keeps to what a line tells
     with torch.no_grad():
         for coupling in dbm.couplings:
             coupling.blocks[0].normal_(0.0, 1.0, generator=stream)
