@@ -9,7 +9,8 @@ from torch import nn
 
 from deepgen.train.history import Record
 
-RARE, EARLIEST = 0.05, 200  # swaps of a pair below which a ladder is broken; steps before anything is said
+RARE, EARLIEST = 0.05, 200  # swaps of a pair below which a ladder is broken; steps before that is said
+LONG = 1000  # steps before anything is said of chains, whose time a shorter run cannot tell from a quarter of it
 SHARE = 0.25  # of the run so far: with a mode lost tau was half of it and more, in healthy runs an eighth at most
 FALLEN = 1.0  # nats
 HASTY = 30.0  # steps from rung to rung: at one in 36 log Z of a machine 784-20 was still right within its error
@@ -41,7 +42,7 @@ class ChainWatch:
 
     def __call__(self, record: Record, model: nn.Module) -> None:
         time, run = record.metrics.get("autocorrelation", 1.0), record.step * self.k
-        if record.step >= EARLIEST and time > SHARE * run and not self.said:
+        if record.step >= LONG and time > SHARE * run and not self.said:
             self.said = True
             _warn(
                 record,
