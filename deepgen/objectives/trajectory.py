@@ -3,7 +3,7 @@
 Training passes through a row of machines, from one without weights to the one wanted. The last that was frozen is kept
 as its parameters with two sets of some hundred draws: partners, and draws that no chain meets, which take Gibbs steps
 of their own. Every few steps chains meet as many partners: a chain and its partner change places by the rule of
-`deepgen.objectives.trajectory_ladder`. Where that happens in less than ``freeze`` of tries, the present machine is
+`deepgen.objectives.trajectory_meeting`. Where that happens in less than ``freeze`` of tries, the present machine is
 frozen: both sets are weighted and drawn anew, with the chains, and log Z goes on from
 
     log Z_0 = A_v(a) + A_h(b) of a machine without weights, exact.
@@ -44,9 +44,9 @@ from deepgen.errors import ArgumentError, MissingCapability, check_count, check_
 from deepgen.evaluate.estimate import Estimate
 from deepgen.objectives.contrastive import PersistentCD, as_rbm
 from deepgen.objectives.equilibrium_watch import EquilibriumWarning, EquilibriumWatch
-from deepgen.objectives.trajectory_ladder import least_log_z
 from deepgen.objectives.trajectory_start import first_rung
 from deepgen.objectives.trajectory_step import PROBES, Counts, TrajectoryState, TrajectoryStep
+from deepgen.objectives.trajectory_weights import least_log_z
 from deepgen.typing import Update
 
 FAR = 3.0  # errors

@@ -13,17 +13,9 @@ from torch import Tensor
 from deepgen.errors import DivergenceError
 from deepgen.explicit.rbm import RBM
 from deepgen.objectives.contrastive_step import ContrastiveState, ContrastiveStep
-from deepgen.objectives.trajectory_ladder import (
-    Met,
-    Rung,
-    carry,
-    foreseen,
-    hidden_free_energy,
-    least_log_z,
-    meet,
-    put,
-    twin,
-)
+from deepgen.objectives.trajectory_ladder import Rung, carry, hidden_free_energy, put, twin
+from deepgen.objectives.trajectory_meeting import Met, meet
+from deepgen.objectives.trajectory_weights import foreseen, least_log_z
 
 if TYPE_CHECKING:
     from deepgen.objectives.trajectory import TrajectoryTempering

@@ -13,20 +13,16 @@ from deepgen.objectives.trajectory_ladder import (
     Partners,
     Rung,
     carry,
-    caught_up,
     gibbs,
     hidden_free_energy,
-    least_log_z,
-    meet,
     parameters_of,
     put,
-    refreshed,
-    swaps,
     twin,
-    weights,
 )
+from deepgen.objectives.trajectory_meeting import meet, refreshed, swaps
 from deepgen.objectives.trajectory_start import first_rung
 from deepgen.objectives.trajectory_step import _spread
+from deepgen.objectives.trajectory_weights import caught_up, least_log_z, weights
 from deepgen.testing import Exact, check_estimate, same_law
 from deepgen.train import Checkpoint
 from tests.contracts.layers import machine
