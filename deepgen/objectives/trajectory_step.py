@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 30  # rollbacks in a row before it is given up
 PROBES = 50  # chains that tell how far the model has gone since they last met partners
-STRIDE = (
-    0.2  # the deviation of its log density by then; at 0.5 shares of modes swing, and one was lost in a tenth of runs
-)
+STRIDE = 0.2  # the deviation of its log density by then: at 0.5 a mode was lost in a tenth of runs
 STRICT = 0.15  # that where looks cost next to nothing
 CHEAP = 2000  # weights, up to which that is so; beyond, two steps pass between looks, each about as dear as a step
 TELLING = 40  # looks, of which one tells the likelihood of a batch
@@ -179,9 +177,11 @@ class TrajectoryStep:
 def _spread(acceptance: float) -> float:
     """The deviation of l at which an independence sampler between two laws has this acceptance: a = 2 Phi(-s / 2^1/2).
 
-    For l normal; it grows in proportion to the steps where the model moves steadily, from 0.
+    For l normal; it grows in proportion to the steps where the model moves steadily, from 0. Kept from 1e-6 to 10, so
+    that one can be divided by another.
     """
-    return max(-math.sqrt(2) * float(torch.special.ndtri(torch.tensor(min(acceptance, 1.0) / 2).double())), 1e-6)
+    half = torch.tensor(min(max(acceptance, 1e-12), 1.0) / 2, dtype=torch.float64)
+    return max(-math.sqrt(2) * float(torch.special.ndtri(half)), 1e-6)
 
 
 def _counts(counts: Counts, **values: int) -> Counts:

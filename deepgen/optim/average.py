@@ -96,7 +96,7 @@ class WeightAverage:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a `state_dict` of an average of the same kind."""
-        other = {name: state[name] for name, own in self._settings().items() if state[name] != own}
+        other = {name: state.get(name) for name, own in self._settings().items() if state.get(name) != own}
         if other:
             raise CheckpointError(
                 f"the average was kept with {', '.join(f'{name}={value!r}' for name, value in other.items())}, and "

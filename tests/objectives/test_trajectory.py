@@ -383,6 +383,16 @@ def test_a_run_cut_anywhere_and_resumed_is_the_uninterrupted_run(seed, tmp_path)
     assert [record.metrics for record in resumed] == [record.metrics for record in history]
 
 
+def test_a_ladder_may_have_one_rung(stream):
+    """With freeze=0 no model is frozen, however far chains are from the machine that training began with."""
+    rbm, x = machine("bernoulli-bernoulli"), torch.eye(3).repeat(20, 1)
+    objective = TrajectoryTempering(chains=20, freeze=0.0, lost=0.0)
+    sgd = torch.optim.SGD(rbm.parameters(), lr=0.1)
+    history = dg.fit(rbm, x, objective, epochs=20, batch_size=20, optimizer=sgd, seed=1, progress=False)
+    assert history[-1].metrics["rungs"] == 1
+    assert all(p.isfinite().all() for p in rbm.parameters())
+
+
 def test_all_chains_have_their_turn_however_often_rungs_come(stream):
     """Each meets draws once in as many meetings as there are groups, though every meeting leads to a new rung."""
     rbm, x = machine("bernoulli-bernoulli"), torch.eye(3)
