@@ -1,3 +1,4 @@
+import gc
 import os
 import signal
 import time
@@ -80,3 +81,22 @@ def test_a_worker_that_quits_and_a_row_that_is_wrong_are_told_apart(tmp_path):
         list(batches(deadly(tmp_path, quits, 1)[1], 10, seed=0, epoch=0))
     with pytest.raises(KeyError, match="the row's own error"):
         list(batches(deadly(tmp_path, wrong, 1)[1], 10, seed=0, epoch=0))
+
+
+def test_a_lasting_worker_that_dies_between_epochs_is_told_and_the_loader_serves_again(tmp_path):
+    fuse, _ = deadly(tmp_path, killed, 1)
+    fuse.unlink()
+    data = DataLoader(Deadly(fuse, killed), batch_size=10, num_workers=2, persistent_workers=True)
+    list(DataLoader(Deadly(fuse, killed), num_workers=1))  # sets torch's handler
+    before = signal.getsignal(signal.SIGCHLD)
+    first = list(batches(data, 10, seed=0, epoch=0))
+    os.kill(data._iterator._workers[1].pid, signal.SIGKILL)
+    time.sleep(0.5)  # between epochs: torch would raise here
+    with pytest.raises(DataError, match=r"worker 1 of the DataLoader's 2 \(process \d+\) was killed by SIGKILL"):
+        list(batches(data, 10, seed=0, epoch=1))
+    assert signal.getsignal(signal.SIGCHLD) is before
+    assert all(torch.equal(a, b) for a, b in zip(batches(data, 10, seed=0, epoch=0), first, strict=True))
+    assert signal.getsignal(signal.SIGCHLD) is not before
+    del data
+    gc.collect()
+    assert signal.getsignal(signal.SIGCHLD) is before
