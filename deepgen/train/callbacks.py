@@ -85,6 +85,9 @@ class EarlyStopping:
     Args:
         patience: epochs without a new best that are one too many.
         margin: by how much a new best must exceed the old one.
+        within: an epoch whose monitor is below the best by less than so many of the best's Monte Carlo errors is as
+            good, and the last such one is kept: where the rate falls it has the least noise of single steps in it. It
+            counts as waiting all the same. Of a monitor that returns no `Estimate` the error is taken to be 0.
 
     >>> stopping = EarlyStopping(patience=2)
     >>> for epoch, value in enumerate([-3.0, -2.0, -2.5, -2.2], 1):
@@ -93,11 +96,14 @@ class EarlyStopping:
     (True, 2)
     """
 
-    def __init__(self, patience: int = 5, margin: float = 0.0) -> None:
-        if patience < 1 or margin < 0:
-            raise ArgumentError(f"need patience >= 1 and margin >= 0, got patience={patience}, margin={margin}")
-        self.patience, self.margin = patience, margin
-        self.best, self.best_epoch, self.waited = -math.inf, 0, 0
+    def __init__(self, patience: int = 5, margin: float = 0.0, *, within: float = 0.0) -> None:
+        if patience < 1 or not margin >= 0 or not within >= 0:
+            raise ArgumentError(
+                f"need patience >= 1, margin >= 0 and within >= 0, got patience={patience}, margin={margin}, "
+                f"within={within}"
+            )
+        self.patience, self.margin, self.within = patience, margin, within
+        self.best, self.best_epoch, self.waited, self.error = -math.inf, 0, 0, 0.0
         self.weights: dict[str, Tensor] | None = None
 
     @property
@@ -108,10 +114,13 @@ class EarlyStopping:
         if record.monitor is None:
             raise ArgumentError("EarlyStopping needs a monitor: call fit with valid= and monitor=")
         if record.monitor > self.best + self.margin:
-            self.best, self.best_epoch, self.waited = record.monitor, record.epoch, 0
-            self.weights = {name: value.clone() for name, value in model.state_dict().items()}
+            self.best, self.error, self.waited = record.monitor, record.monitor_error, 0
         else:
             self.waited += 1
+            if not record.monitor > self.best - self.within * self.error:
+                return
+        self.best_epoch = record.epoch
+        self.weights = {name: value.clone() for name, value in model.state_dict().items()}
 
     def finish(self, model: nn.Module) -> None:
         """Put the best weights back."""
@@ -119,7 +128,7 @@ class EarlyStopping:
             model.load_state_dict(self.weights)
 
     def state_dict(self) -> dict[str, Any]:
-        return {k: getattr(self, k) for k in ("best", "best_epoch", "waited", "weights")}
+        return {k: getattr(self, k) for k in ("best", "error", "best_epoch", "waited", "weights")}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         vars(self).update(state)

@@ -38,6 +38,12 @@ class Record:
     passes: float | None = None
     measured: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def monitor_error(self) -> float:
+        """The Monte Carlo error of ``monitor``; 0 where none is known."""
+        found = self.estimate or {}
+        return float(found.get("lower", found).get("stderr") or 0.0)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values."""
         return asdict(self)

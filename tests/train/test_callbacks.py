@@ -58,6 +58,24 @@ def test_a_margin_makes_small_gains_none():
     assert len(history) == 3
 
 
+def test_of_epochs_within_the_errors_of_the_best_the_last_is_kept(tmp_path):
+    def epoch(number, value, error):
+        found = dg.evaluate.Estimate(value, error, "above", "AIS", 100).to_dict()
+        return Record(number, 10 * number, 0.0, 0.0, {}, monitor=value, estimate=found)
+
+    looks = [epoch(1, -3.0, 0.5), epoch(2, -2.0, 0.1), epoch(3, -2.15, 9.0), epoch(4, -2.19, 0.1), epoch(5, -2.21, 9.0)]
+    for within, kept in ((0.0, 2), (1.0, 2), (2.0, 4)):
+        stopping, model = EarlyStopping(within=within), torch.nn.Linear(1, 1)
+        for look in looks:
+            with torch.no_grad():
+                model.weight.fill_(look.epoch)
+            again = EarlyStopping(within=within)
+            again.load_state_dict(stopping.state_dict())
+            (stopping := again)(look, model)
+        stopping.finish(model)
+        assert (stopping.best, stopping.best_epoch, stopping.waited, float(model.weight.detach())) == (-2.0, kept, 3, kept)
+
+
 def test_nan_is_never_the_best():
     model, history = run([1.0, float("nan"), float("nan"), 5.0], EarlyStopping(patience=2))
     assert len(history) == 3
@@ -90,7 +108,7 @@ def test_weights_after_the_end_do_not_touch_the_kept_ones():
     assert model.logits.unique().tolist() == [1.0]
 
 
-@pytest.mark.parametrize("options", [{"patience": 0}, {"margin": -1.0}])
+@pytest.mark.parametrize("options", [{"patience": 0}, {"margin": -1.0}, {"within": -1.0}, {"margin": float("nan")}])
 def test_early_stopping_arguments(options):
     with pytest.raises(ArgumentError):
         EarlyStopping(**options)

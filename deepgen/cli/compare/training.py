@@ -2,8 +2,9 @@
 
 The rate falls in a straight line to zero over the seconds, and training is cut into some twenty slices of equal time;
 after each the model is judged on validation rows, unless a look takes so long that two would be a fifth of the time:
-then it is left as it ends, at a rate of zero. One that was at its best early goes back there and cools down
-(`cooling`). How many rows a slice has is measured before the first step, on a copy, and kept with the run, so that a
+then it is left as it ends, at a rate of zero. Of looks that their Monte Carlo error does not tell apart the last is the
+best: the steps at a higher rate show less in the likelihood than in the shares of modes. One that was at its best early
+goes back there and cools down (`cooling`). How many rows a slice has is measured before the first step, on a copy, and kept with the run, so that a
 run that was killed goes on with the same plan from its last checkpoint.
 """
 
@@ -35,6 +36,7 @@ SLICES, FEWEST = 20, 2  # and as many looks at the validation rows; fewer where 
 LOOKING = 0.2  # of the time, at most, for all looks
 JUDGED = 1000  # validation rows at most
 FOREVER = 10**6  # epochs: it is the clock that ends a run
+WITHIN = 1.0  # Monte Carlo errors below the best look at which a later one, at a lower rate, is as good
 
 
 class Trained(NamedTuple):
@@ -113,9 +115,9 @@ def trained(
     each = (getattr(fed, "passes", None) or 1.0) / math.ceil(len(fed) / recipe.batch)  # passes of an update
     begun = 0 if before is None else before.step
     if before is not None and before.history.stopped and before.model is not None:
-        return Trained(before.model, before.history, begun, begun * each, kept(before.history, begun))
+        return Trained(before.model, before.history, begun, begun * each, kept(before.history, begun, WITHIN))
     spent = Spent(seconds, tick)
-    stopping = EarlyStopping(patience=FOREVER)
+    stopping = EarlyStopping(patience=FOREVER, within=WITHIN)
     cooling = Cooling(spent, stopping)
     watching: list[Any] = [] if valid is None else [stopping, *([] if recipe.schedule is None else [cooling])]
     try:
@@ -140,14 +142,18 @@ def trained(
         done = load_run(out).step
         raise Interrupted(f"interrupted after {told(done, done * each)}") from stopped
     done = begun + (history.new_steps or 0)
-    return Trained(recipe.model, history, done, done * each, kept(history, done))
+    return Trained(recipe.model, history, done, done * each, kept(history, done, WITHIN))
 
 
-def kept(history: History, done: int) -> int:
-    """Updates behind the state whose monitor was highest; all that were ``done`` where none was chosen."""
-    watched = [(record.monitor, -record.step) for record in history if record.monitor is not None]
-    choosing = EarlyStopping.__name__ in history.settings.get("callbacks", ())
-    return -max(watched)[1] if watched and choosing else done
+def kept(history: History, done: int, within: float = 0.0) -> int:
+    """Updates behind the state that `EarlyStopping` chose; all that were ``done`` where nothing chose."""
+    watched = [record for record in history if record.monitor is not None]
+    if not watched or EarlyStopping.__name__ not in history.settings.get("callbacks", ()):
+        return done
+    stopping = EarlyStopping(within=within)
+    for record in watched:
+        stopping(record, nn.Module())
+    return next((record.step for record in watched if record.epoch == stopping.best_epoch), done)
 
 
 def told(updates: int, passes: float) -> str:
