@@ -106,7 +106,7 @@ class _Quiet:
         return quiet
 
     def release(self) -> None:
-        if _on_main_thread() and signal.getsignal(signal.SIGCHLD) is self:
+        if _on_main_thread() and isinstance(signal.getsignal(signal.SIGCHLD), _Quiet):
             signal.signal(signal.SIGCHLD, self.handler)
 
 

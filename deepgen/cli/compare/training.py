@@ -4,8 +4,8 @@ The rate falls in a straight line to zero over the seconds, and training is cut 
 after each the model is judged on validation rows, unless a look takes so long that two would be a fifth of the time:
 then it is left as it ends, at a rate of zero. Of looks that their Monte Carlo error does not tell apart the last is the
 best: the steps at a higher rate show less in the likelihood than in the shares of modes. One that was at its best early
-goes back there and cools down (`cooling`). How many rows a slice has is measured before the first step, on a copy, and kept with the run, so that a
-run that was killed goes on with the same plan from its last checkpoint.
+goes back there and cools down (`cooling`). How many rows a slice has is measured before the first step, on a copy, and
+kept with the run, so that a run that was killed goes on with the same plan from its last checkpoint.
 """
 
 from __future__ import annotations
