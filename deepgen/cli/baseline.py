@@ -13,6 +13,7 @@ from deepgen.cli.rundir import rows_of
 from deepgen.cli.values import in_whole_numbers
 from deepgen.data.catalogue import law_of
 from deepgen.evaluate import Bracket, Estimate, log_likelihood
+from deepgen.evaluate.error_bars import standard_error
 from deepgen.explicit import BernoulliMixture
 
 if TYPE_CHECKING:
@@ -91,8 +92,13 @@ def _independent(train: Tensor, rows: Tensor, values: int, *, together: bool) ->
 
 def _exact(each: Tensor, rows: int) -> Estimate:
     """The mean of ``each`` log-probability, of a model fitted to so many ``rows``."""
-    error = float(each.std()) / math.sqrt(len(each)) if len(each) > 1 else math.nan
     settings = {"fitted to": f"{rows} training rows"}
     return Estimate(
-        float(each.mean()), 0.0, "exact", "mean log_prob", unit="nats/example", stderr_data=error, settings=settings
+        float(each.mean()),
+        0.0,
+        "exact",
+        "mean log_prob",
+        unit="nats/example",
+        stderr_data=standard_error(each),
+        settings=settings,
     )

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from deepgen.errors import DivergenceError, MissingCapability
 from deepgen.evaluate import Estimate, plus_minus
+from deepgen.evaluate.error_bars import standard_error
 from deepgen.implicit import Autoencoder, DenoisingChain, GaussianNoise, Masking
 from deepgen.layers import Standardised
 from deepgen.random import resolve
@@ -168,7 +169,7 @@ def _mean(each: Tensor, side: Any, method: str, settings: Mapping[str, Any]) -> 
     drawn = 0.0 if side == "exact" else math.nan
     if repeats > 1:
         drawn = math.sqrt(float(each.var(0).sum()) / repeats) / rows
-    spread = float(by_row.std()) / math.sqrt(rows) if rows > 1 else math.nan
+    spread = standard_error(by_row)
     return Estimate(
         float(by_row.mean()), drawn, side, method, n=0 if side == "exact" else each.numel(), unit="nats/example",
         stderr_data=spread, settings=settings,

@@ -35,7 +35,7 @@ from torch import Tensor
 from deepgen.errors import ArgumentError, DegenerateWeights
 from deepgen.evaluate.annealing_groups import grouped
 from deepgen.evaluate.estimate import Bracket, Estimate, Side
-from deepgen.evaluate.importance import log_mean_exp, row_log_mean_exp
+from deepgen.evaluate.importance import log_mean_exp, row_ess, row_log_mean_exp
 from deepgen.samplers.annealing import Path, check_betas, equal_length, spread
 
 EXACT = "handed in as exact draws of the model, on the caller's word"
@@ -258,7 +258,7 @@ def raise_bound(
     rows = len(log_density)
     by_row = log_weights.view(rows, chains) + log_density.detach().to(log_weights)
     bounds, variances = row_log_mean_exp(by_row)
-    ess = float((2 * by_row.logsumexp(1) - (2 * by_row).logsumexp(1)).exp().mean())  # of the runs of one row
+    ess = float(row_ess(by_row).mean())  # of the runs of one row
     if ess < min(0.4 * chains, 5.0):
         warnings.warn(
             f"only {ess:.1f} of {chains} runs of a row count, so the bound is loose: {_remedy(plan)}",

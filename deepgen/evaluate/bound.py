@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import check_count
+from deepgen.evaluate.error_bars import standard_error
 from deepgen.evaluate.estimate import Estimate
 from deepgen.evaluate.importance import row_log_mean_exp
 from deepgen.random import resolve
@@ -57,6 +58,6 @@ def importance_bound(
         f"importance-weighted bound, {draws} draws a row",
         n=draws * len(each),
         unit="nats/example",
-        stderr_data=float(each.std()) / math.sqrt(len(each)) if len(each) > 1 else math.nan,
+        stderr_data=standard_error(each),
         each=each,
     )

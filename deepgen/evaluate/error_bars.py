@@ -1,12 +1,23 @@
-"""How a value with an error is written."""
+"""The error of a mean, and how a value with an error is written."""
 
 from __future__ import annotations
 
 import math
 
+from torch import Tensor
+
 from deepgen.errors import ArgumentError
 
 _MOST_DECIMALS = 9  # smaller errors are rounding
+
+
+def standard_error(rows: Tensor) -> float:
+    """Of the mean of ``rows`` ``[rows]`` over other such rows; NaN of a single one.
+
+    >>> standard_error(torch.tensor([0.0, 2.0])), standard_error(torch.ones(1))
+    (1.0, nan)
+    """
+    return float(rows.std()) / math.sqrt(len(rows)) if len(rows) > 1 else math.nan
 
 
 def plus_minus(value: float, error: float, *, signed: bool = False) -> str:

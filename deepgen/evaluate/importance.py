@@ -78,6 +78,15 @@ def check_weights(log_weights: Tensor, *, axis: int = -1) -> Tensor:
     return log_weights
 
 
+def row_ess(log_weights: Tensor, axis: int = -1) -> Tensor:
+    """Effective numbers (sum w)^2 / sum w^2 of log weights along ``axis``: from 1 to as many as there are.
+
+    >>> row_ess(torch.tensor([[0.0, 0.0], [0.0, -torch.inf]])).round(decimals=4)
+    tensor([2., 1.])
+    """
+    return (2 * log_weights.logsumexp(axis) - (2 * log_weights).logsumexp(axis)).exp()
+
+
 def row_log_mean_exp(log_weights: Tensor) -> tuple[Tensor, Tensor]:
     """Log means along the last axis ``[rows, draws] -> [rows]``, and their jackknife variances ``[rows]``.
 

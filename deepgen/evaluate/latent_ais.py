@@ -19,8 +19,9 @@ from torch import Tensor
 from deepgen.errors import DegenerateWeights, check_count
 from deepgen.evaluate.annealed import Temperatures
 from deepgen.evaluate.arguments import check_rows
+from deepgen.evaluate.error_bars import standard_error
 from deepgen.evaluate.estimate import Estimate
-from deepgen.evaluate.importance import row_log_mean_exp
+from deepgen.evaluate.importance import row_ess, row_log_mean_exp
 from deepgen.evaluate.latent_path import Plan, plan, run, starts
 from deepgen.evaluate.latent_rows import (
     blocks,
@@ -99,7 +100,7 @@ def latent_ais(
     position = starts(model, x, context, chains, how.start, stream)
     weights = run(model, x, context, how, position, how.betas, name="AIS", generator=stream, progress=progress)
     values, variances = row_log_mean_exp(weights)
-    ess = (2 * weights.logsumexp(1) - (2 * weights).logsumexp(1)).exp()
+    ess = row_ess(weights)
     if float(ess.mean()) < min(0.4 * chains, 5.0):
         warnings.warn(
             f"only {float(ess.mean()):.1f} of {chains} chains of a row count, so the value lies below by more than its "
@@ -120,7 +121,7 @@ def latent_ais(
         n=len(x) * chains,
         ess=float(ess.sum()),
         unit="nats/example",
-        stderr_data=float(values.std()) / math.sqrt(len(x)) if len(x) > 1 else math.nan,
+        stderr_data=standard_error(values),
         settings=settings,
         each=values,
     )

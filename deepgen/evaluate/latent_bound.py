@@ -25,8 +25,9 @@ from torch import Tensor
 
 from deepgen.errors import ArgumentError, DegenerateWeights, check_count
 from deepgen.evaluate.arguments import check_rows
+from deepgen.evaluate.error_bars import standard_error
 from deepgen.evaluate.estimate import Estimate
-from deepgen.evaluate.importance import check_weights
+from deepgen.evaluate.importance import check_weights, row_ess
 from deepgen.evaluate.latent_rows import (
     Block,
     blocks,
@@ -84,7 +85,7 @@ class LatentBound(NamedTuple):
         if k not in self.ks:
             raise ArgumentError(f"k={k} was not asked for; there are {', '.join(map(str, self.ks))}")
         values, rows = self.values[self.ks.index(k)], self.values.shape[1]
-        over_rows = float(values.std()) / math.sqrt(rows) if rows > 1 else math.nan
+        over_rows = standard_error(values)
         stderr = math.sqrt(float(self.variances[self.ks.index(k)].sum())) / rows
         used = self.draws // k * k
         settings: dict[str, Any] = {
@@ -214,7 +215,7 @@ def _log_weights(block: Block, draws: int, proposal: str, chunk: int) -> tuple[T
 def _summed(weights: Tensor, ks: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Values and variances ``[len(ks), rows]``, ess and Pareto k ``[rows]`` of log weights ``[draws, rows]``."""
     draws, rows = weights.shape
-    ess = (2 * weights.logsumexp(0) - (2 * weights).logsumexp(0)).exp()
+    ess = row_ess(weights, 0)
     values, variances = [], []
     for k in ks:
         groups = weights[: draws // k * k].view(draws // k, k, rows).logsumexp(1) - math.log(k)
@@ -223,7 +224,7 @@ def _summed(weights: Tensor, ks: tuple[int, ...]) -> tuple[Tensor, Tensor, Tenso
             spread = groups.var(0) / len(groups)
             variances.append(torch.where(values[-1] == -math.inf, math.inf, spread))
         else:
-            used = (2 * weights[:k].logsumexp(0) - (2 * weights[:k]).logsumexp(0)).exp()
+            used = row_ess(weights[:k], 0)
             delta = (1 / used - 1 / k).clamp_min(0) * k / (k - 1) if k > 1 else torch.full_like(used, math.nan)
             variances.append(delta)
     return torch.stack(values), torch.stack(variances), ess, pareto_k(weights.mT)

@@ -21,7 +21,7 @@ from torch import Tensor
 from deepgen.errors import check_count
 from deepgen.evaluate.annealed import Temperatures
 from deepgen.evaluate.estimate import Bracket, Estimate
-from deepgen.evaluate.importance import row_log_mean_exp
+from deepgen.evaluate.importance import row_ess, row_log_mean_exp
 from deepgen.evaluate.latent_ais import latent_ais
 from deepgen.evaluate.latent_path import Plan, run
 from deepgen.evaluate.latent_rows import blocks, prior_draw, require_joint, with_contexts
@@ -94,7 +94,7 @@ def bidirectional_gap(
     above = -row_log_mean_exp(weights)[0]
     distance = above - ahead.values
     error = float(distance.std()) / math.sqrt(n)
-    ess = float((2 * weights.logsumexp(1) - (2 * weights).logsumexp(1)).exp().sum())
+    ess = float(row_ess(weights).sum())
     about = {**ahead.estimate.settings, "data": "simulated from the model", "rows": n}
     unit = "nats/example"
     # chains of a row share the draw they begin at, so the scatter over rows tells the error, and chains do not: there

@@ -33,11 +33,12 @@ from deepgen.evaluate.arguments import (
 )
 from deepgen.evaluate.bound import importance_bound
 from deepgen.evaluate.energy import enumerable, enumerate_log_partition
+from deepgen.evaluate.error_bars import standard_error
 from deepgen.evaluate.estimate import Bracket, Estimate
 from deepgen.evaluate.exact import MAX_BITS, closed_form, exact_log_partition, seconds, smaller_side
 from deepgen.evaluate.latent import by_latent, latent_likelihood, methods_of
 from deepgen.evaluate.layered import LAYERED, Layered, check_draws, log_density, sides, undirected
-from deepgen.evaluate.log_f import log_f, log_weights, standard_error
+from deepgen.evaluate.log_f import log_f, log_weights
 from deepgen.evaluate.pseudo import pseudo_likelihood
 from deepgen.evaluate.start import start
 from deepgen.explicit.dbm import DBM

@@ -19,9 +19,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from deepgen.evaluate.error_bars import standard_error
 from deepgen.evaluate.estimate import Estimate, Side
 from deepgen.evaluate.hidden_sums import log_f_exactly, seconds
-from deepgen.evaluate.importance import row_log_mean_exp
+from deepgen.evaluate.importance import row_ess, row_log_mean_exp
 from deepgen.evaluate.layered import log_density, propose, undirected
 from deepgen.explicit.dbm import DBM
 from deepgen.explicit.dbn import DBN
@@ -68,11 +69,6 @@ class LogF(NamedTuple):
                 n=turned.n or self.draws * len(self.values),
             )
         return replace(turned, settings={**turned.settings, **known})
-
-
-def standard_error(rows: Tensor) -> float:
-    """Of the mean of ``rows`` ``[rows]`` over other such rows; NaN of a single one."""
-    return float(rows.std()) / math.sqrt(len(rows)) if len(rows) > 1 else math.nan
 
 
 @torch.no_grad()
@@ -142,7 +138,7 @@ def _drawn(model: DBM | DBN, x: Tensor, draws: int, generator: torch.Generator, 
             if draws > 1:
                 value, variance = row_log_mean_exp(weights)
                 variances.append(variance)
-                effective += float((2 * weights.logsumexp(1) - (2 * weights).logsumexp(1)).exp().sum())
+                effective += float(row_ess(weights).sum())
             values.append(value if draws > 1 else weights[:, 0])
             moved.update(len(rows))
     found = torch.cat(values)

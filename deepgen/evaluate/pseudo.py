@@ -17,6 +17,7 @@ from torch import Tensor
 
 from deepgen.errors import ArgumentError, MissingCapability, check_count
 from deepgen.evaluate.arguments import check_rows
+from deepgen.evaluate.error_bars import standard_error
 from deepgen.evaluate.estimate import Estimate
 from deepgen.evaluate.softplus_sums import binary_form, digit_tables, softplus_sums
 from deepgen.random import resolve
@@ -74,7 +75,7 @@ def pseudo_likelihood(
         rows = chosen.mean(1) * count
         error, effective = _choice_error(chosen, rows, count)
         draws, method = len(x) * units, f"pseudo-likelihood, {units} random of {count} units per row"
-    spread = float(rows.std()) / math.sqrt(len(x)) if len(x) > 1 else math.nan
+    spread = standard_error(rows)
     return Estimate(
         float(rows.mean()), error, "undetermined", method, draws, effective, "nats/example", spread, {"rows": len(x)}
     )

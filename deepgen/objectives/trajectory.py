@@ -182,11 +182,12 @@ class TrajectoryTempering(PersistentCD):
         It has the signature of a ``monitor`` of `deepgen.fit`. stderr is that of log Z.
         """
         from deepgen.evaluate import log_density  # which loads much
+        from deepgen.evaluate.error_bars import standard_error
 
         rbm = as_rbm(model)
         rbm.check(x)
         rows = log_density(rbm, x)
-        error = float(rows.std()) / math.sqrt(len(rows)) if len(rows) > 1 else math.nan
+        error = standard_error(rows)
         log_z = self.log_partition(model, **options)
         if rbm.visible.states is not None:
             log_z = _lifted(log_z, float(least_log_z(-rows, x)))

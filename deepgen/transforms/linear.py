@@ -15,9 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from deepgen.errors import check_count
-from deepgen.transforms.univariate import soft_bound
-
-_LIMIT = 6.907755
+from deepgen.transforms.univariate import LIMIT, soft_bound
 
 
 class LULinear(nn.Module):
@@ -44,7 +42,7 @@ class LULinear(nn.Module):
 
     def _factors(self) -> tuple[Tensor, Tensor, Tensor]:
         """L, U and the logarithms of U's diagonal. Only the strict triangles of the two squares take part."""
-        log_diagonal = soft_bound(self.diagonal, _LIMIT)
+        log_diagonal = soft_bound(self.diagonal, LIMIT)
         lower = self.lower.tril(-1) + torch.eye(self.features, dtype=self.lower.dtype, device=self.lower.device)
         return lower, self.upper.triu(1) + log_diagonal.exp().diag(), log_diagonal
 

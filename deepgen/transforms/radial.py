@@ -21,9 +21,7 @@ from torch import Tensor, nn
 from deepgen.errors import check_count
 from deepgen.layers.linear import linear
 from deepgen.random import resolve
-from deepgen.transforms.univariate import soft_bound
-
-_LIMIT = 6.907755  # log 1000
+from deepgen.transforms.univariate import LIMIT, soft_bound
 
 
 class Radial(nn.Module):
@@ -59,7 +57,7 @@ class Radial(nn.Module):
         if self.net is not None:
             values = values + self.net(context)
         centre, log_a, raw_b = values.split([self.features, 1, 1], 1)
-        a = soft_bound(log_a, _LIMIT).exp()
+        a = soft_bound(log_a, LIMIT).exp()
         return centre, a, F.softplus(raw_b) - a
 
     def encode(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -25,15 +25,14 @@ the map is flat.
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import forward_ad
 
+from deepgen.compiled import followed, kernels
 from deepgen.errors import ArgumentError, ShapeError, check_count
-from deepgen.transforms.univariate import soft_bound
+from deepgen.transforms.univariate import LIMIT, soft_bound
 
 SMALL = 64  # numbers below which loading compiled kernels does not pay
 # With more threads than this, and more numbers, torch's own loops may overtake kernels, which run on one.
@@ -61,7 +60,7 @@ class Spline(nn.Module):
     ([-7.0, 0.0, 2.5], True)
     """
 
-    def __init__(self, bins: int = 8, box: float = 5.0, *, smallest: float = 1e-3, limit: float = 6.907755) -> None:
+    def __init__(self, bins: int = 8, box: float = 5.0, *, smallest: float = 1e-3, limit: float = LIMIT) -> None:
         super().__init__()
         check_count(2, bins=bins)
         for name, value, top in (("box", box, 1e6), ("smallest", smallest, 0.5 / bins), ("limit", limit, 10.0)):
@@ -139,8 +138,8 @@ class _Compiled(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, value: Tensor, p: Tensor, spline: Spline, inverse: bool) -> tuple[Tensor, Tensor]:
         v, out, slope = value.contiguous(), value.new_empty(value.shape), value.new_empty(value.shape)
-        kernels = _kernels()
-        kernels.evaluate(_flat(v), _rows(p.contiguous()), kernels.form(spline), inverse, _flat(out), _flat(slope))
+        compiled = _kernels()
+        compiled.evaluate(_flat(v), _rows(p.contiguous()), compiled.form(spline), inverse, _flat(out), _flat(slope))
         ctx.save_for_backward(value, p, out)
         ctx.spline, ctx.inverse = spline, inverse
         return out, slope.log_()
@@ -155,8 +154,8 @@ class _Compiled(torch.autograd.Function):
             return tuple(next(found) if need else None for need in ctx.needs_input_grad)
         x, to_value, to_p = out if ctx.inverse else value.contiguous(), out.new_empty(out.shape), p.new_empty(p.shape)
         grads = _flat(to_out.contiguous()), _flat(to_log.contiguous()), _flat(to_value), _rows(to_p)
-        kernels = _kernels()
-        kernels.gradients(_flat(x), _rows(p.contiguous()), kernels.form(ctx.spline), ctx.inverse, *grads)
+        compiled = _kernels()
+        compiled.gradients(_flat(x), _rows(p.contiguous()), compiled.form(ctx.spline), ctx.inverse, *grads)
         return to_value, to_p, None, None
 
 
@@ -174,19 +173,10 @@ def _fits(value: Tensor, p: Tensor) -> bool:
         return False
     if value.numel() > LARGE and torch.get_num_threads() > THREADS:
         return False
-    # Tracing, torch.func and forward-mode differentiation look inside the operations.
-    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
-        return False
-    if any(type(t) not in (Tensor, nn.Parameter) or forward_ad.unpack_dual(t).tangent is not None for t in (value, p)):
+    if followed() or any(type(t) not in (Tensor, nn.Parameter) for t in (value, p)):
         return False
     return _kernels() is not None
 
 
-@functools.cache
 def _kernels() -> Any:
-    """The module of compiled kernels, or None where it cannot be loaded."""
-    try:
-        from deepgen.transforms import spline_kernels
-    except Exception:  # numba is absent, does not support this Python, or has nowhere to keep its cache
-        return None
-    return spline_kernels
+    return kernels("deepgen.transforms.spline_kernels")

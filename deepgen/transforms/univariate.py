@@ -18,6 +18,8 @@ from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError
 
+LIMIT = 6.907755  # log 1000: what log scales stay within unless another is asked for
+
 
 class Univariate(Protocol):
     """``count`` parameters a variable, ``encode(x, p)`` and ``decode(z, p)``."""
@@ -75,7 +77,7 @@ class Scale(nn.Module):
 
     count = 2
 
-    def __init__(self, limit: float = 6.907755) -> None:
+    def __init__(self, limit: float = LIMIT) -> None:
         super().__init__()
         if not limit > 0:
             raise ArgumentError(f"limit must be above 0, got {limit}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from deepgen.cli.rundir import rows_of
 from deepgen.cli.values import kind, refused, whole
 from deepgen.errors import ArgumentError
 from deepgen.evaluate import Bracket, Estimate
+from deepgen.evaluate.error_bars import standard_error
 from deepgen.explicit import MADE, NADE, DeepNADE, GatedPixelCNN, PixelCNN
 from deepgen.objectives import MaximumLikelihood, OrderAgnostic
 
@@ -73,5 +73,5 @@ def _over_orders(model: Any, x: Tensor) -> Estimate | Bracket:
     """The mean over all orders, at the cost of a step: the likelihood takes a pass for each variable and order."""
     draws = x.repeat(max(1, DRAWN // len(x)), 1)
     each = model.order_log_prob(draws, generator=0).double()
-    error = float(each.std()) / math.sqrt(len(each)) if len(each) > 1 else math.nan
+    error = standard_error(each)
     return Estimate(float(each.mean()), error, "below", "mean over orders", n=len(each), unit="nats/example")
