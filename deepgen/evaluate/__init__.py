@@ -8,6 +8,7 @@ from deepgen.evaluate.chains import autocorrelation_time, diagnose, ess, mcse, n
 from deepgen.evaluate.classifier_test import classifier_test
 from deepgen.evaluate.clusters import cluster_agreement
 from deepgen.evaluate.collapse import CollapseWarning, LatentUsage, WatchLatents, latent_usage
+from deepgen.evaluate.density import log_density
 from deepgen.evaluate.error_bars import plus_minus
 from deepgen.evaluate.estimate import Bracket, Estimate, bits_per_dim
 from deepgen.evaluate.features import DigitFeatures, digit_features
@@ -20,7 +21,6 @@ from deepgen.evaluate.latent_ais import LatentAIS, latent_ais
 from deepgen.evaluate.latent_bound import LatentBound, latent_bound
 from deepgen.evaluate.latent_gap import BidirectionalGap, bidirectional_gap
 from deepgen.evaluate.latent_units import ActiveUnits, active_units
-from deepgen.evaluate.layered import log_density
 from deepgen.evaluate.likelihood import log_likelihood, log_partition
 from deepgen.evaluate.links import LinkSplit, hold_out_links, link_auc
 from deepgen.evaluate.memorisation import memorisation_test

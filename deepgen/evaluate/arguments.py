@@ -30,7 +30,7 @@ PARTITION = ("auto", "exact", "ais", "reverse", "bidirectional")
 LIKELIHOOD = (*PARTITION, "bound", "raise", "pseudo", "elbo", "iwae", "prior")
 # Which methods have a use for an option. "auto" may turn out to be one that has.
 _TAKEN_BY = {
-    "samples": ("auto", "bidirectional", "reverse", "elbo", "iwae", "prior"),
+    "samples": ("auto", "bidirectional", "reverse", "bound", "elbo", "iwae", "prior"),
     "exact_samples": ("auto", "bidirectional", "reverse"),
     "chains": ("auto", "ais", "bidirectional", "bound", "raise", "reverse"),
     "temperatures": ("auto", "ais", "bidirectional", "raise", "reverse"),

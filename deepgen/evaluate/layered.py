@@ -50,12 +50,7 @@ def undirected(model: Any) -> Any:
 
 @torch.no_grad()
 def log_density(model: Any, x: Tensor) -> Tensor:
-    """log f(x), the log-likelihood up to log Z, in float64: ``[rows]``; of an `EnergyModel` what its network gives.
-
-    >>> import deepgen as dg
-    >>> log_density(dg.RBM(visible=6, hidden=4, generator=0), torch.zeros(1, 6))  # 4 log 2
-    tensor([2.7726], dtype=torch.float64)
-    """
+    """`deepgen.evaluate.log_density` of what has been checked: inner loops ask for it."""
     if isinstance(model, (DBM, DBN)):
         raise MissingCapability(
             f"log f of a {type(model).__name__} is a sum over hidden levels: deepgen.evaluate.log_likelihood bounds it"

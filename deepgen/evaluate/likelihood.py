@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError
+from deepgen.errors import ArgumentError, ShapeError
 from deepgen.evaluate import annealed
 from deepgen.evaluate.annealed import Temperatures
 from deepgen.evaluate.arguments import (
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 
 _PATIENCE = 30.0  # seconds that "auto" spends on enumeration before it prefers annealing
 _CHAINS, _CHAINS_PER_ROW, _DRAWS_PER_ROW = 100, 5, 50
+_COUNTS = ("samples", "chains")  # either says how many draws a bound takes
 _NUMBERS = 2**17  # of data that go through a model together
 
 
@@ -186,10 +187,10 @@ def log_likelihood(
         base: rows whose base rates start the path; ``x`` itself without.
         samples: as for `log_partition`; of a `DBM` or `DBN` also a number, k draws of its hidden levels for each row,
             in place of the mean field or of 50 draws; with latent variables the draws of each row, k (1000; for
-            ``elbo`` 100 draws of a bound of one).
+            ``elbo`` 100 draws of a bound of one); for ``bound`` the same (50).
         exact_samples, temperatures, tolerance, generator, progress: as for `log_partition`.
         chains: how many anneal at the same time (100), for ``raise`` how many per row (5; 16 with latent variables),
-            for ``bound`` how many draws per row (50).
+            for ``bound`` the same as ``samples``.
 
     Of a `DBM` or `DBN` the method is that of log Z. log f is exact where its hidden levels can be listed in half a
     minute (up to 2^25 states; with ``exact`` whatever it takes), otherwise a bound from below. That minus an AIS log Z
@@ -223,18 +224,20 @@ def log_likelihood(
     if isinstance(model, LogProb):
         if method not in ("auto", "exact"):
             raise ArgumentError(f"{type(model).__name__} has an exact log_prob, {_methods(model, context, method)}")
-        for name, value in options.items():
-            if value is not None:
-                raise ArgumentError(
-                    f"{type(model).__name__} has an exact log_prob, which takes no {name}: leave it out"
-                )
+        _refuse(model, "an exact log_prob", options)
         return _exact_mean(model, rows, context)
     if isinstance(model, Bound):
         if method not in ("auto", "bound"):
             raise ArgumentError(f"{type(model).__name__} has a bound of its own, {_methods(model, context, method)}")
-        return _with_settings(
-            importance_bound(model, rows, _DRAWS_PER_ROW if chains is None else chains, generator=generator), about
-        )
+        _refuse(model, "a bound of its own", {name: options[name] for name in options if name not in _COUNTS})
+        counts = [options[name] for name in _COUNTS if options[name] is not None]
+        if len(counts) > 1:
+            raise ArgumentError("samples and chains are both the draws per row of a bound: give one of them")
+        found = importance_bound(
+            model, rows, counts[0] if counts else _DRAWS_PER_ROW, context=context, generator=generator,
+            progress=progress,
+        )  # fmt: skip
+        return _with_settings(found, about)
     model = require_machine(model)
     if method == "bound":
         raise ArgumentError(
@@ -271,8 +274,19 @@ def log_likelihood(
 @torch.no_grad()
 def _exact_mean(model: LogProb, x: Tensor, context: Tensor | None) -> Estimate:
     few = max(1, min(10_000, _NUMBERS // x[0].numel()))  # a network's inner layers are many times as wide as its rows
+    if getattr(model, "batch_shape", ()):
+        few = len(x)  # a law for each row, which are not to be told from one another by parts
     beside = () if context is None else (context.split(few),)
-    rows = torch.cat([model.log_prob(*parts) for parts in zip(x.split(few), *beside, strict=True)]).double()
+    each = []
+    for parts in zip(x.split(few), *beside, strict=True):
+        value, n = model.log_prob(*parts), len(parts[0])
+        if value.shape not in ((n,), (n, 1)):
+            raise ShapeError(
+                f"log_prob(x) must be [{n}], one number a row, got {list(value.shape)}: sum over the event's axes, "
+                "torch.distributions.Independent(law, axes)"
+            )
+        each.append(value.reshape(n))
+    rows = torch.cat(each).double()
     settings = {"data": _provenance(x), "rows": len(x)}
     return Estimate(
         float(rows.mean()), 0.0, "exact", "mean log_prob", unit="nats/example", stderr_data=standard_error(rows),
@@ -282,6 +296,13 @@ def _exact_mean(model: LogProb, x: Tensor, context: Tensor | None) -> Estimate:
 
 def _methods(model: Any, context: Tensor | None, method: str) -> str:
     return f"and no use for method={method!r}; its methods: {', '.join(methods_of(model, context))}"
+
+
+def _refuse(model: object, what: str, options: dict[str, Any]) -> None:
+    """Raise `ArgumentError` where an option is given that a model with ``what`` has no use for."""
+    for name, value in options.items():
+        if value is not None:
+            raise ArgumentError(f"{type(model).__name__} has {what}, which takes no {name}: leave it out")
 
 
 def _enumerable(model: RBM | EnergyModel) -> bool:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import ArgumentError, MissingCapability, check_count
-from deepgen.evaluate.arguments import check_rows
+from deepgen.evaluate.arguments import check_rows, require_layers
 from deepgen.evaluate.error_bars import standard_error
 from deepgen.evaluate.estimate import Estimate
 from deepgen.evaluate.softplus_sums import binary_form, digit_tables, softplus_sums
@@ -35,7 +35,7 @@ def pseudo_likelihood(
     """Mean pseudo-likelihood of rows ``[rows, visible]``, for discrete visible units.
 
     Args:
-        model: a machine whose visible units are Bernoulli, Spin, Softmax or a Product of these.
+        model: an `RBM` whose visible units are Bernoulli, Spin, Softmax or a Product of these.
         x: the rows.
         units: None for all units, or how many random ones to look at per row (with 1, the error bar cannot tell the
             choice of units from the spread between rows, and is too wide).
@@ -47,7 +47,8 @@ def pseudo_likelihood(
 
     Raises:
         ArgumentError: ``units`` is no integer from 1 to the number of units.
-        MissingCapability: a visible layer with real units.
+        MissingCapability: no `RBM`, or one whose visible units are real.
+        ShapeError, SupportError: ``x`` is no tensor of rows that the machine can take.
 
     >>> import deepgen as dg
     >>> rbm = dg.RBM(visible=6, hidden=4, generator=0)
@@ -56,6 +57,7 @@ def pseudo_likelihood(
     >>> print(pseudo_likelihood(rbm, torch.zeros(3, 6)))  # -6 log 2
     -4.16 ± 0 nats/example (undetermined; pseudo-likelihood)
     """
+    model = require_layers(model)
     check_rows(model, x)
     tables = digit_tables(model.visible)
     if tables is None:

@@ -181,8 +181,8 @@ class TrajectoryTempering(PersistentCD):
 
         It has the signature of a ``monitor`` of `deepgen.fit`. stderr is that of log Z.
         """
-        from deepgen.evaluate import log_density  # which loads much
-        from deepgen.evaluate.error_bars import standard_error
+        from deepgen.evaluate.error_bars import standard_error  # which loads much
+        from deepgen.evaluate.layered import log_density
 
         rbm = as_rbm(model)
         rbm.check(x)

@@ -75,3 +75,37 @@ def test_rows_of_integers_have_the_bound_of_the_same_floats():
     model = dg.explicit.Dequantised(dg.explicit.Flow(dg.transforms.Logit(), base=2), levels=4)
     rows = torch.tensor([[0, 3], [2, 1]])
     assert torch.equal(model.bound(rows, generator=0), model.bound(rows.float(), generator=0))
+
+
+def test_draws_of_a_row_have_two_names_and_other_options_are_refused(model):
+    x = torch.zeros(2, 1)
+    for options in ({"samples": 7}, {"chains": 7}, {"samples": 7, "method": "bound"}):
+        found = dg.evaluate.log_likelihood(model, x, generator=0, **options)
+        assert found.n == 14
+        assert found.method == "importance-weighted bound, k = 7"
+    for options in ({"temperatures": 7}, {"tolerance": 0.1}, {"samples": 7, "chains": 7}, {"samples": 1}):
+        with pytest.raises(dg.errors.ArgumentError):
+            dg.evaluate.log_likelihood(model, x, **options)
+
+
+def test_what_has_no_bound_and_what_are_no_rows_is_refused(model):
+    with pytest.raises(dg.errors.MissingCapability):
+        dg.evaluate.importance_bound(dg.RBM(3, 2), torch.zeros(2, 3))
+    for x in (torch.zeros(0, 1), [[0.0]]):
+        with pytest.raises(dg.errors.ShapeError):
+            dg.evaluate.importance_bound(model, x)
+    with pytest.raises(dg.errors.SupportError):
+        dg.evaluate.importance_bound(model, torch.full((2, 1), 0.5))
+
+
+def test_contexts_go_with_their_rows(monkeypatch):
+    cvae = dg.implicit.mlp_cvae(6, [8], latent=2, classes=3, generator=0)
+    x, y = (torch.arange(30).view(5, 6) % 2).float(), torch.arange(5) % 3
+    whole = dg.evaluate.importance_bound(cvae, x, 50, context=y, generator=0)
+    monkeypatch.setattr(dg.evaluate.bound, "_ROWS", 2)
+    filled, pair = (
+        dg.evaluate.importance_bound(cvae(y), x, 50, generator=0),
+        dg.evaluate.log_likelihood(cvae, (x, y), "bound", generator=0),
+    )
+    assert filled.value == pair.value
+    assert filled.value == pytest.approx(whole.value, abs=6 * math.hypot(whole.stderr, filled.stderr))

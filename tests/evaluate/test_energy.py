@@ -147,3 +147,14 @@ def test_what_is_refused():
         broken.net.last.weight.fill_(math.nan)
     with pytest.raises(DivergenceError, match="NaN"):
         log_partition(broken, generator=0)
+
+
+def test_a_log_density_is_of_machines_and_their_rows():
+    rbm = dg.RBM(4, 3, generator=0)
+    with pytest.raises(dg.errors.ShapeError):
+        dg.evaluate.log_density(rbm, torch.zeros(2, 5))
+    for value in (math.nan, 0.5):
+        with pytest.raises(dg.errors.SupportError):
+            dg.evaluate.log_density(rbm, torch.full((2, 4), value))
+    with pytest.raises(dg.errors.MissingCapability):
+        dg.evaluate.log_density(dg.explicit.MAF(4, generator=0), torch.zeros(2, 4))

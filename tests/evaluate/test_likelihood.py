@@ -233,3 +233,20 @@ def test_rows_with_a_context_are_a_pair(stream):
 def test_a_machine_has_no_bound_and_says_what_it_has():
     with pytest.raises(ArgumentError, match=r"RBM has no bound of its own; its methods: auto, exact, .*raise, pseudo"):
         log_likelihood(RBM(4, 3, generator=0), torch.zeros(5, 4), method="bound")
+
+
+def test_a_law_whose_event_axes_are_not_summed_has_no_likelihood():
+    x = torch.zeros(3, 4)
+    law = torch.distributions.Bernoulli(logits=torch.zeros(4))
+    with pytest.raises(ShapeError, match="Independent"):
+        log_likelihood(law, x)
+    found = log_likelihood(torch.distributions.Independent(law, 1), x)
+    assert found.value == pytest.approx(4 * math.log(0.5))
+    assert found.each.shape == (3,)
+
+
+def test_a_law_for_each_row_stays_whole():
+    rows = 20_000  # more than go through a network together
+    x = torch.arange(rows * 2.0).view(rows, 2) % 7
+    law = torch.distributions.Independent(torch.distributions.Normal(x, 1.0), 1)
+    assert log_likelihood(law, x).value == pytest.approx(-math.log(2 * math.pi))

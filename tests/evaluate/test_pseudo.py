@@ -9,7 +9,7 @@ import torch
 from deepgen.errors import ArgumentError, MissingCapability
 from deepgen.evaluate import log_likelihood, pseudo_likelihood
 from deepgen.evaluate.softplus_sums import digit_tables
-from deepgen.explicit import RBM, Bernoulli, Gaussian
+from deepgen.explicit import DBM, DBN, MAF, RBM, Bernoulli, Gaussian
 from tests.evaluate.machines import PAIRS, exact_samples, machine
 
 DISCRETE = [pair for pair in PAIRS if not pair.startswith(("gaussian", "product-bernoulli"))]
@@ -66,3 +66,9 @@ def test_refusals(stream):
     with pytest.raises(MissingCapability, match="discrete"):
         pseudo_likelihood(RBM(Gaussian(4), 3), torch.zeros(2, 4))
     assert log_likelihood(model, torch.zeros(2, 4), "pseudo").method == "pseudo-likelihood"
+
+
+@pytest.mark.parametrize("model", [DBM(4, [3, 2], generator=0), DBN(4, [3, 2], generator=0), MAF(4, generator=0)])
+def test_it_is_of_machines_with_two_layers(model):
+    with pytest.raises(MissingCapability, match="of an RBM"):
+        pseudo_likelihood(model, torch.zeros(2, 4))
