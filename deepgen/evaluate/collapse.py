@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from deepgen.errors import check_count
+from deepgen.evaluate.arguments import check_rows
 from deepgen.evaluate.information import Information, mutual_information
-from deepgen.evaluate.latent_rows import at
+from deepgen.evaluate.latent_rows import at, with_contexts
 from deepgen.evaluate.latent_units import ActiveUnits, active_units
 from deepgen.random import resolve
 from deepgen.typing import Latent
@@ -131,6 +132,8 @@ def latent_usage(
     >>> print(latent_usage(vae, torch.eye(6), generator=0).remarks()[0][:43])
     the posterior has collapsed onto the prior:
     """
+    check_rows(model, x, context)
+    model, context = with_contexts(model, len(x), context)
     stream = resolve(generator, x.device)
     units = active_units(model, x, context=context, threshold=threshold, generator=stream)
     if not isinstance(at(model, None if context is None else context[:1]), Latent):

@@ -23,8 +23,9 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import MissingCapability, ShapeError, check_count
+from deepgen.evaluate.arguments import check_rows
 from deepgen.evaluate.estimate import Bracket, Estimate, Side
-from deepgen.evaluate.latent_rows import ROWS, blocks, drawn, require_joint, require_one_device
+from deepgen.evaluate.latent_rows import ROWS, blocks, drawn, require_joint, require_one_device, with_contexts
 from deepgen.random import resolve
 from deepgen.rest import at_rest
 
@@ -78,13 +79,15 @@ def mutual_information(
     Args:
         model: a `Latent`.
         x: at least two independent rows ``[rows, *event]``; as many as time allows, as log N is the ceiling.
-        context: ``[rows, ...]`` of a conditional model whose prior is the same for all contexts: what is told is then
-            that of rows and contexts together.
+        context: ``[rows, ...]``, or one for all, of a conditional model whose prior is the same for all contexts: what
+            is told is then that of rows and contexts together. ``model(context)`` serves as well.
         draws: of z for each row.
         generator: source of the draws.
 
     Raises:
         MissingCapability: the model lacks a law, or its prior depends on the context.
+        ShapeError, SupportError: ``x`` is no tensor of at least two rows that the model can take, or there is neither
+            one context nor as many as rows.
         ArgumentError: the model, the rows or their contexts lie on different devices.
 
     >>> import deepgen as dg, deepgen.testing
@@ -98,8 +101,10 @@ def mutual_information(
     check_count(draws=draws)
     require_one_device(model, x, context)
     require_joint(model, context, posterior=True, purpose="to say what its codes tell")
+    check_rows(model, x, context)
     if len(x) < 2:
         raise ShapeError(f"what tells rows apart needs at least 2 rows, got {len(x)}")
+    model, context = with_contexts(model, len(x), context)
     laws, codes, priors = [], [], []
     for block in blocks(model, x, context, resolve(generator, x.device)):
         law, prior = block.view.posterior(block.x), block.view.prior()

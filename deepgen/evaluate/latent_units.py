@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import MissingCapability, ShapeError, check_count, check_real
-from deepgen.evaluate.latent_rows import blocks, drawn, require_one_device
+from deepgen.evaluate.arguments import check_rows
+from deepgen.evaluate.latent_rows import blocks, drawn, require_one_device, with_contexts
 from deepgen.random import resolve
 
 SURE = 2.0  # standard errors beyond which a unit is taken to lie on one side
@@ -83,14 +84,16 @@ def active_units(
     Args:
         model: a `Latent`, or an `Autoencoder`.
         x: at least four rows ``[rows, *event]``.
-        context: ``[rows, ...]`` of a conditional model, whose posterior is that of ``model(context)``.
+        context: ``[rows, ...]``, or one for all, of a conditional model, whose posterior is that of
+            ``model(context)``, which serves as well.
         threshold: in squared units of z.
         draws: of z for each row, where the posterior states no mean.
         generator: source of those draws.
 
     Raises:
         MissingCapability: the model has neither ``posterior(x)`` nor ``encode(x)``.
-        ShapeError: fewer than four rows.
+        ShapeError, SupportError: ``x`` is no tensor of at least four rows that the model can take, or there is neither
+            one context nor as many as rows.
         ArgumentError: the model, the rows or their contexts lie on different devices.
 
     >>> import deepgen as dg, deepgen.testing
@@ -101,8 +104,10 @@ def active_units(
     check_count(2, draws=draws)
     check_real("threshold", threshold, 0)
     require_one_device(model, x, context)
+    check_rows(model, x, context)
     if len(x) < 4:
         raise ShapeError(f"a variance over rows and its error need at least 4 rows, got {len(x)}")
+    model, context = with_contexts(model, len(x), context)
     parts, noises = [], []
     for block in blocks(model, x, context, resolve(generator, x.device)):
         mean, noise = _means(block.view, block.x, draws, block.stream)
@@ -124,9 +129,6 @@ def _means(view: Any, x: Tensor, draws: int, stream: torch.Generator) -> tuple[T
             raise MissingCapability(f"{type(view).__name__} has neither posterior(x) nor encode(x), which give codes")
         z = view.encode(x).double().flatten(1)
         return z, torch.zeros_like(z)
-    check = getattr(view, "check", None)
-    if check is not None:
-        check(x)
     law = posterior(x)
     try:
         mean = law.mean.double().flatten(1)

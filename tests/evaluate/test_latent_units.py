@@ -9,7 +9,7 @@ from torch import nn
 
 import deepgen as dg
 import deepgen.testing
-from deepgen.errors import MissingCapability, ShapeError
+from deepgen.errors import MissingCapability, ShapeError, SupportError
 from deepgen.evaluate import CollapseWarning, WatchLatents, active_units, latent_usage, mutual_information
 from deepgen.evaluate.student import t_quantile
 from deepgen.objectives import ELBO, IWAE
@@ -188,3 +188,24 @@ def test_bounds_warn_of_a_kl_near_nothing_after_a_thousand_steps_and_the_warm_up
         assert said(watch, step, bound=-3.0, kl=kl) == expected
         assert said(watch, step, bound=-3.0, kl=kl) == 0
     assert said(ELBO().watch(), 5000, bound=-3.0) == 0  # of a model with a bound alone
+
+
+@pytest.mark.parametrize("ask", [active_units, mutual_information, latent_usage])
+def test_rows_are_checked(ask):
+    vae, x = dg.implicit.mlp_vae(6, [8], latent=2, generator=0), torch.zeros(5, 6)
+    for value in (math.nan, 0.5):
+        with pytest.raises(SupportError):
+            ask(vae, x.clone().fill_(value))
+    for wrong in (x.numpy(), [[0.0] * 6] * 5, torch.zeros(0, 6)):
+        with pytest.raises(ShapeError):
+            ask(vae, wrong)
+
+
+@pytest.mark.parametrize("ask", [active_units, mutual_information, latent_usage])
+def test_contexts_may_be_filled_in_or_be_one_for_all(ask, stream):
+    cvae = dg.implicit.mlp_cvae(6, [8], latent=2, classes=3, generator=0)
+    x, y = torch.zeros(70, 6).bernoulli_(generator=stream), torch.arange(70) % 3  # more than are drawn for together
+    filled, beside = ask(cvae(y), x, generator=0), ask(cvae, x, context=y, generator=0)
+    assert str(filled) == str(beside)
+    one, all_alike = ask(cvae, x, context=2, generator=0), ask(cvae, x, context=torch.full((70,), 2), generator=0)
+    assert str(one) == str(all_alike)
