@@ -20,7 +20,7 @@ import math
 import torch
 from torch import Tensor
 
-from deepgen.errors import ShapeError
+from deepgen.errors import DivergenceError, ShapeError
 from deepgen.evaluate.estimate import Estimate
 
 _BEYOND, _HALVINGS = 40.0, 60  # s(40) is 1 in float64; an interval of 100 nats halved to 1e-16
@@ -30,14 +30,16 @@ def bennett(up: Tensor, down: Tensor) -> Estimate:
     """log(Z_1 / Z_0) of two laws in nats, from the log ratios of their densities at draws of each.
 
     Args:
-        up: log f_1 - log f_0 at draws of law 0, ``[groups, draws]``, at least 2 groups.
-        down: the same difference at draws of law 1, ``[groups, other draws]``.
+        up: log f_1 - log f_0 at draws of law 0, ``[groups, draws]``, at least 2 groups; -inf where law 1 is 0.
+        down: the same difference at draws of law 1, ``[groups, other draws]``; +inf where law 0 is 0.
 
     Returns:
         An `Estimate` whose side is ``undetermined``: it errs either way. ``n`` counts the groups.
 
     Raises:
         ShapeError: not two such matrices with the same number of groups.
+        DivergenceError: a ratio is NaN, or of the infinity that no draw can have; or without one of the groups no draw
+            of one law is possible under the other, and the root is infinite.
 
     >>> import deepgen as dg  # N(0, 1) and the same shape moved by 1 and five times as high
     >>> x = torch.randn(2, 20, 500, generator=dg.random.generator(0), dtype=torch.float64)
@@ -61,10 +63,15 @@ def leave_one_out(up: Tensor, down: Tensor) -> Tensor:
     tensor([1., 1., 1., 1.], dtype=torch.float64)
     """
     up, down = up.double(), down.double()
+    if not bool((up < math.inf).all() and (down > -math.inf).all()):
+        raise DivergenceError("log ratios are NaN, or say that a law has draws where its own density is 0")
+    common = up.isfinite(), down.isfinite()
+    if min(int(finite.any(1).sum()) for finite in common) < 2:
+        raise DivergenceError("the laws do not overlap: fewer than 2 groups have a draw that both allow")
+    ratios = torch.cat([up[common[0]], down[common[1]]])
     groups, shift = len(up), math.log(down.shape[1] / up.shape[1])
     counted = torch.cat([up.new_ones(1, groups), 1 - torch.eye(groups, dtype=up.dtype, device=up.device)])
-    low = torch.minimum(up.amin(), down.amin()) + shift - _BEYOND
-    high = torch.maximum(up.amax(), down.amax()) + shift + _BEYOND
+    low, high = ratios.amin() + shift - _BEYOND, ratios.amax() + shift + _BEYOND
     low, high = (end.expand(1 + groups).clone() for end in (low, high))
     for _ in range(_HALVINGS):
         middle = (low + high) / 2

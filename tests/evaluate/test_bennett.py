@@ -7,7 +7,7 @@ import torch
 from scipy.optimize import brentq
 
 import deepgen as dg
-from deepgen.errors import ShapeError
+from deepgen.errors import DivergenceError, ShapeError
 from deepgen.evaluate.bennett import bennett, jackknife, leave_one_out
 from deepgen.testing import check_estimate
 
@@ -71,3 +71,22 @@ def test_the_jackknife_of_a_mean_is_its_standard_error(stream):
 def test_odd_shapes_are_refused(shapes):
     with pytest.raises(ShapeError, match="two or more groups"):
         dg.evaluate.bennett(*(torch.zeros(shape) for shape in shapes))
+
+
+def test_draws_that_the_other_law_rules_out_count_and_do_not_break(stream):
+    """-inf up and +inf down are the limits of ever larger ratios."""
+    up, down = ratios(4, 9, 5, stream)
+    near, far = (up.clone(), down.clone()), (up.clone(), down.clone())
+    for (above, below), much in ((near, 1e3), (far, math.inf)):
+        above[:2, :3], below[1:, 0] = -much, much
+    torch.testing.assert_close(leave_one_out(*far), leave_one_out(*near), rtol=0, atol=1e-9)
+    assert math.isfinite(bennett(torch.tensor([[0, -math.inf], [1, 2]]), torch.tensor([[0.0, 1], [1, 2]])).value)
+
+
+@pytest.mark.parametrize(
+    ("up", "down"), [(math.nan, 0), (0, math.nan), (math.inf, 0), (0, -math.inf), (-math.inf, 0), (0, math.inf)]
+)
+def test_what_no_draws_can_have_is_refused(up, down):
+    groups = torch.ones(3, 2)
+    with pytest.raises(DivergenceError):
+        bennett(groups * up, groups * down)
