@@ -43,6 +43,8 @@ class LevelCategorical(Categorical):
         return self.probs @ levels.square() - self.mean.square()
 
     def log_prob(self, value: Tensor) -> Tensor:
+        if self._validate_args:
+            self._validate_sample(value)  # before a part of a level is cut off
         return super().log_prob(value.long())
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
@@ -61,6 +63,7 @@ class DiscretisedLogisticMixture(Distribution):
         means: m on the scale where levels reach from -1 to 1, ``[*batch, K]``.
         log_scales: log s on that scale, ``[*batch, K]``; below -7 they count as -7.
         levels: L, at least 2.
+        validate_args: refuse values that are no levels; None as torch's own laws do.
 
     >>> p = DiscretisedLogisticMixture(torch.zeros(2), torch.tensor([-0.5, 0.5]), torch.tensor([-1.0, -2.0]), levels=4)
     >>> p.log_prob(torch.arange(4.0)).exp().sum()
@@ -69,7 +72,15 @@ class DiscretisedLogisticMixture(Distribution):
 
     arg_constraints: dict[str, Any] = {}  # noqa: RUF012  (the base class declares it a property)
 
-    def __init__(self, logits: Tensor, means: Tensor, log_scales: Tensor, *, levels: int = 256) -> None:
+    def __init__(
+        self,
+        logits: Tensor,
+        means: Tensor,
+        log_scales: Tensor,
+        *,
+        levels: int = 256,
+        validate_args: bool | None = None,
+    ) -> None:
         check_count(2, levels=levels)
         if not logits.shape == means.shape == log_scales.shape or logits.ndim < 1:
             raise ShapeError(
@@ -78,7 +89,7 @@ class DiscretisedLogisticMixture(Distribution):
             )
         self.logits, self.means, self.levels = logits, means, int(levels)
         self.log_scales = log_scales.clamp_min(_LEAST_LOG_SCALE)
-        super().__init__(logits.shape[:-1], validate_args=False)
+        super().__init__(logits.shape[:-1], validate_args=validate_args)
 
     @property
     def support(self) -> Any:
@@ -87,7 +98,7 @@ class DiscretisedLogisticMixture(Distribution):
     def expand(self, batch_shape: Any, _instance: Any = None) -> DiscretisedLogisticMixture:
         shape = (*torch.Size(batch_shape), self.logits.shape[-1])
         parts = (part.expand(shape) for part in (self.logits, self.means, self.log_scales))
-        return DiscretisedLogisticMixture(*parts, levels=self.levels)
+        return DiscretisedLogisticMixture(*parts, levels=self.levels, validate_args=False)
 
     @property
     def mean(self) -> Tensor:
@@ -99,6 +110,8 @@ class DiscretisedLogisticMixture(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """In nats, of whole numbers: ``[*sample, *batch] -> [*sample, *batch]``, by broadcasting."""
+        if self._validate_args:
+            self._validate_sample(value)
         v = value.to(self.means.dtype).unsqueeze(-1)
         half, inverse = 1 / (self.levels - 1), (-self.log_scales).exp()
         offset = 2 * half * v - 1 - self.means
@@ -113,6 +126,6 @@ class DiscretisedLogisticMixture(Distribution):
         part = Categorical(logits=self.logits, validate_args=False).sample(torch.Size(sample_shape)).unsqueeze(-1)
         k = self.logits.shape[-1]
         mean, log_scale = (t.expand(*shape, k).gather(-1, part).squeeze(-1) for t in (self.means, self.log_scales))
-        uniform = torch.rand(shape, dtype=mean.dtype, device=mean.device).clamp_min(torch.finfo(mean.dtype).tiny)
+        uniform = torch.rand(shape, dtype=mean.dtype, device=mean.device).clamp_min(torch.finfo(mean.dtype).eps / 4)
         level = (mean + log_scale.exp() * uniform.logit() + 1) / 2 * (self.levels - 1)
         return level.round().clamp(0, self.levels - 1)

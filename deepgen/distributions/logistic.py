@@ -56,9 +56,8 @@ class Logistic(Distribution):
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         shape = self._extended_shape(torch.Size(sample_shape))
-        tiny = torch.finfo(self.loc.dtype).tiny
         uniform = torch.rand(shape, dtype=self.loc.dtype, device=self.loc.device)
-        return self.icdf(uniform.clamp_min(tiny))
+        return self.icdf(uniform.clamp_min(torch.finfo(uniform.dtype).eps / 4))  # for 0, half of the next: eps / 2
 
     def entropy(self) -> Tensor:
         return self.scale.log() + 2

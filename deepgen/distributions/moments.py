@@ -18,7 +18,7 @@ from torch.distributions import Bernoulli, Distribution, Independent
 from torch.distributions import MultivariateNormal as TorchMultivariateNormal
 
 from deepgen.errors import ShapeError, check_count, check_real
-from deepgen.explicit.units import require_tensor
+from deepgen.explicit.units import check_support, require_tensor
 
 
 class MultivariateNormal(nn.Module):
@@ -48,7 +48,7 @@ class MultivariateNormal(nn.Module):
 
     @torch.no_grad()
     def initialise(self, x: Tensor, *, ridge: float = 1e-3) -> MultivariateNormal:
-        """Take mean and covariance of rows ``[rows, *event]`` and return self.
+        """Take mean and covariance of finite rows ``[rows, *event]`` and return self.
 
         ``ridge`` times the mean variance is added to every variance, so that columns that never vary (the margins of an
         image) get a width and the factor exists.
@@ -70,10 +70,13 @@ class _Whitened(TorchMultivariateNormal):
     """torch's law with its factor inverted once, so that a density and its gradient are a matrix product each."""
 
     def log_prob(self, value: Tensor) -> Tensor:
+        if self.batch_shape:  # of `expand`, which keeps the class: a factor for each
+            return super().log_prob(value)
         if not hasattr(self, "_inverse"):
-            eye = torch.eye(len(self.loc), dtype=self.loc.dtype, device=self.loc.device)
+            width = self.event_shape[0]
+            eye = torch.eye(width, dtype=self.loc.dtype, device=self.loc.device)
             self._inverse = torch.linalg.solve_triangular(self.scale_tril, eye, upper=False)
-            self._log_constant = self.scale_tril.diagonal().log().sum() + len(self.loc) * math.log(2 * math.pi) / 2
+            self._log_constant = self.scale_tril.diagonal().log().sum() + width * math.log(2 * math.pi) / 2
         return -0.5 * ((value - self.loc) @ self._inverse.mT).square().sum(-1) - self._log_constant
 
 
@@ -104,6 +107,7 @@ class IndependentBernoulli(nn.Module):
     def initialise(self, x: Tensor) -> IndependentBernoulli:
         """Take the rates of rows ``[rows, *event]`` of zeros and ones, smoothed so that all are possible."""
         rows = _rows(x, self.features).to(self.logits)
+        check_support(rows, (rows == 0) | (rows == 1), "0 or 1")
         self.logits.copy_(((rows.sum(0) + 0.5) / (len(rows) + 1)).logit())
         return self
 
@@ -115,4 +119,5 @@ def _rows(x: Tensor, features: int) -> Tensor:
     require_tensor(x, "x")
     if x.ndim < 2 or len(x) == 0 or x[0].numel() != features:
         raise ShapeError(f"x must be [rows, *event] with {features} values a row, got {list(x.shape)}")
+    check_support(x, x.isfinite(), "finite")
     return x.flatten(1)

@@ -5,7 +5,8 @@
     SaltAndPepper(rate)      each value is `low` or `high`, equally likely, with chance `rate`
 
 A corruption is any function ``(x [rows, *event], *, generator) -> [rows, *event]``; what it makes need not be a value
-that x can take. Source: Vincent et al. 2010, "Stacked denoising autoencoders", section 3.3.
+that x can take, so that whole numbers become real ones. Source: Vincent et al. 2010, "Stacked denoising autoencoders",
+section 3.3.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Masking:
         check_real("value", self.value)
 
     def __call__(self, x: Tensor, *, generator: torch.Generator) -> Tensor:
+        x = _real(x)
         return x.masked_fill(uniform(x.shape, generator=generator, dtype=x.dtype) < self.rate, self.value)
 
 
@@ -65,6 +67,7 @@ class GaussianNoise:
     def __call__(self, x: Tensor, *, generator: torch.Generator) -> Tensor:
         if isinstance(self.sigma, tuple) and x.shape[-1] != len(self.sigma):
             raise ShapeError(f"sigma has {len(self.sigma)} numbers, one for each column, and x is {list(x.shape)}")
+        x = _real(x)
         sigma = torch.tensor(self.sigma, dtype=x.dtype, device=x.device)
         return x + sigma * normal(x.shape, generator=generator, dtype=x.dtype)
 
@@ -90,5 +93,11 @@ class SaltAndPepper:
             raise ArgumentError(f"low must be below high, got {self.low:g} and {self.high:g}")
 
     def __call__(self, x: Tensor, *, generator: torch.Generator) -> Tensor:
+        x = _real(x)
         u = uniform(x.shape, generator=generator, dtype=x.dtype)
         return torch.where(u < self.rate / 2, self.low, torch.where(u < self.rate, self.high, x)).to(x.dtype)
+
+
+def _real(x: Tensor) -> Tensor:
+    """Rows of bits and whole numbers in torch's default type; others as they are."""
+    return x if x.is_floating_point() else x.to(torch.get_default_dtype())

@@ -151,7 +151,9 @@ class _Levels(nn.Module):
 
     def check(self, x: Tensor) -> None:
         """Raise `SupportError` unless every value is a whole number from 0 to levels - 1."""
-        good = (x >= 0) & (x < self.levels) & (x == x.round())
+        good = (x >= 0) & (x < self.levels)
+        if x.is_floating_point():
+            good &= x == x.round()
         check_support(x, good, f"whole numbers from 0 to {self.levels - 1}")
 
 
@@ -197,7 +199,9 @@ class LogisticMixture(_Levels):
     def forward(self, parameters: Sequence[Tensor], event_dims: int) -> Distribution:
         """The law of ``[*batch, *event]`` values from K tensors of logits, K of means, K of log scales."""
         logits, means, log_scales = torch.stack([*parameters], -1).chunk(3, -1)
-        return _joined(DiscretisedLogisticMixture(logits, means, log_scales, levels=self.levels), event_dims)
+        return _joined(
+            DiscretisedLogisticMixture(logits, means, log_scales, levels=self.levels, validate_args=False), event_dims
+        )
 
 
 def _joined(law: Distribution, event_dims: int) -> Distribution:

@@ -89,3 +89,19 @@ def test_what_is_refused():
         DiscretisedLogisticMixture(torch.zeros(2), torch.zeros(2), torch.zeros(2), levels=1)
     with pytest.raises(ShapeError, match="all three"):
         DiscretisedLogisticMixture(torch.zeros(2), torch.zeros(3), torch.zeros(2))
+
+
+def test_values_between_and_beyond_the_levels_are_refused(stream):
+    for law in (LevelCategorical(logits=torch.zeros(4)), mixture(stream, 4)):
+        for value in (0.5, 3.7, 9.0, -3.0):
+            with pytest.raises(ValueError, match="support"):
+                law.log_prob(torch.tensor([value]))
+        assert law.log_prob(torch.tensor([3.0])).isfinite()
+        assert law.expand((2,)).log_prob(torch.tensor([3.0])).shape == (2,)
+
+
+def test_bits_are_levels():
+    likelihood = dg.implicit.Categorical(2)
+    likelihood.check(torch.tensor([[True, False]]))
+    law = likelihood([torch.zeros(1, 2)] * 2, 1)
+    assert float(law.log_prob(likelihood.inputs(torch.tensor([[True, False]])) * 0)) == pytest.approx(-2 * math.log(2))

@@ -48,3 +48,10 @@ def test_edges_and_arguments():
     assert Logistic(0.0, 1.0).log_prob(torch.zeros(())).item() == pytest.approx(-2 * math.log(2))
     with pytest.raises(ValueError, match="scale"):
         Logistic(0.0, -1.0)
+
+
+def test_the_least_uniform_number_gives_no_outlier(monkeypatch):
+    """rand is 0 once in 2^24 draws: that one lies half a step below the next, and not where no other can."""
+    monkeypatch.setattr(torch, "rand", lambda *shape, **kind: torch.tensor([0.0, 2.0**-24], dtype=kind["dtype"]))
+    least, next_one = Logistic(torch.zeros(2), 1.0).sample().tolist()
+    assert least == pytest.approx(next_one - math.log(2), abs=1e-4)

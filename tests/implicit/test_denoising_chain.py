@@ -131,3 +131,12 @@ def test_corruptions_have_the_rates_that_they_say(stream, alpha):
     ):
         with pytest.raises(dg.errors.ArgumentError):
             bad()
+
+
+@pytest.mark.parametrize("noise", [Masking(0.5, value=0.5), GaussianNoise(0.5), SaltAndPepper(0.5, low=0.5)])
+@pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.uint8])
+def test_whole_numbers_take_the_noise_of_real_ones(noise, dtype):
+    x = torch.arange(200).view(10, 20) % 2
+    assert torch.equal(
+        noise(x.to(dtype), generator=dg.random.generator(0)), noise(x.float(), generator=dg.random.generator(0))
+    )
