@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from deepgen.transforms.affine import Affine
+from deepgen.transforms.base import check_event
 
 
 class ActNorm(Affine):
@@ -36,6 +37,7 @@ class ActNorm(Affine):
     @torch.no_grad()
     def initialise(self, x: Tensor) -> ActNorm:
         """Take shift and scale from rows ``[batch, features]``; a constant column, or a single row, keeps scale 1."""
+        check_event(x, *self.shape)
         scale = x.std(0, correction=0)
         self.shift.copy_(x.mean(0))
         self.log_scale.copy_(torch.where(scale > 0, scale, torch.ones_like(scale)).log())

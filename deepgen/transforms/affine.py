@@ -7,12 +7,14 @@ b and s are parameters ``[*event]`` of `Affine`; of `ContextAffine` they are the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, ShapeError, check_count
+from deepgen.transforms.base import check_event
 
 
 class Affine(nn.Module):
@@ -27,12 +29,12 @@ class Affine(nn.Module):
     ([[0.0, 0.0]], [-1.0])
     """
 
-    def __init__(self, features: int | tuple[int, ...], *, shift: float = 0.0, log_scale: float = 0.0) -> None:
+    def __init__(self, features: int | Sequence[int], *, shift: float = 0.0, log_scale: float = 0.0) -> None:
         super().__init__()
-        shape = (features,) if isinstance(features, int) else tuple(features)
-        for size in shape:
+        sizes = tuple(features) if isinstance(features, Sequence) else (features,)
+        for size in sizes:
             check_count(features=size)
-        self.shape = shape
+        self.shape = shape = tuple(map(int, sizes))
         self.shift = nn.Parameter(torch.full(shape, float(shift)))
         self.log_scale = nn.Parameter(torch.full(shape, float(log_scale)))
 
@@ -42,10 +44,12 @@ class Affine(nn.Module):
 
     def encode(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """``[batch, *event] -> ([batch, *event], [batch])``."""
+        check_event(x, *self.shape)
         return (x - self.shift) * torch.exp(-self.log_scale), -self.log_scale.sum().expand(len(x))
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The inverse of `encode`."""
+        check_event(z, *self.shape)
         return z * torch.exp(self.log_scale) + self.shift, self.log_scale.sum().expand(len(z))
 
 
@@ -87,11 +91,13 @@ class ContextAffine(nn.Module):
 
     def encode(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """``[batch, features], [batch, context] -> ([batch, features], [batch])``."""
+        check_event(x, self.features)
         shift, log_scale = self._read(context)
         return (x - shift) * torch.exp(-log_scale), -log_scale.sum(-1)
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The inverse of `encode`."""
+        check_event(z, self.features)
         shift, log_scale = self._read(context)
         return z * torch.exp(log_scale) + shift, log_scale.sum(-1)
 

@@ -40,7 +40,7 @@ from deepgen.layers.masked import MaskedNet, Steps
 from deepgen.layers.mlp import check_hidden
 from deepgen.random import resolve
 from deepgen.transforms.affine_pass import affine_pass
-from deepgen.transforms.base import Cost, Solved
+from deepgen.transforms.base import Cost, Solved, check_way
 from deepgen.transforms.compiled_walk import walk, walks
 from deepgen.transforms.fixed_point import fixed_point
 from deepgen.transforms.univariate import Scale, Univariate
@@ -122,6 +122,7 @@ class Autoregressive(nn.Module):
 
     def solve(self, value: Tensor, context: Tensor | None = None, *, towards: str, method: str = "auto") -> Solved:
         """Either direction; decoding by jacobi or sequential also says how many sweeps it took."""
+        check_way(towards, method)
         if towards == "encode":
             return Solved(*self.encode(value, context), (None,))
         z = value.t().contiguous()

@@ -14,10 +14,11 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from deepgen.errors import ArgumentError, unknown_name
+from deepgen.errors import ArgumentError, ShapeError, unknown_name
 
 _CLOSED = "closed form"
 METHODS = ("auto", "incremental", "jacobi", "sequential")
+DIRECTIONS = ("encode", "decode")
 
 
 @runtime_checkable
@@ -27,6 +28,31 @@ class Transform(Protocol):
     def encode(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]: ...
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]: ...
+
+
+def check_event(x: Tensor, *event: int) -> None:
+    """Raise `ShapeError` unless ``x`` is ``[batch, *event]``: a narrower row would be broadcast, a wider one cut.
+
+    >>> import torch
+    >>> check_event(torch.zeros(5, 2), 3)
+    Traceback (most recent call last):
+    deepgen.errors.ShapeError: rows must be [batch, 3], got [5, 2]
+    """
+    if x.shape[1:] != event:
+        raise ShapeError(f"rows must be [batch, {', '.join(map(str, event))}], got {list(x.shape)}")
+
+
+def check_way(towards: str, method: str) -> None:
+    """Raise `UnknownName` unless ``towards`` is a direction and ``method`` a way to take it.
+
+    >>> check_way("decode", "sequental")
+    Traceback (most recent call last):
+    deepgen.errors.UnknownName: unknown method 'sequental': did you mean 'sequential'? ...
+    """
+    if towards not in DIRECTIONS:
+        raise unknown_name("direction", towards, DIRECTIONS)
+    if method not in METHODS:
+        raise unknown_name("method", method, METHODS)
 
 
 class Cost(NamedTuple):
@@ -68,10 +94,10 @@ class Chain(nn.Module):
 
     def __init__(self, transforms: Iterable[nn.Module]) -> None:
         super().__init__()
-        self.transforms = nn.ModuleList(transforms)
-        for transform in self.transforms:
-            if not isinstance(transform, Transform):
-                raise ArgumentError(f"a Chain takes transforms with encode and decode, got {type(transform).__name__}")
+        listed = list(transforms)
+        for transform in listed:
+            _check_transform("a Chain", transform)
+        self.transforms = nn.ModuleList(listed)
 
     def arguments(self) -> dict[str, Any]:
         """The constructor's arguments, for `deepgen.save`."""
@@ -92,6 +118,7 @@ class Chain(nn.Module):
 
     def solve(self, value: Tensor, context: Tensor | None = None, *, towards: str, method: str = "auto") -> Solved:
         """Either direction, with the number of sweeps of every part."""
+        check_way(towards, method)
         total: Tensor | float = 0.0
         sweeps: tuple[int | None, ...] = ()
         for transform in self.transforms if towards == "encode" else reversed(self.transforms):
@@ -113,6 +140,7 @@ class Inverse(nn.Module):
 
     def __init__(self, transform: nn.Module) -> None:
         super().__init__()
+        _check_transform("an Inverse", transform)
         self.transform = transform
 
     def arguments(self) -> dict[str, Any]:
@@ -134,14 +162,20 @@ class Inverse(nn.Module):
 
     def solve(self, value: Tensor, context: Tensor | None = None, *, towards: str, method: str = "auto") -> Solved:
         """Either direction, with the number of sweeps of every part."""
+        check_way(towards, method)
         other = "decode" if towards == "encode" else "encode"
         return solve(self.transform, value, context, towards=other, method=method)
 
 
+def _check_transform(what: str, transform: object) -> None:
+    """Raise `ArgumentError` unless ``transform`` is a module with both directions."""
+    if not isinstance(transform, nn.Module) or not isinstance(transform, Transform):
+        raise ArgumentError(f"{what} takes transforms with encode and decode, got {type(transform).__name__}")
+
+
 def solve(transform: Any, value: Tensor, context: Tensor | None, *, towards: str, method: str) -> Solved:
     """One direction of any transform, with its sweeps; ``method`` is handed on to those that have a choice."""
-    if method not in METHODS:
-        raise unknown_name("method", method, METHODS)
+    check_way(towards, method)
     if hasattr(transform, "solve"):
         return transform.solve(value, context, towards=towards, method=method)
     out, log_det = getattr(transform, towards)(value, context)

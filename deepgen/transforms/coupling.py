@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from deepgen.errors import ArgumentError, check_count
 from deepgen.layers.mlp import MLP, check_hidden
 from deepgen.random import resolve
-from deepgen.transforms.base import Cost
+from deepgen.transforms.base import Cost, check_event
 from deepgen.transforms.univariate import Scale, Univariate
 
 
@@ -92,6 +92,7 @@ class Coupling(nn.Module):
         return self._map(z, context, self.univariate.decode)
 
     def _map(self, x: Tensor, context: Tensor | None, f: Any) -> tuple[Tensor, Tensor]:
+        check_event(x, self.features)
         rows = x.t()  # feature-major, as the parameters are: whole rows are picked, and no single numbers
         kept, moved = rows.index_select(0, self.kept), rows.index_select(0, self.moved)
         p = self.net(kept.t() if context is None else torch.cat([kept.t(), context], 1))

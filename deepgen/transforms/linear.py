@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from deepgen.errors import check_count
+from deepgen.transforms.base import check_event
 from deepgen.transforms.univariate import LIMIT, soft_bound
 
 
@@ -48,11 +49,13 @@ class LULinear(nn.Module):
 
     def encode(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """``[batch, features] -> ([batch, features], [batch])``."""
+        check_event(x, self.features)
         lower, upper, log_diagonal = self._factors()
         return torch.addmm(self.shift, x, (lower @ upper).t()), log_diagonal.sum().expand(len(x))
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The inverse of `encode`."""
+        check_event(z, self.features)
         lower, upper, log_diagonal = self._factors()
         half = torch.linalg.solve_triangular(lower, (z - self.shift).t(), upper=False, unitriangular=True)
         x = torch.linalg.solve_triangular(upper, half, upper=True)

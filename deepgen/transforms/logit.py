@@ -44,7 +44,8 @@ class Logit(nn.Module):
 
     def encode(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """``[batch, *event] -> ([batch, *event], [batch])``."""
-        z = torch.logit(self.alpha + (1 - 2 * self.alpha) * x)
+        a, slope = self.alpha, 1 - 2 * self.alpha
+        z = torch.log(a + slope * x) - torch.log(a + slope * (1 - x))  # 1 - p would have lost a small a at x = 1
         return z, self._log_slope(z)
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from deepgen.errors import ArgumentError
+from deepgen.errors import ArgumentError, check_count
 from deepgen.random import resolve
+from deepgen.transforms.base import check_event
 
 
 class Permutation(nn.Module):
@@ -28,8 +30,13 @@ class Permutation(nn.Module):
 
     def __init__(self, order: Sequence[int] | int, *, generator: torch.Generator | int | None = None) -> None:
         super().__init__()
-        places = torch.randperm(order, generator=resolve(generator)) if isinstance(order, int) else torch.tensor(order)
-        if len(places) == 0 or sorted(places.tolist()) != list(range(len(places))):
+        if isinstance(order, Integral):
+            check_count(order=order)
+            places = torch.randperm(int(order), generator=resolve(generator))
+        else:
+            places = torch.as_tensor(order).clone()
+        whole = places.ndim == 1 and places.dtype == torch.int64 and len(places) > 0
+        if not whole or sorted(places.tolist()) != list(range(len(places))):
             raise ArgumentError(f"order must be a permutation of 0 .. D-1 or a number of features, got {order!r}")
         self.register_buffer("order", places, persistent=False)
         self.register_buffer("back", places.argsort(), persistent=False)
@@ -40,10 +47,12 @@ class Permutation(nn.Module):
 
     def encode(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """``[batch, features] -> ([batch, features], zeros [batch])``."""
+        check_event(x, len(self.order))
         return x[:, self.order], x.new_zeros(len(x))
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The inverse of `encode`."""
+        check_event(z, len(self.order))
         return z[:, self.back], z.new_zeros(len(z))
 
     def extra_repr(self) -> str:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from deepgen.errors import MissingCapability, check_count
 from deepgen.layers.linear import linear
 from deepgen.random import resolve
-from deepgen.transforms.base import Cost
+from deepgen.transforms.base import Cost, check_event
 
 
 class Planar(nn.Module):
@@ -50,6 +50,7 @@ class Planar(nn.Module):
 
     def encode(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """``[batch, features] -> ([batch, features], [batch])``."""
+        check_event(x, self.features)
         values = self.values.expand(len(x), -1)
         if self.net is not None:
             values = values + self.net(context)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from deepgen.errors import check_count
 from deepgen.layers.linear import linear
 from deepgen.random import resolve
+from deepgen.transforms.base import check_event
 from deepgen.transforms.univariate import LIMIT, soft_bound
 
 
@@ -62,6 +63,7 @@ class Radial(nn.Module):
 
     def encode(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """``[batch, features] -> ([batch, features], [batch])``."""
+        check_event(x, self.features)
         centre, a, b = self._values(len(x), context)
         apart = x - centre
         r = torch.linalg.vector_norm(apart, dim=1, keepdim=True)
@@ -69,6 +71,7 @@ class Radial(nn.Module):
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The inverse of `encode`."""
+        check_event(z, self.features)
         centre, a, b = self._values(len(z), context)
         apart = z - centre
         s = torch.linalg.vector_norm(apart, dim=1, keepdim=True)

@@ -1,12 +1,26 @@
 """Chains and inverses: order, log-determinants, methods, costs, and what is refused."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from deepgen.errors import ArgumentError, UnknownName
+from deepgen.errors import ArgumentError, ShapeError, UnknownName
 from deepgen.testing import check_transform
-from deepgen.transforms import Affine, Autoregressive, Chain, Coupling, Inverse, Transform
+from deepgen.transforms import (
+    ActNorm,
+    Affine,
+    Autoregressive,
+    Chain,
+    ContextAffine,
+    Coupling,
+    Inverse,
+    LULinear,
+    Permutation,
+    Planar,
+    Radial,
+    Transform,
+)
 from deepgen.transforms.base import METHODS, cost, solve
 from tests.contracts.densities import trained
 
@@ -89,3 +103,59 @@ def test_costs_are_counted_and_turned_round(stream):
     assert way.encode == "closed form + 2 x 1 network pass"
     assert "walk through 3 variables" in way.decode
     assert Inverse(Chain(many)).cost == way[::-1]
+
+
+@pytest.mark.parametrize("width", [1, 2, 5])
+@pytest.mark.parametrize(
+    "transform",
+    [
+        Permutation([2, 0, 1]),
+        Coupling(3, generator=0),
+        Affine(3),
+        ActNorm(3),
+        ContextAffine(3),
+        LULinear(3),
+        Planar(3, generator=0),
+        Radial(3, generator=0),
+        Autoregressive(3, generator=0),
+    ],
+    ids=lambda transform: type(transform).__name__,
+)
+def test_rows_of_another_width_are_refused(transform, width):
+    context = torch.zeros(2, 6) if isinstance(transform, ContextAffine) else None
+    for towards in ("encode",) if isinstance(transform, Planar) else ("encode", "decode"):
+        with pytest.raises(ShapeError):
+            getattr(transform, towards)(torch.ones(2, width), context)
+    assert not getattr(transform, "initialised", False)
+
+
+def test_names_are_checked_by_parts_too():
+    for part in (Autoregressive(3, generator=0), Inverse(Affine(3)), Chain([])):
+        with pytest.raises(UnknownName, match="jacobi"):
+            part.decode(torch.zeros(2, 3), method="jacoby")
+        with pytest.raises(UnknownName, match="decode"):
+            part.solve(torch.zeros(2, 3), towards="decod")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Chain([5]),
+        lambda: Inverse(nn.Linear(2, 2)),
+        lambda: Permutation(-1),
+        lambda: Permutation(2.5),
+        lambda: Permutation([1.0, 0.0]),
+        lambda: Permutation([True, False]),
+        lambda: Affine(2.5),
+        lambda: Affine((2, 0)),
+    ],
+)
+def test_what_makes_no_transform_is_refused(make):
+    with pytest.raises(ArgumentError):
+        make()
+
+
+def test_numbers_of_numpy_are_taken():
+    assert len(Permutation(np.int64(5), generator=0).order) == 5
+    assert Permutation(np.array([1, 0])).order.tolist() == [1, 0]
+    assert Affine(np.int64(3)).arguments() == {"features": 3}
