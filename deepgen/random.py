@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 import torch
 from torch import Tensor
@@ -25,7 +26,9 @@ __all__ = [
     "generator",
     "key",
     "lend",
+    "lend_everywhere",
     "normal",
+    "on_host",
     "reseeded",
     "resolve",
     "sequential",
@@ -65,6 +68,35 @@ def resolve(source: torch.Generator | int | None, device: torch.device | str = "
             raise _elsewhere(source, "tensors", device)
         return source
     return generator(source, device)
+
+
+def on_host(source: torch.Generator | int | None) -> torch.Generator:
+    """`resolve` on the CPU for what is drawn there whatever the data's device: one of another device gives a seed.
+
+    >>> stream = generator(3)
+    >>> on_host(stream) is stream
+    True
+    """
+    away = isinstance(source, torch.Generator) and source.device.type != "cpu"
+    return generator(key(source)) if away else resolve(source)  # type: ignore[arg-type]  # a generator
+
+
+@contextmanager
+def lend_everywhere(source: torch.Generator | int | None) -> Iterator[None]:
+    """`lend` to the CPU's global stream, and to CUDA's where in use: that of the other device is seeded by ``source``.
+
+    >>> with lend_everywhere(0):
+    ...     x = torch.rand(1)
+    >>> x == torch.rand(1, generator=generator(0))
+    tensor([True])
+    """
+    host = on_host(source)
+    with ExitStack() as stack:
+        if torch.cuda.is_initialized():
+            away = source if isinstance(source, torch.Generator) and source is not host else None
+            stack.enter_context(lend(generator(key(host), "cuda") if away is None else away))
+        stack.enter_context(lend(host))
+        yield
 
 
 def _elsewhere(source: torch.Generator, what: str, device: torch.device) -> ArgumentError:

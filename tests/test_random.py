@@ -230,3 +230,26 @@ def test_one_number_is_drawn_where_there_are_no_axes(draw, seed):
     assert draw(torch.Size([2, 3]), generator=dg.random.generator(seed)).shape == (2, 3)
     with pytest.raises(ShapeError, match=r"one a chain on the first axis, got \[\]"):
         draw((), generator=dg.random.Streams(seed))
+
+
+def test_a_host_stream_is_the_callers_own():
+    stream = dg.random.generator(3)
+    assert dg.random.on_host(stream) is stream
+    with pytest.raises(ArgumentError):
+        dg.random.on_host(-1)
+
+
+@pytest.mark.gpu
+def test_streams_of_another_device_serve_on_the_host(seed):
+    x = dg.random.normal((60, 2), generator=dg.random.generator(seed, "cuda"))
+    for source in (lambda: seed, lambda: dg.random.generator(seed), lambda: dg.random.generator(seed, "cuda")):
+        first, again = (
+            dg.evaluate.mmd_test(real=x[:30], fake=x[30:], permutations=50, generator=source()) for _ in range(2)
+        )
+        assert first.p_value == again.p_value
+    before = torch.cuda.get_rng_state()
+    with dg.random.lend_everywhere(seed):
+        one = torch.rand(3, device="cuda")
+    with dg.random.lend_everywhere(seed):
+        assert torch.equal(one, torch.rand(3, device="cuda"))
+    assert torch.equal(before, torch.cuda.get_rng_state())

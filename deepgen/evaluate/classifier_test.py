@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from deepgen.evaluate.score import Score, feature_rows
-from deepgen.random import resolve
+from deepgen.random import on_host
 
 
 def classifier_test(
@@ -44,7 +44,7 @@ def classifier_test(
     """
     from scipy.stats import hypergeom
 
-    stream = resolve(generator)
+    stream = on_host(generator)
     x, y = feature_rows(real=real, fake=fake, least=20)
     x, y = (rows[torch.randperm(len(rows), generator=stream, device=stream.device).to(rows.device)] for rows in (x, y))
     size = min(len(x), len(y)) // 2  # of each kind in training

@@ -18,7 +18,7 @@ from deepgen.errors import check_count
 from deepgen.evaluate.kernel_distance import Blocks, unbiased_mmd
 from deepgen.evaluate.score import Score, feature_rows
 from deepgen.evaluate.squared_distances import centred, squared_distances, tolerance
-from deepgen.random import resolve
+from deepgen.random import on_host
 
 SCALES = (0.5, 1.0, 2.0)  # of the median distance
 _MEDIAN_ROWS = 1000
@@ -51,7 +51,7 @@ def mmd_test(
     """
     check_count(permutations=permutations)
     check_count(4, rows=rows)
-    stream = resolve(generator)
+    stream = on_host(generator)
     x, y = (at_most(sample, rows, stream) for sample in feature_rows(real=real, fake=fake, least=4))
     x, y = centred(x, y)
     kernel = gaussian(median_distance(torch.cat([x, y]), stream))

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from deepgen.errors import ArgumentError, ShapeError, SupportError, check_count
 from deepgen.evaluate.error_bars import plus_minus
-from deepgen.random import resolve
+from deepgen.random import on_host
 
 
 class _Floor(NamedTuple):
@@ -98,7 +98,7 @@ def mode_coverage(
     if fake.is_floating_point() or int(fake.min()) < 0 or int(fake.max()) >= modes:
         raise SupportError(f"fake must be integers from 0 to {modes - 1}: the mode of each row")
     p = _probabilities(modes, probabilities)
-    n, stream = len(fake), resolve(generator)
+    n, stream = len(fake), on_host(generator)
     counts = torch.bincount(fake.cpu().long(), minlength=modes).double()
     kl = float(plug_in_kl(counts, p))
     floor = exact_floor(n, p, simulations=simulations, generator=stream)

@@ -20,7 +20,7 @@ from deepgen.evaluate.arguments import check_rows, require_layers
 from deepgen.evaluate.error_bars import standard_error
 from deepgen.evaluate.estimate import Estimate
 from deepgen.evaluate.softplus_sums import binary_form, digit_tables, softplus_sums
-from deepgen.random import resolve
+from deepgen.random import on_host
 
 if TYPE_CHECKING:
     from deepgen.explicit.rbm import RBM
@@ -110,7 +110,7 @@ def _conditionals(model: RBM, x: Tensor, tables: list[Tensor]) -> Tensor:
 def _some_conditionals(
     model: RBM, x: Tensor, tables: list[Tensor], units: int, generator: torch.Generator | int | None
 ) -> Tensor:
-    keys = torch.rand(len(x), len(tables), generator=resolve(generator, "cpu"))
+    keys = torch.rand(len(x), len(tables), generator=on_host(generator))
     return _some(model, x, tables, keys.topk(units, 1).indices)
 
 

@@ -33,7 +33,7 @@ from deepgen.evaluate.quality_figures import divided, figures, floored
 from deepgen.evaluate.quality_table import table
 from deepgen.evaluate.score import Score, feature_rows
 from deepgen.evaluate.supports import overlap_least
-from deepgen.random import resolve
+from deepgen.random import on_host
 
 METRICS = ("frechet", "kernel", "overlap", "mmd", "classifier", "modes")
 
@@ -147,7 +147,7 @@ def sample_quality(
     rows = {key: mapped(space, part, key) for key, part in given.items()}
     x, y = feature_rows(least=1, real=rows["real"], fake=rows["fake"])  # `_check_enough` names the one number needed
     need = _check_enough(x, y, split=splits > 0, metrics=metrics, k=k)
-    stream = resolve(generator)
+    stream = on_host(generator)
     kinds = None
     if "modes" in metrics:
         kinds = classes_of(space, real, "real"), classes_of(space, fake, "fake")

@@ -47,7 +47,7 @@ from deepgen.interop.pyro_kernel import PyroKernel, as_pyro_kernel
 from deepgen.interop.pyro_law import PyroFlow, PyroLaw, as_pyro
 from deepgen.interop.pyro_program import ProgramTarget, program_target
 from deepgen.interop.pyro_vae import VAEProgram, vae_program
-from deepgen.random import lend, resolve
+from deepgen.random import lend_everywhere
 
 __all__ = [
     "Evidence",
@@ -120,7 +120,7 @@ def evidence(
     kept = max(2, round(defensive * draws)) if defensive else 0
     method = f"importance sampling, {draws} draws"
     check_count(2, **{"draws of the guide": draws - kept})
-    with lend(resolve(generator)):
+    with lend_everywhere(generator):
         log_w, seen, drawn = _weigh(model, guide, args, draws - kept, plates)
         every = _defended(model, guide, args, log_w, seen, drawn, kept, plates) if kept else log_w
     mean, error = float(log_w.mean()), float(log_w.std()) / math.sqrt(len(log_w))

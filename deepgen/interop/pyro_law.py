@@ -56,6 +56,19 @@ class PyroLaw(TorchDistribution):
     def variance(self) -> Tensor:
         return self.inside.variance
 
+    @property
+    def mode(self) -> Tensor:
+        return self.inside.mode
+
+    def entropy(self) -> Tensor:
+        return self.inside.entropy()
+
+    def cdf(self, value: Tensor) -> Tensor:
+        return self.inside.cdf(value)
+
+    def icdf(self, value: Tensor) -> Tensor:
+        return self.inside.icdf(value)
+
     def sample(self, sample_shape: Any = ()) -> Tensor:
         return self.inside.sample(torch.Size(sample_shape))
 
@@ -84,7 +97,8 @@ class PyroFlow(PyroLaw):
         if not self.has_rsample:
             return self.inside.sample(sample_shape)
         value, log_prob = self.inside.rsample_and_log_prob(sample_shape)
-        self._last = _Draw(value, log_prob, self._moves(value))
+        moves = self._moves(value)
+        self._last = None if moves is None else _Draw(value, log_prob, moves)
         return value
 
     def log_prob(self, value: Tensor) -> Tensor:
@@ -93,10 +107,15 @@ class PyroFlow(PyroLaw):
             return last.log_prob
         return self.inside.log_prob(value)
 
-    def _moves(self, value: Tensor) -> list[int]:
-        """How often each tensor that the density depends on has been written to, and whether gradients are on."""
+    def _moves(self, value: Tensor) -> list[int] | None:
+        """How often each tensor that the density depends on has been written to, and whether gradients are on.
+
+        None where one was made under `torch.inference_mode`, which keeps no count.
+        """
         context = () if self.inside.context is None else (self.inside.context,)
         tensors = (value, *context, *self.inside.flow.parameters(), *self.inside.flow.buffers())
+        if any(tensor.is_inference() for tensor in tensors):
+            return None
         return [int(torch.is_grad_enabled()), *(tensor._version for tensor in tensors)]
 
     def __getstate__(self) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from typing import Any
 
 import pyro
@@ -31,8 +30,7 @@ from torch.utils._pytree import tree_map
 
 from deepgen.errors import ArgumentError, MissingCapability, ShapeError, check_count
 from deepgen.interop.pyro_pass import Pass, bijection_of
-from deepgen.random import generator as new_generator
-from deepgen.random import lend, resolve
+from deepgen.random import lend_everywhere
 from deepgen.samplers.target import Target
 
 TRIES = 100  # draws of a starting point before giving up
@@ -56,10 +54,7 @@ class ProgramTarget(Target):
 
     def __init__(self, model: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         self.model, self.args, self.kwargs = model, args, dict(kwargs)
-        with ExitStack() as stack:  # what is drawn here shows shapes only, and is nobody's randomness
-            stack.enter_context(lend(new_generator(0)))
-            if torch.cuda.is_initialized():
-                stack.enter_context(lend(new_generator(0, "cuda")))
+        with lend_everywhere(0):  # what is drawn here shows shapes only, and is nobody's randomness
             first = self._run(Pass())
             if not first.sites:
                 raise MissingCapability("the program has no latent site to sample: every pyro.sample is observed")
@@ -110,7 +105,7 @@ class ProgramTarget(Target):
             ArgumentError: a hundred draws for one chain had no finite density.
         """
         check_count(chains=chains)
-        with lend(resolve(generator)):
+        with lend_everywhere(generator):
             x = self._drawn(chains, init)
             for _ in range(TRIES):
                 value, gradient = self.slope(x)

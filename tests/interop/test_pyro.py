@@ -339,3 +339,38 @@ def test_on_an_accelerator(given):
         x = pyro.sample("x", p)
     assert x.device.type == "cuda"
     assert p.log_prob(x).shape == (4,)
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_evidence_of_a_program_on_a_device_repeats(device, seed):
+    one = torch.ones((), device=device)
+
+    def program():
+        pyro.sample("z", law.Normal(0 * one, one))
+        pyro.sample("w", law.Normal(0.0, 1.0))  # on the host
+
+    def guide():
+        pyro.sample("z", law.Normal(0.1 * one, one))
+        pyro.sample("w", law.Normal(0.1, 1.0))
+
+    for source in (lambda: seed, lambda: dg.random.generator(seed), lambda: dg.random.generator(seed, device)):
+        first, again = (evidence(program, guide, draws=50, plates=0, generator=source()).elbo.value for _ in range(2))
+        assert first == again
+
+
+@pytest.mark.filterwarnings("ignore:.*inference mode.*")
+def test_a_flow_draws_under_inference_mode(flow, stream):
+    with torch.inference_mode(), lend(stream):
+        p = as_pyro(flow())
+        z = pyro.sample("z", p)
+        torch.testing.assert_close(p.log_prob(z), flow.log_prob(z.unsqueeze(0))[0])
+
+
+def test_what_the_law_inside_can_do_is_passed_on():
+    inside = torch.distributions.Normal(torch.tensor([0.0, 1.0]), 2.0)
+    wrapped, x = as_pyro(inside), torch.tensor([0.3, 0.6])
+    for name in ("cdf", "icdf"):
+        assert torch.equal(getattr(wrapped, name)(x), getattr(inside, name)(x))
+    assert torch.equal(wrapped.entropy(), inside.entropy())
+    assert torch.equal(wrapped.mode, inside.mode)
+    assert torch.equal(wrapped.stddev, inside.stddev)
