@@ -20,8 +20,8 @@ from torch.distributions import Distribution
 
 from deepgen.errors import ArgumentError, ShapeError
 from deepgen.explicit.units import require_tensor
-from deepgen.implicit.likelihoods import Bernoulli
-from deepgen.implicit.vae import check_module, decoded, encoder_input, numbers_of
+from deepgen.implicit.latent import for_network
+from deepgen.implicit.vae import check_likelihood, check_module, decoded, encoder_input, numbers_of
 from deepgen.rest import answered_at_rest
 
 
@@ -37,7 +37,7 @@ class Autoencoder(nn.Module):
     Rows are refused where the likelihood cannot have made them: grey values under a Bernoulli, above all.
 
     Raises:
-        ArgumentError: a part is no module, or there is no way back.
+        ArgumentError: a part is no module, there is no way back, or no likelihood.
 
     >>> import torch
     >>> import deepgen as dg
@@ -51,10 +51,9 @@ class Autoencoder(nn.Module):
         self, encoder: nn.Module, decoder: nn.Module | None = None, *, likelihood: nn.Module | None = None
     ) -> None:
         super().__init__()
-        for name, part in {"encoder": encoder, "decoder": decoder, "likelihood": likelihood}.items():
-            check_module(name, part)
-        self.encoder, self.decoder = encoder, decoder
-        self.observation = Bernoulli() if likelihood is None else likelihood
+        check_module("encoder", encoder)
+        check_module("decoder", decoder, optional=True)
+        self.encoder, self.decoder, self.observation = encoder, decoder, check_likelihood(likelihood)
         if decoder is None:
             if not hasattr(encoder, "back"):
                 raise ArgumentError(
@@ -89,7 +88,7 @@ class Autoencoder(nn.Module):
 
     def likelihood(self, z: Tensor) -> Distribution:
         """p(x | z) for ``[*batch, latent]``: batch as given, event that of an example."""
-        rows = z.reshape(-1, z.shape[-1])
+        rows = for_network(self.encoder if self.decoder is None else self.decoder, z.reshape(-1, z.shape[-1]))
         encoder: Any = self.encoder
         return decoded(self, z, encoder.back(rows) if self.decoder is None else self.decoder(rows))
 

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from deepgen.implicit.autoencoder import Autoencoder
-from deepgen.implicit.likelihoods import Bernoulli
 from deepgen.implicit.tied import TiedDense
+from deepgen.implicit.vae import check_likelihood, numbers_of
 from deepgen.layers.dense import Dense, shape_of
 from deepgen.layers.images import ConvDecoder, ConvEncoder
 from deepgen.random import resolve
@@ -47,12 +47,12 @@ def mlp_autoencoder(
     torch.Size([5, 4, 4])
     """
     event, stream = shape_of(event_shape), resolve(generator)
-    made: Any = Bernoulli() if likelihood is None else likelihood
+    made = check_likelihood(likelihood)
     options: Any = {"activation": activation, "generator": stream}
     if tied:
         return Autoencoder(TiedDense(event, hidden, latent, last=last, **options), likelihood=made)
     encoder = Dense(event, hidden, latent, last=last, **options)
-    decoder = Dense(latent, [*reversed(hidden)], (made.numbers * event[0], *event[1:]), **options)
+    decoder = Dense(latent, [*reversed(hidden)], (numbers_of(made) * event[0], *event[1:]), **options)
     return Autoencoder(encoder, decoder, likelihood=made)
 
 
@@ -74,8 +74,8 @@ def conv_autoencoder(
     >>> model.encode(torch.zeros(3, 1, 8, 8)).shape, model.decode(torch.zeros(3, 2)).shape
     (torch.Size([3, 2]), torch.Size([3, 1, 8, 8]))
     """
-    made: Any = Bernoulli() if likelihood is None else likelihood
+    made = check_likelihood(likelihood)
     same: Any = {"features": features, "hidden": hidden, "activation": activation, "generator": resolve(generator)}
     encoder = ConvEncoder(image, latent, **same)
-    decoder = ConvDecoder(latent, image, numbers=made.numbers, **same)
+    decoder = ConvDecoder(latent, image, numbers=numbers_of(made), **same)
     return Autoencoder(encoder, decoder, likelihood=made)

@@ -31,6 +31,7 @@ from torch import Tensor
 from deepgen.errors import ShapeError, SupportError, check_count
 from deepgen.implicit.gan import judging
 from deepgen.random import draw, resolve
+from deepgen.rest import answered_at_rest
 
 _LEAST = 100  # rows
 _ROWS = 1000  # through the networks at a time
@@ -87,14 +88,14 @@ class Calibration:
         return "\n".join(lines)
 
 
-@torch.no_grad()
+@answered_at_rest
 def calibrate(
     model: Any, real: Tensor, *, bins: int = 10, generator: torch.Generator | int | None = None
 ) -> Calibration:
     """The line from the discriminator's logits to log ratios, and its tests, on data held out of training.
 
     Args:
-        model: a trained `GAN`, or ``gan(context)`` with rows of that context; it is put in eval mode.
+        model: a trained `GAN`, or ``gan(context)`` with rows of that context, which is asked at rest.
         real: held-out rows ``[n, *event]``. A random half fits the line, the other tests it, each beside as many draws.
         bins: of the reliability table, with as many rows in each.
         generator: of the halves and the draws: a generator, a seed, or None for fresh entropy.
@@ -121,10 +122,8 @@ def calibrate(
     stream = resolve(generator, real.device)
     real = real[torch.randperm(len(real), generator=stream, device=stream.device).to(real.device)]
     latents = draw(law, (len(real),), generator=stream)
-    on_real = torch.cat([model.logit(x) for x in real.split(_ROWS)]).double()
-    on_fake = torch.cat([model.logit(model.generate(part)) for part in latents.split(_ROWS)]).double()
-    if not bool(on_real.isfinite().all() and on_fake.isfinite().all()):
-        raise SupportError("the discriminator gives NaN or infinite logits: training diverged")
+    on_real = finite_logits(torch.cat([model.logit(x) for x in real.split(_ROWS)])).double()
+    on_fake = finite_logits(torch.cat([model.logit(model.generate(part)) for part in latents.split(_ROWS)])).double()
     fit, test = ([x[start::2] for x in (on_real, on_fake)] for start in (0, 1))
     slope, shift, spread = _line(*fit)
     score = torch.cat(test)
@@ -133,6 +132,13 @@ def calibrate(
     z_raw = _reliability(y, score, 1)[1]
     p_bins = float(torch.special.gammaincc(torch.tensor(degrees / 2), torch.tensor(q / 2))) if degrees else 1.0
     return Calibration(slope, shift, z, math.erfc(abs(z) / math.sqrt(2)), z_raw, q, p_bins, table, len(y))
+
+
+def finite_logits(logits: Tensor) -> Tensor:
+    """The logits, or `SupportError`: a network that has left the numbers judges nothing."""
+    if not bool(logits.isfinite().all()):
+        raise SupportError("the discriminator gives NaN or infinite logits: training diverged")
+    return logits
 
 
 def _line(real: Tensor, fake: Tensor) -> tuple[float, float, Tensor]:

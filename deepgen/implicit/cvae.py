@@ -20,7 +20,7 @@ from torch.distributions import Distribution
 from deepgen.errors import ArgumentError, ShapeError, check_count
 from deepgen.explicit.contexts import as_label, check_context, check_labels
 from deepgen.explicit.units import check_support, require_tensor
-from deepgen.implicit.latent import LatentModel, check_observed
+from deepgen.implicit.latent import LatentModel, check_observed, for_network
 from deepgen.implicit.vae import check_module, decoded, encoder_input, flat, laws
 from deepgen.implicit.vamp import VampPrior
 from deepgen.random import draw, resolve
@@ -69,7 +69,7 @@ class CVAE(nn.Module):
         if bool(classes) == bool(context) or (classes and embed is not None):
             raise ArgumentError("give classes= for labels, or context= (and embed= if need be) for others, one of them")
         for name, part in (("encoder", encoder), ("decoder", decoder), ("embed", embed)):
-            check_module(name, part)
+            check_module(name, part, optional=name == "embed")
         if isinstance(prior, VampPrior):
             raise ArgumentError("a VampPrior is of a VAE: its inputs have no context. Give a CVAE another prior")
         self.encoder, self.decoder, self.latent, self.embed = encoder, decoder, int(latent), embed
@@ -190,7 +190,8 @@ class GivenContext(LatentModel):
         """p(x | z, context) for ``[*batch, rows, latent]``, each row with its context."""
         batch, width = z.shape[:-1], self.code.shape[-1]
         code = self._codes(batch[-1]) if batch else self._codes(1)[0]
-        out = self.model.decoder(flat(z, self.model.latent), code.expand(*batch, width).reshape(-1, width))
+        rows = for_network(self.model.decoder, flat(z, self.model.latent))
+        out = self.model.decoder(rows, code.expand(*batch, width).reshape(-1, width))
         return decoded(self, z, out)
 
     def check(self, x: Tensor) -> None:
@@ -201,7 +202,11 @@ class GivenContext(LatentModel):
 
     @answered_at_rest
     def sample(self, n: int, *, generator: torch.Generator | int | None = None) -> Tensor:
-        """``n`` independent exact draws ``[n, *event]``, one for each context, or all of them for one."""
+        """``n`` independent exact draws ``[n, *event]``, one for each context, or all of them for one.
+
+        Rows go with contexts here, as in all that is asked of a model with latent variables; a `GAN` with contexts
+        filled in and a flow's law draw ``n`` for each context instead, ``[n, *batch, *event]``.
+        """
         check_count(n=n)
         self._codes(n)
         stream, prior = resolve(generator, self.code.device), self.prior()

@@ -19,6 +19,7 @@ from torch.distributions import Distribution
 
 from deepgen.distributions import StandardNormal
 from deepgen.errors import ArgumentError, ShapeError, check_count, check_real
+from deepgen.implicit.latent import for_network
 from deepgen.implicit.likelihoods import FLOOR, Gaussian
 from deepgen.implicit.vae import check_module, decoded
 from deepgen.random import draw, resolve
@@ -90,7 +91,7 @@ class Decoder(nn.Module):
         batch = z.shape[: z.ndim - len(event)]
         if z.shape[len(batch) :] != event:
             raise ShapeError(f"z must be [..., {', '.join(map(str, event))}], got {list(z.shape)}")
-        return decoded(self, z, self.network(z.reshape(-1, *event)), len(event))
+        return decoded(self, z, self.network(for_network(self.network, z.reshape(-1, *event))), len(event))
 
     @answered_at_rest
     def sample(self, n: int, *, generator: torch.Generator | int | None = None) -> Tensor:

@@ -23,6 +23,7 @@ from deepgen.distributions import StandardNormal
 from deepgen.errors import ArgumentError, MissingCapability, ShapeError, SupportError, check_count, check_real
 from deepgen.explicit.contexts import as_label, check_context, each_context
 from deepgen.implicit.conditions import check_taken
+from deepgen.implicit.latent import for_network
 from deepgen.optim.blend import blend, share
 from deepgen.random import draw, resolve
 from deepgen.rest import answered_at_rest
@@ -202,7 +203,10 @@ class Given:
         return self.model.logit(x, self._repeated(len(x)))
 
     def sample(self, n: int, *, generator: torch.Generator | int | None = None) -> Tensor:
-        """``n`` draws for each context: ``[n, *batch, *event]``."""
+        """``n`` draws for each context: ``[n, *batch, *event]``; ``gan.sample(n, context)`` draws one for each of n.
+
+        A `CVAE` with contexts filled in draws one for each of its n contexts too.
+        """
         check_count(n=n)
         each = self.context.repeat(n, *(1,) * (self.context.ndim - 1))
         x = self.model.sample(len(each), each, generator=generator)
@@ -219,7 +223,7 @@ class Given:
 
 
 def judging(model: Any) -> GAN:
-    """The networks of ``model``, put in eval mode: of a `GAN` that needs no context, or of ``gan(context)``.
+    """The networks of ``model``: of a `GAN` that needs no context, or of ``gan(context)``.
 
     Raises:
         MissingCapability: it is neither.
@@ -232,9 +236,10 @@ def judging(model: Any) -> GAN:
         )
     if gan is model and gan.context:
         raise ArgumentError("this GAN takes a context: hand in gan(context), with one label or vector")
-    return gan.eval()
+    return gan
 
 
 def _call(network: nn.Module, x: Tensor, context: Tensor | None) -> Tensor:
-    value: Tensor = network(x) if context is None else network(x, context)
+    x = for_network(network, x)
+    value: Tensor = network(x) if context is None else network(x, for_network(network, context))
     return value

@@ -25,9 +25,10 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import DivergenceError, check_count, check_real
-from deepgen.implicit.calibration import Calibration
+from deepgen.implicit.calibration import Calibration, finite_logits
 from deepgen.implicit.gan import judging
 from deepgen.random import draw, resolve, uniform
+from deepgen.rest import answered_at_rest
 from deepgen.samplers.independence import IndependenceKernel, independence
 from deepgen.samplers.langevin import mala
 from deepgen.samplers.laws import density_of
@@ -50,7 +51,7 @@ def latent_target(model: Any, calibration: Calibration | None = None) -> Target:
     >>> latent_target(gan).log_density(torch.zeros(5, 3)).shape
     torch.Size([5])
     """
-    judging(model)
+    judging(model).eval()
     line, prior = Calibration() if calibration is None else calibration, model.prior()
     log_prior = density_of(prior)
     return Target(lambda z: log_prior(z) + line.log_ratio(model.logit(model.generate(z))), reference=prior)
@@ -104,7 +105,7 @@ class Rejected(NamedTuple):
     exceeded: float
 
 
-@torch.no_grad()
+@answered_at_rest
 def rejection(
     model: Any,
     n: int,
@@ -119,13 +120,15 @@ def rejection(
     """``n`` draws of ``model``, each kept with probability e^(log ratio - M).
 
     Args:
-        model, calibration: as of `latent_target`.
+        model: a trained `GAN`, or ``gan(context)``, which is asked at rest.
+        calibration: of `deepgen.implicit.calibrate`; None takes D as it is.
         bound: M in nats, above every log ratio; None: the greatest of ``pilot`` draws.
         batch: candidates in one pass.
         tries: passes at most.
 
     Raises:
         MissingCapability, ArgumentError: ``model`` is no `GAN`, or one whose context is missing.
+        SupportError: logits that are NaN or infinite.
         DivergenceError: fewer than ``n`` were kept after ``tries`` passes; take `mh_gan`.
 
     >>> import deepgen as dg
@@ -136,17 +139,18 @@ def rejection(
     (torch.Size([50, 2]), True)
     """
     check_count(n=n, pilot=pilot, batch=batch, tries=tries)
+    if bound is not None:
+        check_real("bound", bound)
     stream = resolve(generator, judging(model).updates.device)
     line, prior = Calibration() if calibration is None else calibration, model.prior()
 
     def candidates(count: int) -> tuple[Tensor, Tensor]:
         x = model.generate(draw(prior, (count,), generator=stream))
-        return x, line.log_ratio(model.logit(x))
+        return x, line.log_ratio(finite_logits(model.logit(x)))
 
     if bound is None:
         rest = [candidates(min(batch, pilot - done))[1].max() for done in range(0, pilot, batch)]
         bound = float(torch.stack(rest).max())
-    check_real("bound", bound)
     kept, have, seen, above = [], 0, 0, 0
     for _ in range(tries):
         x, ratio = candidates(batch)

@@ -13,7 +13,7 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
 from deepgen.errors import MissingCapability, ShapeError, check_count
@@ -152,6 +152,16 @@ def check_observed(observation: Any, x: Tensor) -> None:
     if x.ndim < 2 or len(x) == 0:
         raise ShapeError(f"x must be [rows, *event] with at least one row, got {list(x.shape)}")
     observation.check(x)
+
+
+def for_network(network: nn.Module, z: Tensor) -> Tensor:
+    """Codes or rows in the type of a network's parameters, if it has any; whole numbers, as labels are, as they are.
+
+    >>> for_network(nn.Linear(2, 1), torch.zeros(3, 2, dtype=torch.float64)).dtype
+    torch.float32
+    """
+    like = next(network.parameters(), None)
+    return z if like is None or not z.is_floating_point() else z.to(like.dtype)
 
 
 class LatentModel:

@@ -22,7 +22,7 @@ from torch.distributions import Distribution
 from deepgen.distributions.base import NormalMixture, StandardLogistic, StandardNormal, StudentT
 from deepgen.errors import ArgumentError, ShapeError, check_count, not_by_name
 from deepgen.explicit.flow import Flow
-from deepgen.implicit.latent import LatentModel, check_observed
+from deepgen.implicit.latent import LatentModel, check_observed, for_network
 from deepgen.implicit.likelihoods import Bernoulli
 from deepgen.implicit.posteriors import DiagonalGaussian, FullGaussian
 from deepgen.implicit.vamp import VampPrior
@@ -97,7 +97,7 @@ class VAE(LatentModel, nn.Module):
 
     def likelihood(self, z: Tensor) -> Distribution:
         """p(x | z) for ``[*batch, latent]``: batch as given, event that of an example."""
-        return decoded(self, z, self.decoder(flat(z, self.latent)))
+        return decoded(self, z, self.decoder(for_network(self.decoder, flat(z, self.latent))))
 
     def check(self, x: Tensor) -> None:
         """Raise a typed error unless ``x`` are rows ``[rows, *event]`` of values that the likelihood can take."""
@@ -121,16 +121,9 @@ def laws(
 ) -> tuple[nn.Module, nn.Module, nn.Module]:
     """The three laws of a model, those that were left out by default: Bernoulli, standard normal, diagonal Gaussian."""
     check_count(latent=latent)
-    for name, part in (("likelihood", likelihood), ("prior", prior), ("posterior", posterior)):
-        check_module(name, part)
-    observation = Bernoulli() if likelihood is None else likelihood
-    lacking = [name for name in ("numbers", "inputs", "check") if not hasattr(observation, name)]
-    if lacking:
-        raise ArgumentError(
-            f"{type(observation).__name__} is no likelihood: it has no {', '.join(lacking)}, as those of "
-            "deepgen.implicit have, Bernoulli() or Gaussian(0.1), say"
-        )
+    observation = check_likelihood(likelihood)
     for name, law in (("prior", prior), ("posterior", posterior)):
+        check_module(name, law, optional=True)
         width = _width(law)
         if width is not None and width != (latent,):
             raise ShapeError(f"the {name} is over z {list(width)}, and latent={latent}: give both the same width")
@@ -139,6 +132,19 @@ def laws(
         StandardNormal(latent) if prior is None else prior,
         DiagonalGaussian(latent) if posterior is None else posterior,
     )
+
+
+def check_likelihood(likelihood: nn.Module | None) -> nn.Module:
+    """The likelihood, Bernoulli where it was left out; or raise `ArgumentError` for what is none."""
+    check_module("likelihood", likelihood, optional=True)
+    observation = Bernoulli() if likelihood is None else likelihood
+    lacking = [name for name in ("numbers", "inputs", "check") if not hasattr(observation, name)]
+    if lacking:
+        raise ArgumentError(
+            f"{type(observation).__name__} is no likelihood: it has no {', '.join(lacking)}, as those of "
+            "deepgen.implicit have, Bernoulli() or Gaussian(0.1), say"
+        )
+    return observation
 
 
 def _width(law: object) -> tuple[int, ...] | None:
@@ -162,11 +168,11 @@ _LAWS = {
 }
 
 
-def check_module(name: str, part: object) -> None:
-    """Raise `ArgumentError` unless ``part`` is a module or None: others would not move with the model."""
+def check_module(name: str, part: object, *, optional: bool = False) -> None:
+    """Raise `ArgumentError` unless ``part`` is a module, or None if ``optional``: others do not move with the model."""
     if isinstance(part, str) and name in _LAWS:
         raise not_by_name(name, part, [f"deepgen.{law}" for law in _LAWS[name]])
-    if part is not None and not isinstance(part, nn.Module):
+    if not isinstance(part, nn.Module) and not (optional and part is None):
         got = f"the class {part.__name__} itself" if isinstance(part, type) else type(part).__name__
         raise ArgumentError(f"{name} must be a torch.nn.Module, got {got}")
 

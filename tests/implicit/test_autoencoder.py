@@ -152,3 +152,41 @@ def test_networks_of_your_own_come_back_by_their_weights(tmp_path):
     dg.save(model, tmp_path / "run")
     dg.load_weights(again, tmp_path / "run")
     assert torch.equal(model.reconstruction_loss(x), again.reconstruction_loss(x))
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("wrong", ["gaussian", nn.Linear(2, 2), 0.5])
+def test_what_is_no_likelihood_is_told(tied, wrong):
+    with pytest.raises(ArgumentError, match=r"implicit\.Gaussian\(" if wrong == "gaussian" else "likelihood"):
+        mlp_autoencoder(6, [4], latent=2, likelihood=wrong, tied=tied)
+    with pytest.raises(ArgumentError, match="likelihood"):
+        conv_autoencoder((1, 8, 8), [4], latent=2, likelihood=wrong)
+    with pytest.raises(ArgumentError, match="likelihood"):
+        Autoencoder(nn.Linear(6, 2), nn.Linear(2, 6), likelihood=wrong)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Autoencoder(None, nn.Linear(2, 6)),
+        lambda: dg.implicit.VAE(None, nn.Linear(2, 6), latent=2),
+        lambda: dg.implicit.VAE(nn.Linear(6, 4), None, latent=2),
+        lambda: dg.implicit.CVAE(None, nn.Linear(5, 6), latent=2, classes=3),
+        lambda: dg.implicit.Decoder(None, 2, 0.5),
+        lambda: dg.implicit.SemiSupervised(dg.implicit.mlp_cvae(6, [4], latent=2, classes=3), None),
+    ],
+)
+def test_a_network_cannot_be_left_out(make):
+    with pytest.raises(ArgumentError, match=r"must be a torch\.nn\.Module, got NoneType"):
+        make()
+
+
+def test_codes_of_another_precision_are_decoded():
+    z = torch.ones(3, 2)
+    for model in (
+        mlp_autoencoder(6, [4], latent=2, generator=0),
+        mlp_autoencoder(6, [4], latent=2, tied=True, generator=0),
+        dg.implicit.mlp_vae(6, [4], latent=2, generator=0),
+        dg.implicit.mlp_cvae(6, [4], latent=2, classes=3, generator=0)(1),
+    ):
+        assert torch.equal(model.decode(z.double()), model.decode(z))

@@ -153,3 +153,34 @@ def test_what_is_refused(stream):
     with pytest.raises(ShapeError, match="100"):
         calibrate(known(), torch.zeros(20, 1))
     assert Calibration().log_ratio(torch.ones(2)).tolist() == [1.0, 1.0]
+
+
+def dropping(stream):
+    net = nn.Sequential(dg.implicit.Dense(2, [8], 4, generator=stream), nn.Dropout(0.5), nn.Linear(4, 1))
+    return GAN(dg.implicit.Dense(3, [8], 2, generator=stream), net, latent=3)
+
+
+def test_what_judges_draws_leaves_the_modes_of_a_gan(stream):
+    gan = dropping(stream)
+    gan.generator.eval()
+    modes = [part.training for part in gan.modules()]
+    x = torch.randn(200, 2, generator=stream)
+    assert str(calibrate(gan, x, generator=0)) == str(calibrate(gan.eval(), x, generator=0))
+    gan.train().generator.eval()
+    rejection(gan, 5, pilot=50, generator=0)
+    assert modes == [part.training for part in gan.modules()]
+
+
+def test_rows_of_another_precision_are_judged(stream):
+    gan = dropping(stream).eval()
+    x = torch.randn(200, 2, generator=stream)
+    assert torch.equal(gan.logit(x.double()), gan.logit(x))
+    assert torch.equal(gan.generate(torch.ones(3, 3).double()), gan.generate(torch.ones(3, 3)))
+    assert calibrate(gan, x.double(), generator=0).n == 200
+
+
+def test_a_discriminator_that_has_left_the_numbers_is_told():
+    with pytest.raises(SupportError, match="discriminator gives NaN"):
+        rejection(known(shift=math.nan), 5, generator=0)
+    with pytest.raises(ArgumentError, match="bound"):
+        rejection(known(), 5, bound=math.nan, generator=0)
