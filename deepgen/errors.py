@@ -9,7 +9,10 @@ import difflib
 import math
 from collections.abc import Iterable
 from numbers import Integral, Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 MISSING = (
     "no model is fitted to missing values but Boltzmann machines by deepgen.objectives.Incomplete, so drop those rows "
@@ -136,6 +139,15 @@ class DegenerateWeights(RuntimeWarning):
     """
 
 
+def is_whole(value: object) -> TypeIs[int]:
+    """Whether ``value`` is an integer, of Python or of NumPy, and no truth value.
+
+    >>> is_whole(3), is_whole(3.0), is_whole(True)
+    (True, False, False)
+    """
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
 def check_count(minimum: int = 1, maximum: int | None = None, **counts: object) -> None:
     """Raise `ArgumentError` unless every one of ``counts`` is an integer of at least ``minimum`` (to ``maximum``).
 
@@ -146,7 +158,7 @@ def check_count(minimum: int = 1, maximum: int | None = None, **counts: object) 
     """
     most = math.inf if maximum is None else maximum
     for name, value in counts.items():
-        if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum or not value <= most:
+        if not is_whole(value) or value < minimum or not value <= most:
             bounds = f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
             raise ArgumentError(f"{name} must be an integer {bounds}, got {value!r}")
 

@@ -113,3 +113,23 @@ def test_a_name_where_an_object_is_expected_is_answered_by_the_nearest_class(cal
 def test_a_network_of_a_gan_that_is_none_is_refused_by_name():
     with pytest.raises(errors.ArgumentError, match=r"generator must be a torch.nn.Module, got str"):
         dg.implicit.GAN("dense", torch.nn.Linear(2, 1), latent=2)
+
+
+def test_integers_of_numpy_are_counts_everywhere():
+    two, rbm, x = np.int64(2), dg.RBM(4, 3, generator=0), torch.zeros(2, 4)
+    found = [
+        dg.evaluate.log_partition(rbm, "ais", chains=two + 8, temperatures=50 * n, generator=0) for n in (1, two // 2)
+    ]
+    assert found[0] == found[1]
+    assert bool(dg.evaluate.nested_rhat(torch.randn(5, 4), two) > 0)
+    assert dg.implicit.VampPrior(two, two).arguments() == {"event_shape": [2], "components": 2, "bounded": True}
+    assert dg.implicit.Decoder(torch.nn.Linear(2, 4), two, 0.5).prior().event_shape == (2,)
+    dbm = dg.explicit.DBM(4, [3, 2], generator=0)
+    drawn = [dg.evaluate.log_likelihood(dbm, x, samples=n, generator=0) for n in (2, two)]
+    assert drawn[0] == drawn[1]
+    toy = dg.testing.LinearGaussian(3, 2, generator=0)
+    plain, numpy = (
+        dg.evaluate.latent_ais(toy, toy.sample(3, generator=0), temperatures=10 * n, leaps=2, generator=0).values
+        for n in (1, two // 2)
+    )
+    assert torch.equal(plain, numpy)

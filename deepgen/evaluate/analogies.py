@@ -27,11 +27,15 @@ def read_analogies(path: str | Path) -> dict[str, list[tuple[str, str, str, str]
     """Questions by section, from a text file as above; ``""`` is the section of those before the first colon.
 
     Raises:
-        DataError: a line that has not four words, with its number, or no questions at all.
+        DataError: no such file, a line that has not four words, with its number, or no questions at all.
     """
+    from deepgen.data.files import reading
+
+    with reading(path, "text in UTF-8"):
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
     sections: dict[str, list[tuple[str, str, str, str]]] = {}
     name = ""
-    for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(lines, 1):
         words = line.split()
         if line.startswith(":"):
             name = line[1:].strip()
@@ -59,7 +63,8 @@ def word_analogies(
         word that is not known.
 
     Raises:
-        ArgumentError: not one question of which all words are known, or not as many tokens as vectors.
+        ArgumentError: a question of other than four words, not one of which all words are known, or not as many tokens
+            as vectors.
 
     >>> x = np.array([[1.0, 0.0, 0.0], [1.0, 0.0, 1.0], [0.0, 1.0, 0.0], [0.0, 1.0, 1.0]])
     >>> word_analogies(x, ["man", "king", "woman", "queen"], [("man", "king", "woman", "queen")]).value
@@ -71,6 +76,9 @@ def word_analogies(
     if isinstance(questions, Mapping):
         questions = [question for section in questions.values() for question in section]
     asked = [tuple(question) for question in questions]
+    odd = next((question for question in asked if len(question) != 4), None)
+    if odd is not None:
+        raise ArgumentError(f"an analogy has four words, got {len(odd)}: {odd}")
     known = np.array([[number[w] for w in q] for q in asked if all(w in number for w in q)])
     if len(known) == 0:
         raise ArgumentError(f"of {len(asked)} analogies none has four known words: mind capitals")

@@ -32,7 +32,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, DegenerateWeights
+from deepgen.errors import ArgumentError, DegenerateWeights, is_whole
 from deepgen.evaluate.annealing_groups import grouped
 from deepgen.evaluate.estimate import Bracket, Estimate, Side
 from deepgen.evaluate.importance import log_mean_exp, row_ess, row_log_mean_exp
@@ -69,10 +69,10 @@ def schedule(path: Path, temperatures: Temperatures, *, generator: torch.Generat
     """
     if isinstance(temperatures, Tensor):
         return Schedule(check_betas(temperatures), "given")
-    if isinstance(temperatures, int) and not isinstance(temperatures, bool):
+    if is_whole(temperatures):
         if temperatures < 2:
             raise ArgumentError(f"need at least 2 temperatures, got {temperatures}")
-        return Schedule(torch.linspace(0, 1, temperatures, dtype=torch.float64), "equally spaced")
+        return Schedule(torch.linspace(0, 1, int(temperatures), dtype=torch.float64), "equally spaced")
     if temperatures != "adaptive":
         raise ArgumentError(f'temperatures must be a number, a tensor from 0 to 1, or "adaptive", got {temperatures!r}')
     betas = torch.linspace(0, 1, _FEWEST, dtype=torch.float64)

@@ -15,6 +15,7 @@ from deepgen.errors import (
     ShapeError,
     SupportError,
     check_count,
+    is_whole,
     unknown_name,
 )
 from deepgen.evaluate.exact import normalisable
@@ -124,12 +125,12 @@ def split_draws(model: object, method: object, samples: Tensor | int | None) -> 
     >>> split_draws(DBM(4, [3, 2]), "ais", 50), split_draws(RBM(4, 3), "ais", 50)
     ((None, 50), (50, None))
     """
-    if not isinstance(model, (DBM, DBN)) or not isinstance(samples, int) or isinstance(samples, bool):
+    if not isinstance(model, (DBM, DBN)) or not is_whole(samples):
         return samples, None
     if method in ("raise", "pseudo"):
         raise ArgumentError(f"method={method!r} takes no samples; the draws of raise are its chains=, so many a row")
     check_count(samples=samples)
-    return None, samples
+    return None, int(samples)
 
 
 def as_numbers(model: RBM | EnergyModel, x: Tensor) -> Tensor:

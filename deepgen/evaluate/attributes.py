@@ -139,6 +139,8 @@ def attribute_effect(
     found = torch.stack([seen(rows) for rows in x])
     if found.shape != x.shape[:2]:
         raise ShapeError(f"seen must give one boolean a row, [{len(codes)}], got {list(found.shape[1:])}")
+    if not bool(((found == 0) | (found == 1)).all()):
+        raise ArgumentError(f"seen must give booleans, or 0 and 1, got values from {found.min()} to {found.max()}")
     found, n = found.double().cpu(), len(codes)
     difference = found[-1] - found[0]
     rates = found.mean(1)

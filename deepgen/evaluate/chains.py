@@ -19,7 +19,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError
+from deepgen.errors import ArgumentError, is_whole
 from deepgen.evaluate.autocovariance import effective_size
 from deepgen.evaluate.coordinates import LEAST, blocks, each, tells
 from deepgen.evaluate.ranks import median, normal_scores, order, quantile
@@ -164,8 +164,7 @@ def diagnose(draws: Tensor) -> dict[str, Tensor]:
 
 def check_groups(superchains: int, chains: int) -> None:
     """Raise `ArgumentError` unless ``chains`` fall into ``superchains`` equal groups, two at least."""
-    whole = isinstance(superchains, int) and not isinstance(superchains, bool)
-    if not whole or superchains < 2 or chains % superchains:
+    if not is_whole(superchains) or superchains < 2 or chains % superchains:
         raise ArgumentError(f"superchains must be 2 or more and divide the {chains} chains, got {superchains!r}")
 
 

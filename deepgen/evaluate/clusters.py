@@ -32,7 +32,7 @@ def cluster_agreement(
 
     Raises:
         ShapeError, SupportError: not as many labels as vectors, NaN or infinite vectors.
-        ArgumentError: fewer than 2 runs or groups.
+        ArgumentError: fewer than 2 runs or groups, more groups than vectors, or a seed beyond 0 to 2**32 - 1.
 
     >>> x = np.repeat(np.eye(3), 10, 0) + 0.01 * np.arange(90).reshape(30, 3) / 90
     >>> cluster_agreement(x, np.repeat(["a", "b", "c"], 10)).value
@@ -42,11 +42,12 @@ def cluster_agreement(
     from sklearn.metrics import adjusted_mutual_info_score
 
     check_count(2, runs=runs)
+    check_count(0, 2**32 - 1, seed=seed)
     x, kinds = node_vectors(vectors), np.asarray(labels)
     if kinds.shape != (len(x),):
         raise ShapeError(f"labels must be one value for each of the {len(x)} vectors, got {list(kinds.shape)}")
     k = len(np.unique(kinds)) if groups is None else groups
-    check_count(2, groups=k)
+    check_count(2, len(x), groups=k)
     found = []
     for run in range(runs):
         said = KMeans(k, n_init=1, random_state=np.random.RandomState([seed, run])).fit_predict(x)

@@ -26,6 +26,7 @@ of the real rows first. Rows must be independent for the errors.
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import torch
@@ -33,6 +34,7 @@ from torch import Tensor
 
 from deepgen.errors import ArgumentError, ShapeError
 from deepgen.evaluate.score import BLOCKS, Score, blocks_of, feature_rows, jackknife
+from deepgen.explicit.units import check_support
 
 
 def frechet_distance(*, real: Tensor, fake: Tensor) -> Score:
@@ -90,15 +92,20 @@ def gaussian_frechet(mean: Tensor, covariance: Tensor, other_mean: Tensor, other
 
     Raises:
         ShapeError: other shapes.
+        SupportError: NaN or infinite values.
 
     >>> one, zero = torch.eye(2, dtype=torch.float64), torch.zeros(2, dtype=torch.float64)
     >>> gaussian_frechet(zero, 9 * one, zero + 2, 4 * one)  # 2 * 2^2 + 2 (3 - 2)^2
     tensor(10., dtype=torch.float64)
     """
-    d = mean.numel()
+    d, given = mean.numel(), (mean, covariance, other_mean, other_covariance)
     if [list(x.shape) for x in (mean, other_mean, covariance, other_covariance)] != [[d], [d], [d, d], [d, d]]:
-        got = [list(x.shape) for x in (mean, covariance, other_mean, other_covariance)]
+        got = [list(x.shape) for x in given]
         raise ShapeError(f"means must be [d] and covariances [d, d] of one d, got {got}")
+    for x in given:
+        check_support(x, x.isfinite(), "finite")
+    dtype = functools.reduce(torch.promote_types, (x.dtype for x in given), torch.float32)
+    mean, covariance, other_mean, other_covariance = (x.to(dtype) for x in given)
     order = (covariance + other_covariance).diagonal().argsort(descending=True)
     one, other = (
         _Law(centre[order], _root(square[order][:, order]))

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
-from deepgen.errors import ArgumentError, MissingCapability
+from deepgen.errors import ArgumentError, MissingCapability, is_whole
 from deepgen.evaluate.annealed import Temperatures
 from deepgen.evaluate.importance import check_weights
 from deepgen.evaluate.latent_rows import at, blocks, drawn, log_likelihood
@@ -129,7 +129,7 @@ def plan(
     """
     if start not in _POWER:
         raise ArgumentError(f'start must be "prior" or "posterior", got {start!r}')
-    counted = isinstance(temperatures, int) and not isinstance(temperatures, bool) and temperatures >= 2
+    counted = is_whole(temperatures) and temperatures >= 2
     if not (counted or isinstance(temperatures, Tensor) or temperatures == "adaptive"):
         raise ArgumentError(
             f'temperatures must be a number of at least 2, a tensor from 0 to 1, or "adaptive", got {temperatures!r}'
@@ -149,8 +149,8 @@ def plan(
     position = starts(model, rows, beside, _CHAINS, start, generator)
     with at_rest(model):
         spreads = _spread(path, position, knots, stream)
-    if isinstance(temperatures, int):
-        count, kind = temperatures, "equal thermodynamic length"
+    if is_whole(temperatures):
+        count, kind = int(temperatures), "equal thermodynamic length"
     else:
         count = int(min(max(float(spreads.sum()) ** 2 / _VARIANCE, _FEWEST), _MOST))
         kind = "adaptive, equal thermodynamic length"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, ShapeError
+from deepgen.errors import ArgumentError, ShapeError, is_whole
 from deepgen.evaluate import annealed
 from deepgen.evaluate.annealed import Temperatures
 from deepgen.evaluate.arguments import (
@@ -255,7 +255,7 @@ def log_likelihood(
             x, density = as_numbers(model, rows), log_density(model, rows)
         bounds, bound = annealed.raise_bound(path, plan, x, density, chains=runs, generator=stream, progress=progress)
         return _with_settings(replace(bound, stderr_data=standard_error(bounds), each=bounds), {**settings, **about})
-    if isinstance(samples, int):
+    if is_whole(samples):
         raise ArgumentError(f"samples are draws of {type(model).__name__}, one a chain; got the number {samples}")
     if isinstance(model, (DBM, DBN)):
         about |= {"seed": generator} if isinstance(generator, int) else {}

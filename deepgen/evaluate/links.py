@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from deepgen.errors import ArgumentError, MissingCapability, ShapeError, check_real, unknown_name
+from deepgen.errors import ArgumentError, MissingCapability, ShapeError, check_count, check_real, unknown_name
 from deepgen.evaluate.estimate import Estimate
-from deepgen.evaluate.node_labels import node_vectors
+from deepgen.evaluate.node_labels import check_fit, node_vectors
 
 Pairs = npt.NDArray[np.int64]
 OPERATORS = ("average", "hadamard", "l1", "l2", "in_out")
@@ -49,7 +49,8 @@ def hold_out_links(
         seed: of the forest, the choice and the negatives.
 
     Raises:
-        ShapeError, ArgumentError: no such links; a share beyond what a forest leaves; a graph too dense for negatives.
+        ShapeError, ArgumentError: no such links; a share beyond what a forest leaves; a graph too dense for negatives;
+            a seed below 0.
         UnknownName: no such negatives.
 
     >>> ring = np.stack([np.arange(10), (np.arange(10) + 1) % 10], 1)
@@ -60,6 +61,7 @@ def hold_out_links(
     if negatives not in ("uniform", "matched"):
         raise unknown_name("negatives", negatives, ("uniform", "matched"))
     check_real("share", share, 0, 1)
+    check_count(0, seed=seed)
     links = _pairs(links, nodes)
     generator = np.random.default_rng([seed, 0])
     links = links[generator.permutation(len(links))]
@@ -101,7 +103,7 @@ def link_auc(
 
     Raises:
         UnknownName: no such operator. MissingCapability: ``in_out`` without context vectors.
-        ShapeError, ArgumentError: pairs of nodes that are not there, or too few.
+        ShapeError, ArgumentError: pairs of nodes that are not there, or too few; a strength or seed below 0.
 
     >>> x = np.repeat(np.eye(2), 20, 0) + 0.01 * np.arange(80).reshape(40, 2)  # two groups, linked within
     >>> inside, across = [np.stack([np.arange(20), end + np.arange(20) // 2], 1) for end in (10, 20)]
@@ -110,6 +112,7 @@ def link_auc(
     """
     if operator not in OPERATORS:
         raise unknown_name("operator", operator, OPERATORS)
+    check_fit(strength, seed)
     x = node_vectors(vectors)
     pairs = [_pairs(part, len(x), once=False) for part in (positive, negative)]
     if min(map(len, pairs)) < 4:

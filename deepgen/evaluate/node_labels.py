@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from deepgen.errors import ArgumentError, ShapeError, SupportError, check_count, unknown_name
+from deepgen.errors import ArgumentError, ShapeError, SupportError, check_count, check_real, unknown_name
 from deepgen.evaluate.estimate import Estimate
 
 RULES = ("counts", "threshold")
@@ -68,7 +68,7 @@ def classify_nodes(
     Raises:
         ShapeError, SupportError: not as many labels as vectors, NaN or infinite vectors, labels that are not 0 or 1.
         UnknownName: no such rule.
-        ArgumentError: shares that leave no node to show or to judge, fewer than 2 splits.
+        ArgumentError: shares that leave no node to show or to judge, fewer than 2 splits, a strength or seed below 0.
 
     >>> import deepgen as dg
     >>> kind = torch.arange(200) % 2
@@ -77,6 +77,7 @@ def classify_nodes(
     1.00 ± 0 F1 (unbiased; macro-F1, 50 % labelled, counts known)
     """
     check_count(2, splits=splits)
+    check_fit(strength, seed)
     if rule not in RULES:
         raise unknown_name("rule", rule, RULES)
     x, y = node_vectors(vectors), _labels(labels)
@@ -108,6 +109,14 @@ def classify_nodes(
         _over(np.array(values), f"{name}-F1, {100 * labelled:g} % labelled, {known}", about)
         for name, values in zip(("macro", "micro"), zip(*found, strict=True), strict=True)
     ))  # fmt: skip
+
+
+def check_fit(strength: float, seed: int) -> None:
+    """Raise `ArgumentError` unless a logistic regression can have this C, and splits this seed."""
+    check_count(0, seed=seed)
+    check_real("strength", strength, 0)
+    if strength == 0:
+        raise ArgumentError("strength must be above 0, where the data count for something")
 
 
 def one_against_rest(
@@ -150,7 +159,8 @@ def _over(values: npt.NDArray[np.float64], method: str, settings: dict[str, Any]
 
 def node_vectors(vectors: Any) -> npt.NDArray[np.float64]:
     """``[nodes, d]`` as finite float64, or a typed error."""
-    x = np.asarray(vectors, dtype=np.float64)
+    plain = vectors.detach().double().cpu() if isinstance(vectors, torch.Tensor) else vectors
+    x = np.asarray(plain, dtype=np.float64)
     if x.ndim != 2 or 0 in x.shape:
         raise ShapeError(f"vectors must be [nodes, d], got {list(x.shape)}")
     if not np.isfinite(x).all():

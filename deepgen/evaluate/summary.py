@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from deepgen.errors import unknown_name
+
 ROWS = 20  # shown of a longer table
 GOOD = 1.01  # R-hat up to which chains count as agreeing (Vehtari et al. 2021)
 WORTH = 100  # effective draws asked for, of each of up to four groups of chains
@@ -28,7 +30,7 @@ def ends(key: str, names: Sequence[str]) -> bool:
 
 @dataclass(frozen=True, repr=False)
 class Summary:
-    """One row a coordinate: print it, or take a column: ``summary["r_hat"]``.
+    """One row a coordinate: print it, or take a column: ``summary["r_hat"]`` (`UnknownName` of others).
 
     Attributes:
         name: of the variable, whose coordinates are ``x[0]``, ``x[0, 1]``; or a name for each row.
@@ -55,6 +57,8 @@ class Summary:
     warnings: tuple[str, ...] = ()
 
     def __getitem__(self, column: str) -> Tensor:
+        if column not in self.columns:
+            raise unknown_name("column", column, self.columns)
         return self.columns[column]
 
     def __len__(self) -> int:

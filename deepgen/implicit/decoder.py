@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from deepgen.distributions import StandardNormal
-from deepgen.errors import ArgumentError, ShapeError, check_count, check_real
+from deepgen.errors import ArgumentError, ShapeError, check_count, check_real, is_whole
 from deepgen.implicit.latent import for_network
 from deepgen.implicit.likelihoods import FLOOR, Gaussian
 from deepgen.implicit.vae import check_module, decoded
@@ -63,7 +63,7 @@ class Decoder(nn.Module):
         elif not hasattr(likelihood, "numbers"):
             raise ArgumentError(f"{type(likelihood).__name__} does not say how many numbers a value takes: numbers = 1")
         check_module("network", network)
-        if isinstance(prior, int):
+        if is_whole(prior):
             check_count(prior=prior)
             prior = StandardNormal(prior)
         if not isinstance(prior, (nn.Module, Distribution)):

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, MixtureSameFamily
 
-from deepgen.errors import ArgumentError, ShapeError, check_count
+from deepgen.errors import ArgumentError, ShapeError, check_count, is_whole
 from deepgen.explicit.units import check_support, require_tensor
 from deepgen.random import resolve
 
@@ -46,8 +46,9 @@ class VampPrior(nn.Module):
         generator: torch.Generator | int | None = None,
     ) -> None:
         super().__init__()
-        self.event_shape = (event_shape,) if isinstance(event_shape, int) else tuple(event_shape)
-        check_count(components=components, **{f"event_shape_{i}": n for i, n in enumerate(self.event_shape)})
+        shape = (event_shape,) if is_whole(event_shape) else tuple(event_shape)
+        check_count(components=components, **{f"event_shape_{i}": n for i, n in enumerate(shape)})
+        self.event_shape = tuple(map(int, shape))
         self.components, self.bounded = int(components), bool(bounded)
         start = torch.empty(components, *self.event_shape).normal_(generator=resolve(generator))
         self.raw = nn.Parameter(start)

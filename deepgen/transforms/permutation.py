@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from deepgen.errors import ArgumentError, check_count
+from deepgen.errors import ArgumentError, check_count, is_whole
 from deepgen.random import resolve
 from deepgen.transforms.base import check_event
 
@@ -30,7 +29,7 @@ class Permutation(nn.Module):
 
     def __init__(self, order: Sequence[int] | int, *, generator: torch.Generator | int | None = None) -> None:
         super().__init__()
-        if isinstance(order, Integral):
+        if is_whole(order):
             check_count(order=order)
             places = torch.randperm(int(order), generator=resolve(generator))
         else:

@@ -39,3 +39,14 @@ def test_files_have_sections_and_lines_that_are_named(tmp_path):
         word_analogies(np.eye(2), "ab", [("A", "B", "a", "b")])
     with pytest.raises(ArgumentError, match="one token"):
         word_analogies(np.eye(2), "aa", [("a", "a", "a", "a")])
+
+
+def test_a_file_that_is_not_there_and_questions_of_other_lengths_are_told(tmp_path):
+    with pytest.raises(DataError, match="no such file"):
+        read_analogies(tmp_path / "none.txt")
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9 a b c\n")
+    with pytest.raises(DataError, match="UTF-8"):
+        read_analogies(tmp_path / "latin.txt")
+    for odd in ("abc", "abcda"):
+        with pytest.raises(ArgumentError, match="four words"):
+            word_analogies(np.eye(4), "abcd", [tuple("abcd"), tuple(odd)])

@@ -56,3 +56,13 @@ def test_what_makes_no_vector_is_told(stream):
         attribute_effect(model, z, torch.zeros(2), lambda x: x[:, 0] > 0, [1.0])
     with pytest.raises(ShapeError, match="one boolean a row"):
         attribute_effect(model, z, torch.zeros(2), lambda x: x > 0)
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.int64, torch.float32])
+def test_a_classifier_gives_booleans(dtype):
+    model = dg.implicit.Autoencoder(nn.Identity(), nn.Identity(), likelihood=dg.implicit.Gaussian())
+    codes, vector = torch.tensor([[-0.8], [-0.2]]), torch.tensor([1.0])
+    found = attribute_effect(model, codes, vector, lambda x: (x[:, 0] > 0).to(dtype), (0, 0.5, 1))
+    assert found.rates.tolist() == [0.0, 0.5, 1.0]
+    with pytest.raises(ArgumentError, match="booleans"):
+        attribute_effect(model, codes, vector, lambda x: x[:, 0])

@@ -40,3 +40,9 @@ def test_bad_input_is_refused():
     ]:
         with pytest.raises(kind, match=says):
             call()
+
+
+@pytest.mark.parametrize("option", [{"groups": 100}, {"seed": -1}, {"seed": 2**32}])
+def test_groups_and_seeds_that_cannot_be_are_refused(option):
+    with pytest.raises(ArgumentError, match=next(iter(option))):
+        cluster_agreement(np.arange(80.0).reshape(40, 2), np.arange(40) % 2, **option)

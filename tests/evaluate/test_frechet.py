@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import deepgen as dg
+from deepgen.errors import SupportError
 from deepgen.evaluate import frechet_distance, frechet_infinity, gaussian_frechet
 from deepgen.random import normal
 
@@ -191,3 +192,13 @@ def test_intervals_cover(stream):
         low, high = frechet_infinity(real=x, fake=y).interval()
         hits += low < 3 + 3 * 0.25 < high
     assert 0.90 < hits / 400 <= 0.995
+
+
+def test_moments_are_finite_and_of_any_precision():
+    one, zero = torch.eye(2), torch.zeros(2)
+    found = gaussian_frechet(zero.half(), 9 * one, zero.double() + 2, 4 * one)
+    assert found.dtype == torch.float64
+    assert float(found) == pytest.approx(10.0)
+    for broken in ((zero / 0, one, zero, one), (zero, one, zero, one / 0)):
+        with pytest.raises(SupportError):
+            gaussian_frechet(*broken)

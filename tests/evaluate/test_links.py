@@ -87,3 +87,9 @@ def test_bad_input_is_refused():
     ]:
         with pytest.raises(kind, match=says):
             call()
+
+
+def test_a_seed_below_zero_is_refused():
+    ring = np.stack([np.arange(10), (np.arange(10) + 1) % 10], 1)
+    with pytest.raises(ArgumentError, match="seed"):
+        hold_out_links(ring, 10, share=0.1, seed=-1)

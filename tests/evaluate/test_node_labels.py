@@ -9,7 +9,7 @@ from sklearn.metrics import f1_score
 
 import deepgen as dg
 from deepgen.errors import ArgumentError, ShapeError, SupportError, UnknownName
-from deepgen.evaluate import classify_nodes
+from deepgen.evaluate import classify_nodes, link_auc
 
 
 @pytest.fixture
@@ -106,3 +106,22 @@ def test_labels_of_yes_and_no_and_names():
     assert classify_nodes(vectors, yes, splits=3).macro == classify_nodes(vectors, yes.astype(int), splits=3).macro
     with pytest.raises(SupportError, match=r"np\.unique"):
         classify_nodes(vectors, yes.astype(str), splits=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("strength", -1), ("strength", 0), ("strength", np.nan), ("seed", -1), ("seed", 0.5)]
+)
+def test_what_a_classifier_cannot_be_fitted_by_is_refused(name, value):
+    x, y = np.arange(40.0).reshape(20, 2), np.arange(20) % 2
+    pairs = np.arange(20).reshape(10, 2)
+    with pytest.raises(ArgumentError, match=name):
+        classify_nodes(x, y, **{name: value})
+    with pytest.raises(ArgumentError, match=name):
+        link_auc(x, pairs, pairs, **{name: value})
+
+
+def test_vectors_may_be_parameters_of_any_type():
+    x, y = torch.nn.Parameter(torch.arange(40.0).view(20, 2) - 20), torch.arange(20) // 10
+    plain = classify_nodes(x.detach().numpy(), y)
+    assert classify_nodes(x, y) == plain
+    assert classify_nodes(x.bfloat16(), y) == plain  # as small whole numbers are the same there

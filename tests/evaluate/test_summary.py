@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import deepgen as dg
-from deepgen.errors import ArgumentError, ShapeError
+from deepgen.errors import ArgumentError, ShapeError, UnknownName
 from deepgen.evaluate import diagnose, nested_rhat
 from deepgen.samplers import EXACT, Exactness, Trace, sample_chain
 from tests.evaluate.test_chains import autoregression
@@ -142,3 +142,11 @@ def test_a_summary_needs_neither_arviz_nor_pandas():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     assert "x[2]" in done.stdout
+
+
+def test_a_column_that_is_not_there_is_told_by_the_nearest():
+    trace = sample_chain(
+        dg.samplers.hmc(lambda x: -x.square().sum(-1) / 2, 0.5), torch.zeros(4, 2), draws=8, generator=0
+    )
+    with pytest.raises(UnknownName, match="did you mean 'r_hat'"):
+        trace.summary()["rhat"]
