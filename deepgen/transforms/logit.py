@@ -1,8 +1,10 @@
 """From the unit cube to all of space, the usual first layer of a flow on pixels.
 
-    z = log p - log(1 - p),   p = a + (1 - 2a) x,      log dz/dx = log(1 - 2a) - log p - log(1 - p)
+    z = log p - log q,   p = a + (1 - 2a) x,   q = a + (1 - 2a) (1 - x) = 1 - p,
+    log dz/dx = log(1 - 2a) - log p - log q
 
-a > 0 keeps x = 0 and x = 1 finite (Dinh et al. 2017; a = 1e-6 for MNIST in Papamakarios et al. 2017).
+a > 0 keeps x = 0 and x = 1 finite, however small it is, as q is not taken from a rounded p (Dinh et al. 2017; a = 1e-6
+for MNIST in Papamakarios et al. 2017).
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ class Logit(nn.Module):
     def encode(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """``[batch, *event] -> ([batch, *event], [batch])``."""
         a, slope = self.alpha, 1 - 2 * self.alpha
-        z = torch.log(a + slope * x) - torch.log(a + slope * (1 - x))  # 1 - p would have lost a small a at x = 1
+        z = torch.log(a + slope * x) - torch.log(a + slope * (1 - x))
         return z, self._log_slope(z)
 
     def decode(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
