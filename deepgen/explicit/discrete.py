@@ -34,7 +34,7 @@ from deepgen.explicit.completion import Steps, complete, log_mass, quantile, ref
 from deepgen.explicit.contexts import check_context, each_context
 from deepgen.explicit.flow import Drawn
 from deepgen.explicit.rows import flat_rows, mask_of
-from deepgen.explicit.units import Bernoulli, check_support, check_values
+from deepgen.explicit.units import Bernoulli, check_levels, check_values
 from deepgen.random import resolve
 from deepgen.transforms.base import METHODS
 from deepgen.transforms.fixed_point import fixed_point
@@ -284,8 +284,7 @@ class DiscreteAutoregressive(nn.Module, ABC):
         if self.categories == 2:
             check_values(Bernoulli(self.features), x, "data")
             return
-        good = (x >= 0) & (x < self.categories) & (x == x.round())
-        check_support(x, good, f"whole numbers from 0 to {self.categories - 1}")
+        check_levels(x, self.categories)
 
 
 def _list_orders(model: DiscreteAutoregressive, _: Any) -> None:

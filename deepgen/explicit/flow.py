@@ -104,9 +104,11 @@ class Flow(nn.Module):
     def check(self, x: Any) -> None:
         """Raise a typed error unless ``x`` are finite rows ``[n, *event]``; rows with a context come as a pair."""
         rows, context = x if isinstance(x, (tuple, list)) and len(x) == 2 else (x, None)
-        if not isinstance(rows, Tensor) or rows.shape[1:] != self.event_shape or rows.ndim < 1:
+        if not isinstance(rows, Tensor) or rows.ndim < 1 or rows.shape[1:] != self.event_shape or len(rows) == 0:
             got = list(rows.shape) if isinstance(rows, Tensor) else type(rows).__name__
-            raise ShapeError(f"x must be [batch, {', '.join(map(str, self.event_shape))}], got {got}")
+            raise ShapeError(
+                f"x must be [batch, {', '.join(map(str, self.event_shape))}] with at least one row, got {got}"
+            )
         if not bool(rows.isfinite().all()):
             row, column = (~rows.isfinite()).flatten(1).nonzero()[0].tolist()
             advice = MISSING if bool(rows[row].isnan().any()) else "drop those rows or replace them"
