@@ -85,7 +85,10 @@ class EnergyModel(nn.Module):
             _far(proposal)
         known = [getattr(base() if base is not None else proposal, "event_shape", None)]
         shape = known[0] if event_shape is None else event_shape
-        self.event_shape = None if shape is None else torch.Size([shape] if isinstance(shape, int) else shape)
+        sides = [] if shape is None else list(shape) if isinstance(shape, Sequence) else [shape]
+        for side in sides:
+            check_count(event_shape=side)
+        self.event_shape = None if shape is None else torch.Size(map(int, sides))
         if base is not None and base().event_shape.numel() != self._shape().numel():
             raise ShapeError(f"the base is over {list(base().event_shape)}, the rows are {list(self._shape())}")
 
@@ -127,13 +130,13 @@ class EnergyModel(nn.Module):
     def check(self, x: Tensor) -> None:
         """Raise `ShapeError` or `SupportError` unless ``x`` are rows ``[n, *event]`` of finite values (or 0 and 1)."""
         require_tensor(x, "x")
-        if self.event_shape is None and x.ndim > 1:
-            self.event_shape = x.shape[1:]
-        if x.ndim < 2 or len(x) == 0 or x.shape[1:] != self.event_shape:
-            wanted = "*event" if self.event_shape is None else ", ".join(map(str, self.event_shape))
+        shape = x.shape[1:] if self.event_shape is None else self.event_shape
+        if x.ndim < 2 or len(x) == 0 or x.shape[1:] != shape:
+            wanted = "*event" if self.event_shape is None else ", ".join(map(str, shape))
             raise ShapeError(f"x must be [rows, {wanted}] with at least one row, got {list(x.shape)}")
         good, wanted = ((x == 0) | (x == 1), "0 or 1") if self.discrete else (x.isfinite(), "finite")
         check_support(x, good, wanted)
+        self.event_shape = shape  # of the first rows that pass
 
     def rows(self, x: Tensor) -> Tensor:
         """``x`` in the model's dtype and on its device."""

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from deepgen.errors import ArgumentError, check_count, check_real
 from deepgen.explicit.levels import joined
+from deepgen.explicit.product import Product
 from deepgen.explicit.rbm import RBM
 from deepgen.explicit.units import Bernoulli, Units, as_units
 from deepgen.random import generator as new_generator
@@ -90,9 +91,16 @@ def check_stack(rbms: Sequence[RBM], what: str) -> list[RBM]:
     if not rbms or not all(isinstance(rbm, RBM) for rbm in rbms):
         raise ArgumentError(f"{what} takes a list of RBMs, lowest first, got {[type(rbm).__name__ for rbm in rbms]}")
     for below, above in itertools.pairwise(rbms):
-        if type(below.hidden) is not type(above.visible) or below.hidden.width != above.visible.width:
+        if type(below.hidden) is not type(above.visible) or _values(below.hidden) != _values(above.visible):
             raise ArgumentError(f"hidden layer {below.hidden} and the visible layer {above.visible} above do not meet")
     return rbms
+
+
+def _values(units: Units) -> list[Any]:
+    """What tells layers of the same values, part by part: precisions are not among it."""
+    if isinstance(units, Product):
+        return [one for part in units.parts for one in _values(part)]
+    return [(type(units), units.width, getattr(units, "categories", None))]
 
 
 @torch.no_grad()

@@ -233,7 +233,8 @@ class TokenModel(nn.Module, ABC):
         if particles is not None:
             check_count(particles=particles)
         mask = mask_of(mask, known).to(self.device)
-        rows = torch.where(mask, known.to(self.bias), 0)
+        exact = torch.promote_types(self.bias.dtype, torch.float32)  # 16 bits hold few whole numbers
+        rows = torch.where(mask, known.to(self.device, exact), 0)
         self._check_tokens(rows)
 
         def walks(order: Sequence[int], _: Any, uniform: Tensor, *clamped: Any) -> tuple[Tensor, Tensor]:
