@@ -14,6 +14,8 @@ your energy-based models". The network must treat rows apart: no batch normalisa
 
 from __future__ import annotations
 
+import functools
+import inspect
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass, replace
@@ -32,7 +34,7 @@ from deepgen.rest import answered_at_rest
 from deepgen.samplers.adaptation import LEAST, Adaptive
 from deepgen.samplers.chain import Tunable
 from deepgen.samplers.compose import cycle
-from deepgen.samplers.kernel import advance
+from deepgen.samplers.kernel import Kernel, advance
 from deepgen.samplers.laws import density_of
 from deepgen.samplers.metropolis import Metropolis
 from deepgen.samplers.target import Target
@@ -203,14 +205,16 @@ class EnergyModel(nn.Module):
         """
         if method == "auto":
             method = self.usual_kernel
-        make = getattr(samplers, method, None) if isinstance(method, str) else method
+        make = _constructors().get(method) if isinstance(method, str) else method
         if not callable(make):
-            hint = did_you_mean(method, samplers.__all__)
+            hint = did_you_mean(method, _constructors())
             raise ArgumentError(f"no kernel {method!r}: {hint}give one of deepgen.samplers such as mala, hmc, ula")
         target = self.target()
         if self.discrete and method in ("mala", "ula", "hmc"):
             raise ArgumentError(f"{method} moves along real numbers and the rows are binary: use a discrete kernel")
         kernel = make(target, **options)
+        if not isinstance(kernel, Kernel | Tunable):
+            raise ArgumentError(f"method must make a kernel of a density, and gave a {type(kernel).__name__}")
         if "covariance" not in options and self.scaled:
             base: Any = self.base
             kernel = _scaled(kernel, base.factor)
@@ -280,6 +284,15 @@ class EnergyModel(nn.Module):
     def extra_repr(self) -> str:
         shape = None if self.event_shape is None else list(self.event_shape)
         return f"event_shape={shape}, support={self._support!r}"
+
+
+@functools.cache
+def _constructors() -> dict[str, Callable[..., Any]]:
+    """What in `deepgen.samplers` makes a kernel of a density, by name."""
+    every = {name: getattr(samplers, name) for name in samplers.__all__ if name != "as_target"}
+    functions = {name: make for name, make in every.items() if inspect.isfunction(make)}
+    first = {name: next(iter(inspect.signature(make).parameters)) for name, make in functions.items()}
+    return {name: make for name, make in functions.items() if first[name] in ("log_density", "source")}
 
 
 def _far(proposal: nn.Module) -> Any:

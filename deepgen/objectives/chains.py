@@ -225,6 +225,11 @@ class AdversarialChains(PersistentChains):
                 f"a proposal is trained here by its log_prob, and {type(proposal).__name__} has none: give a flow, or "
                 "train a reversible map by deepgen.objectives.AdversarialMixing in deepgen.samplers.train_proposal"
             )
+        if not any(p.requires_grad for p in proposal.parameters()):
+            raise ArgumentError(
+                "the proposal is frozen, so there is nothing to train in it: proposal.requires_grad_(), or train the "
+                "energy alone by PersistentChains"
+            )
         if self.learn == "reverse" and not hasattr(proposal, "draw"):
             raise MissingCapability(
                 f"learn='reverse' needs draws with a gradient, as a Flow's draw() gives; {type(proposal).__name__} has "

@@ -42,7 +42,8 @@ class Reconstruction:
 
     Args:
         corruption: the noise that the model is to take away, such as `deepgen.implicit.Masking`; None for none.
-        penalty: one of `Contraction`, `KLSparsity`, `L1`, or several; or any function like them.
+        penalty: one of `Contraction`, `KLSparsity`, `L1`, or several; or any function like them, with a ``weight``
+            and a ``name``.
         walkback: steps of the denoising chain from each row; 1 is the plain denoising loss.
 
     Raises:
@@ -69,6 +70,9 @@ class Reconstruction:
             if isinstance(one, type) or not callable(one):
                 got = f"the class {one.__name__} itself" if isinstance(one, type) else repr(one)
                 raise ArgumentError(f"corruption and penalties must be such as Masking(0.3) and L1(0.1), got {got}")
+        for one in penalties:
+            if not hasattr(one, "name") or not hasattr(one, "weight"):
+                raise ArgumentError(f"a penalty must have a name and a weight, as L1(0.1) has, got {one!r}")
         names = [one.name for one in penalties]
         if len({*names, "reconstruction_loss"}) <= len(names):
             raise ArgumentError(f"penalties must have names of their own, got {', '.join(names)}")

@@ -195,6 +195,11 @@ def test_what_is_refused():
         EnergyModel(net, (3,), base=MultivariateNormal(2))
     with pytest.raises(ArgumentError, match="did you mean 'mala'"):
         model.kernel("malaa")
+    for other in ("sample_chain", "Target", "as_target", "heaviest", "Langevin"):  # of deepgen.samplers, but no kernels
+        with pytest.raises(ArgumentError, match=f"no kernel '{other}'"):
+            model.kernel(other)
+    with pytest.raises(ArgumentError, match="gave a Target"):
+        model.kernel(dg.samplers.as_target)
     with pytest.raises(ArgumentError, match="binary"):
         binary(3)[0].kernel("mala", step_size=0.1)
     with pytest.raises(ArgumentError, match="40 steps"):

@@ -289,7 +289,7 @@ def test_wrong_arguments(name, stream):
         model.sample(2, prompt=torch.zeros(3, 2))
     with pytest.raises(UnknownName, match="'jacobi'"):
         model.sample(2, method="jacoby")
-    for temperature in (0, -1.0, float("nan"), float("inf")):
+    for temperature in (0, -1.0, float("nan"), float("inf"), None, "warm", True):
         with pytest.raises(ArgumentError, match="temperature"):
             model.sample(1, temperature=temperature)
     with pytest.raises(ArgumentError, match="top_k"):

@@ -227,6 +227,12 @@ def test_what_is_refused():
     for learn in ("forward", "reverse"):
         with pytest.raises(MissingCapability, match="AdversarialMixing"):
             AdversarialChains(learn=learn).start(reversible, x, generator=g)
+    flow = dg.explicit.RealNVP(2, transforms=2, hidden=[4], generator=0).requires_grad_(False)
+    frozen = EnergyModel(ScalarMLP(2, [4], generator=0), base=MultivariateNormal(2), proposal=flow)
+    with pytest.raises(ArgumentError, match="the proposal is frozen"):
+        AdversarialChains().start(frozen, x, generator=g)
+    with pytest.raises(ArgumentError, match="no kernel 'sample_chain'"):
+        PersistentChains(kernel="sample_chain").start(model, x, generator=g)
     with pytest.raises(ArgumentError, match="forward"):
         AdversarialChains(learn="sideways")
     with pytest.raises(ArgumentError, match="step_size"):
