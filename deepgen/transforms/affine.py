@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -29,10 +30,10 @@ class Affine(nn.Module):
 
     def __init__(self, features: int | tuple[int, ...], *, shift: float = 0.0, log_scale: float = 0.0) -> None:
         super().__init__()
-        shape = (features,) if isinstance(features, int) else tuple(features)
-        for size in shape:
+        sizes = (features,) if isinstance(features, int | np.integer) else tuple(features)
+        for size in sizes:
             check_count(features=size)
-        self.shape = shape
+        self.shape = shape = tuple(int(size) for size in sizes)
         self.shift = nn.Parameter(torch.full(shape, float(shift)))
         self.log_scale = nn.Parameter(torch.full(shape, float(log_scale)))
 

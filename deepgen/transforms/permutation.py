@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -28,7 +29,10 @@ class Permutation(nn.Module):
 
     def __init__(self, order: Sequence[int] | int, *, generator: torch.Generator | int | None = None) -> None:
         super().__init__()
-        places = torch.randperm(order, generator=resolve(generator)) if isinstance(order, int) else torch.tensor(order)
+        if isinstance(order, int | np.integer):
+            places = torch.randperm(int(order), generator=resolve(generator))
+        else:
+            places = torch.tensor(order)
         if len(places) == 0 or sorted(places.tolist()) != list(range(len(places))):
             raise ArgumentError(f"order must be a permutation of 0 .. D-1 or a number of features, got {order!r}")
         self.register_buffer("order", places, persistent=False)
