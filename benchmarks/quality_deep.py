@@ -99,13 +99,13 @@ def errors(row: Row, task: Task) -> Results:
     x = torch.cat([_seen(dbm, getattr(grey, part)) for part in parts])
     y = torch.cat([getattr(grey.labels, part) for part in parts])
     network = dg.explicit.MeanFieldNetwork(dbm, outputs=10, generator=task.seed).to(task.device)
-    started = time.process_time()
     adam = torch.optim.Adam([p for p in network.parameters() if p.requires_grad], lr=s["tuning rate"])
     history = dg.fit(
         _Told(network), dg.data.Redrawn(x, "binary", context=y), dg.objectives.MaximumLikelihood(),
         epochs=s["tuning epochs"], batch_size=100, optimizer=adam, schedule=_falling, seed=task.seed,
         out=task.folder / "tuning",
     )  # fmt: skip
+    started = time.process_time()
     wrong = {p: _wrong(network, _seen(dbm, getattr(grey, p)), getattr(grey.labels, p)) for p in ("train", task.judge)}
     return {
         "data": f"{words}, bits drawn anew in training, grey levels in their place when judged",
@@ -113,7 +113,7 @@ def errors(row: Row, task: Task) -> Results:
         "stderr over rows, %": round(100 * float(wrong[task.judge].std()) / len(wrong[task.judge]) ** 0.5, 2),
         **cost,
         "tuning CPU s": round(history[-1].cpu_seconds, 1),
-        "evaluate CPU s": round(time.process_time() - started - history[-1].cpu_seconds, 1),
+        "evaluate CPU s": round(time.process_time() - started, 1),
     }
 
 
@@ -209,7 +209,7 @@ _PLAIN = replace(
 _TUNED = Row(
     "DBM 784-500-1000, fine-tuned",
     errors,
-    {**_TRAINED, "tuning epochs": 60, "tuning rate": 1e-3},
+    {**_TRAINED, "tuning epochs": 150, "tuning rate": 1e-3},
     "test error <= 1.1 %",
 )  # fmt: skip
 _STACKED = Row(
@@ -223,5 +223,5 @@ ROWS = [_DEEP, _PLAIN, _TUNED, _STACKED]
 CANDIDATES = [
     *(_other(_DEEP, **{"posterior steps": steps}) for steps in (0, 2)),
     *(_other(_PLAIN, epochs=100, rate=rate) for rate in (0.05, 0.1, 0.2)),
-    *(_other(_TUNED, **{"tuning epochs": epochs}) for epochs in (15, 60)),
+    *(_other(_TUNED, **{"tuning epochs": epochs}) for epochs in (15, 60, 150)),
 ]

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from quality_rows import Results, Row, Task, about, trained
+from quality_rows import Results, Row, Task, about, digest, trained
 from torch import Tensor, nn
 from torch.utils.data import TensorDataset
 
@@ -190,33 +190,40 @@ def _row(name: str, target: str, **setting: Any) -> Row:
     return Row(name, run, {"data": "mnist", **setting}, target)
 
 
+def _named(row: Row) -> str:
+    """A name that another row's setting knows it by: with other settings it is another one."""
+    return f"{row.name} ({digest(row.folder())})"
+
+
 def _other(row: Row, **setting: Any) -> Row:
     """The same row with other settings."""
     return replace(row, setting={**row.setting, **setting})
 
 
 ONE = _row("dynamic, 1 draw", ">= -88.5", k=1, epochs=300, batch=100, rate=3e-3, products="bfloat16")
-FIVE = _row("dynamic, 5 draws", ">= -87.3", k=5, after=ONE.name, epochs=150, batch=100, rate=2e-3, products="bfloat16")
+FIVE = _row(
+    "dynamic, 5 draws", ">= -87.3", k=5, after=_named(ONE), epochs=150, batch=100, rate=2e-3, products="bfloat16"
+)
 FIFTY = _row(
-    "dynamic, 50 draws", ">= -86.5", k=50, after=FIVE.name, epochs=20, batch=50, rate=1e-3, products="bfloat16"
+    "dynamic, 50 draws", ">= -86.5", k=50, after=_named(FIVE), epochs=20, batch=50, rate=1e-3, products="bfloat16"
 )
 FEW = _row("static, 5 draws", "", k=5, epochs=100, batch=100, rate=3e-3, products="bfloat16", data="binarized_mnist")
 STATIC = _row(
-    "static, 50 draws", ">= -89", k=50, after=FEW.name, epochs=12, batch=50, rate=1e-3, products="bfloat16",
+    "static, 50 draws", ">= -89", k=50, after=_named(FEW), epochs=12, batch=50, rate=1e-3, products="bfloat16",
     data="binarized_mnist",
 )  # fmt: skip
 PLAIN = replace(_other(ONE, epochs=60), name="diagonal posterior", target="")
 PATH = _row("diagonal posterior, path gradient", "", k=1, epochs=60, batch=100, rate=3e-3, **{"path gradient": True})
 FLOW = replace(
-    _other(PATH, beside=PATH.name, **{"flow of noise": {"transforms": 4, "hidden": [200]}}), name="flow posterior",
+    _other(PATH, beside=_named(PATH), **{"flow of noise": {"transforms": 4, "hidden": [200]}}), name="flow posterior",
     target=">= 0.8 above the diagonal",
 )  # fmt: skip
-LABELS = replace(_other(PLAIN, classes=CLASSES, beside=PLAIN.name), name="labels", target=">= 3 above no labels")
+LABELS = replace(_other(PLAIN, classes=CLASSES, beside=_named(PLAIN)), name="labels", target=">= 3 above no labels")
 ANNEALED = Row(
     "AIS",
     anneal,
     {
-        "of": FIFTY.name,
+        "of": _named(FIFTY),
         "rows": 200,
         "simulated": 200,
         "chains": 8,
@@ -242,18 +249,18 @@ FULL = [
     *DREG.values(),
     replace(_other(DREG[50], data="binarized_mnist"), name="static, 50 draws, full", target=">= -86.8"),
     replace(
-        _other(DREG[1], beside=DREG[1].name, **{"flow of noise": {"transforms": 4, "hidden": [200]}}),
+        _other(DREG[1], beside=_named(DREG[1]), **{"flow of noise": {"transforms": 4, "hidden": [200]}}),
         name="flow posterior, full", target=">= 1.3 above the diagonal",
     ),
     replace(
-        _other(DREG[50], classes=CLASSES, beside=DREG[50].name), name="labels, 50 draws, full", target=">= -80.8"
+        _other(DREG[50], classes=CLASSES, beside=_named(DREG[50])), name="labels, 50 draws, full", target=">= -80.8"
     ),
     Row(
         "AIS, full",
         anneal,
-        {**ANNEALED.setting, "of": DREG[50].name, "rows": 1000, "chains": 16, "temperatures": 1000},
+        {**ANNEALED.setting, "of": _named(DREG[50]), "rows": 1000, "chains": 16, "temperatures": 1000},
         "gap < 1, 0.8 above the bound",
     ),
 ]  # fmt: skip
 COMPARED = [row.name for row in (PLAIN, PATH, FLOW, LABELS)]
-BY_NAME = {row.name: row for row in [*ROWS, FEW, *FULL]}  # those that others start from or stand beside
+BY_NAME = {_named(row): row for row in [*ROWS, FEW, *FULL]}  # those that others start from or stand beside

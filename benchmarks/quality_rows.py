@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ import deepgen as dg
 from deepgen.train import EarlyStopping
 
 Results = dict[str, Any]
+LONGEST = 230  # of a folder's name, to which seed and part are added; file systems take 255
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,13 @@ class Row:
     def folder(self) -> str:
         """A name of its own for every setting, so that a choice among settings leaves the chosen run to its row."""
         words = [self.name, *(f"{key}-{_short(value)}" for key, value in self.setting.items())]
-        return "_".join(words).replace(" ", "-").replace("/", "-")
+        name = "_".join(words).replace(" ", "-").replace("/", "-")
+        return name if len(name) <= LONGEST else f"{name[: LONGEST - 9]}-{digest(name)}"
+
+
+def digest(name: str) -> str:
+    """Eight signs for it."""
+    return hashlib.sha256(name.encode()).hexdigest()[:8]
 
 
 def _short(value: Any) -> str:

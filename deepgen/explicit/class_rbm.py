@@ -17,13 +17,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from deepgen.errors import ArgumentError, ShapeError, check_count
 from deepgen.explicit.product import Product
 from deepgen.explicit.rbm import RBM
+from deepgen.explicit.rows import Rows, answered
 from deepgen.explicit.softmax import Softmax
 from deepgen.explicit.units import Units, as_units, check_values, require_tensor
 
@@ -116,18 +116,14 @@ class ClassRBM(RBM):
         return self.log_joint(x).log_softmax(1)
 
     @torch.no_grad()
-    def predict_proba(self, x: Tensor | np.ndarray[Any, Any]) -> Tensor | np.ndarray[Any, Any]:
+    def predict_proba(self, x: Rows) -> Rows:
         """p(y | x), as scikit-learn names it: ``[rows, features] -> [rows, classes]``; an array gives an array."""
-        if isinstance(x, np.ndarray):
-            return self._probabilities(torch.as_tensor(x)).cpu().numpy()
-        return self._probabilities(x)
+        return answered(x, self._probabilities)
 
     @torch.no_grad()
-    def predict(self, x: Tensor | np.ndarray[Any, Any]) -> Tensor | np.ndarray[Any, Any]:
+    def predict(self, x: Rows) -> Rows:
         """The likeliest label of each row, int64: ``[rows, features] -> [rows]``; an array gives an array."""
-        if isinstance(x, np.ndarray):
-            return self._probabilities(torch.as_tensor(x)).argmax(1).cpu().numpy()
-        return self._probabilities(x).argmax(1)
+        return answered(x, lambda rows: self._probabilities(rows).argmax(1))
 
     def _probabilities(self, x: Tensor) -> Tensor:
         check_values(self._data[0], x, "x")

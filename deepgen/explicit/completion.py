@@ -49,14 +49,16 @@ def log_mass(logits: Tensor, x: Tensor) -> Tensor:
 def quantile(logits: Tensor, uniform: Tensor) -> Tensor:
     """The values whose distribution functions reach ``uniform`` ``[*shape]``: ``[categories - 1, *shape] -> [*shape]``.
 
+    They have the dtype of ``uniform``, which must hold them: bfloat16 holds whole numbers up to 256.
+
     >>> quantile(torch.zeros(3, 4), torch.tensor([0.1, 0.3, 0.6, 0.8]))  # of four equal values, the largest first
     tensor([3., 2., 1., 0.])
     """
     if len(logits) == 1:
-        return (uniform < logits[0].sigmoid()).to(logits.dtype)
-    mass = F.softmax(torch.cat([torch.zeros_like(logits[:1]), logits]), 0)[1:]
+        return (uniform < logits[0].sigmoid()).to(uniform.dtype)
+    mass = F.softmax(torch.cat([torch.zeros_like(logits[:1]), logits]), 0, dtype=uniform.dtype)[1:]
     above = mass.flip(0).cumsum(0)  # P(x > k), the largest k first
-    return (uniform < above).sum(0).to(logits.dtype)
+    return (uniform < above).sum(0).to(uniform.dtype)
 
 
 @torch.no_grad()

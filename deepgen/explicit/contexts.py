@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import ArgumentError, ShapeError, SupportError
+from deepgen.explicit.units import check_support
 
 _HOW = (
     "sample(n, context), with one for each row or one for all, or model(context); beside rows of data, (rows, context)"
@@ -54,6 +55,18 @@ def check_context(context: Any, width: int, rows: int | None, *, labels: bool = 
         raise ShapeError(f"context must be a tensor [{lead}, {width}], got {_told(context)}; torch.as_tensor makes one")
     if context.shape[-1:] != (width,) or (rows is not None and context.shape != (rows, width)):
         raise ShapeError(f"context must be [{lead}, {width}], got {list(context.shape)}")
+
+
+def check_pair(context: Any, width: int, rows: int, *, labels: bool = False) -> None:
+    """`check_context` for a model's ``check``, which looks at values: vectors must be finite, too.
+
+    >>> check_pair(torch.tensor([[0.0, torch.nan]]), 2, 1)
+    Traceback (most recent call last):
+    deepgen.errors.SupportError: ...
+    """
+    check_context(context, width, rows, labels=labels)
+    if context is not None:
+        check_support(context, context.isfinite(), "finite in a context")
 
 
 def each_context(context: Any, width: int, rows: int, *, labels: bool = False) -> Tensor | None:

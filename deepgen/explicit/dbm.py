@@ -31,6 +31,7 @@ from deepgen.explicit.coupling import Coupling
 from deepgen.explicit.levels import as_parts, joined, written
 from deepgen.explicit.mean_field import MeanField, bound, check_means, check_neighbours, field, interaction, settle
 from deepgen.explicit.rbm import RBM
+from deepgen.explicit.rows import Rows, answered
 from deepgen.explicit.two_sides import complete, even_mask, shared, two_sides
 from deepgen.explicit.units import Units, as_values, base_rates, check_values
 from deepgen.random import resolve
@@ -147,6 +148,7 @@ class DBM(nn.Module):
         check_count(turns=turns)
         check_real("tolerance", tolerance, 0)
         check_means(self.levels, v, start)
+        start = None if start is None else [means.to(self.biases[0]) for means in start]
         fields, states, done = settle(self, v.to(self.biases[0]), tolerance=tolerance, turns=turns, start=start)
         return MeanField(fields[1:], states[1:], bound(self, fields, states), done)
 
@@ -213,8 +215,14 @@ class DBM(nn.Module):
         return complete(self, known, mask, steps=steps, generator=generator)
 
     @torch.no_grad()
-    def transform(self, x: Tensor) -> Tensor:
-        """Features for another model: mean-field means of all hidden levels, ``[rows, visible] -> [rows, hidden]``."""
+    def transform(self, x: Rows) -> Rows:
+        """Features for another model: mean-field means of all hidden levels, ``[rows, visible] -> [rows, hidden]``.
+
+        An array gives an array.
+        """
+        return answered(x, self._features)
+
+    def _features(self, x: Tensor) -> Tensor:
         self.check(x)
         return torch.cat(self.mean_field(x).means, 1)
 

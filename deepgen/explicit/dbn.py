@@ -30,6 +30,7 @@ from deepgen.errors import ArgumentError, check_count
 from deepgen.explicit.conditional import UnitDistribution
 from deepgen.explicit.proposals import Proposed, propose
 from deepgen.explicit.rbm import RBM
+from deepgen.explicit.rows import Rows, answered
 from deepgen.explicit.stack import check_stack, mirrored
 from deepgen.explicit.units import Units, as_units, as_values, check_values
 from deepgen.layers.entering import Entering
@@ -204,11 +205,14 @@ class DBN(nn.Module):
         return states[1:]
 
     @torch.no_grad()
-    def transform(self, x: Tensor, *, level: int | None = None) -> Tensor:
+    def transform(self, x: Rows, *, level: int | None = None) -> Rows:
         """Features for another model: the `means` of a hidden level (1 is the lowest), by default of all side by side.
 
-        ``[rows, visible] -> [rows, width]``.
+        ``[rows, visible] -> [rows, width]``; an array gives an array.
         """
+        return answered(x, lambda rows: self._features(rows, level))
+
+    def _features(self, x: Tensor, level: int | None) -> Tensor:
         self.check(x)
         if level is None:
             return torch.cat(self.means(x), 1)

@@ -38,7 +38,6 @@ from deepgen.explicit.contexts import check_context
 from deepgen.explicit.discrete import DiscreteAutoregressive
 from deepgen.explicit.nade import by_blocks
 from deepgen.explicit.orders import as_orders, plain_orders
-from deepgen.explicit.rows import flat_rows
 from deepgen.layers.linear import linear
 from deepgen.layers.mlp import check_hidden
 from deepgen.random import resolve
@@ -102,8 +101,8 @@ class DeepNADE(DiscreteAutoregressive):
         self, orders: int | Sequence[Sequence[int]], *, generator: torch.Generator | int | None = None
     ) -> DeepNADE:
         """Keep other orders: so many drawn from ``generator``, or those given. Returns the model."""
-        self._argument = plain_orders(orders)
         self._keep(as_orders(orders, self.features, resolve(generator)).to(self.last.bias.device))
+        self._argument = plain_orders(orders)
         return self
 
     def arguments(self) -> dict[str, Any]:
@@ -124,7 +123,7 @@ class DeepNADE(DiscreteAutoregressive):
         teaches nothing, is made up for by D + 1 instead of D in the factor. The shares of a batch are spread evenly.
         The estimate varies much more than log p_o(x) does.
         """
-        x = flat_rows(x, self.event_shape, "x")
+        x = self._looked_at(x)
         check_context(context, 0, len(x))
         x, stream = x.to(self.last.bias), resolve(generator, self.device)
         first, rows = places(len(x))

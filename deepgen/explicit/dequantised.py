@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, ShapeError, SupportError, check_count
 from deepgen.explicit.flow import Flow
+from deepgen.explicit.units import levels_in
 from deepgen.random import resolve
 from deepgen.rest import answered_at_rest
 
@@ -59,10 +60,10 @@ class Dequantised(nn.Module):
 
     def check(self, x: Tensor) -> None:
         """Raise a typed error unless ``x`` is ``[rows, features]`` of whole numbers from 0 to levels - 1."""
-        if not isinstance(x, Tensor) or x.ndim != 2 or x.shape[1] != self.features:
+        if not isinstance(x, Tensor) or x.ndim != 2 or x.shape[1] != self.features or len(x) == 0:
             got = list(x.shape) if isinstance(x, Tensor) else type(x).__name__
-            raise ShapeError(f"x must be [rows, {self.features}], got {got}")
-        wrong = ~((x >= 0) & (x < self.levels) & (x == x.round()))
+            raise ShapeError(f"x must be [rows, {self.features}] with at least one row, got {got}")
+        wrong = ~levels_in(x, self.levels)
         if bool(wrong.any()):
             row, column = wrong.nonzero()[0].tolist()
             raise SupportError(
@@ -79,8 +80,13 @@ class Dequantised(nn.Module):
             u, log_q = torch.empty_like(rows).uniform_(generator=stream), rows.new_zeros(len(rows))
         else:
             u, log_q, _ = self.noise.draw(len(rows), rows / self.levels, generator=stream)
-        log_w = self.flow.log_prob((rows + u) / self.levels) - self.features * math.log(self.levels) - log_q
+        log_w = self.flow.log_prob(self._filled(rows, u)) - self.features * math.log(self.levels) - log_q
         return log_w.view(-1, samples).logsumexp(1) - math.log(samples)
+
+    def _filled(self, rows: Tensor, u: Tensor) -> Tensor:
+        """(x + u) / L, inside (0, 1): rounded, the topmost cell reaches 1, and noise that saturates either end."""
+        limits = torch.finfo(rows.dtype)
+        return ((rows + u) / self.levels).clamp(limits.tiny, 1 - limits.eps / 2)
 
     @answered_at_rest
     def sample(self, n: int, *, method: str = "auto", generator: torch.Generator | int | None = None) -> Tensor:

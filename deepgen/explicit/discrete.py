@@ -25,16 +25,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.distributions import constraints
 
 from deepgen.errors import check_count, unknown_name
 from deepgen.explicit.completion import Steps, complete, log_mass, quantile, refuse_late, walk
-from deepgen.explicit.contexts import check_context, each_context
+from deepgen.explicit.contexts import check_context, check_pair, each_context
 from deepgen.explicit.flow import Drawn
 from deepgen.explicit.rows import flat_rows, mask_of
-from deepgen.explicit.units import Bernoulli, check_support, check_values
+from deepgen.explicit.units import Bernoulli, check_levels, check_values
 from deepgen.random import resolve
 from deepgen.transforms.base import METHODS
 from deepgen.transforms.fixed_point import fixed_point
@@ -54,12 +55,13 @@ class DiscreteAutoregressive(nn.Module, ABC):
 
     def __init__(self, shape: int | Sequence[int], categories: int = 2, context: int = 0) -> None:
         super().__init__()
-        features = shape if isinstance(shape, int) else math.prod(shape)
-        check_count(features=features)
+        sides = [shape] if isinstance(shape, int | np.integer) else list(shape)
+        for side in sides:
+            check_count(features=side)
         check_count(2, categories=categories)
         check_count(0, context=context)
-        self.features, self.categories, self.context = int(features), int(categories), int(context)
-        self.event_shape = torch.Size([self.features] if isinstance(shape, int) else shape)
+        self.features, self.categories, self.context = math.prod(map(int, sides)), int(categories), int(context)
+        self.event_shape = torch.Size(map(int, sides))
         self.register_load_state_dict_post_hook(_list_orders)
 
     @abstractmethod
@@ -107,7 +109,7 @@ class DiscreteAutoregressive(nn.Module, ABC):
         """
         rows, context = x if isinstance(x, (tuple, list)) and len(x) == 2 else (x, None)
         self._check_values(flat_rows(rows, self.event_shape, "data"))
-        check_context(context, self.context, len(rows))
+        check_pair(context, self.context, len(rows))
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> DiscreteAutoregressive:
@@ -180,7 +182,7 @@ class DiscreteAutoregressive(nn.Module, ABC):
         """
         if particles is not None:
             check_count(particles=particles)
-        known, mask = self._known(known, "known", mask, context)
+        known, mask, context = self._known(flat_rows(known, self.event_shape, "known"), mask, context)
         known = torch.where(mask, known.to(self.output_bias), 0)
         self._check_values(known)
         stream, out = resolve(generator, self.device), torch.empty_like(known)
@@ -203,7 +205,7 @@ class DiscreteAutoregressive(nn.Module, ABC):
         Raises:
             ArgumentError: a given variable comes after another one in some order: the sum over the latter is not known.
         """
-        x, mask = self._known(x, "x", mask, context)
+        x, mask, context = self._known(self._looked_at(x), mask, context)
         values, out = self._rows(x), self.output_bias.new_empty(len(x))
         for rows, orders in self._plan(mask):
             part, given = None if context is None else context[rows], mask[rows].t()
@@ -229,7 +231,7 @@ class DiscreteAutoregressive(nn.Module, ABC):
         self, n: int, context: Tensor | None, method: str, generator: torch.Generator | int | None
     ) -> tuple[Tensor, Tensor, tuple[int | None, ...]]:
         check_count(n=n)
-        context = each_context(context, self.context, n)
+        context = self._like(each_context(context, self.context, n))
         if method not in METHODS:
             raise unknown_name("method", method, METHODS)
         stream, orders = resolve(generator, self.device), self._orders
@@ -259,9 +261,9 @@ class DiscreteAutoregressive(nn.Module, ABC):
         return x, log_mass(self.conditionals(x, context, order), x), sweeps
 
     def _log_prob_in(self, x: Tensor, context: Tensor | None, orders: list[list[int]]) -> Tensor:
-        x = flat_rows(x, self.event_shape, "x")
+        x = self._looked_at(x)
         check_context(context, self.context, len(x))
-        rows = self._rows(x)
+        rows, context = self._rows(x), self._like(context)
         each = [log_mass(self.conditionals(rows, context, order), rows).sum(0) for order in orders]
         return each[0] if len(each) == 1 else torch.stack(each).logsumexp(0) - math.log(len(each))
 
@@ -272,20 +274,28 @@ class DiscreteAutoregressive(nn.Module, ABC):
     def _rows(self, x: Tensor) -> Tensor:
         return x.to(self.output_bias.dtype).t().contiguous()
 
-    def _known(self, x: Any, name: str, mask: Any, context: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Rows and mask as ``[rows, features]``, if they and ``context`` fit together."""
-        x = flat_rows(x, self.event_shape, name)
+    def _like(self, context: Tensor | None) -> Tensor | None:
+        return None if context is None else context.to(self.output_bias.dtype)
+
+    def _looked_at(self, x: Any) -> Tensor:
+        """Flat rows of values, which are not looked at where the host would wait, nor where a gradient is asked for."""
+        x = flat_rows(x, self.event_shape, "x")
+        if x.device.type == "cpu" and not x.requires_grad:
+            self._check_values(x)
+        return x
+
+    def _known(self, x: Tensor, mask: Any, context: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Flat rows, their mask ``[rows, features]`` and context, if they fit together."""
         if isinstance(mask, Tensor) and mask.ndim > 1:  # an image's, or one for each row
             mask = mask.flatten() if mask.shape == self.event_shape else flat_rows(mask, self.event_shape, "mask")
         check_context(context, self.context, len(x))
-        return x, mask_of(mask, x).to(self.device)
+        return x, mask_of(mask, x).to(self.device), self._like(context)
 
     def _check_values(self, x: Tensor) -> None:
         if self.categories == 2:
             check_values(Bernoulli(self.features), x, "data")
             return
-        good = (x >= 0) & (x < self.categories) & (x == x.round())
-        check_support(x, good, f"whole numbers from 0 to {self.categories - 1}")
+        check_levels(x, self.categories)
 
 
 def _list_orders(model: DiscreteAutoregressive, _: Any) -> None:

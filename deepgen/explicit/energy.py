@@ -14,6 +14,8 @@ your energy-based models". The network must treat rows apart: no batch normalisa
 
 from __future__ import annotations
 
+import functools
+import inspect
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass, replace
@@ -32,7 +34,7 @@ from deepgen.rest import answered_at_rest
 from deepgen.samplers.adaptation import LEAST, Adaptive
 from deepgen.samplers.chain import Tunable
 from deepgen.samplers.compose import cycle
-from deepgen.samplers.kernel import advance
+from deepgen.samplers.kernel import Kernel, advance
 from deepgen.samplers.laws import density_of
 from deepgen.samplers.metropolis import Metropolis
 from deepgen.samplers.target import Target
@@ -85,7 +87,10 @@ class EnergyModel(nn.Module):
             _far(proposal)
         known = [getattr(base() if base is not None else proposal, "event_shape", None)]
         shape = known[0] if event_shape is None else event_shape
-        self.event_shape = None if shape is None else torch.Size([shape] if isinstance(shape, int) else shape)
+        sides = [] if shape is None else list(shape) if isinstance(shape, Sequence) else [shape]
+        for side in sides:
+            check_count(event_shape=side)
+        self.event_shape = None if shape is None else torch.Size(map(int, sides))
         if base is not None and base().event_shape.numel() != self._shape().numel():
             raise ShapeError(f"the base is over {list(base().event_shape)}, the rows are {list(self._shape())}")
 
@@ -127,13 +132,13 @@ class EnergyModel(nn.Module):
     def check(self, x: Tensor) -> None:
         """Raise `ShapeError` or `SupportError` unless ``x`` are rows ``[n, *event]`` of finite values (or 0 and 1)."""
         require_tensor(x, "x")
-        if self.event_shape is None and x.ndim > 1:
-            self.event_shape = x.shape[1:]
-        if x.ndim < 2 or len(x) == 0 or x.shape[1:] != self.event_shape:
-            wanted = "*event" if self.event_shape is None else ", ".join(map(str, self.event_shape))
+        shape = x.shape[1:] if self.event_shape is None else self.event_shape
+        if x.ndim < 2 or len(x) == 0 or x.shape[1:] != shape:
+            wanted = "*event" if self.event_shape is None else ", ".join(map(str, shape))
             raise ShapeError(f"x must be [rows, {wanted}] with at least one row, got {list(x.shape)}")
         good, wanted = ((x == 0) | (x == 1), "0 or 1") if self.discrete else (x.isfinite(), "finite")
         check_support(x, good, wanted)
+        self.event_shape = shape  # of the first rows that pass
 
     def rows(self, x: Tensor) -> Tensor:
         """``x`` in the model's dtype and on its device."""
@@ -200,14 +205,16 @@ class EnergyModel(nn.Module):
         """
         if method == "auto":
             method = self.usual_kernel
-        make = getattr(samplers, method, None) if isinstance(method, str) else method
+        make = _constructors().get(method) if isinstance(method, str) else method
         if not callable(make):
-            hint = did_you_mean(method, samplers.__all__)
+            hint = did_you_mean(method, _constructors())
             raise ArgumentError(f"no kernel {method!r}: {hint}give one of deepgen.samplers such as mala, hmc, ula")
         target = self.target()
         if self.discrete and method in ("mala", "ula", "hmc"):
             raise ArgumentError(f"{method} moves along real numbers and the rows are binary: use a discrete kernel")
         kernel = make(target, **options)
+        if not isinstance(kernel, Kernel | Tunable):
+            raise ArgumentError(f"method must make a kernel of a density, and gave a {type(kernel).__name__}")
         if "covariance" not in options and self.scaled:
             base: Any = self.base
             kernel = _scaled(kernel, base.factor)
@@ -277,6 +284,15 @@ class EnergyModel(nn.Module):
     def extra_repr(self) -> str:
         shape = None if self.event_shape is None else list(self.event_shape)
         return f"event_shape={shape}, support={self._support!r}"
+
+
+@functools.cache
+def _constructors() -> dict[str, Callable[..., Any]]:
+    """What in `deepgen.samplers` makes a kernel of a density, by name."""
+    every = {name: getattr(samplers, name) for name in samplers.__all__ if name != "as_target"}
+    functions = {name: make for name, make in every.items() if inspect.isfunction(make)}
+    first = {name: next(iter(inspect.signature(make).parameters)) for name, make in functions.items()}
+    return {name: make for name, make in functions.items() if first[name] in ("log_density", "source")}
 
 
 def _far(proposal: nn.Module) -> Any:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
@@ -20,7 +21,7 @@ from torch.distributions import Distribution, constraints
 from deepgen.distributions.base import StandardNormal
 from deepgen.distributions.flow import FlowDistribution
 from deepgen.errors import MISSING, ArgumentError, ShapeError, SupportError, check_count, not_by_name
-from deepgen.explicit.contexts import check_context, each_context
+from deepgen.explicit.contexts import check_context, check_pair, each_context
 from deepgen.random import draw, resolve
 from deepgen.rest import answered_at_rest
 from deepgen.transforms.base import Solved, cost, solve
@@ -71,7 +72,7 @@ class Flow(nn.Module):
         given: Any = base
         if isinstance(given, str):
             raise not_by_name("base", given, _BASES)
-        if not isinstance(given, (int, nn.Module)):
+        if not isinstance(given, (int, np.integer, nn.Module)):
             width = given.event_shape[-1] if isinstance(given, Distribution) and given.event_shape else "features"
             raise ArgumentError(
                 f"base must be a module such as deepgen.distributions.StandardNormal({width}), StudentT or "
@@ -79,7 +80,7 @@ class Flow(nn.Module):
                 f"got {type(given).__name__}"
             )
         self.transform = transform
-        self.base: nn.Module = StandardNormal(base) if isinstance(base, int) else base
+        self.base: nn.Module = base if isinstance(base, nn.Module) else StandardNormal(int(base))
         self.event_shape = torch.Size(self.base(None).event_shape if event_shape is None else event_shape)
         self.context = int(context)
 
@@ -104,9 +105,11 @@ class Flow(nn.Module):
     def check(self, x: Any) -> None:
         """Raise a typed error unless ``x`` are finite rows ``[n, *event]``; rows with a context come as a pair."""
         rows, context = x if isinstance(x, (tuple, list)) and len(x) == 2 else (x, None)
-        if not isinstance(rows, Tensor) or rows.shape[1:] != self.event_shape or rows.ndim < 1:
+        if not isinstance(rows, Tensor) or rows.ndim < 1 or rows.shape[1:] != self.event_shape or len(rows) == 0:
             got = list(rows.shape) if isinstance(rows, Tensor) else type(rows).__name__
-            raise ShapeError(f"x must be [batch, {', '.join(map(str, self.event_shape))}], got {got}")
+            raise ShapeError(
+                f"x must be [batch, {', '.join(map(str, self.event_shape))}] with at least one row, got {got}"
+            )
         if not bool(rows.isfinite().all()):
             row, column = (~rows.isfinite()).flatten(1).nonzero()[0].tolist()
             advice = MISSING if bool(rows[row].isnan().any()) else "drop those rows or replace them"
@@ -115,7 +118,7 @@ class Flow(nn.Module):
         if not bool(inside.all()):
             bad = (~inside).nonzero()[0].item()
             raise SupportError(f"x must lie in {self.support}, and row {bad} does not: rescale or clip the data first")
-        check_context(context, self.context, len(rows))
+        check_pair(context, self.context, len(rows))
 
     def forward(self, context: Tensor | None = None) -> FlowDistribution:
         """p(x | context) as a torch Distribution: context ``[*batch, context]``, or none for a flow without."""

@@ -28,7 +28,7 @@ from torch.distributions import constraints
 from deepgen.distributions.constraints import spin
 from deepgen.errors import ShapeError, check_count
 from deepgen.explicit import transfer
-from deepgen.explicit.units import check_support, require_tensor
+from deepgen.explicit.units import check_levels, check_support, require_tensor
 from deepgen.random import categorical, resolve, uniform
 from deepgen.samplers.checkerboard import Checkerboard
 from deepgen.samplers.target import Beta
@@ -226,8 +226,7 @@ class Potts(Lattice):
 
     def check(self, x: Tensor) -> None:
         """Raise `ShapeError` or `SupportError` unless ``x`` is ``[..., height, width]`` of states."""
-        good = (x >= 0) & (x < self.states) & (x == x.round())
-        check_support(self._checked(x), good, f"integers from 0 to {self.states - 1}")
+        check_levels(self._checked(x), self.states)
 
     def features(self, x: Tensor) -> Tensor:
         """One-hot: ``[..., height, width] -> [..., height, width, q]``."""

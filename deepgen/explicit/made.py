@@ -82,7 +82,7 @@ class MADE(DiscreteAutoregressive):
             generator=stream,
         )
         self._keep(as_orders(orders, features, stream))
-        self._arguments = {"features": features, "hidden": list(hidden), "orders": plain_orders(orders),
+        self._arguments = {"features": self.features, "hidden": list(hidden), "orders": plain_orders(orders),
                            "categories": categories, "context": context, "residual": residual}  # fmt: skip
 
     def entering(self) -> dict[str, Entering]:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, ShapeError, check_count
 from deepgen.explicit.dbm import DBM
-from deepgen.explicit.units import Units, require_tensor
+from deepgen.explicit.units import Units, check_levels, require_tensor
 from deepgen.layers.dropout import check_rate, dropout, mask_source
 from deepgen.layers.linear import linear
 from deepgen.random import resolve
@@ -93,9 +93,11 @@ class MeanFieldNetwork(nn.Module):
         Computed once for all of the data they spare the mean field of every batch.
         """
         self.dbm.check(x)
-        found = (self.dbm.mean_field(rows).means[1:] for rows in x.split(ROWS))
-        means = [torch.cat(part, 1) if part else rows[:, :0] for rows, part in zip(x.split(ROWS), found, strict=True)]
-        return torch.cat([x.to(self.dbm.biases[0]), torch.cat(means).to(self.dbm.biases[0])], 1)
+        x = x.to(self.dbm.biases[0])
+        if len(self.levels) == 1:
+            return x
+        means = [torch.cat(self.dbm.mean_field(rows).means[1:], 1) for rows in x.split(ROWS)]
+        return torch.cat([x, torch.cat(means)], 1)
 
     def hidden(self, x: Tensor) -> list[Tensor]:
         """h_1 to h_L, ``[rows, width]`` each, of rows of data or of `inputs`."""
@@ -105,7 +107,7 @@ class MeanFieldNetwork(nn.Module):
         if x.ndim != 2 or x.shape[1] not in (width, width + sum(above)):
             raise ShapeError(f"x must be [rows, {width}], or [rows, {width + sum(above)}] with the means, "
                              f"got {list(x.shape)}")  # fmt: skip
-        rows = x if x.shape[1] == width + sum(above) else self.inputs(x)
+        rows = x.to(self.dbm.biases[0]) if above and x.shape[1] == width + sum(above) else self.inputs(x)
         h, *means = rows.split([width, *above], 1)
         (seen, kept), source = self.rates, mask_source(self, self.rates, None)
         h = dropout(h, seen, source)
@@ -123,5 +125,13 @@ class MeanFieldNetwork(nn.Module):
         return self.head(self.hidden(x)[-1])
 
     def log_prob(self, labels: Tensor, x: Tensor) -> Tensor:
-        """log p(label | x) in nats of class numbers ``[rows]`` given rows: ``-> [rows]``."""
+        """log p(label | x) in nats of class numbers ``[rows]`` given rows: ``-> [rows]``.
+
+        As integers or whole floats, which `deepgen.fit` makes of them.
+        """
+        require_tensor(labels, "labels")
+        if labels.shape != x.shape[:1]:
+            raise ShapeError(f"labels must be [{len(x)}], got {list(labels.shape)}")
+        if labels.device.type == "cpu":  # elsewhere that would wait for the device
+            check_levels(labels, self.outputs)
         return self(x).log_softmax(-1).gather(1, labels.long().unsqueeze(1)).squeeze(1)

@@ -15,7 +15,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributions import constraints
 
@@ -92,7 +91,7 @@ class BernoulliMixture(nn.Module):
         require_tensor(x, "x")
         if x.ndim < 1 or x.shape[-1] != self.features:
             raise ShapeError(f"x must be [batch, {self.features}], got {list(x.shape)}")
-        normaliser = F.softplus(self.logits).sum(-1)
+        normaliser = Bernoulli(self.features).cumulant(self.logits)
         return x.to(self.logits.dtype) @ self.logits.t() - normaliser + self.weight_logits.log_softmax(-1)
 
     def log_prob(self, x: Tensor) -> Tensor:

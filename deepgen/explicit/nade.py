@@ -95,7 +95,7 @@ class NADE(DiscreteAutoregressive):
         x, weight, readout, bias = (
             t if ordered else t[self.orders[0]] for t in (x, self.weight, self.readout, self.bias)
         )
-        if worthwhile(weight):
+        if worthwhile(weight) and not x.requires_grad:  # the kernels give no gradient with respect to x
             logits = Compiled.apply(x, weight, self.hidden_bias, readout, bias)
         else:
             logits = _by_blocks(x, weight, self.hidden_bias, readout, bias)

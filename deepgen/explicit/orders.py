@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,12 +13,15 @@ from deepgen.errors import ArgumentError, check_count
 
 def as_orders(orders: int | Sequence[Sequence[int]], features: int, generator: torch.Generator) -> Tensor:
     """Orders given, or so many drawn at random (a single one is 0, 1, ...): ``[orders, features]``."""
-    if isinstance(orders, int):
+    if isinstance(orders, int | np.integer):
         check_count(orders=orders)
         if orders == 1:
             return torch.arange(features).unsqueeze(0)
         return torch.rand(orders, features, generator=generator).argsort(1)
     for order in orders:
+        if isinstance(order, int) or getattr(order, "ndim", 1) == 0:
+            flat = [int(place) for place in orders]  # type: ignore[call-overload]
+            raise ArgumentError(f"orders must be a number of orders or a list of them: give [{flat}], got {flat}")
         if sorted(order) != list(range(features)):
             raise ArgumentError(f"an order must be a permutation of 0 to {features - 1}, got {list(order)}")
     if not len(orders):
@@ -27,4 +31,4 @@ def as_orders(orders: int | Sequence[Sequence[int]], features: int, generator: t
 
 def plain_orders(orders: int | Sequence[Sequence[int]]) -> int | list[list[int]]:
     """The argument ``orders`` as numbers and lists, for `deepgen.save`."""
-    return orders if isinstance(orders, int) else [[int(i) for i in order] for order in orders]
+    return int(orders) if isinstance(orders, int | np.integer) else [[int(i) for i in order] for order in orders]

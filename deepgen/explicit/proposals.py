@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from deepgen.errors import check_count
+from deepgen.errors import ShapeError, check_count
 from deepgen.explicit.units import as_values
 from deepgen.random import resolve
 
@@ -34,6 +34,8 @@ def propose(dbn: DBN, v: Tensor, draws: int, *, generator: torch.Generator | int
     """Levels up to that below the top, ``draws`` times for each row ``[rows, visible]``; see `DBN.propose`."""
     check_count(draws=draws)
     x = as_values(dbn.visible, v, "v", dbn.top.weight).to(dbn.top.weight.device)
+    if x.ndim != 2:
+        raise ShapeError(f"v must be [rows, {dbn.visible.width}], got {list(x.shape)}")
     stream = resolve(generator, x.device)
     x = x.repeat_interleave(draws, 0)
     log_weight = x.new_zeros(len(x), dtype=torch.float64)

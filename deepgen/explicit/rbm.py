@@ -19,13 +19,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from deepgen.errors import ShapeError, check_count
 from deepgen.explicit.conditional import UnitDistribution
-from deepgen.explicit.units import Units, as_units, as_values, base_rates, check_values, require_tensor
+from deepgen.explicit.rows import Rows, answered, flat_rows, mask_of
+from deepgen.explicit.units import Units, as_units, as_values, base_rates, check_values
 from deepgen.layers.entering import Entering
 from deepgen.random import resolve, streams
 from deepgen.samplers.block_gibbs import BlockGibbs
@@ -121,14 +121,12 @@ class RBM(nn.Module):
         return UnitDistribution(self.visible, self.visible_field(h))
 
     @torch.no_grad()
-    def transform(self, x: Tensor | np.ndarray[Any, Any]) -> Tensor | np.ndarray[Any, Any]:
+    def transform(self, x: Rows) -> Rows:
         """Features E[h | x] for another model to use: ``[rows, visible] -> [rows, hidden]``.
 
         An array gives an array, so that ``FunctionTransformer(rbm.transform)`` is a step of a scikit-learn Pipeline.
         """
-        if isinstance(x, np.ndarray):
-            return self._features(torch.as_tensor(x)).cpu().numpy()
-        return self._features(x)
+        return answered(x, self._features)
 
     def _features(self, x: Tensor) -> Tensor:
         self.check(x)
@@ -199,17 +197,9 @@ class RBM(nn.Module):
             ShapeError, SupportError: ``known`` or ``mask`` has another shape, or a known value is impossible.
             ArgumentError: ``steps`` below 0, or ``mask`` parts a Softmax group.
         """
-        width = self.visible.width
-        require_tensor(known, "known")
-        require_tensor(mask, "mask")
-        if known.ndim != 2 or known.shape[1] != width or len(known) == 0:
-            raise ShapeError(f"known must be [rows, {width}] with at least one row, got {list(known.shape)}")
-        if mask.dtype != torch.bool or mask.shape not in ((width,), known.shape):
-            raise ShapeError(
-                f"mask must be boolean, [{width}] or {list(known.shape)}, got {mask.dtype} {list(mask.shape)}"
-            )
+        known = flat_rows(known, [self.visible.width], "known")
+        mask = mask_of(mask, known).to(self.weight.device)
         check_count(0, steps=steps)
-        mask = mask.to(self.weight.device)
         self.visible.check_mask(mask)
         stream = resolve(generator, self.weight.device)
         start = torch.where(mask, known.to(self.weight), self._unconnected(len(known), stream))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from deepgen.errors import ShapeError
 from deepgen.explicit.units import require_tensor
+
+Rows = Tensor | np.ndarray[Any, Any]
 
 
 def flat_rows(x: Any, shape: Sequence[int], name: str) -> Tensor:
@@ -25,6 +28,15 @@ def flat_rows(x: Any, shape: Sequence[int], name: str) -> Tensor:
         wanted = " or ".join(f"[rows, {', '.join(map(str, one))}]" for one in shapes)
         raise ShapeError(f"{name} must be {wanted} with at least one row, got {list(x.shape)}")
     return x.flatten(1)
+
+
+def answered(x: Rows, answer: Callable[[Tensor], Tensor]) -> Rows:
+    """``answer`` of rows; those of an array come back as an array, for a Pipeline of scikit-learn.
+
+    >>> answered(np.ones((1, 2)), lambda x: x + 1)
+    array([[2., 2.]])
+    """
+    return answer(torch.as_tensor(x)).cpu().numpy() if isinstance(x, np.ndarray) else answer(x)
 
 
 def mask_of(mask: Any, rows: Tensor) -> Tensor:

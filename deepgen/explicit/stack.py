@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, check_count, check_real
+from deepgen.errors import ArgumentError, ShapeError, check_count, check_real
 from deepgen.explicit.levels import joined
+from deepgen.explicit.product import Product
 from deepgen.explicit.rbm import RBM
-from deepgen.explicit.units import Bernoulli, Units, as_units
+from deepgen.explicit.units import Bernoulli, Units, as_units, require_tensor
 from deepgen.random import generator as new_generator
 from deepgen.random import normal, resolve, spawn
 
@@ -31,10 +33,13 @@ def rbm_stack(
     *,
     visible: Units | None = None,
     objective: Any = None,
+    optimizer: Callable[[RBM], torch.optim.Optimizer] | None = None,
+    schedule: Callable[[float], float] | None = None,
     epochs: int = 10,
     batch_size: int = 100,
     seed: int = 0,
     progress: bool = False,
+    out: str | Path | None = None,
 ) -> list[RBM]:
     """Train one `RBM` on the rows, the next on hidden units drawn from the first, and so on.
 
@@ -43,8 +48,11 @@ def rbm_stack(
         hidden: the hidden layer of each machine, lowest first: a number of Bernoulli units, or a layer, such as
             ``deepgen.explicit.Gaussian(30)`` for a linear code at the top.
         visible: the lowest layer; Bernoulli units of the width of ``x`` by default.
-        objective: of each; ``ContrastiveDivergence()`` by default, with its own optimizer.
+        objective: of each; ``ContrastiveDivergence()`` by default.
+        optimizer: a function that makes one over a machine's parameters; the objective's own by default.
+        schedule: a function of the fraction of a machine's steps done, a factor of its rate; see `deepgen.fit`.
         epochs, batch_size, seed, progress: as for `deepgen.fit`, of each machine.
+        out: a folder for the runs of all machines. The same call goes on from there.
 
     Returns:
         The machines, lowest first: see `DBN.from_rbms` and `deepgen.implicit.unrolled`.
@@ -54,16 +62,21 @@ def rbm_stack(
     >>> [rbm.weight.shape for rbm in rbms]
     [torch.Size([6, 4]), torch.Size([4, 2])]
     """
-    if isinstance(hidden, int) or len(hidden) == 0:
+    if not isinstance(hidden, Sequence) or len(hidden) == 0:
         raise ArgumentError(f"hidden must be a list of layers, lowest first, such as [200, 50], got {hidden!r}")
     check_count(epochs=epochs)
+    require_tensor(x, "x")
+    if x.ndim != 2 or 0 in x.shape:
+        raise ShapeError(f"x must be [rows, visible] with at least one row, got {list(x.shape)}")
     layer = as_units(x.shape[1], "visible") if visible is None else visible
-    fitting = {"epochs": epochs, "batch_size": batch_size, "progress": progress}
+    fitting = {"schedule": schedule, "epochs": epochs, "batch_size": batch_size, "progress": progress}
     stack: list[RBM] = []
     for number, units in enumerate(hidden):
         start = spawn(new_generator(seed + number), 2)[0]  # `climb` draws from the other
         stack.append(RBM(layer, units, generator=start).initialise(x))
-        x = climb(stack[-1], x, objective, seed=seed + number, **fitting)
+        own = None if optimizer is None else optimizer(stack[-1])
+        place = None if out is None else Path(out) / f"machine-{number}"
+        x = climb(stack[-1], x, objective, seed=seed + number, optimizer=own, out=place, **fitting)
         layer = copy.deepcopy(stack[-1].hidden)
     return stack
 
@@ -90,9 +103,16 @@ def check_stack(rbms: Sequence[RBM], what: str) -> list[RBM]:
     if not rbms or not all(isinstance(rbm, RBM) for rbm in rbms):
         raise ArgumentError(f"{what} takes a list of RBMs, lowest first, got {[type(rbm).__name__ for rbm in rbms]}")
     for below, above in itertools.pairwise(rbms):
-        if type(below.hidden) is not type(above.visible) or below.hidden.width != above.visible.width:
+        if type(below.hidden) is not type(above.visible) or _values(below.hidden) != _values(above.visible):
             raise ArgumentError(f"hidden layer {below.hidden} and the visible layer {above.visible} above do not meet")
     return rbms
+
+
+def _values(units: Units) -> list[Any]:
+    """What tells layers of the same values, part by part: precisions are not among it."""
+    if isinstance(units, Product):
+        return [one for part in units.parts for one in _values(part)]
+    return [(type(units), units.width, getattr(units, "categories", None))]
 
 
 @torch.no_grad()

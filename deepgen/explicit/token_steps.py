@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, check_count
+from deepgen.errors import ArgumentError, check_count, check_real
 
 
 class Network(Protocol):
@@ -92,7 +92,8 @@ def pick(logits: Tensor, uniform: Tensor, temperature: float, top_k: int | None)
 
 def check_law(temperature: float, top_k: int | None) -> None:
     """Raise `ArgumentError` unless the temperature is positive and ``top_k`` a count."""
-    if not 0 < temperature < torch.inf:
-        raise ArgumentError(f"temperature must be above 0 and finite (top_k=1 takes the largest), got {temperature!r}")
+    check_real("temperature", temperature, 0)
+    if temperature == 0:
+        raise ArgumentError("temperature must be above 0, got 0: top_k=1 takes the largest")
     if top_k is not None:
         check_count(top_k=top_k)

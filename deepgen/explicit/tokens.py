@@ -29,7 +29,7 @@ from deepgen.errors import ArgumentError, ShapeError, check_count, unknown_name
 from deepgen.explicit.completion import complete, walk
 from deepgen.explicit.rows import mask_of
 from deepgen.explicit.token_steps import TokenSteps, check_law, go_on, pick
-from deepgen.explicit.units import check_support, require_tensor
+from deepgen.explicit.units import check_levels, require_tensor
 from deepgen.random import resolve
 from deepgen.transforms.base import METHODS
 from deepgen.transforms.fixed_point import fixed_point
@@ -233,7 +233,8 @@ class TokenModel(nn.Module, ABC):
         if particles is not None:
             check_count(particles=particles)
         mask = mask_of(mask, known).to(self.device)
-        rows = torch.where(mask, known.to(self.bias), 0)
+        exact = torch.promote_types(self.bias.dtype, torch.float32)  # 16 bits hold few whole numbers
+        rows = torch.where(mask, known.to(self.device, exact), 0)
         self._check_tokens(rows)
 
         def walks(order: Sequence[int], _: Any, uniform: Tensor, *clamped: Any) -> tuple[Tensor, Tensor]:
@@ -278,7 +279,4 @@ class TokenModel(nn.Module, ABC):
             raise ShapeError(f"{name} must be [rows, T], at least one row and one token{limit}, got {list(x.shape)}")
 
     def _check_tokens(self, x: Tensor) -> None:
-        good = (x >= 0) & (x < self.vocabulary)
-        if x.is_floating_point():
-            good &= x == x.round()
-        check_support(x, good, f"whole numbers from 0 to {self.vocabulary - 1}")
+        check_levels(x, self.vocabulary)

@@ -112,4 +112,6 @@ def sample(model: Lattice, n: int, *, generator: torch.Generator) -> Tensor:
 def _log_product(a: Tensor, b: Tensor) -> Tensor:
     """log(exp(a) @ exp(b))."""
     row, column = a.detach().amax(1, keepdim=True), b.detach().amax(0, keepdim=True)
-    return ((a - row).exp() @ (b - column).exp()).log() + row + column
+    product = (a - row).exp() @ (b - column).exp()
+    nothing = product == 0  # underflown: log 0 is right there, but its gradient would be 0 / 0
+    return product.masked_fill(nothing, 1.0).log().masked_fill(nothing, -torch.inf) + row + column

@@ -15,6 +15,7 @@ from torch import Tensor
 from deepgen.errors import MissingCapability, ShapeError
 from deepgen.explicit.levels import joined
 from deepgen.explicit.rbm import RBM
+from deepgen.explicit.rows import flat_rows, mask_of
 
 if TYPE_CHECKING:
     from deepgen.explicit.dbm import DBM
@@ -70,10 +71,8 @@ def even_mask(dbm: DBM, mask: Tensor) -> Tensor:
 def complete(dbm: DBM, known: Tensor, mask: Tensor, *, steps: int, generator: torch.Generator | int | None) -> Tensor:
     """Rows ``[rows, visible]`` whose entries under ``mask`` are those of ``known``, the others drawn given them."""
     width = dbm.visible.width
-    if not isinstance(known, Tensor) or known.ndim != 2 or known.shape[1] != width:
-        got = list(known.shape) if isinstance(known, Tensor) else type(known).__name__
-        raise ShapeError(f"known must be a tensor [rows, {width}], got {got}")
+    known = flat_rows(known, [width], "known")
+    held = even_mask(dbm, mask_of(mask, known))
     rbm = two_sides(dbm)
-    beside = known.new_zeros(len(known), rbm.visible.width - width)
-    start, held = torch.cat([known, beside], 1), even_mask(dbm, mask)
+    start = torch.cat([known, known.new_zeros(len(known), rbm.visible.width - width)], 1)
     return rbm.conditional_sample(start, held, steps=steps, generator=generator)[:, :width]

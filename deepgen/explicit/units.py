@@ -261,6 +261,21 @@ def digits(start: int, stop: int, radix: int, width: int) -> Tensor:
     return torch.arange(start, stop).unsqueeze(-1) // powers % radix
 
 
+def levels_in(x: Tensor, levels: int) -> Tensor:
+    """Where ``x`` is a whole number from 0 to ``levels`` - 1: bool, in the shape of ``x``.
+
+    >>> levels_in(torch.tensor([1.0, 0.5, 3.0]), 3), levels_in(torch.tensor([True]), 3)
+    (tensor([ True, False, False]), tensor([True]))
+    """
+    good = (x >= 0) & (x < levels)
+    return good & (x == x.round()) if x.is_floating_point() else good  # torch rounds no bools
+
+
+def check_levels(x: Tensor, levels: int) -> None:
+    """Raise `SupportError` unless every value is a whole number from 0 to ``levels`` - 1."""
+    check_support(x, levels_in(x, levels), f"whole numbers from 0 to {levels - 1}")
+
+
 def check_support(x: Tensor, good: Tensor, expected: str) -> None:
     """Raise `SupportError`, naming the first offender, unless the mask ``good`` ``[*x.shape]`` is all True."""
     if not bool(good.all()):

@@ -21,7 +21,7 @@ from torch.distributions import Distribution
 
 from deepgen.distributions import StandardNormal
 from deepgen.errors import ArgumentError, MissingCapability, ShapeError, SupportError, check_count, check_real
-from deepgen.explicit.contexts import as_label, check_context, each_context
+from deepgen.explicit.contexts import as_label, check_context, check_pair, each_context
 from deepgen.implicit.conditions import check_taken
 from deepgen.implicit.latent import for_network
 from deepgen.optim.blend import blend, share
@@ -163,7 +163,7 @@ class GAN(nn.Module):
         if not bool(rows.isfinite().all()):
             row = int((~rows.isfinite()).flatten(1).any(1).nonzero()[0])
             raise SupportError(f"x holds NaN or infinite values, first in row {row}: drop those rows or replace them")
-        self.check_context(context, len(rows))
+        check_pair(context, self.context, len(rows), labels=self.classes > 0)
 
     def check_context(self, context: Any, rows: int | None) -> None:
         """Raise unless ``context`` is what the networks take: labels ``[rows]`` or vectors ``[rows, context]``."""

@@ -28,7 +28,7 @@ from torch.distributions import Distribution, Independent, Normal
 from deepgen.distributions.bits import IndependentBits
 from deepgen.distributions.levels import DiscretisedLogisticMixture, LevelCategorical
 from deepgen.errors import check_count, check_real, unknown_name
-from deepgen.explicit.units import check_support
+from deepgen.explicit.units import check_levels, check_support
 from deepgen.share_means import over_rows
 
 KINDS = ("fixed", "shared", "decoder", "optimal")
@@ -151,10 +151,7 @@ class _Levels(nn.Module):
 
     def check(self, x: Tensor) -> None:
         """Raise `SupportError` unless every value is a whole number from 0 to levels - 1."""
-        good = (x >= 0) & (x < self.levels)
-        if x.is_floating_point():
-            good &= x == x.round()
-        check_support(x, good, f"whole numbers from 0 to {self.levels - 1}")
+        check_levels(x, self.levels)
 
 
 class Categorical(_Levels):

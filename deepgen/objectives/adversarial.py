@@ -102,6 +102,8 @@ class Adversarial:
         check_real("early", self.early, 1)
         check_real("generator_rate", self.generator_rate, 0)
         check_real("discriminator_rate", self.discriminator_rate, 0)
+        if not isinstance(self.betas, tuple | list) or len(self.betas) != 2:
+            raise ArgumentError(f"betas must be two numbers, got {self.betas!r}")
         for beta in self.betas:
             check_real("each of betas", beta, 0, below=1)
         if isinstance(self.loss, str):

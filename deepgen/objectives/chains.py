@@ -116,7 +116,8 @@ class PersistentChains:
         kernel = self._kernel(energy, torch.ones((), device=position.device))  # names what does not fit before training
         if self.step_size is None and self._steps(energy) and _aim(kernel) is None:
             raise ArgumentError(f"{self.kernel} has no aim for its acceptance to tune a step by: give step_size")
-        scale = 1.0 if energy.scaled else float(position.std().clamp_min(1e-6))
+        several = next((rows for rows in (position, energy.rows(x)) if rows.numel() > 1), None)
+        scale = 1.0 if energy.scaled or several is None else float(several.std().clamp_min(1e-6))
         power = {"hmc": 1.0}.get(self.kernel, 2.0)  # a length or its square
         guess = scale**power * position[0].numel() ** (-power / 6)
         step = guess if self.step_size is None else self.step_size
@@ -223,6 +224,11 @@ class AdversarialChains(PersistentChains):
             raise MissingCapability(
                 f"a proposal is trained here by its log_prob, and {type(proposal).__name__} has none: give a flow, or "
                 "train a reversible map by deepgen.objectives.AdversarialMixing in deepgen.samplers.train_proposal"
+            )
+        if not any(p.requires_grad for p in proposal.parameters()):
+            raise ArgumentError(
+                "the proposal is frozen, so there is nothing to train in it: proposal.requires_grad_(), or train the "
+                "energy alone by PersistentChains"
             )
         if self.learn == "reverse" and not hasattr(proposal, "draw"):
             raise MissingCapability(

@@ -160,6 +160,15 @@ class PersistentCD(Contrastive):
         return products.draw(products.free, generator)
 
 
+def refuse_deep(objective: PersistentCD) -> None:
+    """Raise `ArgumentError` where options of a `DBM` are given to an objective that trains an `RBM` alone."""
+    for name in ("turns", "tolerance", "posterior_steps"):
+        if getattr(objective, name) != getattr(PersistentCD, name):
+            raise ArgumentError(
+                f"{name} is of a DBM of several hidden levels, and {type(objective).__name__} trains none: leave it out"
+            )
+
+
 @dataclass(frozen=True)
 class ContrastiveDivergence(Contrastive):
     """Contrastive divergence CD-k: chains start anew at each batch and run ``k`` Gibbs steps.

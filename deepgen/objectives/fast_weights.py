@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from deepgen.errors import check_real
 from deepgen.explicit.rbm import RBM
 from deepgen.objectives.chain_memory import ChainMemory
-from deepgen.objectives.contrastive import PersistentCD, as_rbm
+from deepgen.objectives.contrastive import PersistentCD, as_rbm, refuse_deep
 from deepgen.objectives.contrastive_step import ContrastiveState, ContrastiveStep
 from deepgen.objectives.products import Products
 from deepgen.typing import Update
@@ -72,8 +72,9 @@ class FastPersistentCD(PersistentCD):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        refuse_deep(self)
         check_real("fast_rate", self.fast_rate, 0)
-        check_real("decay", self.decay, 0, 1 - 1e-6)
+        check_real("decay", self.decay, 0, below=1)
 
     def start(self, model: nn.Module, x: Tensor, *, generator: torch.Generator) -> FastState:
         """As `PersistentCD` starts, with no fast weights."""

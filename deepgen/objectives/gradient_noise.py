@@ -8,6 +8,7 @@ same mean, and the one with the smaller variance learns faster.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from deepgen.errors import ArgumentError, check_count
+from deepgen.errors import ArgumentError, MissingCapability, check_count
 from deepgen.random import resolve
 
 
@@ -61,13 +62,16 @@ def gradient_noise(
     """Mean and variance of ``objective``'s gradient on ``batch``, over ``repeats`` sets of draws; nothing is trained.
 
     Args:
-        objective: `ELBO`, `IWAE`, or anything with ``loss(model, batch, generator=)``.
+        objective: `ELBO`, `IWAE`, or anything with ``loss(model, batch, generator=)`` that returns a ``value``.
         model: as it is; parameters and buffers keep their values, an optimal sigma above all, and gradients theirs
             (not the running means of a batch normalisation in training mode).
         batch: ``x``, or a pair of ``x`` and its context.
         repeats: at least 2.
         parameters: those to look at, such as ``vae.encoder.parameters()``; all of them if None.
         generator: a generator, a seed, or None for fresh entropy.
+
+    Raises:
+        MissingCapability: the objective has no such loss, as those have none whose gradient is of chains.
 
     >>> import deepgen as dg
     >>> vae, x = dg.implicit.mlp_vae(6, [8], latent=2, generator=0), torch.eye(6)
@@ -81,10 +85,14 @@ def gradient_noise(
     at = [p for p in (model.parameters() if parameters is None else parameters) if p.requires_grad]
     if not at:
         raise ArgumentError("no parameter to look at requires a gradient: give parameters= some that do")
-    stream = resolve(generator, at[0].device)
+    stream, loss = resolve(generator, at[0].device), getattr(objective, "loss", None)
+    try:
+        inspect.signature(loss).bind(model, batch, generator=stream)  # type: ignore[arg-type]
+    except TypeError:
+        raise MissingCapability(f"{type(objective).__name__} has no loss(model, batch, generator=)") from None
     mean, squares = torch.zeros(()), torch.zeros(())
     for count in range(1, repeats + 1):  # Welford's recurrence
-        value = objective.loss(model, batch, generator=stream).value
+        value = loss(model, batch, generator=stream).value  # type: ignore[misc]
         found = torch.autograd.grad(value, at, materialize_grads=True)
         g = torch.cat([part.flatten() for part in found]).double()
         away = g - mean

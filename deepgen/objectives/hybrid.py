@@ -11,8 +11,9 @@ Source: Larochelle & Bengio 2008, sections 4 to 6 (discriminative, hybrid, semi-
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import KW_ONLY, dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,9 +22,11 @@ from deepgen.errors import ArgumentError, MissingCapability, check_count, check_
 from deepgen.explicit.class_rbm import ClassRBM
 from deepgen.explicit.units import check_values
 from deepgen.objectives.adam import adam
+from deepgen.objectives.bounds import Loss
 from deepgen.objectives.chain_memory import ChainMemory, remembered
 from deepgen.objectives.equilibrium_watch import ChainWatch
 from deepgen.share_means import balance
+from deepgen.train.source import fingerprint
 from deepgen.typing import Update
 
 
@@ -81,6 +84,11 @@ class Hybrid:
         if self.discriminative + self.generative + self.unlabelled == 0:
             raise ArgumentError("all three weights are 0: there is nothing to learn")
 
+    def arguments(self) -> dict[str, Any]:
+        """The settings as plain values, by which a checkpoint knows the run again; ``more`` by its fingerprint."""
+        own = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {**own, "more": None if self.more is None else fingerprint(self.more)}
+
     def start(self, model: nn.Module, x: Tensor, *, generator: torch.Generator) -> HybridState:
         """Chains at random rows of ``x``."""
         rbm = _as_class_rbm(model)
@@ -92,9 +100,7 @@ class Hybrid:
         position = x[rows.to(x.device)].to(rbm.weight.detach())
         return HybridState(position, ChainMemory.of(position))
 
-    def loss(
-        self, model: ClassRBM, batch: Tensor, chains: Tensor, *, generator: torch.Generator
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, model: ClassRBM, batch: Tensor, chains: Tensor, *, generator: torch.Generator) -> Loss:
         """The loss in nats per example, up to terms without a gradient, and the metrics.
 
         Its gradient is that of the objective where ``chains`` ``[chains, features + classes]`` are draws of the model.
@@ -111,7 +117,7 @@ class Hybrid:
         if len(chains):
             value = value + balance() * (self.generative + self.unlabelled) * model.log_density(chains).mean()
         errors = (joint.argmax(1) != y).to(joint.dtype).mean()
-        return value, {"log_label": log_label.detach(), "errors": errors}
+        return Loss(value, {"log_label": log_label.detach(), "errors": errors})
 
     def update(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Update:
         """The step function: move the chains, take the gradient, let ``optimizer`` step."""

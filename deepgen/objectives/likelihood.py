@@ -71,7 +71,7 @@ class MaximumLikelihood:
 
 def _mean_log_prob(model: Any, batch: Any, generator: torch.Generator) -> Tensor:
     rows = batch if isinstance(batch, (tuple, list)) else (batch,)
-    if getattr(model, "dropout", 0.0):
+    if getattr(model, "dropout", 0.0) and hasattr(model, "dropout_log_prob"):  # a module of the user's may drop too
         return model.dropout_log_prob(*rows, generator=generator).mean()
     return model.log_prob(*rows).mean()
 

@@ -18,19 +18,27 @@ acceptance, and at the mixing, of the chains that come out. Source: Song, Zhao &
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from deepgen.errors import ShapeError, check_count
+from deepgen.errors import ShapeError, check_count, check_real
 from deepgen.layers.linear import linear
 from deepgen.objectives.adam import adam
-from deepgen.objectives.likelihood import Nothing
-from deepgen.random import normal, resolve
+from deepgen.objectives.adversarial_penalties import GradientPenalty, Judged
+from deepgen.random import key, normal, resolve
 from deepgen.typing import Update
+
+
+class Critic(NamedTuple):
+    """weights of D; means, squares: Adam's running means of their gradients and of the squares; steps: D's, 0-d."""
+
+    weights: tuple[Tensor, ...]
+    means: tuple[Tensor, ...]
+    squares: tuple[Tensor, ...]
+    steps: Tensor
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,7 @@ class AdversarialMixing:
         critic_steps: updates of D for one of the map.
         rate: of both Adams, whose betas are (0.5, 0.9).
         noise: scale of the noise x starts from; about the target's.
-        generator: source of D's initial weights.
+        generator: source of D's initial weights; None draws them from that of the run.
 
     Metrics: ``critic``, the estimated distance E D(map's) - E D(true) (0 where they agree), and ``velocity``, |v'|^2
     by its width (1 where it is right).
@@ -53,8 +61,9 @@ class AdversarialMixing:
     >>> import deepgen as dg
     >>> f = dg.samplers.velocity_couplings(2, dg.transforms.Shift, hidden=[8], generator=0)
     >>> objective = AdversarialMixing(2, critic=(16,), generator=0)
+    >>> x, stream = torch.zeros(32, 2), dg.random.generator(0)
     >>> update = objective.update(f, objective.optimizer(f))
-    >>> _, metrics = update(Nothing(), torch.zeros(32, 2), generator=dg.random.generator(0))
+    >>> _, metrics = update(objective.start(f, x, generator=stream), x, generator=stream)
     >>> sorted(metrics)
     ['critic', 'velocity']
     """
@@ -72,11 +81,18 @@ class AdversarialMixing:
 
     def __post_init__(self) -> None:
         check_count(features=self.features, from_noise=self.from_noise, between=self.between)
-        check_count(critic_steps=self.critic_steps)
+        check_count(critic_steps=self.critic_steps, velocity=self._velocity())
+        for width in self.critic:
+            check_count(**{"each width of critic": width})
+        for name in ("eta", "rate", "noise"):
+            check_real(name, getattr(self, name), 0)
 
-    def start(self, model: nn.Module, x: Tensor, *, generator: torch.Generator) -> Nothing:
-        """The empty state; the critic lives in the step function."""
-        return Nothing()
+    def start(self, model: nn.Module, x: Tensor, *, generator: torch.Generator) -> Critic:
+        """A new critic, to which nothing has happened."""
+        source = resolve(key(generator) if self.generator is None else self.generator)
+        weights = tuple(p.detach().to(next(model.parameters())) for p in self._critic(source).parameters())
+        means, squares = (tuple(torch.zeros_like(w) for w in weights) for _ in range(2))
+        return Critic(weights, means, squares, torch.zeros((), dtype=torch.float32, device=weights[0].device))
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """Adam with the paper's rate and betas, for the map; the critic has one of its own."""
@@ -84,14 +100,14 @@ class AdversarialMixing:
 
     def update(self, model: Any, optimizer: torch.optim.Optimizer) -> Update:
         """The step function over a batch of positions ``[rows, features]``; an odd last row is left out."""
-        critic = self._critic().to(next(model.parameters()))
-        sharpen = adam(critic, lr=self.rate, betas=(0.5, 0.9))
+        critic = self._critic(resolve(0)).to(next(model.parameters()))  # its weights are those of the state
+        sharpen, penalty = adam(critic, lr=self.rate, betas=(0.5, 0.9)), GradientPenalty(10.0)
 
         def walk(x: Tensor, limit: int, g: torch.Generator) -> tuple[Tensor, Tensor]:
             """1 to ``limit`` steps, drawn for the batch; the end and its velocity."""
             z = x
             for _ in range(int(torch.randint(1, limit + 1, (), generator=g, device=g.device))):
-                v = normal((len(x), self.velocity or self.features), generator=g, dtype=x.dtype)
+                v = normal((len(x), self._velocity()), generator=g, dtype=x.dtype)
                 z = model.encode(torch.cat([z[:, : self.features], v], 1))[0]
             return z[:, : self.features], z[:, self.features :]
 
@@ -102,36 +118,38 @@ class AdversarialMixing:
             y_end, v3 = walk(y.detach(), self.between, g)
             return torch.cat([torch.cat([x_end, x], 1), torch.cat([y_end, y], 1)]), torch.cat([v1, v2, v3])
 
-        def step(state: Any, batch: Tensor, *, generator: torch.Generator) -> tuple[Any, dict[str, Tensor]]:
+        def step(state: Critic, batch: Tensor, *, generator: torch.Generator) -> tuple[Critic, dict[str, Tensor]]:
             if batch.ndim != 2 or len(batch) < 2 or batch.shape[1] != self.features:
                 raise ShapeError(
                     f"a batch must be [rows, {self.features}] with two rows or more, for pairs of them, got "
                     f"{list(batch.shape)}: choose a batch_size that leaves no single row at the end"
                 )
             rows = len(batch) // 2
-            start = batch[:rows]
+            _put(state, critic, sharpen)
             for _ in range(self.critic_steps):
                 order = torch.randperm(len(batch), generator=generator, device=batch.device)
-                true = torch.cat([batch, batch[order]], 1)  # rows of the chains are exchangeable: pairs of two of them
+                true = torch.cat([batch[order], batch[order.roll(1)]], 1)  # the chains are exchangeable: two of them
                 with torch.no_grad():
                     made = pairs(batch[order[:rows]], generator)[0]
-                loss = (
-                    critic(true).mean() - critic(made).mean() + 10 * _slope(critic, true[: len(made)], made, generator)
-                )
+                real, fake = Judged(true, critic(true)), Judged(made, critic(made))
+                held = penalty(real._replace(rows=true[: len(made)]), fake, critic, generator=generator)
                 sharpen.zero_grad(set_to_none=True)
-                loss.backward()
+                (real.logits.mean() - fake.logits.mean() + held.mean()).backward()
                 sharpen.step()
-            made, v = pairs(start, generator)
+            made, v = pairs(batch[:rows], generator)
             optimizer.zero_grad(set_to_none=True)
             judged = critic(made).mean()
             (judged + self.eta * v.square().sum(1).mean() / 2).backward()
             optimizer.step()
-            return state, {"critic": (judged - critic(true).mean()).detach(), "velocity": v.square().mean().detach()}
+            metrics = {"critic": (judged - critic(true).mean()).detach(), "velocity": v.square().mean().detach()}
+            return _taken(critic, sharpen), metrics
 
         return step
 
-    def _critic(self) -> nn.Module:
-        stream = resolve(self.generator)
+    def _velocity(self) -> int:
+        return self.features if self.velocity is None else self.velocity
+
+    def _critic(self, stream: torch.Generator) -> nn.Module:
         widths = [2 * self.features, *self.critic]
         layers: list[nn.Module] = []
         for before, after in itertools.pairwise(widths):
@@ -139,9 +157,18 @@ class AdversarialMixing:
         return nn.Sequential(*layers, linear(widths[-1], 1, generator=stream))
 
 
-def _slope(critic: Callable[[Tensor], Tensor], true: Tensor, made: Tensor, generator: torch.Generator) -> Tensor:
-    """E(|grad D| - 1)^2 at points between true and made pairs."""
-    share = torch.rand(len(made), 1, generator=generator, device=made.device)
-    between = (share * true + (1 - share) * made).requires_grad_()
-    (gradient,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
-    return (gradient.norm(dim=1) - 1).square().mean()
+@torch.no_grad()
+def _put(state: Critic, critic: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Give the networks of the step function what the state says they are."""
+    for p, weight, mean, square in zip(critic.parameters(), *state[:3], strict=True):
+        p.copy_(weight)
+        moments = {"step": state.steps, "exp_avg": mean, "exp_avg_sq": square}
+        optimizer.state[p] = {name: moment.clone() for name, moment in moments.items()}
+
+
+def _taken(critic: nn.Module, optimizer: torch.optim.Optimizer) -> Critic:
+    """What the step function has made of them."""
+    weights = list(critic.parameters())
+    kept = [optimizer.state[p] for p in weights]
+    means, squares = (tuple(one[name] for one in kept) for name in ("exp_avg", "exp_avg_sq"))
+    return Critic(tuple(p.detach().clone() for p in weights), means, squares, kept[0]["step"])

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from deepgen.errors import ArgumentError
 from deepgen.explicit.rbm import RBM
 from deepgen.objectives.chain_memory import ChainMemory
-from deepgen.objectives.contrastive import PersistentCD, as_rbm
+from deepgen.objectives.contrastive import PersistentCD, as_rbm, refuse_deep
 from deepgen.objectives.contrastive_step import ContrastiveState, ContrastiveStep
 from deepgen.objectives.equilibrium_watch import LadderWatch
 from deepgen.objectives.products import Products
@@ -85,6 +85,7 @@ class ParallelTempering(PersistentCD):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        refuse_deep(self)
         whole = isinstance(self.betas, int) and not isinstance(self.betas, bool)
         if (whole and self.betas < 2) or not (whole or isinstance(self.betas, (list, tuple))):  # type: ignore[operator]
             raise ArgumentError(f"betas must be 2 or more, or a list that rises to 1, got {self.betas!r}")

@@ -29,7 +29,7 @@ from deepgen.implicit.autoencoder import Autoencoder
 from deepgen.implicit.corruption import Corruption
 from deepgen.objectives.adam import adam
 from deepgen.objectives.batch_norm import refuse_batch_norm
-from deepgen.objectives.bounds import descend
+from deepgen.objectives.bounds import Loss, descend
 from deepgen.objectives.likelihood import Nothing
 from deepgen.random import draw
 from deepgen.rest import at_rest
@@ -42,7 +42,8 @@ class Reconstruction:
 
     Args:
         corruption: the noise that the model is to take away, such as `deepgen.implicit.Masking`; None for none.
-        penalty: one of `Contraction`, `KLSparsity`, `L1`, or several; or any function like them.
+        penalty: one of `Contraction`, `KLSparsity`, `L1`, or several; or any function like them, with a ``weight``
+            and a ``name``.
         walkback: steps of the denoising chain from each row; 1 is the plain denoising loss.
 
     Raises:
@@ -69,6 +70,9 @@ class Reconstruction:
             if isinstance(one, type) or not callable(one):
                 got = f"the class {one.__name__} itself" if isinstance(one, type) else repr(one)
                 raise ArgumentError(f"corruption and penalties must be such as Masking(0.3) and L1(0.1), got {got}")
+        for one in penalties:
+            if not hasattr(one, "name") or not hasattr(one, "weight"):
+                raise ArgumentError(f"a penalty must have a name and a weight, as L1(0.1) has, got {one!r}")
         names = [one.name for one in penalties]
         if len({*names, "reconstruction_loss"}) <= len(names):
             raise ArgumentError(f"penalties must have names of their own, got {', '.join(names)}")
@@ -92,8 +96,11 @@ class Reconstruction:
                 one.check(z)
         return Nothing()
 
-    def loss(self, model: Any, x: Tensor, *, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        """What is minimised, of a batch ``[rows, *event]``, and the metrics."""
+    def loss(self, model: Any, x: Tensor, *, generator: torch.Generator, learn: bool = False) -> Loss:
+        """What is minimised, of a batch ``[rows, *event]``, and the metrics.
+
+        With ``learn``, as in a training step, an optimal sigma follows the batch once it has been scored.
+        """
         if x.device.type == "cpu":
             model.check(x)  # elsewhere that would wait for the device; `fit` has looked at the first rows
         like = next(model.parameters(), None)
@@ -114,17 +121,17 @@ class Reconstruction:
                 value = value + one.weight * parts[one.name]
             for name, part in parts.items():
                 totals[name] = totals.get(name, 0.0) + part.detach() / self.walkback
-            if torch.is_grad_enabled():
+            if learn:
                 model.follow(law, x)
             if step + 1 < self.walkback:
                 with torch.no_grad():
                     at = draw(law, generator=generator).to(x)
-        return value / self.walkback, totals
+        return Loss(value / self.walkback, totals)
 
     def update(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Update:
         """The step function: corrupt, take the gradient, let ``optimizer`` step."""
         _require(model)
-        return descend(partial(self.loss, model), optimizer)
+        return descend(partial(self.loss, model, learn=True), optimizer)
 
     def optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         """Adam at 0.001."""

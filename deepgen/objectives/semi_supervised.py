@@ -14,12 +14,12 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from deepgen.errors import ArgumentError, MissingCapability, check_count, check_real
 from deepgen.implicit.semi_supervised import SemiSupervised
 from deepgen.objectives.adam import adam
-from deepgen.objectives.bounds import descend
+from deepgen.objectives.bounds import Loss, descend
 from deepgen.objectives.likelihood import Nothing
 from deepgen.typing import Update
 
@@ -56,7 +56,7 @@ class SemiSupervisedELBO:
         _require(model)
         return Nothing()
 
-    def loss(self, model: Any, batch: Any, *, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+    def loss(self, model: Any, batch: Any, *, generator: torch.Generator) -> Loss:
         """Minus the objective of a batch (x, y) in nats per example, and the metrics."""
         _check(model, batch)
         x, y = batch
@@ -68,7 +68,7 @@ class SemiSupervisedELBO:
         labelled = joint.gather(1, place).squeeze(1) + self.alpha * log_label
         value = torch.where(known, labelled, summed).mean()
         mean_label = (log_label * known).sum() / known.sum().clamp_min(1)
-        return -value, {"bound": summed.mean().detach(), "log_label": mean_label.detach()}
+        return Loss(-value, {"bound": summed.mean().detach(), "log_label": mean_label.detach()})
 
     def update(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Update:
         """The step function: draw, take the gradient, let ``optimizer`` step."""

@@ -42,7 +42,7 @@ from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, MissingCapability, check_count, check_real
 from deepgen.evaluate.estimate import Estimate
-from deepgen.objectives.contrastive import PersistentCD, as_rbm
+from deepgen.objectives.contrastive import PersistentCD, as_rbm, refuse_deep
 from deepgen.objectives.equilibrium_watch import EquilibriumWarning, EquilibriumWatch
 from deepgen.objectives.trajectory_start import first_rung
 from deepgen.objectives.trajectory_step import PROBES, Counts, TrajectoryState, TrajectoryStep
@@ -99,6 +99,7 @@ class TrajectoryTempering(PersistentCD):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        refuse_deep(self)
         check_count(depth=self.depth, every=self.every, pace=self.pace)
         check_count(**{n: v for n, v in (("meeting", self.meeting), ("least", self.least)) if v is not None})
         check_count(0, refresh=self.refresh)

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from deepgen.errors import CheckpointError, MissingCapability
@@ -34,6 +35,8 @@ def encode(value: Any) -> Any:
     """
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
+    if isinstance(value, np.generic):  # a number of numpy
+        return encode(value.item())
     if isinstance(value, (list, tuple)):
         return [encode(item) for item in value]
     if isinstance(value, Mapping):

@@ -109,3 +109,23 @@ def test_contexts_go_with_their_rows(monkeypatch):
     )
     assert filled.value == pair.value
     assert filled.value == pytest.approx(whole.value, abs=6 * math.hypot(whole.stderr, filled.stderr))
+
+
+def test_the_topmost_cell_stays_below_one(stream):
+    model = dg.explicit.Dequantised(dg.explicit.Flow(Logit(alpha=0.0), base=784), levels=256)
+    rows = torch.full((4000, 784), 255.0)  # 255 + u rounds to 256 with p = 8e-6 a value: 24 of these
+    assert bool(model.bound(rows, generator=stream).isfinite().all())
+
+
+@pytest.mark.parametrize("end", [-40.0, 40.0])
+def test_noise_that_saturates_stays_inside_its_cell(end, stream):
+    noise = dg.explicit.Flow(Chain([Logit(alpha=0.0), Affine(2, shift=end)]), base=2, context=2)
+    unit = dg.explicit.Flow(Logit(alpha=0.0), base=2)
+    model = dg.explicit.Dequantised(unit, levels=4, noise=noise)
+    assert bool(model.bound(torch.tensor([[0.0, 3.0]]), generator=stream).isfinite().all())
+
+
+def test_rows_of_bools_are_checked_and_no_rows_are_refused(model):
+    model.check(torch.tensor([[True], [False]]))
+    with pytest.raises(dg.errors.ShapeError, match="at least one row"):
+        model.check(torch.ones(0, 1))

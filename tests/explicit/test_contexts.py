@@ -67,6 +67,30 @@ def test_a_wrong_context_is_refused_by_an_error_of_the_library(model):
             model.sample(4, torch.full((4,), 0.5))
 
 
+@pytest.mark.parametrize("model", BY_VECTORS.values(), ids=BY_VECTORS)
+def test_a_context_that_is_not_finite_is_found_by_check(model):
+    x, context = torch.zeros(5, 4), torch.zeros(5, 3)
+    model.check((x, context))
+    context[2, 1] = torch.nan
+    with pytest.raises(SupportError, match="finite in a context"):
+        model.check((x, context))
+
+
+@pytest.mark.parametrize("orders", [1, 2])
+def test_a_context_of_another_dtype_serves_models_of_discrete_variables(orders):
+    model, c = dg.explicit.MADE(4, [8], context=3, orders=orders, generator=0), torch.ones(2, 3)
+    x, mask = torch.zeros(2, 4), torch.arange(4) < (2 if orders == 1 else 0)
+    for ask in (
+        lambda c: model.log_prob(x, c),
+        lambda c: model.sample(2, c, generator=1),
+        lambda c: model.draw(2, c, generator=1).log_prob,
+        lambda c: model.conditional_sample(x, mask, c, generator=1),
+        lambda c: model.conditional_log_prob(x, mask, c),
+    ):
+        assert torch.equal(ask(c.double()), ask(c))
+        assert torch.equal(ask(c.long()), ask(c))
+
+
 def test_a_model_without_a_context_says_so():
     plain = GAN(Dense(2, [8], 4, generator=0), Dense(4, [8], (), generator=1), latent=2)
     for call in (lambda: plain.sample(4, 1), lambda: plain(1), plain):

@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -163,8 +164,11 @@ def test_what_is_refused():
         dbm.check(torch.full((1, 4), math.nan))
     with pytest.raises(ShapeError, match=r"\[rows, 4\]"):
         dbm.conditional_sample(torch.zeros(2, 3), torch.ones(3, dtype=torch.bool))
-    with pytest.raises(ShapeError, match="mask must be boolean"):
-        dbm.conditional_sample(torch.zeros(2, 4), torch.ones(4))
+    for mask in (torch.ones(4), torch.ones(1, 4, dtype=torch.bool), torch.ones(3, 4, dtype=torch.bool), [True] * 4):
+        with pytest.raises(ShapeError, match=r"mask must be (boolean, \[4\] or \[2, 4\]|a tensor)"):
+            dbm.conditional_sample(torch.zeros(2, 4), mask)
+    with pytest.raises(ShapeError, match=r"known must be \[rows, 4\] with at least one row"):
+        dbm.conditional_sample(torch.zeros(0, 4), torch.ones(4, dtype=torch.bool))
     with pytest.raises(ShapeError, match="3 levels"):
         dbm.energy(torch.zeros(1, 4), torch.zeros(1, 3))
 
@@ -233,4 +237,16 @@ def test_levels_are_taken_in_any_dtype():
     dbm, states = DBM(4, [3, 2], generator=0), [torch.ones(2, width) for width in (4, 3, 2)]
     assert torch.equal(dbm.energy(*(x.bool() for x in states)), dbm.energy(*states))
     assert torch.equal(dbm.mean_field(states[0].bool()).bound, dbm.mean_field(states[0]).bound)
+    start = [means / 2 for means in states[1:]]
+    twice = dbm.mean_field(states[0], start=[means.double() for means in start]).bound
+    assert torch.equal(twice, dbm.mean_field(states[0], start=start).bound)
     assert torch.equal(dbm.field(1, [states[0], None, states[2]]), dbm.field(1, states))  # its own is not looked at
+
+
+def test_an_array_gives_an_array():
+    x = torch.eye(4)
+    for model in (DBM(4, [3, 2], generator=0), dg.explicit.DBN(4, [3, 2], generator=0)):
+        found = model.transform(x.double().numpy())
+        assert isinstance(found, np.ndarray)
+        assert np.array_equal(found, model.transform(x).numpy())
+    assert np.array_equal(model.transform(x.numpy(), level=1), model.transform(x, level=1).numpy())

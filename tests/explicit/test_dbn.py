@@ -5,7 +5,7 @@ import torch
 
 import deepgen as dg
 from deepgen.errors import ArgumentError, ShapeError, SupportError
-from deepgen.explicit import DBN, RBM, Gaussian, Softmax, Spin, mirrored, rbm_stack
+from deepgen.explicit import DBN, RBM, Bernoulli, Gaussian, Product, Softmax, Spin, mirrored, rbm_stack
 from deepgen.testing import Exact, check_checkpoint, check_random, chi_square
 from tests.evaluate.deep import DBNS, deep, rows, shallow, truth
 
@@ -172,6 +172,14 @@ def test_what_is_refused():
             DBN(4, hidden)
     with pytest.raises(ArgumentError, match="do not meet"):
         DBN.from_rbms([RBM(4, 3), RBM(2, 2)])
+    for below, above in (
+        (Softmax(2, 3), Softmax(3, 2)),
+        (Product(Bernoulli(2), Spin(3)), Product(Spin(3), Bernoulli(2))),
+        (Product(Softmax(2, 3), Spin(3)), Product(Softmax(3, 2), Spin(3))),
+    ):
+        with pytest.raises(ArgumentError, match="do not meet"):
+            DBN.from_rbms([RBM(4, below), RBM(above, 2)])
+    DBN.from_rbms([RBM(4, Gaussian(3, precision=2.0)), RBM(Gaussian(3), 2)])  # the same values
     with pytest.raises(ArgumentError, match=r"DBN\.from_rbms takes a list of RBMs"):
         DBN.from_rbms([])
     dbn = DBN(4, [3, 2], generator=0)
@@ -194,6 +202,7 @@ WRONG = [
     (lambda dbn: dbn.means([0, 0, 0, 0]), ShapeError, "v must be a tensor, got list"),
     (lambda dbn: dbn.means(torch.zeros(2, 3)), ShapeError, r"v must be \[\.\.\., 4\]"),
     (lambda dbn: dbn.propose([0, 0, 0, 0]), ShapeError, "v must be a tensor, got list"),
+    (lambda dbn: dbn.propose(torch.zeros(4)), ShapeError, r"v must be \[rows, 4\], got \[4\]"),
     (lambda dbn: dbn.propose(torch.zeros(2, 5)), ShapeError, r"v must be \[\.\.\., 4\]"),
     (lambda dbn: dbn.down([0, 0, 0]), ShapeError, "x must be a tensor, got list"),
     (lambda dbn: dbn.down(torch.zeros(2, 4)), ShapeError, r"x must be \[\.\.\., 3\]"),

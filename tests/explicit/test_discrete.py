@@ -2,11 +2,13 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
+import deepgen as dg
 from deepgen.errors import ArgumentError, DegenerateWeights, ShapeError, SupportError, UnknownName
-from deepgen.explicit import MADE, NADE, DeepNADE
+from deepgen.explicit import MADE, MAF, NADE, NICE, DeepNADE, PlanarFlow, RealNVP
 from deepgen.explicit.completion import log_mass, quantile
 from deepgen.testing import check_random, chi_square, sequential
 from deepgen.testing.gradients import check_causal
@@ -263,6 +265,19 @@ def test_what_does_not_fit_is_refused(name, stream):
         model.check((good + 0.5, *context) if context else good + 0.5)
     with pytest.raises(SupportError):
         model.check((good * math.nan, *context) if context else good * math.nan)
+    for wrong in (0.5, float(model.categories), -1.0, math.nan):
+        one = good.clone()
+        one[0, -1] = wrong
+        every, mask = given(context, 1), torch.arange(d) < d - 1
+        asked = [
+            lambda x, c=every: model.log_prob(x, *c),
+            lambda x, c=every, m=mask: model.conditional_log_prob(x, m, *c),
+        ]
+        if hasattr(model, "order_log_prob"):
+            asked.append(lambda x, c=every: model.order_log_prob(x, *c, generator=0))
+        for ask in asked:
+            with pytest.raises(SupportError):
+                ask(one)
     with pytest.raises(UnknownName, match="jacobi"):
         model.sample(1, *context, method="jakobi")
     with pytest.raises(ArgumentError, match="n must be"):
@@ -298,3 +313,17 @@ def test_repr_says_what_each_direction_costs(name, stream):
 def test_orders_are_permutations(orders):
     with pytest.raises(ArgumentError, match="order"):
         MADE(3, [4], orders=orders)
+
+
+@pytest.mark.parametrize("flat", [[2, 1, 0], torch.tensor([2, 1, 0]), np.array([2, 1, 0])])
+def test_one_order_without_its_list_is_told(flat):
+    for ask in (lambda: MADE(3, [4], orders=flat), lambda: DeepNADE(3, [4]).reorder(flat)):
+        with pytest.raises(ArgumentError, match=r"give \[\[2, 1, 0\]\]"):
+            ask()
+
+
+@pytest.mark.parametrize("build", [MADE, NADE, DeepNADE, MAF, RealNVP, NICE, PlanarFlow])
+def test_a_number_of_numpy_is_a_number_of_variables(build, tmp_path):
+    model = build(np.int64(3), **({"orders": np.int64(2)} if build in (MADE, DeepNADE) else {}))
+    dg.save(model, tmp_path)
+    assert dg.load(tmp_path).event_shape == model.event_shape == (3,)

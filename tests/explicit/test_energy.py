@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -194,10 +195,24 @@ def test_what_is_refused():
         EnergyModel(net, (3,), base=MultivariateNormal(2))
     with pytest.raises(ArgumentError, match="did you mean 'mala'"):
         model.kernel("malaa")
+    for other in ("sample_chain", "Target", "as_target", "heaviest", "Langevin"):  # of deepgen.samplers, but no kernels
+        with pytest.raises(ArgumentError, match=f"no kernel '{other}'"):
+            model.kernel(other)
+    with pytest.raises(ArgumentError, match="gave a Target"):
+        model.kernel(dg.samplers.as_target)
     with pytest.raises(ArgumentError, match="binary"):
         binary(3)[0].kernel("mala", step_size=0.1)
     with pytest.raises(ArgumentError, match="40 steps"):
         model.sample(3, steps=10, generator=0)
+    late = EnergyModel(net)
+    for wrong in (torch.zeros(0, 7), torch.full((3, 5), torch.nan)):
+        with pytest.raises((ShapeError, SupportError)):
+            late.check(wrong)
+    late.check(torch.zeros(3, 2))  # rows that did not pass have not fixed the shape
+    for shape in (-1, 0, (2, -1), 2.0):
+        with pytest.raises(ArgumentError, match="event_shape must be"):
+            EnergyModel(net, shape)
+    assert EnergyModel(net, np.int64(2)).event_shape == (2,)
     with pytest.raises(ShapeError, match="not known"):
         EnergyModel(net).sample(3, generator=0)
     with pytest.raises(MissingCapability, match=r"LogProb|log_prob"):

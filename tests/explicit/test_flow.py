@@ -104,6 +104,12 @@ def test_shapes_are_checked():
             flow.check(x)
 
 
+def test_no_rows_are_refused():
+    for flow, x in ((Flow(Affine(2), base=2), torch.zeros(0, 2)), (RealNVP(2, 2, [8]), torch.zeros(0, 2))):
+        with pytest.raises(ShapeError, match="at least one row"):
+            flow.check(x)
+
+
 def test_contexts_are_checked():
     flow = RealNVP(2, 2, [8], context=3, generator=0)
     x = torch.zeros(5, 2)

@@ -64,6 +64,15 @@ def test_strong_couplings_do_not_overflow():
 
 
 @pytest.mark.parametrize("periodic", [True, False])
+@pytest.mark.parametrize("coupling", [100.0, 300.0])
+def test_strong_couplings_have_a_gradient(coupling, periodic):
+    model = Ising((4, 4), coupling, periodic=periodic)  # all spins alike
+    model.log_partition().backward()
+    torch.testing.assert_close(model.coupling.grad, model.joined.float())
+    torch.testing.assert_close(model.field.grad, torch.zeros(4, 4))
+
+
+@pytest.mark.parametrize("periodic", [True, False])
 @pytest.mark.parametrize("make", [ising, potts])
 def test_the_gradient_of_log_partition_is_the_mean_of_what_it_multiplies(make, periodic):
     model = make((3, 2), periodic=periodic).double()
@@ -170,8 +179,13 @@ def test_what_is_refused():
         ising().log_density(torch.ones(3, 16))
     with pytest.raises(SupportError, match="-1 or \\+1; got 0"):
         ising().gibbs().init(torch.zeros(2, 4, 4))
-    with pytest.raises(SupportError, match="integers from 0 to 2; got 3"):
+    with pytest.raises(SupportError, match="whole numbers from 0 to 2; got 3"):
         potts().gibbs().init(torch.full((2, 3, 3), 3))
+    for model in (ising(), potts()):
+        for wrong in ([[0, 1], [1, 0]], torch.zeros(3)):
+            with pytest.raises(ShapeError, match="x must be"):
+                model.check(wrong)
+    potts().check(torch.ones(2, 3, 3, dtype=torch.bool))
     for wrong in (3, -1):
-        with pytest.raises(SupportError, match=f"integers from 0 to 2; got {wrong}"):
+        with pytest.raises(SupportError, match=f"whole numbers from 0 to 2; got {wrong}"):
             potts().log_density(torch.full((2, 3, 3), wrong))

@@ -41,6 +41,15 @@ def test_inputs_spare_the_mean_field(stream):
     torch.testing.assert_close(-network.log_prob(labels, x).mean(), torch.nn.functional.cross_entropy(logits, labels))
 
 
+@pytest.mark.parametrize("hidden", [[3], [3, 2]])
+def test_rows_of_any_dtype_are_taken_and_those_that_cannot_be_are_refused(hidden):
+    network, x = MeanFieldNetwork(DBM(4, hidden, generator=0), outputs=2, generator=0), torch.eye(4)
+    assert torch.equal(network(x.double()), network(x))
+    assert torch.equal(network(network.inputs(x).double()), network(x))
+    with pytest.raises(SupportError):
+        network(x * torch.nan)
+
+
 def test_units_are_left_out_in_training_alone(stream):
     """At weights of zero but for the head, hidden means are 1/2: those kept are 1, and the logits count them."""
     dbm = DBM(4, [1000], generator=0)
@@ -101,5 +110,14 @@ def test_what_is_refused():
         network(torch.zeros(2, 5))
     with pytest.raises(SupportError, match="0 or 1"):
         network.inputs(torch.full((1, 4), 0.5))
+    x = torch.zeros(3, 4)
+    for labels, says in (
+        (torch.tensor([0]), r"labels must be \[3\], got \[1\]"),
+        ([0, 1, 1], "labels must be a tensor"),
+        (torch.tensor([0, 1, 2]), "whole numbers from 0 to 1; got 2"),
+        (torch.tensor([0, 1, 0.5]), "whole numbers from 0 to 1; got 0.5"),
+    ):
+        with pytest.raises((ShapeError, SupportError), match=says):
+            network.log_prob(labels, x)
     with pytest.raises(ArgumentError, match="outputs must be an integer"):
         MeanFieldNetwork(DBM(4, [3]), outputs=0)

@@ -68,6 +68,13 @@ def test_extreme_rates_stay_finite_in_value_and_gradient():
     assert all(p.grad.isfinite().all() for p in model.parameters())
 
 
+def test_large_logits_keep_the_digits_of_float64():
+    model = dg.explicit.BernoulliMixture(1).double()
+    with torch.no_grad():
+        model.logits.fill_(20.5)  # beyond 20 torch's softplus leaves log(1 + e^-x) out, 1e-9
+        assert abs(float(model.log_prob(torch.tensor([[0.0], [1.0]])).logsumexp(0))) < 1e-14
+
+
 @pytest.mark.parametrize("components", [1, 4])
 def test_samples_follow_the_density(components, stream, alpha):
     model, n = some(4, components, stream), 20_000

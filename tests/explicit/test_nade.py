@@ -1,5 +1,6 @@
 """NADE: its formula, its kernels against plain tensors, blocks, and the trap of probabilities taken for logits."""
 
+import copy
 import math
 
 import pytest
@@ -84,6 +85,17 @@ def test_large_float32_models_use_the_kernels_and_others_do_not(monkeypatch, str
     monkeypatch.setattr(nade, "_kernels", broken)
     assert not nade.worthwhile(model.weight)
     torch.testing.assert_close(model.log_prob(x), by_kernels, rtol=1e-5, atol=1e-3)
+
+
+def test_the_gradient_with_respect_to_the_rows_is_that_of_twice_the_digits(stream):
+    model = NADE(64, 64, generator=stream)
+    assert nade.worthwhile(model.weight)
+    x = model.sample(5, generator=stream).requires_grad_()
+    twice = copy.deepcopy(model).double()
+    (got,) = torch.autograd.grad(model.log_prob(x).sum(), x)
+    x2 = x.detach().double().requires_grad_()
+    (expected,) = torch.autograd.grad(twice.log_prob(x2).sum(), x2)
+    torch.testing.assert_close(got.double(), expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("block", [1, 30, 2**20])

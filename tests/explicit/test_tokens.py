@@ -7,6 +7,7 @@ import torch
 
 import deepgen as dg
 from deepgen.errors import ArgumentError, DegenerateWeights, ShapeError, SupportError, UnknownName
+from deepgen.explicit.completion import quantile
 from deepgen.explicit.token_steps import TokenSteps, pick
 from deepgen.testing import check_checkpoint, check_density, check_random, chi_square, sequential
 from tests.explicit.token_models import MODELS, everything, lively
@@ -188,6 +189,17 @@ def test_completion_follows_the_law_given_what_is_known(name, late, stream, alph
         model.conditional_sample(known, mask, particles=1, generator=stream)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_16_bits_keep_the_tokens_of_a_large_vocabulary(dtype, stream):
+    model = dg.explicit.CharRNN(5000, hidden=8, generator=stream).to(dtype)
+    known, mask = torch.tensor([[257, 4999, 2049, 0, 0, 0]]), torch.arange(6) < 3
+    x = model.conditional_sample(known, mask, generator=stream)
+    assert x[0, :3].tolist() == [257, 4999, 2049]
+    high = torch.zeros(4999, 40).to(dtype)
+    high[4001] = 50.0
+    assert quantile(high, torch.rand(40, generator=stream)).unique().tolist() == [4002.0]
+
+
 @models
 def test_whole_floats_are_tokens_too(name, stream):
     model = lively(name, stream)
@@ -277,7 +289,7 @@ def test_wrong_arguments(name, stream):
         model.sample(2, prompt=torch.zeros(3, 2))
     with pytest.raises(UnknownName, match="'jacobi'"):
         model.sample(2, method="jacoby")
-    for temperature in (0, -1.0, float("nan"), float("inf")):
+    for temperature in (0, -1.0, float("nan"), float("inf"), None, "warm", True):
         with pytest.raises(ArgumentError, match="temperature"):
             model.sample(1, temperature=temperature)
     with pytest.raises(ArgumentError, match="top_k"):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import deepgen as dg
-from deepgen.errors import ArgumentError
+from deepgen.errors import ArgumentError, ShapeError
 from deepgen.explicit import RBM, Gaussian, Softmax, Spin
 from deepgen.implicit import rbm_stack, unrolled
 from deepgen.objectives import Reconstruction
@@ -64,6 +64,25 @@ def test_a_stack_is_a_function_of_its_seed():
         assert not torch.equal(a.weight, c.weight)
 
 
+def test_a_stack_goes_on_from_its_folder_with_the_optimizer_and_schedule_asked_for(tmp_path):
+    rates = []
+
+    def optimizer(machine):
+        rates.append(torch.optim.SGD(machine.parameters(), lr=0.25))
+        return rates[-1]
+
+    def run(out=None):
+        schedule = {"optimizer": optimizer, "schedule": lambda done: 1 - done / 2}
+        return rbm_stack(torch.eye(6), [4, 2], epochs=2, seed=1, out=out, **schedule)
+
+    whole, kept, again = run(), run(tmp_path), run(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["machine-0", "machine-1"]
+    for a, b, c in zip(whole, kept, again, strict=True):
+        assert torch.equal(a.weight, b.weight)
+        assert torch.equal(a.weight, c.weight)
+    assert [made.param_groups[0]["lr"] for made in rates] == [0.125] * 6
+
+
 def test_layers_that_do_not_meet_are_told(stream):
     for rbms, message in (
         ([], "a list of RBMs"),
@@ -84,3 +103,8 @@ def test_layers_that_do_not_meet_are_told(stream):
         unrolled([uneven])
     with pytest.raises(ArgumentError, match="lowest first"):
         rbm_stack(torch.eye(6), 4)
+    with pytest.raises(ArgumentError, match="lowest first"):
+        rbm_stack(torch.eye(6), Gaussian(2))
+    for wrong in ([[0.0, 1.0]], torch.zeros(3), torch.zeros(0, 3), torch.zeros(())):
+        with pytest.raises(ShapeError, match="x must be"):
+            rbm_stack(wrong, [2])

@@ -273,7 +273,14 @@ def test_what_is_refused(stream):
         Adversarial().start(nn.Linear(1, 1), x, generator=stream)
     with pytest.raises(ArgumentError, match="discriminator"):
         Adversarial().update(gan, torch.optim.SGD(gan.generator.parameters(), lr=0.1))
-    wrongs = [{"loss": Hinge}, {"penalty": R1}, {"critic_steps": 0}, {"penalty": 3.0}, {"betas": (1.0, 0.9)}]
+    wrongs = [
+        {"loss": Hinge},
+        {"penalty": R1},
+        {"critic_steps": 0},
+        {"penalty": 3.0},
+        {"betas": (1.0, 0.9)},
+        {"betas": (0.0,)},
+    ]
     for wrong in (*wrongs, {"early": 0.5}, {"warmup": -1}):
         with pytest.raises(ArgumentError):
             Adversarial(**wrong)

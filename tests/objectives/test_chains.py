@@ -206,6 +206,13 @@ def test_full_restarts_are_short_runs_from_the_base(stream):
     assert (position.var() - 1).abs() < 5.5 * math.sqrt(2 / 8000)
 
 
+@pytest.mark.parametrize("rows", [1, 50])
+def test_a_single_chain_of_single_numbers_has_a_step(rows, stream):
+    model, x = EnergyModel(ScalarMLP(1, [4], generator=0), 1), torch.randn(rows, 1, generator=stream)
+    state = PersistentChains(chains=1).start(model, x, generator=stream)
+    assert bool(state.log_step.isfinite())
+
+
 def test_what_is_refused():
     model, x = EnergyModel(ScalarMLP(2, [4], generator=0), 2), torch.zeros(3, 2)
     g = dg.random.generator(0)
@@ -220,6 +227,12 @@ def test_what_is_refused():
     for learn in ("forward", "reverse"):
         with pytest.raises(MissingCapability, match="AdversarialMixing"):
             AdversarialChains(learn=learn).start(reversible, x, generator=g)
+    flow = dg.explicit.RealNVP(2, transforms=2, hidden=[4], generator=0).requires_grad_(False)
+    frozen = EnergyModel(ScalarMLP(2, [4], generator=0), base=MultivariateNormal(2), proposal=flow)
+    with pytest.raises(ArgumentError, match="the proposal is frozen"):
+        AdversarialChains().start(frozen, x, generator=g)
+    with pytest.raises(ArgumentError, match="no kernel 'sample_chain'"):
+        PersistentChains(kernel="sample_chain").start(model, x, generator=g)
     with pytest.raises(ArgumentError, match="forward"):
         AdversarialChains(learn="sideways")
     with pytest.raises(ArgumentError, match="step_size"):

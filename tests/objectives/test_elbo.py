@@ -10,7 +10,18 @@ from torch.distributions import kl_divergence
 import deepgen as dg
 from deepgen.errors import ArgumentError, MissingCapability, SupportError
 from deepgen.implicit.latent import draw_terms
-from deepgen.objectives import ELBO, IWAE, GradientNoise, gradient_noise
+from deepgen.implicit.semi_supervised import SemiSupervised
+from deepgen.objectives import (
+    ELBO,
+    IWAE,
+    Adversarial,
+    GradientNoise,
+    Hybrid,
+    PersistentCD,
+    Reconstruction,
+    SemiSupervisedELBO,
+    gradient_noise,
+)
 from tests.implicit.linear import SIGMA, D, exact_elbo, linear_vae
 
 
@@ -178,6 +189,23 @@ def test_score_function_needs_no_rsample_and_costs_variance(stream):
     )
     assert score > 3 * paths
     assert baseline < score / 4  # less than four independent gradients averaged
+
+
+def test_the_noise_of_any_loss_can_be_had_and_nothing_moves(stream):
+    ae, x = dg.implicit.mlp_autoencoder(6, [8], latent=2, likelihood=dg.implicit.Gaussian(kind="optimal")), torch.eye(6)
+    before = {name: value.clone() for name, value in ae.state_dict().items()}
+    noise = gradient_noise(Reconstruction(dg.implicit.Masking(0.2)), ae, x, repeats=3, generator=stream)
+    assert noise.total_variance() > 0
+    assert all(torch.equal(value, before[name]) for name, value in ae.state_dict().items())
+    half = SemiSupervised(dg.implicit.mlp_cvae(6, [8], latent=2, classes=3), dg.implicit.Dense(6, [8], 3))
+    pairs = x, torch.tensor([0, 1, 2, -1, -1, -1])
+    assert gradient_noise(SemiSupervisedELBO(), half, pairs, repeats=3, generator=stream).total_variance() > 0
+
+
+@pytest.mark.parametrize("objective", [PersistentCD(), Hybrid(), Adversarial()])
+def test_without_a_loss_of_a_batch_there_is_no_noise_to_tell(objective):
+    with pytest.raises(MissingCapability, match=r"has no loss\(model, batch, generator=\)"):
+        gradient_noise(objective, dg.RBM(3, 2), torch.eye(3))
 
 
 def test_noise_alone_has_no_signal(stream):

@@ -5,7 +5,7 @@ import torch
 
 import deepgen as dg
 from deepgen.errors import ArgumentError
-from deepgen.objectives import FastPersistentCD, PersistentCD
+from deepgen.objectives import FastPersistentCD, ParallelTempering, PersistentCD, TrajectoryTempering
 from deepgen.testing import Exact, same_law
 from deepgen.train import Checkpoint
 from tests.contracts.layers import machine
@@ -115,6 +115,19 @@ def test_a_run_cut_anywhere_and_resumed_is_the_uninterrupted_run(seed, tmp_path)
         with pytest.raises(Power):
             run(cut(objective, steps), tmp_path / "cut")
     assert equal(run(objective, tmp_path / "whole"), run(objective, tmp_path / "cut"))
+
+
+@pytest.mark.parametrize("kind", [FastPersistentCD, ParallelTempering, TrajectoryTempering])
+@pytest.mark.parametrize("options", [{"turns": 3}, {"tolerance": 0.1}, {"posterior_steps": 5}])
+def test_options_of_a_deep_machine_are_refused_where_they_would_do_nothing(kind, options):
+    with pytest.raises(
+        ArgumentError, match=f"{next(iter(options))} is of a DBM of several hidden levels, and {kind.__name__}"
+    ):
+        kind(**options)
+
+
+def test_a_decay_may_come_as_near_to_one_as_numbers_do():
+    assert FastPersistentCD(decay=0.9999999).decay == 0.9999999
 
 
 @pytest.mark.parametrize(("options", "says"), [({"fast_rate": -1}, "fast_rate"), ({"decay": 1.0}, "decay")])

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import deepgen as dg
-from deepgen.errors import ArgumentError, MissingCapability, SupportError
+from deepgen.errors import ArgumentError, CheckpointError, MissingCapability, SupportError
 from deepgen.explicit import ClassRBM
 from deepgen.objectives import Hybrid, PersistentCD
 from deepgen.testing import Exact, check_random
@@ -111,6 +111,20 @@ def test_a_run_cut_anywhere_and_resumed_is_the_uninterrupted_run(seed, tmp_path)
         with pytest.raises(Power):
             run(cut(objective, steps), tmp_path / "cut")
     assert equal(run(objective, tmp_path / "whole"), run(objective, tmp_path / "cut"))
+
+
+def test_a_run_knows_its_rows_without_labels_again(tmp_path):
+    x = torch.eye(6)
+
+    def run(more, epochs):
+        rbm = ClassRBM(6, 2, 4, generator=0)
+        batch = rbm.join(x, torch.arange(6) % 2)
+        dg.fit(rbm, batch, Hybrid(unlabelled=0.3, more=more, chains=6), epochs=epochs, out=tmp_path, progress=False)
+
+    run(x[:3], 1)
+    run(x[:3].clone(), 2)
+    with pytest.raises(CheckpointError, match="more"):
+        run(x[3:], 3)
 
 
 def test_other_trainers_take_it_for_the_rbm_that_it_is(stream):

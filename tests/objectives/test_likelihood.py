@@ -34,6 +34,19 @@ def test_they_are_objectives():
     assert isinstance(ExpectationMaximisation(), Objective)
 
 
+def test_a_model_of_the_users_own_may_have_dropout(stream):
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.mean, self.dropout = nn.Parameter(torch.zeros(2)), nn.Dropout(0.5)
+
+        def log_prob(self, x):
+            return -(x - self.dropout(self.mean)).square().sum(1)
+
+    history = dg.fit(Own(), torch.randn(20, 2, generator=stream), MaximumLikelihood(), epochs=1, progress=False)
+    assert len(history) == 1
+
+
 def test_the_metric_is_nats_per_example_and_the_gradient_that_of_the_mean(stream):
     x = two_kinds(stream)
     model = dg.explicit.BernoulliMixture(5, components=2).double().initialise(x, generator=stream)

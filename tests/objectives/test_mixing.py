@@ -6,7 +6,6 @@ import torch
 import deepgen as dg
 from deepgen.errors import ArgumentError, ShapeError
 from deepgen.objectives import AdversarialMixing
-from deepgen.objectives.mixing import _slope
 from deepgen.transforms import Shift
 
 
@@ -34,12 +33,38 @@ def test_noise_goes_to_the_data(stream, seed):
     assert bool(metrics["critic"].isfinite())
 
 
-def test_the_slope_penalty_of_a_plane(stream):
-    def plane(x):
-        return x @ torch.tensor([[3.0], [4.0]])  # its gradient has length 5 everywhere
+def fitted(epochs, out=None, generator=None):
+    f = dg.samplers.velocity_couplings(2, Shift, hidden=[8], generator=0)
+    objective = AdversarialMixing(2, critic=(8,), critic_steps=2, rate=1e-2, generator=generator)
+    x = torch.randn(60, 2, generator=dg.random.generator(1))
+    dg.fit(f, x, objective, epochs=epochs, batch_size=20, out=out, progress=False)
+    return torch.cat([p.detach().flatten() for p in f.parameters()])
 
-    true, made = torch.randn(2, 10, 2, generator=stream)
-    assert float(_slope(plane, true, made, stream)) == pytest.approx(16.0, rel=1e-5)
+
+@pytest.mark.parametrize("generator", [None, 5])
+def test_a_run_taken_up_again_has_its_critic_and_the_seed_fixes_it(tmp_path, generator):
+    whole = fitted(4, generator=generator)
+    fitted(2, tmp_path, generator)
+    assert torch.equal(fitted(4, tmp_path, generator), whole)
+    assert torch.equal(fitted(4, generator=generator), whole)
+
+
+def test_true_pairs_are_of_two_chains(monkeypatch, stream):
+    seen, call = [], torch.nn.Sequential.forward
+
+    def forward(self, x):
+        seen.append(x)
+        return call(self, x)
+
+    f = dg.samplers.velocity_couplings(1, Shift, hidden=[4], generator=0)
+    objective = AdversarialMixing(1, critic=(4,), critic_steps=20, generator=0)
+    update, x = objective.update(f, objective.optimizer(f)), torch.arange(3.0).unsqueeze(1)
+    state = objective.start(f, x, generator=stream)
+    monkeypatch.setattr(torch.nn.Sequential, "forward", forward)
+    update(state, x, generator=stream)
+    true = [pairs for pairs in seen if pairs.shape == (3, 2)]
+    assert len(true) >= 20
+    assert all(bool((pairs[:, 0] != pairs[:, 1]).all()) for pairs in true)
 
 
 def test_same_seed_same_map_and_the_global_stream_rests():
@@ -56,9 +81,14 @@ def test_same_seed_same_map_and_the_global_stream_rests():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_odd_arguments_are_refused():
-    with pytest.raises(ArgumentError, match="features"):
-        AdversarialMixing(0)
+@pytest.mark.parametrize(
+    "options",
+    [{"features": 0}, {"velocity": -1}, {"eta": float("nan")}, {"rate": -1.0}, {"noise": float("inf")},
+     {"critic": (0,)}],
+)  # fmt: skip
+def test_odd_arguments_are_refused(options):
+    with pytest.raises(ArgumentError, match=next(iter(options))):
+        AdversarialMixing(**{"features": 2, **options})
 
 
 @pytest.mark.parametrize("shape", [(1, 2), (0, 2), (4, 3), (4,)])

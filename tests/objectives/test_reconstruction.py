@@ -170,6 +170,7 @@ def test_what_does_not_fit_together_is_told(stream):
         (lambda: Reconstruction(Masking), "the class Masking itself"),
         (lambda: Reconstruction(penalty=[L1(0.1), L1(0.2)]), "names of their own"),
         (lambda: Reconstruction(penalty=0.1), "such as"),
+        (lambda: Reconstruction(penalty=lambda model, inputs, z, *, generator: z.mean()), "a name and a weight"),
         (lambda: Reconstruction(Masking(0.1), walkback=0), "walkback"),
         (lambda: KLSparsity(1.0, target=0.0), "between 0 and 1"),
         (lambda: L1(-1.0), "weight"),
