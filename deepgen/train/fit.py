@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -186,7 +187,10 @@ def _run(
     """Step and save until there is a reason to end: None when all epochs are done."""
     keeper = next((c for c in listeners if isinstance(c, Checkpoint)), None) or Checkpoint(seconds=30.0)
     ticks = [listener.advance for listener in listeners if hasattr(listener, "advance")]
+    late, limit = False, math.inf if max_seconds is None else max_seconds
     while run.epoch < run.epochs and not any(getattr(listener, "stop", False) for listener in listeners):
+        if late:
+            return "max_seconds"
         run.model.train()
         run.set_rate()
         batches = run.source.batches(run.epoch, run.batch)
@@ -195,7 +199,7 @@ def _run(
             run.set_rate()
             for tick in ticks:
                 tick()
-            late = max_seconds is not None and run.clock.seconds() > max_seconds and run.batch != run.source.steps
+            late = run.clock.seconds() > limit and run.batch != run.source.steps
             pressed, late, due = run.ranks.agree(interrupt.pressed, late, out is not None and keeper.due(run.step))
             if pressed:
                 return "interrupted"
@@ -205,7 +209,8 @@ def _run(
                 run.check_finite()
                 run.save(out)  # type: ignore[arg-type]
         _end_epoch(run, watch, listeners)
-        if run.ranks.agree(interrupt.pressed)[0]:
+        pressed, late = run.ranks.agree(interrupt.pressed, run.clock.seconds() > limit)
+        if pressed:
             return "interrupted"
     return None if run.epoch == run.epochs else "early stopping"
 

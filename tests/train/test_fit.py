@@ -68,6 +68,16 @@ def test_max_seconds_ends_early_and_the_run_goes_on_later(tmp_path):
     assert not equal(whole, part)
 
 
+def test_max_seconds_ends_a_run_whose_epochs_are_one_step(tmp_path):
+    whole, _ = fitted(batch_size=100)
+    for done in (1, 2, 3):
+        _, history = fitted(batch_size=100, out=tmp_path, max_seconds=1e-9)
+        assert (history.stopped, len(history), history.new_steps) == ("max_seconds", done, 1)
+    last, history = fitted(batch_size=100, out=tmp_path, max_seconds=1e-9)
+    assert (history.stopped, len(history)) == (None, 4)
+    assert equal(whole, last)
+
+
 @pytest.mark.parametrize("where", ["metric", "parameter"])
 def test_divergence_names_the_step_and_keeps_the_last_finite_state(tmp_path, where):
     class State(NamedTuple):
