@@ -81,16 +81,23 @@ def count(data: Any, batch_size: int) -> int | None:
     return -(-len(data) // batch_size) if hasattr(data, "__len__") else None
 
 
-def as_tensor(x: Any) -> Tensor:
+def as_tensor(x: Any, *, double: bool = False) -> Tensor:
     """Return an array as a tensor: floats, bits and bytes as float32, wider integers (codes, tokens) as int64.
+
+    With ``double`` float64 stays float64. A tensor comes as its values alone, without a graph.
 
     >>> as_tensor(np.zeros((2, 3))).dtype
     torch.float32
     """
+    if isinstance(x, Tensor):  # of bfloat16 numpy knows nothing
+        x = x.detach().cpu()
+        x = x.float() if x.dtype == torch.bfloat16 else x
     try:
         array = np.asarray(x)
     except ValueError as error:  # numpy's words for lists that are no rectangle, such as [rows, labels]
         raise ArgumentError(f"rows of numbers, all of the same shape, are needed ({error})") from None
+    if double and array.dtype == np.float64:
+        return torch.from_numpy(np.array(array))
     if array.dtype.kind == "f" or array.dtype in (np.bool_, np.uint8):
         return torch.from_numpy(np.array(array, dtype=np.float32))  # a copy, so the caller's array may change or go
     if array.dtype.kind in "iu":

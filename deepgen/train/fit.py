@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from deepgen.errors import ArgumentError, CheckpointError, check_count, not_by_name
+from deepgen.errors import ArgumentError, CheckpointError, check_count, check_real, not_by_name
 from deepgen.random import generator, spawn
 from deepgen.train.callbacks import Callback, Checkpoint, Progress, Stateful
 from deepgen.train.checkpoint import Path, describe_model
@@ -105,7 +105,10 @@ def fit(
     """
     ranks = ranks or Ranks()
     check_count(epochs=epochs, **({} if batch_size is None else {"batch_size": batch_size}))
-    _check_kinds(model, objective)
+    check_count(0, 2**64 - 1, seed=seed)
+    if max_seconds not in (None, math.inf):
+        check_real("max_seconds", max_seconds, 0)
+    check_kinds(model, objective)
     source = Source(data, model, batch_size, seed, getattr(objective, "check", None))
     if optimizer is None:
         stepped = isinstance(schedule, torch.optim.lr_scheduler.LRScheduler)
@@ -118,7 +121,7 @@ def fit(
         "objective": describe(objective),
         "optimizer": describe(optimizer),
         "schedule": describe(schedule),
-        "seed": seed,
+        "seed": int(seed),
         "batch_size": source.batch_size,
         "data": fingerprint(data),
         "valid": None if valid is None else fingerprint(as_tensor(valid)),
@@ -243,7 +246,13 @@ def _finish(run: RunState, callbacks: Sequence[Callback], out: Path | None) -> N
         run.save(out, live)
 
 
-def _check_kinds(model: object, objective: object) -> None:
+def check_kinds(model: object, objective: object) -> None:
+    """Raise a typed error unless ``model`` is a module and ``objective`` an object that trains one.
+
+    >>> check_kinds(nn.Linear(1, 1), "MaximumLikelihood")
+    Traceback (most recent call last):
+    deepgen.errors.ArgumentError: objective takes an object and no name, got 'MaximumLikelihood': ...
+    """
     if not isinstance(model, nn.Module):
         raise ArgumentError(f"model must be a torch.nn.Module, got {_name(model)}")
     if isinstance(objective, str):
