@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from deepgen.data.redrawn import Redrawn
 from deepgen.data.workers import of_loader
-from deepgen.errors import ArgumentError, ShapeError
+from deepgen.errors import ArgumentError, ShapeError, check_count
 from deepgen.random import generator
 
 
@@ -51,8 +51,8 @@ def batches(data: Any, batch_size: int, *, seed: int, epoch: int, start: int = 0
     >>> torch.equal(torch.cat([*batches(x, 2, seed=0, epoch=0, start=1)]), again[2:])
     True
     """
-    if batch_size < 1 or epoch < 0 or start < 0:
-        raise ArgumentError(f"need batch_size >= 1, epoch >= 0, start >= 0; got {batch_size}, {epoch}, {start}")
+    check_count(batch_size=batch_size)
+    check_count(0, epoch=epoch, start=start)
     if isinstance(data, np.ndarray):
         data = as_tensor(data)
     if isinstance(data, DataLoader):
