@@ -70,7 +70,10 @@ class Embeddings:
         self.counts = None if counts is None else np.asarray(counts)
         if self.counts is not None and self.counts.shape != (len(self.tokens),):
             raise ShapeError(f"counts must be [{len(self.tokens)}], one a token, got {list(self.counts.shape)}")
-        self._rows = {token: row for row, token in enumerate(self.tokens)}
+        try:
+            self._rows = {token: row for row, token in enumerate(self.tokens)}
+        except TypeError as error:  # in Python's words, which name the type
+            raise ArgumentError(f"tokens must be hashable, strings, numbers or tuples: {error}") from None
         if len(self._rows) < len(self.tokens):
             twice = next(token for row, token in enumerate(self.tokens) if self._rows[token] != row)
             raise ArgumentError(f"every token must come once, got {twice!r} more than once")
@@ -203,12 +206,14 @@ class Embeddings:
 
     def _normed(self) -> Vectors:
         if self._unit is None:
-            norms = np.linalg.norm(self.vectors, axis=1, keepdims=True)
-            self._unit = self.vectors / np.maximum(norms, np.finfo(np.float32).tiny)
+            # in float64, as squares of float32 leave its range, and without a copy of all vectors in it
+            norms = np.sqrt(np.einsum("ij,ij->i", self.vectors, self.vectors, dtype=np.float64))[:, None]
+            zeros = np.zeros_like(self.vectors)
+            self._unit = np.divide(self.vectors, norms, out=zeros, where=norms > 0, casting="same_kind")
         return self._unit
 
     def _nearest(self, vector: npt.NDArray[Any], without: list[int], n: int) -> list[tuple[Hashable, float]]:
-        norm = np.linalg.norm(vector)
+        norm = np.linalg.norm(vector.astype(np.float64))
         scores = self._normed() @ (vector / (norm if norm > 0 else 1)).astype(np.float32)
         scores[without] = -np.inf
         n = min(n, len(self) - len(set(without)))
@@ -231,7 +236,10 @@ def unknown_token(token: object, known: Iterable[Hashable]) -> UnknownName:
 
 
 def _matrix(name: str, values: npt.ArrayLike, rows: int) -> Vectors:
-    matrix = np.ascontiguousarray(values, dtype=np.float32)
+    try:
+        matrix = np.ascontiguousarray(values, dtype=np.float32)
+    except (TypeError, ValueError):
+        raise ShapeError(f"{name} must be [{rows}, dim], rows of numbers of one width") from None
     if matrix.ndim != 2 or matrix.shape[0] != rows or not matrix.size:
         raise ShapeError(f"{name} must be [{rows}, dim], a row for each token, got {list(matrix.shape)}")
     bad = np.flatnonzero(~np.isfinite(matrix).all(1))

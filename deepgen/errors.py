@@ -176,7 +176,10 @@ def check_real(
     Traceback (most recent call last):
     deepgen.errors.ArgumentError: momentum must be a finite number of at least 0 and below 1, got 1.0
     """
-    number = math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)
+    try:
+        number = math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)
+    except OverflowError:  # an integer beyond all floats
+        number = math.inf
     if not math.isfinite(number) or not least <= number <= most or number >= below:
         bounds = f" from {least} to {most}" if most < math.inf else f" of at least {least}" if least > -math.inf else ""
         bounds += f"{' and' if bounds else ''} below {below}" if below < math.inf else ""

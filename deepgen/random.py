@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError
+from deepgen.errors import ArgumentError, is_whole
 from deepgen.loans import borrowed, default_generator, lend, reseeded, seeded
 from deepgen.streams import Streams
 
@@ -45,11 +45,10 @@ def generator(seed: int | None = None, device: torch.device | str = "cpu") -> to
     >>> torch.rand(1, generator=generator(0)) == torch.rand(1, generator=generator(0))
     tensor([True])
     """
-    if seed is None:
-        seed = secrets.randbits(64)
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
+    given: object = secrets.randbits(64) if seed is None else seed
+    if not is_whole(given) or not 0 <= given < 2**64:
         raise ArgumentError(f"seed must be an integer in [0, 2**64) or None, got {seed!r}")
-    return seeded(torch.Generator(device=device), seed)
+    return seeded(torch.Generator(device=device), int(given))
 
 
 def resolve(source: torch.Generator | int | None, device: torch.device | str = "cpu") -> torch.Generator:
@@ -99,6 +98,15 @@ def lend_everywhere(source: torch.Generator | int | None) -> Iterator[None]:
         yield
 
 
+def _device(generator: torch.Generator) -> torch.device:
+    """Where the numbers of a generator are made; a seed is none, as it would give the same numbers at every call."""
+    if not isinstance(generator, torch.Generator):
+        raise ArgumentError(
+            f"generator must be a torch.Generator, got {generator!r}: deepgen.random.generator(seed) makes one"
+        )
+    return generator.device
+
+
 def _elsewhere(source: torch.Generator, what: str, device: torch.device) -> ArgumentError:
     return ArgumentError(
         f"the generator lives on {source.device}, the {what} on {device}: "
@@ -138,7 +146,7 @@ def key(generator: torch.Generator) -> int:
     >>> key(stream) != key(stream), key(generator(1)) == key(generator(1))
     (True, True)
     """
-    return int(torch.empty((), dtype=torch.int64, device=generator.device).random_(generator=generator))
+    return int(torch.empty((), dtype=torch.int64, device=_device(generator)).random_(generator=generator))
 
 
 def draw(
@@ -165,8 +173,8 @@ def draw(
     >>> draw(torch.distributions.Gamma(2.0, 1.0), (3,), generator=generator(0)).shape
     torch.Size([3])
     """
-    devices = {device.type: device for device in _devices(distribution)}
-    if devices and generator.device.type not in devices:
+    devices, here = {device.type: device for device in _devices(distribution)}, _device(generator)
+    if devices and here.type not in devices:
         raise _elsewhere(generator, "law's parameters", next(iter(devices.values())))
     method = distribution.rsample if reparametrised else distribution.sample
     with lend(generator):
@@ -191,7 +199,7 @@ def uniform(shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dt
     """
     if isinstance(generator, Streams):
         return generator.uniform(shape, dtype)
-    return torch.rand(tuple(shape), generator=generator, dtype=dtype, device=generator.device)
+    return torch.rand(tuple(shape), generator=generator, dtype=dtype, device=_device(generator))
 
 
 def normal(shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -202,7 +210,7 @@ def normal(shape: Sequence[int], *, generator: torch.Generator, dtype: torch.dty
     """
     if isinstance(generator, Streams):
         return generator.normal(shape, dtype)
-    return torch.randn(tuple(shape), generator=generator, dtype=dtype, device=generator.device)
+    return torch.randn(tuple(shape), generator=generator, dtype=dtype, device=_device(generator))
 
 
 def categorical(logits: Tensor, *, generator: torch.Generator, draws: int | None = None) -> Tensor:
@@ -232,7 +240,7 @@ def common(generator: torch.Generator) -> float:
     """One number between 0 and 1 for all chains together, known to the host (which waits for a device's generator)."""
     if isinstance(generator, Streams):
         return generator.common()
-    return float(torch.rand((), generator=generator, dtype=torch.float64, device=generator.device))
+    return float(torch.rand((), generator=generator, dtype=torch.float64, device=_device(generator)))
 
 
 def sequential(generator: torch.Generator) -> torch.Generator:
@@ -248,7 +256,7 @@ def sequential(generator: torch.Generator) -> torch.Generator:
     """
     if isinstance(generator, Streams):
         return generator.sequential()
-    return torch.Generator(generator.device).manual_seed(int(common(generator) * 2**32))
+    return torch.Generator(_device(generator)).manual_seed(int(common(generator) * 2**32))
 
 
 def shared(count: int, *, generator: torch.Generator, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -259,4 +267,4 @@ def shared(count: int, *, generator: torch.Generator, dtype: torch.dtype = torch
     """
     if isinstance(generator, Streams):
         return generator.shared(count, dtype)
-    return torch.rand(count, generator=generator, dtype=dtype, device=generator.device)
+    return torch.rand(count, generator=generator, dtype=dtype, device=_device(generator))

@@ -142,10 +142,10 @@ def _make(share: Share, func: _Fill, args: tuple[Any, ...], kwargs: dict[str, An
 
 def _like(share: Share, func: _Fill, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """``torch.rand_like(x)`` and its like, and draws whose first argument has a value for each number or row."""
-    x, *rest = args
+    (x, *rest), kwargs = _placed(args, kwargs)
     found = _place(share, x.shape)
     if found is None:
-        return func(*args, **kwargs)
+        return func(x, *rest, **kwargs)
     return found.own(func(found.among(x, 0.5), *rest, **kwargs)).clone()
 
 
@@ -168,7 +168,16 @@ def _normal(share: Share, func: _Fill, args: tuple[Any, ...], kwargs: dict[str, 
     return own.add_(mean)
 
 
+def _placed(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Arguments with the first one by place, where it came by name."""
+    if args:
+        return args, kwargs
+    name = next(name for name in ("input", "logits", "count", "n") if name in kwargs)
+    return (kwargs[name],), {key: value for key, value in kwargs.items() if key != name}
+
+
 def _refuse(share: Share, func: _Fill, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    args, kwargs = _placed(args, kwargs)
     shape = args[0].shape if isinstance(args[0], Tensor) else (args[0],)
     alike = all((own := share.of(size)) is None or not own.cut for size in shape)
     if alike or not kwargs.get("training", True):

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from deepgen.compiled import kernels
-from deepgen.errors import ArgumentError, ShapeError
+from deepgen.errors import ArgumentError, ShapeError, is_whole
 from deepgen.philox import MASK, philox, unit, words
 from deepgen.share import offset
 
@@ -53,10 +53,11 @@ class Streams(torch.Generator):
         return super().__new__(cls, device=device)  # type: ignore[call-arg]  # of torch's own __new__
 
     def __init__(self, seed: int, *, first: int = 0, calls: int = 0, device: torch.device | str = "cpu") -> None:
-        for name, value, bits in (("seed", seed, 64), ("first", first, 32), ("calls", calls, 64)):
-            if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**bits:
+        given: dict[str, tuple[object, int]] = {"seed": (seed, 64), "first": (first, 32), "calls": (calls, 64)}
+        for name, (value, bits) in given.items():
+            if not is_whole(value) or not 0 <= value < 2**bits:
                 raise ArgumentError(f"{name} must be an integer in [0, 2**{bits}), got {value!r}")
-        self.seed_key, self.first, self.calls = seed, first, calls
+        self.seed_key, self.first, self.calls = seed, first, calls = int(seed), int(first), int(calls)
         self._ahead = 0 if self.device.type == "cpu" else AHEAD
         self._waiting: dict[tuple[int, int, int, bool], tuple[int, Tensor]] = {}
         self.manual_seed(philox((0, first, calls >> 32 ^ calls & MASK, MASK), (seed & MASK, seed >> 32))[0])
@@ -66,8 +67,14 @@ class Streams(torch.Generator):
         return Streams(self.seed_key, first=self.first + start, calls=self.calls, device=self.device)
 
     def copy(self) -> Streams:
-        """The same streams, which go on by themselves."""
-        return self.part(0)
+        """The same streams, the common one of torch's own functions among them, which go on by themselves."""
+        found = self.part(0)
+        found.set_state(self.get_state())
+        return found
+
+    def __deepcopy__(self, memo: object) -> Streams:
+        """As `copy`; torch's own would be a generator and no streams."""
+        return self.copy()
 
     @contextmanager
     def rows(self, each: int) -> Iterator[Streams]:

@@ -35,6 +35,14 @@ def test_cosines_against_numpy(emb):
     assert emb.analogy("king", "queen", "naïve")[0][0] == NAMES[best]
 
 
+@pytest.mark.parametrize("scale", [1e-30, 1e-19, 1.0, 1e30])
+def test_cosines_of_vectors_of_any_length(scale):
+    own = Embeddings("abcd", np.array([[3.0, 4.0], [4.0, 3.0], [-3.0, -4.0], [0.0, 0.0]]) * scale)
+    cosines = {"a": 1.0, "b": 24 / 25, "c": -1.0, "d": 0.0}
+    assert {name: own.similarity("a", name) for name in "abcd"} == pytest.approx(cosines, abs=1e-6)
+    assert dict(own.most_similar(own["a"], 4)) == pytest.approx(cosines, abs=1e-6)
+
+
 def test_look_ups(emb):
     assert (emb[["x", "king"]] == emb.vectors[[4, 0]]).all()
     assert emb.nodes is emb.tokens
@@ -62,7 +70,10 @@ def test_what_is_no_embedding_is_refused():
         Embeddings("ab", [[1.0], [np.nan]])
     with pytest.raises(ArgumentError, match="'a' more than once"):
         Embeddings("aba", np.ones((3, 2)))
-    for wrong in (np.ones((3, 2)), np.ones(2), np.ones((2, 0))):
+    for token in (["b"], ("b", [])):
+        with pytest.raises(ArgumentError, match=r"hashable.*list"):
+            Embeddings(["a", token], np.ones((2, 2)))
+    for wrong in (np.ones((3, 2)), np.ones(2), np.ones((2, 0)), [[1.0], [1.0, 2.0]], [["x"], ["y"]], [[1], [None, 2]]):
         with pytest.raises(ShapeError):
             Embeddings("ab", wrong)
     with pytest.raises(ShapeError, match="context"):

@@ -46,7 +46,7 @@ def test_the_nearest_known_name_is_offered():
     assert "did you mean" not in str(errors.unknown_name("data set", "qqqqqq", ["digits"]))
 
 
-@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -0.1, 1.1, True, "0.5", None, 1j])
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -0.1, 1.1, True, "0.5", None, 1j, 10**400, -(10**400)])
 def test_real_arguments_are_finite_numbers_in_range(wrong):
     with pytest.raises(errors.ArgumentError, match="rate must be a finite number from 0 to 1, got"):
         errors.check_real("rate", wrong, 0, 1)

@@ -40,6 +40,26 @@ def test_wrong_seeds_are_refused(wrong):
         generator(wrong)
 
 
+def test_a_seed_may_be_numpys():
+    assert torch.equal(torch.rand(3, generator=generator(np.int64(3))), torch.rand(3, generator=generator(3)))
+    assert torch.equal(Streams(np.uint8(3)).uniform((2, 2)), Streams(3).uniform((2, 2)))
+
+
+@pytest.mark.parametrize("wrong", [0, None])
+def test_functions_that_draw_take_a_generator_and_no_seed(wrong):
+    law, logits = torch.distributions.Normal(0.0, 1.0), torch.zeros(2, 2)
+    for call in (
+        lambda: draw(law, generator=wrong),
+        lambda: dg.random.uniform((2,), generator=wrong),
+        lambda: dg.random.normal((2,), generator=wrong),
+        lambda: dg.random.categorical(logits, generator=wrong),
+        lambda: dg.random.shared(2, generator=wrong),
+        lambda: dg.random.sequential(wrong),
+    ):
+        with pytest.raises(ArgumentError, match=r"deepgen\.random\.generator\(seed\) makes one"):
+            call()
+
+
 def test_resolve_passes_generators_through(stream):
     assert resolve(stream) is stream
     assert torch.equal(torch.rand(3, generator=resolve(5)), torch.rand(3, generator=generator(5)))

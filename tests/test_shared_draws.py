@@ -18,6 +18,8 @@ DRAWS = {
     "randint_like": lambda x: torch.randint_like(x.long(), 9),
     "normal": lambda x: torch.normal(x, 2.0),
     "bernoulli": lambda x: torch.bernoulli(x.sigmoid()),
+    "bernoulli by name": lambda x: torch.bernoulli(input=x.sigmoid()),
+    "gumbel softmax by name": lambda x: F.gumbel_softmax(tau=2.0, logits=x),
     "multinomial": lambda x: torch.multinomial(x[:, :, 0].exp(), 2),
     "dropout": nn.Dropout(),
     "torch.dropout": lambda x: torch.dropout(x, 0.5, True),
@@ -35,6 +37,7 @@ REFUSED = {
     "gru": nn.GRU(5, 3, 2, dropout=0.5, batch_first=True),
     "attention": nn.TransformerEncoderLayer(5, 1, 8, batch_first=True),
     "gamma": lambda x: torch.distributions.Gamma(x.exp(), 1.0).rsample(),
+    "poisson by name": lambda x: torch.poisson(input=x.exp()),
     "scores": lambda x: F.scaled_dot_product_attention(x, x, x, dropout_p=0.5),
 }
 

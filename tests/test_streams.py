@@ -1,5 +1,6 @@
 """One stream a chain: Random123's test vectors, kernels against tensors, the laws, and where a number comes from."""
 
+import copy
 import math
 
 import numpy as np
@@ -250,11 +251,22 @@ def test_half_precision_is_drawn(dtype, seed):
 def test_a_copy_goes_on_by_itself(seed):
     source = Streams(seed, first=3)
     source.uniform((2, 2))
-    copy = source.copy()
-    assert (copy.seed_key, copy.first, copy.calls) == (seed, 3, 1)
-    ahead = copy.uniform((2, 2))
-    assert (source.calls, copy.calls) == (1, 2)
+    twin = source.copy()
+    assert (twin.seed_key, twin.first, twin.calls) == (seed, 3, 1)
+    ahead = twin.uniform((2, 2))
+    assert (source.calls, twin.calls) == (1, 2)
     assert torch.equal(source.uniform((2, 2)), ahead)
+
+
+@pytest.mark.parametrize("copied", [Streams.copy, copy.deepcopy])
+def test_a_copy_has_the_common_stream_too(copied, seed):
+    source = Streams(seed, first=3)
+    torch.rand(5, generator=source)
+    source.uniform((2, 2))
+    twin = copied(source)
+    assert type(twin) is Streams
+    assert torch.equal(torch.rand(5, generator=twin), torch.rand(5, generator=source))
+    assert torch.equal(twin.normal((2, 2)), source.normal((2, 2)))
 
 
 def test_the_calls_are_where_a_stream_stands(seed):

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from deepgen.data.redrawn import Redrawn
 from deepgen.data.workers import of_loader
-from deepgen.errors import ArgumentError, ShapeError
+from deepgen.errors import ArgumentError, ShapeError, check_count
 from deepgen.random import generator
 
 
@@ -51,8 +51,8 @@ def batches(data: Any, batch_size: int, *, seed: int, epoch: int, start: int = 0
     >>> torch.equal(torch.cat([*batches(x, 2, seed=0, epoch=0, start=1)]), again[2:])
     True
     """
-    if batch_size < 1 or epoch < 0 or start < 0:
-        raise ArgumentError(f"need batch_size >= 1, epoch >= 0, start >= 0; got {batch_size}, {epoch}, {start}")
+    check_count(batch_size=batch_size)
+    check_count(0, epoch=epoch, start=start)
     if isinstance(data, np.ndarray):
         data = as_tensor(data)
     if isinstance(data, DataLoader):
@@ -81,16 +81,23 @@ def count(data: Any, batch_size: int) -> int | None:
     return -(-len(data) // batch_size) if hasattr(data, "__len__") else None
 
 
-def as_tensor(x: Any) -> Tensor:
+def as_tensor(x: Any, *, double: bool = False) -> Tensor:
     """Return an array as a tensor: floats, bits and bytes as float32, wider integers (codes, tokens) as int64.
+
+    With ``double`` float64 stays float64. A tensor comes as its values alone, without a graph.
 
     >>> as_tensor(np.zeros((2, 3))).dtype
     torch.float32
     """
+    if isinstance(x, Tensor):  # of bfloat16 numpy knows nothing
+        x = x.detach().cpu()
+        x = x.float() if x.dtype == torch.bfloat16 else x
     try:
         array = np.asarray(x)
     except ValueError as error:  # numpy's words for lists that are no rectangle, such as [rows, labels]
         raise ArgumentError(f"rows of numbers, all of the same shape, are needed ({error})") from None
+    if double and array.dtype == np.float64:
+        return torch.from_numpy(np.array(array))
     if array.dtype.kind == "f" or array.dtype in (np.bool_, np.uint8):
         return torch.from_numpy(np.array(array, dtype=np.float32))  # a copy, so the caller's array may change or go
     if array.dtype.kind in "iu":

@@ -64,7 +64,7 @@ def _patterns(make: Callable[..., Tensor]) -> Callable[..., Raw]:
 
 def _planar(make: Callable[..., Distribution]) -> Callable[..., Raw]:
     def read(seed: int, rows: int = 10_000, **options: Any) -> Raw:
-        check_count(rows=rows)
+        check_count(2, rows=rows)  # one to train on, one to score
         law = make(**options)
         points = draw(law, (rows,), generator=generator(seed))
         x, (first, second) = points.numpy(), cuts(rows, (0.6, 0.2, 0.2))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from deepgen.errors import check_count
+from deepgen.errors import ShapeError, check_count
 
 
 def bars_and_stripes(size: int = 4, *, distinct: bool = False) -> Tensor:
@@ -72,6 +72,8 @@ def ceiling(x: Tensor) -> float:
     >>> ceiling(torch.eye(4))  # -log 4
     -1.386...
     """
+    if len(x) == 0:
+        raise ShapeError("x must have at least one row, got none")
     counts = x.unique(dim=0, return_counts=True)[1].double()
     return float((counts * (counts / len(x)).log()).sum() / len(x))
 

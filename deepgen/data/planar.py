@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, Independent, Normal
 
-from deepgen.data.planar_laws import Checkerboard, Pinwheel, Rings, RoundMixture, positive
+from deepgen.data.planar_laws import Checkerboard, Pinwheel, Rings, RoundMixture, finite, positive
 from deepgen.errors import ArgumentError, check_count
 
 
@@ -36,10 +36,13 @@ def mixture(
     >>> float(mixture([[0.0, 0.0]], 1.0).log_prob(torch.zeros(2)))  # -log(2 pi)
     -1.837877...
     """
-    places = torch.as_tensor(centres, dtype=torch.float32)
-    if places.ndim != 2 or len(places) == 0 or not std > 0:
-        raise ArgumentError(f"need centres [components, dimensions] and std > 0, got {list(places.shape)} and {std}")
-    probs = torch.ones(len(places)) if weights is None else torch.as_tensor(weights, dtype=torch.float32)
+    places = finite("centres", centres)
+    if places.ndim != 2 or places.numel() == 0:
+        raise ArgumentError(f"centres must be [components, dimensions], got {list(places.shape)}")
+    positive(std=std)
+    probs = torch.ones(len(places)) if weights is None else finite("weights", weights)
+    if probs.shape != (len(places),) or float(probs.min()) < 0 or float(probs.sum()) == 0:
+        raise ArgumentError(f"weights must be {len(places)} numbers of at least 0 and not all 0, got {weights!r}")
     return RoundMixture(Categorical(probs=probs), Independent(Normal(places, torch.full_like(places, std)), 1))
 
 

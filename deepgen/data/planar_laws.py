@@ -1,4 +1,7 @@
-"""The torch Distributions behind `deepgen.data.planar` that torch lacks: blurred circles, a pinwheel, a board."""
+"""The torch Distributions behind `deepgen.data.planar` that torch lacks: blurred circles, a pinwheel, a board.
+
+The last three are single laws, without a batch shape: of them `expand` is not implemented, as torch has it.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,9 @@ class RoundMixture(MixtureSameFamily):
     """
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
+        if self.batch_shape:
+            drawn: Tensor = super().sample(sample_shape)
+            return drawn
         with torch.no_grad():
             which = self.mixture_distribution.sample(sample_shape)
             return torch.normal(self.component_distribution.mean[which], self.component_distribution.stddev[which])
@@ -44,10 +50,11 @@ class Rings(Distribution):
     support = constraints.real_vector
 
     def __init__(self, radii: Sequence[float], std: float) -> None:
-        if not len(radii) or min(radii) < 0:
+        self.radii = finite("radii", radii)
+        if self.radii.ndim != 1 or not len(self.radii) or float(self.radii.min()) < 0:
             raise ArgumentError(f"radii must be one or more numbers of at least 0, got {radii}")
         positive(std=std)
-        self.radii, self.std = torch.tensor(list(radii), dtype=torch.float32), float(std)
+        self.std = float(std)
         super().__init__(event_shape=torch.Size([2]), validate_args=False)
 
     def sample(self, sample_shape: Any = ()) -> Tensor:
@@ -144,3 +151,18 @@ def positive(**values: float) -> None:
         check_real(name, value, 0.0)
         if value == 0:
             raise ArgumentError(f"{name} must be positive, got 0")
+
+
+def finite(name: str, values: Any) -> Tensor:
+    """``values`` in float32; an `ArgumentError` unless they are finite numbers, lists of them all of one length.
+
+    >>> finite("radii", [1, 2])
+    tensor([1., 2.])
+    """
+    try:
+        found = torch.as_tensor(values, dtype=torch.float32).clone()
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        raise ArgumentError(f"{name} must be numbers, got {values!r}") from None
+    if not bool(found.isfinite().all()):
+        raise ArgumentError(f"{name} must be finite, got {values!r}")
+    return found

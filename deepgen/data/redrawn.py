@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from deepgen.errors import ArgumentError, ShapeError
+from deepgen.errors import ArgumentError, ShapeError, SupportError, check_count
 from deepgen.random import resolve
 
 
@@ -42,6 +42,11 @@ class Redrawn(Dataset[Any]):
         context: ``[rows, ...]``, labels say, that are handed out beside each draw as they are: then a draw is a pair.
         generator: a generator, a seed, or None for fresh entropy.
 
+    Raises:
+        ArgumentError: a setting outside its range.
+        ShapeError: no tensor of rows, or another number of contexts.
+        SupportError: values that are not floating-point numbers from 0 to 1.
+
     >>> grey = torch.full((5, 2), 0.5)
     >>> rows = Redrawn(grey, "binary", generator=0)
     >>> rows.shape, rows[0].unique().numel() <= 2
@@ -59,11 +64,17 @@ class Redrawn(Dataset[Any]):
     ) -> None:
         if noise not in ("binary", "uniform"):
             raise ArgumentError(f"noise must be 'binary' or 'uniform', got {noise!r}")
-        if levels < 2:
-            raise ArgumentError(f"levels must be at least 2, got {levels}")
+        check_count(2, levels=levels)
+        if not isinstance(values, Tensor) or values.ndim == 0:
+            raise ShapeError(f"values must be a tensor [rows, features], got {values!r}")
+        if not values.is_floating_point() or not bool(((values >= 0) & (values <= 1)).all()):  # NaN is neither
+            raise SupportError(
+                f"values must be grey levels from 0 to 1 in floating point, got {values.dtype}"
+                f"{' with values outside' if values.is_floating_point() else ': divide bytes by 255'}"
+            )
         if context is not None and len(context) != len(values):
             raise ShapeError(f"context must have a row for each of the {len(values)} rows, got {len(context)}")
-        self.values, self.noise, self.levels, self.context = values, noise, levels, context
+        self.values, self.noise, self.levels, self.context = values, noise, int(levels), context
         self.provenance: dict[str, Any] = {}
         self.generator = resolve(generator, values.device)
 

@@ -89,12 +89,12 @@ def _bits(content: bytes) -> Array | None:
     for line in content.splitlines():
         line = line.strip()
         if line:
-            row = line.translate(None, separator)
-            if len(row) != width or len(line) != 2 * width - 1:
+            if len(line) != 2 * width - 1:
                 return None
-            rows.append(row)
-    values = np.frombuffer(b"".join(rows), np.uint8) - ord("0")
-    return values.reshape(len(rows), width) if bool((values <= 1).all()) else None
+            rows.append(line)
+    table = np.frombuffer(b"".join(rows), np.uint8).reshape(len(rows), 2 * width - 1)
+    values = table[:, ::2] - np.uint8(ord("0"))
+    return values if bool((table[:, 1::2] == ord(separator)).all() and (values <= 1).all()) else None
 
 
 def _parse(path: PathLike, text: str, label: str | int | None, header: bool | None) -> Table:

@@ -9,13 +9,12 @@ It comes after the rows or their number, ``log_prob(x, context)`` and ``sample(n
 
 from __future__ import annotations
 
-from numbers import Integral
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, ShapeError, SupportError
+from deepgen.errors import ArgumentError, ShapeError, SupportError, is_whole
 from deepgen.explicit.units import check_support
 
 _HOW = (
@@ -94,7 +93,7 @@ def as_label(context: Any) -> Any:
     >>> as_label(3)
     tensor(3)
     """
-    return context if isinstance(context, bool) or not isinstance(context, Integral) else torch.tensor(int(context))
+    return torch.tensor(int(context)) if is_whole(context) else context
 
 
 def check_labels(labels: Any, classes: int) -> None:

@@ -70,10 +70,7 @@ class Adaline(LearningRule):
         if self.batch_size is not None:
             check_count(batch_size=self.batch_size)
         rows = as_rows(x)
-        targets = as_targets(y, len(rows))
-        if targets.dtype.kind not in "fiub":
-            raise SupportError(f"targets must be numbers (-1 and 1 for two classes), got {targets.dtype}")
-        wide, t = np.hstack([rows, np.ones((len(rows), 1))]), targets.astype(np.float64)
+        wide, t = np.hstack([rows, np.ones((len(rows), 1))]), _numbers(y, len(rows))
         size = min(self.batch_size or len(rows), len(rows))
         greatest = float(np.linalg.eigvalsh(wide.T @ wide / len(rows))[-1])
         self.rate_ = float(self.rate or 1 / (greatest if size == len(rows) else (wide**2).sum(1).max()))
@@ -112,7 +109,7 @@ class Adaline(LearningRule):
             ArgumentError: all targets are one number, of which no share can be explained.
         """
         found = self.predict(x)
-        targets = as_targets(y, len(found)).astype(np.float64)
+        targets = _numbers(y, len(found))
         spread = ((targets - targets.mean()) ** 2).sum()
         if spread == 0:
             raise ArgumentError("y must hold at least two different targets, so that there is a variance to explain")
@@ -125,3 +122,11 @@ class Adaline(LearningRule):
                 f"with all rows in one step it must be below 2 / l_max = {limit:.3g}; with fewer, lower still",
                 step=len(self.losses_),
             )
+
+
+def _numbers(y: Any, rows: int) -> Numbers:
+    """Targets in float64."""
+    targets = as_targets(y, rows)
+    if targets.dtype.kind not in "fiub":
+        raise SupportError(f"targets must be numbers (-1 and 1 for two classes), got {targets.dtype}")
+    return targets.astype(np.float64)

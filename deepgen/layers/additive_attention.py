@@ -54,7 +54,10 @@ class AdditiveAttention(nn.Module):
     def forward(
         self, query: Tensor, keys: Tensor, mask: Tensor | None = None, projected: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """``mask`` [batch, S] is True where a place is there; ``projected`` is ``self.key(keys)``, if known already."""
+        """c and a; a row without a place has 0 for both.
+
+        ``mask`` [batch, S] is True where a place is there; ``projected`` is ``self.key(keys)``, if known already.
+        """
         wanted, width = self._arguments["query"], self._arguments["key"]
         if keys.ndim != 3 or keys.shape[2] != width or query.shape != (len(keys), wanted):
             raise ShapeError(
@@ -66,6 +69,8 @@ class AdditiveAttention(nn.Module):
         inside = self.query(query).unsqueeze(1) + (self.key(keys) if projected is None else projected)
         scores = self.score(inside.tanh()).squeeze(2)
         if mask is not None:
-            scores = scores.masked_fill(~mask, -torch.inf)
+            scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)  # -inf, if alone in a row, gives NaN
         weights = scores.softmax(1)
+        if mask is not None:
+            weights = weights.masked_fill(~mask, 0.0)
         return torch.bmm(weights.unsqueeze(1), keys).squeeze(1), weights

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, ShapeError, check_count
+from deepgen.random import resolve
 
 HE = math.sqrt(6)  # the scale that keeps a signal's size through rectifiers: weights of variance 2 / n (He et al. 2015)
 
@@ -22,7 +23,7 @@ def conv(
     transposed: bool = False,
     bias: bool = True,
     scale: float = 1.0,
-    generator: torch.Generator,
+    generator: torch.Generator | int | None = None,
 ) -> nn.Conv2d | nn.ConvTranspose2d:
     """A convolution padded so that sides n become
 
@@ -51,7 +52,7 @@ def conv(
         kind, inputs, outputs, kernel, stride=stride, padding=padding, bias=bias
     )
     entering = inputs * kernel**2 / (stride**2 if transposed else 1)
-    bound = scale / math.sqrt(entering)
+    bound, generator = scale / math.sqrt(entering), resolve(generator)
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.uniform_(-bound, bound, generator=generator)

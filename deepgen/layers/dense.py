@@ -126,10 +126,10 @@ def shape_of(shape: int | Sequence[int]) -> tuple[int, ...]:
     >>> shape_of(3), shape_of([28, 28])
     ((3,), (28, 28))
     """
-    sides = (shape,) if isinstance(shape, int) else tuple(shape)
+    sides = tuple(shape) if isinstance(shape, Sequence) else (shape,)
     for side in sides:
         check_count(side=side)
-    return sides
+    return tuple(map(int, sides))
 
 
 def joined(h: Tensor, context: Tensor | None, width: int) -> Tensor:

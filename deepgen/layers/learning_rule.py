@@ -89,7 +89,10 @@ def as_targets(y: Any, rows: int) -> npt.NDArray[Any]:
     >>> as_targets([0, 1], 2)
     array([0, 1])
     """
-    targets = np.asarray(y.detach().cpu() if isinstance(y, torch.Tensor) else y)
+    try:
+        targets = np.asarray(y.detach().cpu() if isinstance(y, torch.Tensor) else y)
+    except (TypeError, ValueError):  # lists that are no rectangle
+        raise ShapeError(f"y must be [{rows}], one for each row of x") from None
     if targets.shape != (rows,):
         raise ShapeError(f"y must be [{rows}], one for each row of x, got {list(targets.shape)}")
     if targets.dtype.kind == "f" and not np.isfinite(targets).all():

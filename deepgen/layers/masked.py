@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deepgen.errors import ArgumentError
+from deepgen.errors import ArgumentError, check_count
 from deepgen.layers.activations import Activation, activation_of, name_of
 from deepgen.layers.entering import Entering
 from deepgen.layers.feed_forward import feed_forward, stacked
@@ -47,7 +47,7 @@ class MaskedNet(nn.Module):
         generator: source of the initial weights.
 
     Raises:
-        ArgumentError, UnknownName: a setting outside its range.
+        ArgumentError, UnknownName: a setting outside its range; in ``forward``, a context that is not taken, or none.
         ShapeError: in ``forward``, rows or a context of another width.
 
     >>> net = MaskedNet(range(3), 2, hidden=[16], generator=torch.Generator().manual_seed(0))
@@ -69,6 +69,7 @@ class MaskedNet(nn.Module):
     ) -> None:
         super().__init__()
         check_hidden(hidden, residual)
+        check_count(0, context=context)
         features, place = len(order), torch.tensor(order).argsort()
         if sorted(order) != list(range(features)):
             raise ArgumentError(f"order must be a permutation of 0 to {features - 1}, got {list(order)}")
@@ -115,6 +116,9 @@ class MaskedNet(nn.Module):
 
     def seen(self, context: Tensor | None) -> Tensor | None:
         """What a context adds to the first layer, ``[hidden, batch]``; None without."""
+        if (context is None) != (self.context is None):
+            width = 0 if self.context is None else self.context.in_features
+            raise ArgumentError(f"this network takes {f'a context of width {width}' if width else 'no context'}")
         return None if self.context is None or context is None else torch.mm(self.context.weight, context.t())
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:

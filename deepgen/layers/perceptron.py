@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from deepgen.errors import ArgumentError
+from deepgen.errors import ArgumentError, check_real
 from deepgen.layers.learning_rule import LearningRule, Numbers, as_rows, as_targets, row_order
 
 BLOCK = 256  # rows whose sums are found in one product: until the first mistake among them they are what they would be
@@ -182,12 +182,21 @@ def mistake_bound(x: Any, y: Any, coef: Any, intercept: float = 0.0) -> float:
     2.0
     """
     rows = as_rows(x)
-    labels, normal = as_targets(y, len(rows)), np.asarray(coef, dtype=np.float64)
+    labels = as_targets(y, len(rows))
+    try:
+        normal = np.asarray(coef, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ArgumentError(f"coef must be numbers, got {coef!r}") from None
+    check_real("intercept", intercept)
     if normal.shape != (rows.shape[1],):
         raise ArgumentError(f"coef must be [{rows.shape[1]}], got {list(normal.shape)}")
+    if not np.isfinite(normal).all():
+        raise ArgumentError(f"coef must be finite, got {normal}")
+    length = math.hypot(*normal, intercept)
+    if length == 0:
+        raise ArgumentError("coef and intercept are all 0, which is no hyperplane")
     signs = _signs(labels, _two(labels))
-    length = math.sqrt(normal @ normal + intercept**2)
-    margin = (signs * (rows @ normal + intercept)).min() / length if length else 0.0
+    margin = (signs * (rows @ normal + intercept)).min() / length
     if not margin > 0:
         return math.inf
     return float(((rows**2).sum(1).max() + 1) / margin**2)

@@ -32,7 +32,9 @@ CELLS = (*_TORCH, "mlstm")
 _OPEN = 1.0  # first bias of forget gates: with 0 a state is halved at every step (Jozefowicz et al. 2015)
 
 
-def recurrent(inputs: int, hidden: int, cell: str = "lstm", *, generator: torch.Generator) -> nn.Module:
+def recurrent(
+    inputs: int, hidden: int, cell: str = "lstm", *, generator: torch.Generator | int | None = None
+) -> nn.Module:
     """One recurrent layer: ``layer(x, state=None)`` takes ``[batch, T, inputs]`` to ``[batch, T, hidden]`` and a state.
 
     The state is what the next call on the same rows goes on from; None is zeros. Weights and biases start as
@@ -55,6 +57,7 @@ def recurrent(inputs: int, hidden: int, cell: str = "lstm", *, generator: torch.
         raise unknown_name("cell", cell, CELLS)
     if cell == "mlstm":
         return MultiplicativeLSTM(inputs, hidden, generator=generator)
+    inputs, hidden, generator = int(inputs), int(hidden), resolve(generator)
     # Made without memory, and so without a draw from the global stream.
     layer: nn.RNNBase = _TORCH[cell](inputs, hidden, batch_first=True, device="meta").to_empty(device="cpu")
     bound = 1 / math.sqrt(hidden)
@@ -74,12 +77,18 @@ def run(layer: nn.Module, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
     >>> torch.allclose(run(layer, x)[0], layer(x)[0], atol=1e-6)
     True
     """
-    if x.shape[1] > 1 or not isinstance(layer, nn.LSTM) or x.device.type != "cpu":
+    if x.shape[1] > 1 or not isinstance(layer, nn.LSTM) or x.device.type != "cpu" or not _is_plain(layer):
         return layer(x, state)
     h, c = (x.new_zeros(1, len(x), layer.hidden_size),) * 2 if state is None else state
     u, w, b, d = layer.parameters()
     h, c = _lstm(torch.addmm(b, x[:, 0], u.t()) + torch.addmm(d, h[0], w.t()), c)
     return h.transpose(0, 1), (h, c)
+
+
+def _is_plain(layer: nn.LSTM) -> bool:
+    """Whether it is as `recurrent` makes it; torch's own settings allow for others."""
+    one_way = layer.num_layers == 1 and not layer.bidirectional and not layer.proj_size
+    return one_way and layer.bias and layer.batch_first
 
 
 def through(

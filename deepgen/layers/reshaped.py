@@ -21,7 +21,7 @@ class Reshaped(nn.Module):
 
     Args:
         net: the network.
-        inputs: shape of one of its inputs, n numbers; a context is handed on as it is.
+        inputs: shape of one of its inputs, n numbers; a context and ``generator=`` are handed on as they are.
 
     Raises:
         ShapeError: rows of another length.
@@ -42,8 +42,8 @@ class Reshaped(nn.Module):
         """The constructor's arguments, for `deepgen.save`."""
         return {"net": self.net, "inputs": list(self.inputs)}
 
-    def forward(self, x: Tensor, *context: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *context: Tensor, **options: Any) -> Tensor:
         if x.ndim != 2 or x.shape[1] != math.prod(self.inputs):
             raise ShapeError(f"x must be [rows, {math.prod(self.inputs)}], got {list(x.shape)}")
-        out: Tensor = self.net(x.unflatten(1, self.inputs), *context)
+        out: Tensor = self.net(x.unflatten(1, self.inputs), *context, **options)
         return out.flatten(1)

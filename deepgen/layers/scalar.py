@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from deepgen.errors import ShapeError, check_count
 from deepgen.layers.linear import linear
 from deepgen.layers.mlp import check_hidden
+from deepgen.layers.standardised import moments
+from deepgen.random import resolve
 
 
 class ScalarMLP(nn.Module):
@@ -30,7 +32,8 @@ class ScalarMLP(nn.Module):
 
     Raises:
         ArgumentError: a width outside its range.
-        ShapeError: in ``forward``, rows of another number of values.
+        ShapeError: in ``forward`` and ``initialise``, rows of another number of values.
+        SupportError: in ``initialise``, NaN or infinite values.
 
     >>> ScalarMLP(12, hidden=[32, 32], generator=0)(torch.zeros(5, 3, 4)).shape
     torch.Size([5])
@@ -43,8 +46,6 @@ class ScalarMLP(nn.Module):
         self, features: int, hidden: Sequence[int] = (128, 128), *, generator: torch.Generator | int | None = None
     ) -> None:
         super().__init__()
-        from deepgen.random import resolve  # which itself needs this package
-
         check_count(features=features)
         check_hidden(hidden, residual=False)
         stream, widths = resolve(generator), [features, *hidden]
@@ -61,10 +62,9 @@ class ScalarMLP(nn.Module):
     @torch.no_grad()
     def initialise(self, x: Tensor) -> ScalarMLP:
         """Take shift and scale from rows ``x`` of data, mean and deviation (1 where there is none); return self."""
-        rows = x.flatten(1).to(self.shift)
-        deviation = rows.std(0, correction=0)
-        self.shift.copy_(rows.mean(0))
-        self.scale.copy_(torch.where(deviation > 0, deviation, 1.0))
+        mean, deviation = moments(x.flatten(1) if isinstance(x, Tensor) and x.ndim > 2 else x, self.features)
+        self.shift.copy_(mean)
+        self.scale.copy_(deviation)
         return self
 
     def forward(self, x: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from deepgen.errors import ShapeError, check_count
+from deepgen.errors import ShapeError, SupportError, check_count
 
 
 class _Moments(nn.Module):
@@ -33,17 +33,14 @@ class _Moments(nn.Module):
     @torch.no_grad()
     def initialise(self, x: Tensor) -> Any:
         """Take mean and deviation (1 where there is none) from rows ``[rows, features]`` of data; return self."""
-        if x.ndim != 2 or x.shape[1] != self.features or len(x) == 0:
-            raise ShapeError(f"x must be [rows, {self.features}], got {list(x.shape)}")
-        rows = x.double()
-        deviation = rows.std(0, correction=0)
-        self.shift.copy_(rows.mean(0))
-        self.scale.copy_(torch.where(deviation > 0, deviation, 1.0))
+        mean, deviation = moments(x, self.features)
+        self.shift.copy_(mean)
+        self.scale.copy_(deviation)
         return self
 
 
 class Standardised(_Moments):
-    """``net`` of rows ``[rows, features]`` with their columns standardised; a context is handed on as it is.
+    """``net`` of rows ``[rows, features]`` with their columns standardised; context and ``generator=`` are handed on.
 
     Args:
         net: the network.
@@ -58,15 +55,15 @@ class Standardised(_Moments):
         """The constructor's arguments, for `deepgen.save`."""
         return {"net": self.net, "features": self.features}
 
-    def forward(self, x: Tensor, *context: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *context: Tensor, **options: Any) -> Tensor:
         if x.shape[-1:] != (self.features,):
             raise ShapeError(f"x must be [rows, {self.features}], got {list(x.shape)}")
-        found: Tensor = self.net((x - self.shift) / self.scale, *context)
+        found: Tensor = self.net((x - self.shift) / self.scale, *context, **options)
         return found
 
 
 class Restored(_Moments):
-    """What ``net`` puts out, in the units of data ``[rows, features]``; a context is handed on as it is.
+    """What ``net`` puts out, in the units of data ``[rows, features]``; context and ``generator=`` are handed on.
 
     Args:
         net: a network to ``[rows, numbers * features]``.
@@ -87,9 +84,30 @@ class Restored(_Moments):
         """The constructor's arguments, for `deepgen.save`."""
         return {"net": self.net, "features": self.features, "numbers": self.numbers}
 
-    def forward(self, z: Tensor, *context: Tensor) -> Tensor:
-        out: Tensor = self.net(z, *context)
+    def forward(self, z: Tensor, *context: Tensor, **options: Any) -> Tensor:
+        out: Tensor = self.net(z, *context, **options)
         if out.ndim != 2 or out.shape[1] != self.numbers * self.features:
             raise ShapeError(f"net must put out [rows, {self.numbers * self.features}], got {list(out.shape)}")
         value = out[:, : self.features] * self.scale + self.shift
         return value if self.numbers == 1 else torch.cat([value, out[:, self.features :] + self.scale.log()], 1)
+
+
+def moments(x: Tensor, features: int) -> tuple[Tensor, Tensor]:
+    """Mean and deviation, 1 where there is none, of each column of rows ``[rows, features]``, in float64.
+
+    Raises:
+        ShapeError: no tensor, no rows, or rows of another width.
+        SupportError: NaN or infinite values.
+
+    >>> [found.tolist() for found in moments(torch.tensor([[0.0, 9.0], [4.0, 9.0]]), 2)]
+    [[2.0, 9.0], [2.0, 1.0]]
+    """
+    if not isinstance(x, Tensor):
+        raise ShapeError(f"x must be a tensor, got {type(x).__name__}; deepgen.data.as_tensor(x) makes one")
+    if x.ndim != 2 or x.shape[1] != features or len(x) == 0:
+        raise ShapeError(f"x must be [rows, {features}], got {list(x.shape)}")
+    if not bool(x.isfinite().all()):
+        raise SupportError("x has NaN or infinite values: remove or replace those rows")
+    rows = x.double()
+    deviation = rows.std(0, correction=0)
+    return rows.mean(0), torch.where(deviation > 0, deviation, 1.0)

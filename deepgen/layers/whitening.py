@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, ShapeError, SupportError, check_count, check_real, unknown_name
+from deepgen.layers.standardised import moments
 
 METHODS = ("pca", "zca")
 
@@ -91,14 +92,7 @@ class Whitening(nn.Module):
                 constant column, one that is a sum of others, fewer rows than columns): there 1 / s has no value. A
                 spread within rounding of the rows' own dtype counts as none.
         """
-        if not isinstance(x, Tensor):
-            raise ShapeError(f"x must be a tensor, got {type(x).__name__}; deepgen.data.as_tensor(x) makes one")
-        if x.ndim != 2 or x.shape[1] != self.features or len(x) == 0:
-            raise ShapeError(f"x must be [rows, {self.features}], got {list(x.shape)}")
-        if not bool(x.isfinite().all()):
-            raise SupportError("x has NaN or infinite values: remove or replace those rows")
-        rows = x.double()
-        mean = rows.mean(0)
+        mean, rows = moments(x, self.features)[0], x.double()
         r = torch.linalg.qr(rows - mean, mode="r")[1]
         s, axes = torch.linalg.svd(r)[1:]  # columns of U are rows of axes
         s = torch.cat([s, s.new_zeros(self.features - len(s))]) / len(rows) ** 0.5

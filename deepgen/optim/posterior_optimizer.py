@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from deepgen.errors import ArgumentError, CheckpointError, check_real
-from deepgen.optim.settings import evaluated
+from deepgen.optim.settings import evaluated, some
 from deepgen.random import normal, resolve
 from deepgen.streams import Streams
 
@@ -34,8 +34,9 @@ class PosteriorOptimizer(Optimizer, ABC):
     def __init__(self, params: Any, defaults: dict[str, Any], generator: torch.Generator | int | None) -> None:
         if isinstance(generator, Streams):
             raise ArgumentError("an optimizer has one chain and no Streams: pass dg.random.generator(seed) or a seed")
-        super().__init__(params, defaults)
-        self.generator = resolve(generator, self.param_groups[0]["params"][0].device)
+        super().__init__(some(params, "model.parameters()"), defaults)
+        first = some((p for group in self.param_groups for p in group["params"]), "model.parameters()")[0]
+        self.generator = resolve(generator, first.device)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:

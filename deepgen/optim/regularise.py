@@ -63,9 +63,13 @@ class ElasticNet:
     """
 
     def __init__(self, parameters: Iterable[Tensor], *, l1: float = 0.0, l2: float = 0.0) -> None:
+        if isinstance(parameters, Tensor):
+            raise ArgumentError("parameters must be a list, got one tensor, whose rows have no gradient: pass [w]")
         self.parameters = list(parameters)
         if not self.parameters or not all(isinstance(p, Tensor) for p in self.parameters):
             raise ArgumentError("there are no weights to keep small: pass a list of at least one, as weights(model) is")
+        if not all(p.is_leaf for p in self.parameters):
+            raise ArgumentError("a tensor among them is computed from others and has no gradient: pass those it is of")
         check_real("l1", l1, 0)
         check_real("l2", l2, 0)
         self.l1, self.l2 = float(l1), float(l2)

@@ -17,6 +17,8 @@ def some(things: Iterable[Any], what: str) -> list[Any]:
     Traceback (most recent call last):
     deepgen.errors.ArgumentError: there is nothing to train: pass model.parameters() of a model that has some
     """
+    if isinstance(things, torch.Tensor):
+        raise ArgumentError(f"a list is needed, got one tensor: pass [w], or {what}")
     found = list(things)
     if not found:
         raise ArgumentError(f"there is nothing to train: pass {what} of a model that has some")

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import torch
 
+from deepgen.errors import check_count
 from deepgen.evaluate.estimate import Bracket, Estimate
 from deepgen.random import resolve
 from deepgen.testing.failure import demand
@@ -48,7 +49,7 @@ def check_estimate(
     Args:
         estimate: called with the keyword ``generator``; an `Estimate` or a `Bracket`.
         truth: the quantity, known by enumeration or in closed form.
-        seeds: number of runs.
+        seeds: number of runs, two or more.
         level: of the intervals.
         slack: how far actual coverage may stay below ``level``, for methods whose interval is asymptotic.
         tolerance: relative, for exact values.
@@ -64,6 +65,7 @@ def check_estimate(
     >>> check_estimate(mean_of_normals, 0.0, generator=0).covered > 0.85
     True
     """
+    check_count(2, seeds=seeds)
     stream = resolve(generator)
     first = estimate(generator=stream)
     if isinstance(first, Estimate) and first.side == "exact":
@@ -99,4 +101,6 @@ def _check_side(runs: list[Estimate], truth: float, alpha: float) -> None:
 
 def _binomial_cdf(hits: int, n: int, rate: float) -> float:
     """The chance of at most ``hits`` of ``n``."""
-    return sum(math.comb(n, k) * rate**k * (1 - rate) ** (n - k) for k in range(hits + 1))
+    from scipy.special import bdtr
+
+    return float(bdtr(hits, n, rate))

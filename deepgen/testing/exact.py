@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from deepgen.errors import MissingCapability
 from deepgen.explicit.units import Units
 from deepgen.testing.law import Law, integrate, layout, pairs
 
@@ -84,7 +85,7 @@ class Exact:
             name: torch.zeros_like(p) if g is None else g for (name, p), g in zip(named.items(), grads, strict=True)
         }
 
-    def sample(self, n: int, *, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def sample(self, n: int, *, generator: torch.Generator | int | None = None) -> tuple[Tensor, Tensor]:
         """``n`` exact independent draws of (v, h), in the dtype of the model."""
         z = self.joint().sample(n, generator=generator).to(self.dtype)
         return z[:, : self.visible.width], z[:, self.visible.width :]
@@ -94,7 +95,7 @@ class Exact:
         """p_beta(v) of a discrete visible layer: its states and their log weights."""
         joint, states = self.joint(), self.visible.states
         if states is None:
-            raise TypeError("the visible layer has real units: its law is not a list of states")
+            raise MissingCapability("the visible layer has real units: its law is not a list of states")
         rows = self.visible.enumerate(0, states)
         weights = joint.log_weight.reshape(states, -1).logsumexp(-1)
         return Law(rows, [], weights, rows[..., :0], rows.new_zeros(len(rows), 0, 0))

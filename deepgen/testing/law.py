@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from deepgen.explicit.units import Units
+from deepgen.random import resolve
 from deepgen.testing.goodness import chi_square, ks
 
 
@@ -87,8 +88,9 @@ class Law:
         return self.log_weight.softmax(-1)
 
     @torch.no_grad()
-    def sample(self, n: int, *, generator: torch.Generator) -> Tensor:
+    def sample(self, n: int, *, generator: torch.Generator | int | None = None) -> Tensor:
         """``n`` exact independent draws ``[n, width]``, float64."""
+        generator = resolve(generator)
         index = torch.multinomial(self.probabilities, n, replacement=True, generator=generator)
         z = self.rows[index]
         if self.real:

@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from deepgen.errors import ArgumentError, MissingCapability
+from deepgen.errors import ArgumentError, MissingCapability, check_count, check_real
 from deepgen.progress import Shown
 from deepgen.train.history import Record
 
@@ -97,22 +97,28 @@ class EarlyStopping:
     """
 
     def __init__(self, patience: int = 5, margin: float = 0.0, *, within: float = 0.0) -> None:
-        if patience < 1 or not margin >= 0 or not within >= 0:
-            raise ArgumentError(
-                f"need patience >= 1, margin >= 0 and within >= 0, got patience={patience}, margin={margin}, "
-                f"within={within}"
-            )
+        check_count(patience=patience)
+        check_real("margin", margin, 0)
+        check_real("within", within, 0)
         self.patience, self.margin, self.within = patience, margin, within
         self.best, self.best_epoch, self.waited, self.error = -math.inf, 0, 0, 0.0
         self.weights: dict[str, Tensor] | None = None
+        self._seen: nn.Module | None = None  # whose epochs these are, where no checkpoint gave them
 
     @property
     def stop(self) -> bool:
         return self.waited >= self.patience
 
+    def begin(self, model: nn.Module) -> None:
+        """What `deepgen.fit` calls before the first step: a run that has ended, or that of another model, is over."""
+        if self._seen is not None and (self.stop or self._seen is not model):
+            done = "has ended another run" if self.stop else "has followed another model"
+            raise ArgumentError(f"this EarlyStopping {done}, whose best weights would come back: make a new one")
+
     def __call__(self, record: Record, model: nn.Module) -> None:
         if record.monitor is None:
             raise ArgumentError("EarlyStopping needs a monitor: call fit with valid= and monitor=")
+        self._seen = model
         if record.monitor > self.best + self.margin:
             self.best, self.error, self.waited = record.monitor, record.monitor_error, 0
         else:
@@ -132,6 +138,7 @@ class EarlyStopping:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
+        self._seen = None
 
 
 class TensorBoard:
@@ -209,8 +216,12 @@ class Checkpoint:
     """
 
     def __init__(self, *, seconds: float | None = None, steps: int | None = None) -> None:
-        if (seconds is None) == (steps is None) or (seconds or 0) < 0 or (steps is not None and steps < 1):
+        if (seconds is None) == (steps is None):
             raise ArgumentError(f"give either seconds >= 0 or steps >= 1, got seconds={seconds}, steps={steps}")
+        if seconds not in (None, math.inf):
+            check_real("seconds", seconds, 0)
+        if steps is not None:
+            check_count(steps=steps)
         self.seconds, self.steps = seconds, steps
         self._last = time.monotonic()
 

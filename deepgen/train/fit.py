@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from deepgen.errors import ArgumentError, CheckpointError, check_count, not_by_name
+from deepgen.errors import ArgumentError, CheckpointError, check_count, check_real, not_by_name
 from deepgen.random import generator, spawn
 from deepgen.train.callbacks import Callback, Checkpoint, Progress, Stateful
 from deepgen.train.checkpoint import Path, describe_model
@@ -104,7 +105,10 @@ def fit(
     """
     ranks = ranks or Ranks()
     check_count(epochs=epochs, **({} if batch_size is None else {"batch_size": batch_size}))
-    _check_kinds(model, objective)
+    check_count(0, 2**64 - 1, seed=seed)
+    if max_seconds not in (None, math.inf):
+        check_real("max_seconds", max_seconds, 0)
+    check_kinds(model, objective)
     source = Source(data, model, batch_size, seed, getattr(objective, "check", None))
     if optimizer is None:
         stepped = isinstance(schedule, torch.optim.lr_scheduler.LRScheduler)
@@ -117,7 +121,7 @@ def fit(
         "objective": describe(objective),
         "optimizer": describe(optimizer),
         "schedule": describe(schedule),
-        "seed": seed,
+        "seed": int(seed),
         "batch_size": source.batch_size,
         "data": fingerprint(data),
         "valid": None if valid is None else fingerprint(as_tensor(valid)),
@@ -186,7 +190,10 @@ def _run(
     """Step and save until there is a reason to end: None when all epochs are done."""
     keeper = next((c for c in listeners if isinstance(c, Checkpoint)), None) or Checkpoint(seconds=30.0)
     ticks = [listener.advance for listener in listeners if hasattr(listener, "advance")]
+    late, limit = False, math.inf if max_seconds is None else max_seconds
     while run.epoch < run.epochs and not any(getattr(listener, "stop", False) for listener in listeners):
+        if late:
+            return "max_seconds"
         run.model.train()
         run.set_rate()
         batches = run.source.batches(run.epoch, run.batch)
@@ -195,7 +202,7 @@ def _run(
             run.set_rate()
             for tick in ticks:
                 tick()
-            late = max_seconds is not None and run.clock.seconds() > max_seconds and run.batch != run.source.steps
+            late = run.clock.seconds() > limit and run.batch != run.source.steps
             pressed, late, due = run.ranks.agree(interrupt.pressed, late, out is not None and keeper.due(run.step))
             if pressed:
                 return "interrupted"
@@ -205,7 +212,8 @@ def _run(
                 run.check_finite()
                 run.save(out)  # type: ignore[arg-type]
         _end_epoch(run, watch, listeners)
-        if run.ranks.agree(interrupt.pressed)[0]:
+        pressed, late = run.ranks.agree(interrupt.pressed, run.clock.seconds() > limit)
+        if pressed:
             return "interrupted"
     return None if run.epoch == run.epochs else "early stopping"
 
@@ -238,7 +246,13 @@ def _finish(run: RunState, callbacks: Sequence[Callback], out: Path | None) -> N
         run.save(out, live)
 
 
-def _check_kinds(model: object, objective: object) -> None:
+def check_kinds(model: object, objective: object) -> None:
+    """Raise a typed error unless ``model`` is a module and ``objective`` an object that trains one.
+
+    >>> check_kinds(nn.Linear(1, 1), "MaximumLikelihood")
+    Traceback (most recent call last):
+    deepgen.errors.ArgumentError: objective takes an object and no name, got 'MaximumLikelihood': ...
+    """
     if not isinstance(model, nn.Module):
         raise ArgumentError(f"model must be a torch.nn.Module, got {_name(model)}")
     if isinstance(objective, str):

@@ -21,6 +21,7 @@ from torch import nn
 
 from deepgen.errors import ArgumentError, MissingCapability, check_count, check_real
 from deepgen.random import generator, spawn
+from deepgen.train.fit import check_kinds
 from deepgen.train.loop import train
 from deepgen.train.repeatable import Repeatable, draws
 from deepgen.train.source import Source
@@ -99,7 +100,11 @@ def find_rate(
     >>> 1e-4 < found.suggested < 1, found.metric
     (True, 'log_likelihood')
     """
+    check_kinds(model, objective)
     check_count(10, steps=steps)
+    check_count(0, 2**64 - 1, seed=seed)
+    if batch_size is not None:
+        check_count(batch_size=batch_size)
     check_real("low", low, 1e-300)
     check_real("high", high, low)
     if low >= high:

@@ -9,6 +9,7 @@ An ``arguments()`` entry named ``*`` holds positional arguments. Only modules th
 from __future__ import annotations
 
 import inspect
+import numbers
 from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any
@@ -33,6 +34,7 @@ def encode(value: Any) -> Any:
     >>> encode(dg.explicit.Bernoulli(3))
     {'class': 'explicit.Bernoulli', 'arguments': {'width': 3}}
     """
+    value = as_python(value)
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, np.generic):  # a number of numpy
@@ -48,6 +50,20 @@ def encode(value: Any) -> Any:
             "deepgen.load; build this model yourself and read its weights with deepgen.load_weights(model, dir)"
         )
     return {"class": name, "arguments": encode(value.arguments())}
+
+
+def as_python(value: Any) -> Any:
+    """A number of numpy as one of Python; all else as it is.
+
+    >>> import numpy as np
+    >>> as_python(np.int64(3)), as_python("3")
+    (3, '3')
+    """
+    if isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    return float(value) if isinstance(value, numbers.Real) else value
 
 
 def decode(value: Any, stored: int = 0) -> Any:

@@ -54,7 +54,7 @@ class Source:
     ) -> None:
         like = next(model.parameters(), torch.zeros(0))
         self.dtype, self.device, self.seed = like.dtype, like.device, seed
-        self.given, self.batch_size = as_tensor(data), _batch_rows(data, batch_size)
+        self.given, self.batch_size = as_tensor(data, self.dtype), _batch_rows(data, batch_size)
         self.data = self.given
         if isinstance(self.given, Tensor):
             if self.given.ndim == 0:
@@ -166,8 +166,8 @@ def _batch_rows(data: Any, batch_size: int | None) -> int | None:
     return own
 
 
-def as_tensor(data: Any) -> Any:
-    """Turn arrays, frames and lists into tensors; pass tensors, Datasets and DataLoaders through."""
+def as_tensor(data: Any, dtype: torch.dtype = torch.float32) -> Any:
+    """Turn arrays, frames and lists into tensors for a model of ``dtype``; pass tensors, Datasets, DataLoaders on."""
     if isinstance(data, Data):
         raise ArgumentError(
             f"{data.provenance.get('name')!r} is a whole set: pass one of its splits, such as data.train"
@@ -180,7 +180,9 @@ def as_tensor(data: Any) -> Any:
             "torch.utils.data.TensorDataset(y, c)"
         )
     is_array = isinstance(data, (list, tuple)) or hasattr(data, "__array__")
-    return array_to_tensor(data) if is_array and not isinstance(data, (Tensor, Dataset)) else data
+    if not is_array or isinstance(data, (Tensor, Dataset)):
+        return data
+    return array_to_tensor(data, double=dtype == torch.float64)
 
 
 def fingerprint(data: Any) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import numbers
 import os
 from collections.abc import Callable
 from typing import Any
@@ -20,6 +19,7 @@ from deepgen.train.history import History
 from deepgen.train.loop import Step
 from deepgen.train.meter import Clock, Meter
 from deepgen.train.ranks import Ranks
+from deepgen.train.rebuild import as_python
 from deepgen.train.sharing import SharedUpdate, all_chains, own_chains
 from deepgen.train.source import Source
 from deepgen.train.store import MANIFEST, malformed, read, write
@@ -173,6 +173,7 @@ def describe(thing: Any) -> dict[str, Any]:
 
 def plain(value: Any) -> Any:
     """``value`` as JSON has it; what JSON has not, by the name of its type."""
+    value = as_python(value)
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (list, tuple)):
@@ -183,10 +184,6 @@ def plain(value: Any) -> Any:
         return value.item()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return describe(value)
-    if isinstance(value, numbers.Integral):  # numpy's
-        return int(value)
-    if isinstance(value, numbers.Real):
-        return float(value)
     return type(value).__name__
 
 

@@ -23,7 +23,7 @@ from deepgen.data.batches import as_tensor
 from deepgen.data.generated import ceiling
 from deepgen.errors import MissingCapability, ShapeError, check_count, check_real
 from deepgen.random import generator
-from deepgen.train.fit import fit
+from deepgen.train.fit import check_kinds, fit
 from deepgen.train.rates import optimizer_of
 from deepgen.typing import Joint, Objective
 
@@ -112,9 +112,11 @@ def overfit_tiny(
     >>> found.reached, round(found.optimum, 3)
     (True, -1.386)
     """
+    check_kinds(model, objective)
     check_count(rows=rows, steps=steps)
+    check_count(0, 2**64 - 1, seed=seed)
     check_real("within", within, 0)
-    data = as_tensor(x)
+    data = as_tensor(x, double=next(model.parameters(), torch.zeros(0)).dtype == torch.float64)
     if not isinstance(data, Tensor) or len(data) < rows:
         got = f"{len(data)} rows" if isinstance(data, Tensor) else type(data).__name__
         raise ShapeError(f"a tiny set of {rows} rows is drawn from a tensor of at least as many, got {got}")

@@ -7,12 +7,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from deepgen.errors import ArgumentError, MissingCapability
 from deepgen.evaluate.estimate import Bracket, Estimate
 from deepgen.train.source import Source, as_tensor, check_rows
 from deepgen.typing import LogProb
 
+LOOK = 1000  # rows that are looked at together
 Monitor = Callable[[nn.Module, Any], float | Estimate | Bracket]
 
 
@@ -30,7 +32,9 @@ class Watch:
                 )
             monitor = _mean_log_prob
         self.model, self.monitor = model, monitor
-        self.valid = as_tensor(valid) if valid is not None else None
+        self.valid = as_tensor(valid, source.dtype) if valid is not None else None
+        if self.monitor is _mean_log_prob and not isinstance(self.valid, Tensor):
+            self.valid = Source(valid, model, None if isinstance(valid, DataLoader) else LOOK, seed=0)
         if isinstance(self.valid, Tensor):
             self.valid = source.cast(self.valid)
             check_rows(model, self.valid)
@@ -48,6 +52,9 @@ class Watch:
         return float(value), None
 
 
-def _mean_log_prob(model: Any, x: Tensor) -> Estimate:
-    value = float(torch.cat([model.log_prob(rows).double() for rows in x.split(1000)]).mean())
+def _mean_log_prob(model: Any, x: Tensor | Source) -> Estimate:
+    """Over all rows; of a Source those of its epoch 0, each with its context where it has one."""
+    batches = x.split(LOOK) if isinstance(x, Tensor) else x.batches(0)
+    found = [model.log_prob(*rows) if isinstance(rows, tuple) else model.log_prob(rows) for rows in batches]
+    value = float(torch.cat([part.double() for part in found]).mean())
     return Estimate(value, 0.0, "exact", "mean log_prob", unit="nats/example")

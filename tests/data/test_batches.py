@@ -140,7 +140,7 @@ def test_count_tells_the_batches(name):
 
 
 def test_bad_arguments_are_told():
-    for data, size, start in ((ROWS, 0, 0), (ROWS, 1, -1), ("rows", 1, 0), (3, 1, 0)):
+    for data, size, start in ((ROWS, 0, 0), (ROWS, 1, -1), (ROWS, 2.5, 0), ("rows", 1, 0), (3, 1, 0)):
         with pytest.raises((ArgumentError, ShapeError)):
             list(batches(data if data != "rows" else object(), size, seed=0, epoch=0, start=start))
     with pytest.raises(ShapeError, match="at least one row"):
@@ -160,6 +160,13 @@ def test_arrays_become_tensors_of_their_own(dtype, expected):
     array[:] = 0
     assert made.dtype == expected
     assert bool((made == 1).all())
+
+
+def test_tensors_become_tensors_of_their_own():
+    for x in (torch.ones(2, 3, dtype=torch.bfloat16), torch.ones(2, 3, requires_grad=True), torch.ones(2, 3).double()):
+        made = as_tensor(x)
+        assert (made.dtype, made.requires_grad, made.tolist()) == (torch.float32, False, [[1.0] * 3] * 2)
+    assert as_tensor(np.array([[0.1]]), double=True).item() == 0.1
 
 
 def test_text_is_no_array_of_numbers():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from deepgen.data.generated import bars_and_stripes, ceiling, labelled_shifter, shifting_bar
-from deepgen.errors import ArgumentError
+from deepgen.errors import ArgumentError, ShapeError
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,8 @@ def test_a_shifting_bar_is_one_run_of_its_length():
 def test_impossible_sizes_are_told(call):
     with pytest.raises(ArgumentError, match="got"):
         call()
+
+
+def test_no_rows_have_no_ceiling():
+    with pytest.raises(ShapeError, match="at least one row"):
+        ceiling(bars_and_stripes(2)[:0])

@@ -64,7 +64,7 @@ def test_planar_sets_take_the_arguments_of_their_law_and_carry_its_score_of_the_
     assert data.provenance["components"] == 3
     with pytest.raises(ArgumentError, match="it has rows, std"):
         load("moons", radius=2.0)
-    with pytest.raises(ArgumentError, match="rows must be an integer of at least 1, got 0"):
+    with pytest.raises(ArgumentError, match="rows must be an integer of at least 2, got 0"):
         load("moons", rows=0)
 
 
@@ -92,6 +92,9 @@ def test_options_that_a_set_does_not_have_are_told():
         load("bars_and_stripes", length=3)
     with pytest.raises(ArgumentError, match="no option 'version'"):
         load("omniglot_binary", version="gray")
+    with pytest.raises(ArgumentError, match="rows must be an integer of at least 2"):
+        load("moons", rows=1)
+    assert len(load("moons", rows=2).test) == 1
 
 
 def table(path, x, header=""):

@@ -81,6 +81,16 @@ def test_laws_are_torch_distributions(name, stream):
     assert torch.allclose(law.log_prob(x.double()).float(), law.log_prob(x), atol=2e-3)
 
 
+def test_an_expanded_mixture_draws_for_every_law_of_its_batch(stream):
+    law = mixture([[-9.0, 0.0, 0.0], [9.0, 1.0, 0.0]], 0.1, [0.25, 0.75])
+    for batch in ((2,), (3,), (2, 3)):
+        x = draw(law.expand(batch), (1000,), generator=stream)
+        assert x.shape == (1000, *batch, 3)
+        share = (x[..., 0] > 0).float().flatten(1).mean(0)
+        assert bool(((share - 0.75).abs() < 6 * (0.75 * 0.25 / 1000) ** 0.5).all())
+        assert law.expand(batch).log_prob(x).shape == (1000, *batch)
+
+
 @pytest.mark.parametrize(
     ("law", "make"),
     [
@@ -145,10 +155,24 @@ def test_no_law_moves_the_global_stream():
     [
         lambda: mixture([0.0, 1.0], 1.0),
         lambda: mixture([[0.0, 1.0]], 0.0),
+        lambda: mixture([[0.0, 1.0]], math.inf),
+        lambda: mixture([[0.0, 1.0]], "1"),
+        lambda: mixture([[0.0, math.nan]], 1.0),
+        lambda: mixture([[0.0], [1.0, 2.0]], 1.0),
+        lambda: mixture([[0.0], [1.0]], 1.0, [-1.0, 2.0]),
+        lambda: mixture([[0.0], [1.0]], 1.0, [1.0]),
+        lambda: mixture([[0.0], [1.0]], 1.0, [0.0, 0.0]),
+        lambda: mixture([[0.0], [1.0]], 1.0, [1.0, math.nan]),
+        lambda: mixture([[0.0], [1.0]], 1.0, ["a", "b"]),
+        lambda: gaussian_grid(spacing=math.nan),
         lambda: gaussian_ring(0),
         lambda: gaussian_grid(101),
         lambda: rings([]),
         lambda: rings([-1.0]),
+        lambda: rings([math.nan]),
+        lambda: rings([1.0, math.inf]),
+        lambda: rings(["a"]),
+        lambda: rings(1.0),
         lambda: rings(std=0.0),
         lambda: moons(-1.0),
         lambda: moons(1e-9),

@@ -228,6 +228,13 @@ def test_bits_in_text_read_the_quick_way_as_the_slow_way(tmp_path, separator):
             read_amat(path)
 
 
+@pytest.mark.parametrize("lines", ["0,1\n01,\n,10\n1,1\n", "0,1,0\n0,,10\n", "0 1 1\n0  11\n"])
+def test_lines_whose_characters_add_up_are_no_bits_for_that(tmp_path, lines):
+    (tmp_path / "t.csv").write_text(lines)
+    with pytest.raises(DataError, match="line 2"):
+        read_table(tmp_path / "t.csv")
+
+
 def test_a_two_among_the_bits_is_a_number_like_any_other(tmp_path):
     (tmp_path / "t.amat").write_text("0 1\n2 1\n")
     assert read_amat(tmp_path / "t.amat").tolist() == [[0, 1], [2, 1]]

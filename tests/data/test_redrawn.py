@@ -3,7 +3,7 @@ import torch
 
 from deepgen.data.batches import batches
 from deepgen.data.redrawn import Redrawn, redraw
-from deepgen.errors import ArgumentError, ShapeError
+from deepgen.errors import ArgumentError, ShapeError, SupportError
 from deepgen.random import generator
 
 LEVELS = 17
@@ -51,6 +51,16 @@ def test_bad_arguments_are_told():
         Redrawn(GREY, "gauss")
     with pytest.raises(ArgumentError, match="levels"):
         Redrawn(GREY, "uniform", levels=1)
+    with pytest.raises(ArgumentError, match="levels"):
+        Redrawn(GREY, "uniform", levels=2.5)
+    for value in (float("nan"), 5.0, -1.0):
+        with pytest.raises(SupportError, match="with values outside"):
+            Redrawn(torch.tensor([[0.5, value]]), "binary")
+    with pytest.raises(SupportError, match="divide bytes by 255"):
+        Redrawn(torch.zeros(2, 3, dtype=torch.uint8), "binary")
+    for wrong in ([[0.5]], torch.tensor(0.5)):
+        with pytest.raises(ShapeError, match="must be a tensor"):
+            Redrawn(wrong, "binary")
 
 
 def test_a_fit_on_dynamic_bits_depends_on_its_seed_alone():

@@ -118,6 +118,8 @@ def test_wrong_arguments(stream):
     x, y = rows(stream)
     with pytest.raises(SupportError, match="-1 and 1"):
         Adaline().fit(x, np.where(y > 0, "yes", "no"))
+    with pytest.raises(SupportError, match="-1 and 1"):
+        Adaline(epochs=20_000).fit(x, y).score(x, np.where(y > 0, "yes", "no"))
     with pytest.raises(ArgumentError, match="batch_size"):
         Adaline(batch_size=0).fit(x, y)
     with pytest.raises(ArgumentError, match="tolerance"):

@@ -1,5 +1,8 @@
 """Builders with batch normalisation and dropout where the papers place them, against the formulas, by hand."""
 
+import json
+
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -8,8 +11,10 @@ from torch.autograd import gradcheck
 
 import deepgen as dg
 from deepgen.errors import ArgumentError, UnknownName
-from deepgen.layers import ConvDecoder, ConvEncoder, Dense, ResidualBlock, conv
+from deepgen.layers import ConvDecoder, ConvEncoder, Dense, ResidualBlock, Seq2Seq, conv
+from deepgen.layers.recurrent import recurrent
 from deepgen.testing import check_checkpoint, check_random
+from deepgen.train.rebuild import encode
 
 BUILT = {
     "dense": (lambda g: Dense(6, [8, 7], 2, norm=True, dropout=[0.2, 0.5], generator=g), (6,)),
@@ -160,6 +165,24 @@ def test_sides_of_convolutions_are_as_their_formula_says(side, kernel, stride, s
     else:
         out = conv(1, 1, kernel, stride, transposed=True, generator=stream)(x)
         assert out.shape[2:] == (side * stride + (kernel - stride) % 2,) * 2
+
+
+def test_builders_take_a_seed_as_classes_do(stream):
+    for make in (
+        lambda generator: conv(2, 3, 3, generator=generator),
+        lambda generator: recurrent(2, 3, "gru", generator=generator),
+        lambda generator: recurrent(2, 3, "mlstm", generator=generator),
+    ):
+        check_random(make, generator=stream)
+
+
+def test_widths_may_be_numpys():
+    net = Dense(np.int64(3), [np.int64(4)], np.int64(2), generator=0)
+    assert net(torch.zeros(5, 3)).shape == (5, 2)
+    model = Seq2Seq(np.int64(3), np.int64(3), np.int64(8), embedding=np.int64(4), layers=np.int64(2), generator=0)
+    x = torch.zeros(2, 4, dtype=torch.int64)
+    assert model.log_prob(x, x).shape == (2,)
+    assert json.dumps([encode(net.arguments()), encode(model.arguments())])
 
 
 def test_convolutions_have_a_kernel_and_a_stride(stream):

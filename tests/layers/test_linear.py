@@ -19,7 +19,9 @@ def test_weights_are_uniform(scale, stream, alpha):
 
 
 def test_randomness(stream):
-    check_random(lambda generator: linear(5, 7, generator=generator), seeds=False, generator=stream)
+    check_random(lambda generator: linear(5, 7, generator=generator), generator=stream)
+    with torch.no_grad():
+        assert not torch.equal(linear(5, 7).weight, linear(5, 7).weight)  # of fresh entropy
 
 
 def test_shapes(stream):

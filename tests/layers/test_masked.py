@@ -123,3 +123,14 @@ def test_what_is_refused(stream):
         MaskedNet([0, 2], 1, hidden=[4], generator=stream)
     with pytest.raises(ArgumentError, match="hidden"):
         MaskedNet(range(3), 1, hidden=[], generator=stream)
+    with pytest.raises(ArgumentError, match="context"):
+        MaskedNet(range(3), 1, hidden=[4], context=-1, generator=stream)
+
+
+@pytest.mark.parametrize("context", [0, 2])
+def test_a_context_is_there_where_it_is_taken(context, stream):
+    net = MaskedNet(range(3), 1, hidden=[4], context=context, generator=stream)
+    wrong = None if context else torch.zeros(5, 2)
+    for call in (net, net.plain):
+        with pytest.raises(ArgumentError, match="a context of width 2" if context else "no context"):
+            call(torch.zeros(3, 5), wrong)

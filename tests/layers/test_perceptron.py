@@ -111,7 +111,16 @@ def test_the_bound_takes_the_labels_that_the_unit_takes(stream):
     for labels in (np.arange(60) % 3, np.zeros(60)):
         with pytest.raises(ArgumentError, match="two classes apart"):
             mistake_bound(x, labels, unit.coef_)
-    assert mistake_bound(x, y, np.zeros(3)) == math.inf
+    for coef, intercept in (
+        (np.zeros(3), 0.0),
+        ([math.nan, 1.0, 1.0], 0.0),
+        ([math.inf, 1.0, 1.0], 0.0),
+        (np.ones(3), math.nan),
+        (np.ones(2), 0.0),
+        (["a", "b", "c"], 0.0),
+    ):
+        with pytest.raises(ArgumentError, match=r"coef|intercept"):
+            mistake_bound(x, y, coef, intercept)
 
 
 def test_scikit_learns_manner(stream):
@@ -134,6 +143,8 @@ def test_wrong_arguments(stream):
         Perceptron().fit(x, np.arange(10))
     with pytest.raises(ShapeError, match=r"y must be \[10\]"):
         Perceptron().fit(x, y[:9])
+    with pytest.raises(ShapeError, match=r"y must be \[10\]"):
+        Perceptron().fit(x, [*y[:9], [1, 2]])
     with pytest.raises(ShapeError, match="features"):
         Perceptron().fit(x[0], y)
     with pytest.raises(SupportError, match=r"x\[2, 1\] is nan"):

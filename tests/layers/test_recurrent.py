@@ -66,6 +66,17 @@ def test_single_places_are_the_same(cell, stream, float64):
     torch.testing.assert_close(state, last, rtol=0, atol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore:LSTM with projections")  # torch's word on its speed
+@pytest.mark.parametrize(
+    "options", [{"num_layers": 2}, {"bias": False}, {"bidirectional": True}, {"proj_size": 2}, {"batch_first": False}]
+)
+def test_layers_of_torch_with_other_settings_are_run_as_they_are(options, stream):
+    layer = torch.nn.LSTM(3, 5, **{"batch_first": True, **options})
+    for places in (1, 4):
+        x = torch.randn(2, places, 3, generator=stream)
+        torch.testing.assert_close(run(layer, x), layer(x))
+
+
 @cells
 def test_initial_weights(cell, stream):
     before = torch.get_rng_state()

@@ -35,6 +35,16 @@ def test_additive_attention(stream, float64):
     assert gradcheck(lambda q, k, *_: attend(q, k)[0], (q.requires_grad_(), k.requires_grad_(), *attend.parameters()))
 
 
+def test_a_row_without_a_place_has_no_weights_and_spoils_no_gradient(stream):
+    attend = AdditiveAttention(3, 4, 6, generator=stream)
+    q, k = torch.randn(2, 3, generator=stream), torch.randn(2, 5, 4, generator=stream)
+    mean, weights = attend(q, k, torch.tensor([[False] * 5, [True] * 5]))
+    assert (mean[0].count_nonzero(), weights[0].count_nonzero()) == (0, 0)
+    torch.testing.assert_close(mean[1], attend(q[1:], k[1:])[0][0])
+    mean.sum().backward()
+    assert all(bool(p.grad.isfinite().all()) for p in attend.parameters())
+
+
 def test_the_law_by_hand(stream, float64):
     """The four lines of the docstring, place by place."""
     model, x, y = small(stream), torch.tensor([[2, 0, 3]]), torch.tensor([[1, 0]])

@@ -201,5 +201,12 @@ def test_what_is_refused():
         SGHMC(w, 1.0, friction=0.1, gradient_noise=100.0, generator=0)
     with pytest.raises(ArgumentError, match="no Streams"):
         SGLD(w, 0.1, generator=Streams(0))
+    for optimizer in (SGLD, PSGLD, SGHMC):
+        for none in ([], [{"params": []}], (p for p in ())):
+            with pytest.raises(ArgumentError, match="nothing to train"):
+                optimizer(none, 0.1)
+        with pytest.raises(ArgumentError, match=r"pass \[w\]"):
+            optimizer(w[0], 0.1)
+        assert optimizer([{"params": []}, {"params": w}], 0.1, generator=0).generator.device.type == "cpu"
     with pytest.raises(CheckpointError, match="no random stream"):
         SGLD(w, 0.1, generator=0).load_state_dict(torch.optim.SGD(w, 0.1).state_dict())

@@ -123,6 +123,10 @@ def test_what_is_refused():
             ElasticNet([w], **wrong)
     with pytest.raises(ArgumentError, match="no weights"):
         ElasticNet(weights(nn.BatchNorm1d(2)), l2=1.0)
+    with pytest.raises(ArgumentError, match=r"pass \[w\]"):
+        ElasticNet(w, l2=1.0)
+    with pytest.raises(ArgumentError, match="computed from others"):
+        ElasticNet([w, 2 * w], l2=1.0)
     with pytest.raises(ArgumentError, match="Module"):
         weights([w])
     for wrong in ({}, {"norm": 1.0, "value": 1.0}, {"norm": 0.0}, {"value": -1.0}):

@@ -5,8 +5,10 @@ import math
 import pytest
 import torch
 
+from deepgen.errors import ArgumentError
 from deepgen.evaluate import Bracket, Estimate
 from deepgen.testing import CheckFailed, check_estimate
+from deepgen.testing.estimates import _binomial_cdf
 
 N = 50
 
@@ -20,6 +22,21 @@ def test_an_honest_mean_passes(stream):
     found = check_estimate(lambda generator: normal_mean(generator), 0.0, generator=stream)
     assert 0.85 < found.covered <= 1
     assert len(found.values) == 200
+
+
+def test_many_seeds_are_as_good_and_one_is_none(stream):
+    found = check_estimate(lambda generator: normal_mean(generator), 0.0, seeds=3000, slack=0.02, generator=stream)
+    assert len(found.values) == 3000
+    with pytest.raises(CheckFailed, match="of 3000 intervals"):
+        check_estimate(lambda generator: normal_mean(generator, shrink=0.8), 0.0, seeds=3000, generator=stream)
+    with pytest.raises(ArgumentError, match="seeds must be"):
+        check_estimate(lambda generator: normal_mean(generator), 0.0, seeds=1)
+
+
+def test_the_binomial_chance_is_the_sum_of_its_terms():
+    for hits, n, rate in ((0, 5, 0.95), (3, 5, 0.95), (5, 5, 0.95), (180, 200, 0.95), (190, 200, 0.93)):
+        terms = sum(math.comb(n, k) * rate**k * (1 - rate) ** (n - k) for k in range(hits + 1))
+        assert _binomial_cdf(hits, n, rate) == pytest.approx(terms, rel=1e-9)
 
 
 def test_exact_values(stream):

@@ -8,6 +8,7 @@ import torch
 
 import deepgen as dg
 import deepgen.testing as dt
+from deepgen.errors import MissingCapability
 from deepgen.explicit import RBM, Bernoulli, Gaussian, Product, Softmax, Spin
 
 
@@ -102,6 +103,12 @@ def test_goodness_of_fit_sees_a_wrong_covariance(stream):
     assert min(wrong.p_values(wrong.sample(20_000, generator=stream))) > 1e-7
 
 
+def test_draws_take_a_seed():
+    exact = dt.Exact(RBM(3, 2, generator=0))
+    assert torch.equal(exact.sample(5, generator=3)[0], exact.sample(5, generator=dg.random.generator(3))[0])
+    assert exact.joint().sample(2).shape == (2, 5)
+
+
 def test_the_model_is_left_alone():
     rbm = RBM(3, 2, generator=0)
     before = {name: value.clone() for name, value in rbm.state_dict().items()}
@@ -112,5 +119,5 @@ def test_the_model_is_left_alone():
 
 
 def test_real_layers_have_no_list_of_states():
-    with pytest.raises(TypeError, match="real units"):
+    with pytest.raises(MissingCapability, match="real units"):
         dt.Exact(dg.RBM(Gaussian(2), 2)).visible_law()

@@ -109,7 +109,33 @@ def test_weights_after_the_end_do_not_touch_the_kept_ones():
     assert model.logits.unique().tolist() == [1.0]
 
 
-@pytest.mark.parametrize("options", [{"patience": 0}, {"margin": -1.0}, {"within": -1.0}, {"margin": float("nan")}])
+def test_early_stopping_of_another_run_is_refused(tmp_path):
+    ended, begun = EarlyStopping(patience=1), EarlyStopping(patience=9)
+    run([1.0, 0.0], ended)
+    for stopping, message in ((ended, "has ended another run"), (begun, "has followed another model")):
+        if stopping is begun:
+            run([1.0, 0.0], begun)
+        with pytest.raises(ArgumentError, match=message):
+            run([1.0, 2.0], stopping)
+    run([1.0, 2.0], EarlyStopping(patience=9), out=tmp_path)
+    ended.patience = 9
+    _, history = run([3.0], ended, epochs=3, out=tmp_path)  # whose state is the run's from here on
+    assert len(history) == 3
+    assert ended.best == 3.0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"patience": 0},
+        {"patience": 2.5},
+        {"patience": "3"},
+        {"margin": -1.0},
+        {"within": -1.0},
+        {"margin": float("nan")},
+        {"within": "1"},
+    ],
+)
 def test_early_stopping_arguments(options):
     with pytest.raises(ArgumentError):
         EarlyStopping(**options)
@@ -180,7 +206,18 @@ def test_checkpoints_are_due_by_steps_or_by_seconds(monkeypatch):
     assert due == [10, 20]
 
 
-@pytest.mark.parametrize("options", [{}, {"steps": 0}, {"seconds": -1.0}, {"steps": 3, "seconds": 1.0}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"steps": 0},
+        {"steps": 2.5},
+        {"seconds": -1.0},
+        {"seconds": float("nan")},
+        {"seconds": "9"},
+        {"steps": 3, "seconds": 1.0},
+    ],
+)
 def test_checkpoint_arguments(options):
     with pytest.raises(ArgumentError):
         Checkpoint(**options)

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -40,6 +41,17 @@ def test_models_come_back_bit_for_bit(tmp_path, name, dtype):
         assert torch.equal(back.state_dict()[key], value)
         assert back.state_dict()[key].dtype == value.dtype
     assert [p.requires_grad for p in back.parameters()] == [p.requires_grad for p in model.parameters()]
+
+
+def test_numbers_of_numpy_among_the_arguments_are_written_down(tmp_path):
+    for model in (
+        dg.explicit.MADE(4, hidden=list(np.array([8, 8])), generator=0),
+        dg.layers.CausalConv(1, 2, np.int64(3), generator=0),
+        dg.layers.MLP(np.int64(3), 2, np.int64(5), hidden=[np.int32(4)], generator=0),
+    ):
+        dg.save(model, tmp_path / "model")
+        back = dg.load(tmp_path / "model")
+        assert repr(back) == repr(model)
 
 
 def test_a_saved_model_shares_no_memory_with_the_file_or_the_original(tmp_path):

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from torch.utils.data import DataLoader, TensorDataset
 
 import deepgen as dg
 from deepgen.data.batches import batches
@@ -66,6 +67,16 @@ def test_max_seconds_ends_early_and_the_run_goes_on_later(tmp_path):
     assert history.stopped is None
     assert equal(whole, rest)
     assert not equal(whole, part)
+
+
+def test_max_seconds_ends_a_run_whose_epochs_are_one_step(tmp_path):
+    whole, _ = fitted(batch_size=100)
+    for done in (1, 2, 3):
+        _, history = fitted(batch_size=100, out=tmp_path, max_seconds=1e-9)
+        assert (history.stopped, len(history), history.new_steps) == ("max_seconds", done, 1)
+    last, history = fitted(batch_size=100, out=tmp_path, max_seconds=1e-9)
+    assert (history.stopped, len(history)) == (None, 4)
+    assert equal(whole, last)
 
 
 @pytest.mark.parametrize("where", ["metric", "parameter"])
@@ -157,6 +168,21 @@ def test_monitor_is_the_log_likelihood_by_default_and_estimates_are_kept_whole()
     _, history = fitted(valid=rows(30), monitor=lambda m, x: high)
     assert history[0].monitor == -2.0
     assert history[0].estimate["method"] == "high"
+
+
+def test_validation_rows_may_come_as_a_dataset_or_a_loader_with_contexts_or_without(stream):
+    x, y, c = rows(30), torch.randn(30, 2, generator=stream), torch.randn(30, 1, generator=stream)
+    flow = dg.explicit.MAF(2, transforms=1, hidden=[8], context=1, generator=0)
+    pairs = TensorDataset(y, c)
+    for model, data, valid, truth in (
+        (mixture(), x, TensorDataset(x), lambda m: m.log_prob(x)),
+        (mixture(), x, DataLoader(TensorDataset(x), batch_size=7), lambda m: m.log_prob(x)),
+        (flow, pairs, pairs, lambda m: m.log_prob(y, c)),
+        (flow, pairs, DataLoader(pairs, batch_size=7), lambda m: m.log_prob(y, c)),
+    ):
+        _, history = fitted(model, data=data, valid=valid, epochs=1)
+        with torch.no_grad():
+            assert history["monitor"] == [pytest.approx(float(truth(model).double().mean()), rel=1e-5)]
 
 
 def test_training_mode_during_steps_and_evaluation_mode_in_the_monitor():

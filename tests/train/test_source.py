@@ -12,7 +12,7 @@ from deepgen.data.batches import batches
 from deepgen.errors import ArgumentError, MissingCapability, ShapeError, SupportError
 from deepgen.objectives import PersistentCD
 from deepgen.train import EarlyStopping
-from deepgen.train.source import Source, check_rows
+from deepgen.train.source import Source, check_rows, fingerprint
 from tests.train.runs import equal, fitted, machine, mixture, rows
 
 
@@ -36,6 +36,19 @@ def test_all_forms_of_the_same_data_give_the_same_model(convert):
         assert all(p.isfinite().all() for p in model.parameters())
     else:
         assert equal(model, expected)
+
+
+def test_a_float64_model_trains_on_the_numbers_of_a_float64_array():
+    x = np.array([[0.1], [1e8 + 0.5], [3.0]])
+    double, single = torch.nn.Linear(1, 1).double(), torch.nn.Linear(1, 1)
+    assert torch.equal(Source(x, double, None, 0).data, torch.from_numpy(x))
+    assert torch.equal(Source(x, single, None, 0).data, torch.from_numpy(x).float())
+    assert fingerprint(x) == {**fingerprint(x.astype(np.float32)), "provenance": fingerprint(x)["provenance"]}
+    seen = []
+    monitored = {"valid": x, "monitor": lambda model, rows: seen.append(rows) or 0.0}
+    model = dg.explicit.MAF(1, transforms=1, hidden=[4], generator=0).double()
+    fitted(model, data=x, epochs=1, **monitored)
+    assert torch.equal(seen[0], torch.from_numpy(x))
 
 
 def test_datasets_and_loaders_of_tuples(tmp_path):
@@ -186,6 +199,12 @@ def test_bad_data_are_typed_errors_before_anything_is_trained(data, error, tmp_p
         ({"callbacks": [EarlyStopping()]}, ArgumentError),
         ({"valid": torch.full((5, 6), 0.5)}, SupportError),
         ({"seed": -1}, ArgumentError),
+        ({"seed": None}, ArgumentError),
+        ({"seed": 2**64}, ArgumentError),
+        ({"max_seconds": "9"}, ArgumentError),
+        ({"max_seconds": math.nan}, ArgumentError),
+        ({"valid": TensorDataset(torch.full((5, 6), 0.5))}, SupportError),
+        ({"valid": TensorDataset(torch.zeros(5, 6), torch.zeros(5))}, ArgumentError),
     ],
 )
 def test_arguments_that_contradict_are_typed_errors(options, error):

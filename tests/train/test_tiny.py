@@ -184,3 +184,18 @@ def test_an_optimizer_that_is_made_already_is_refused(call):
     model = dg.explicit.MADE(6, hidden=[4], generator=0)
     with pytest.raises(ArgumentError, match="got a SGD: pass lambda m"):
         call(model, MLE(), rows(), steps=10, optimizer=torch.optim.SGD(model.parameters(), lr=0.1))
+
+
+@pytest.mark.parametrize("call", [overfit_tiny, find_rate])
+def test_what_fit_refuses_is_refused_in_its_words(call):
+    x, model = dg.data.bars_and_stripes(3), made()
+    for wrong, message in (
+        ((dg.explicit.MADE, MLE()), "got the class MADE itself"),
+        ((model, "MaximumLikelihood"), "did you mean deepgen.objectives.MaximumLikelihood"),
+        ((model, MLE), "pass an instance"),
+    ):
+        with pytest.raises(ArgumentError, match=message):
+            call(*wrong, x, steps=10)
+    for seed in (None, -1, 2**64):
+        with pytest.raises(ArgumentError, match="seed must be"):
+            call(model, MLE(), x, steps=10, seed=seed)
