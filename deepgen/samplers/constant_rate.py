@@ -26,7 +26,7 @@ Source: Mandt, Hoffman & Blei 2017, "Stochastic gradient descent as approximate 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -51,6 +51,10 @@ class ConstantSGD:
     def init(self, position: Tensor) -> Counted:
         """The state at ``position`` ``[chains, *event]``."""
         return counted(self.source, position)
+
+    def enter(self, own: Counted, other: Any) -> Counted:
+        """The state after another kernel has moved the chains to ``other.position``."""
+        return own._replace(position=other.position)
 
     def step(self, state: Counted, *, generator: torch.Generator) -> tuple[Counted, Descended]:
         """One step up the estimated gradient, with no noise but that of its batch."""

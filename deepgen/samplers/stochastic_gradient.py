@@ -23,7 +23,7 @@ the weights and on gamma = 1/3.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -151,6 +151,10 @@ class StochasticLangevin:
     def init(self, position: Tensor) -> Counted:
         """The state at ``position`` ``[chains, *event]``, at step 0 of the schedule."""
         return counted(self.source, position)
+
+    def enter(self, own: Counted, other: Any) -> Counted:
+        """The state after another kernel has moved the chains to ``other.position``: the schedule goes on."""
+        return own._replace(position=other.position)
 
     def step(self, state: Counted, *, generator: torch.Generator) -> tuple[Counted, Descended]:
         """One estimate of the gradient, from a batch drawn from ``generator`` before the noise."""
