@@ -396,3 +396,22 @@ def test_schedules_scales_and_velocities_go_on_beside_another_kernel(compose, st
         entered = kernel.enter(own, walk.init(torch.zeros(3, 2)))
         assert not entered.position.any()
         assert all(torch.equal(a, b) for a, b in zip(entered[1:], own[1:], strict=True))
+
+
+def test_rates_are_of_noise_and_positive():
+    batches = linear()[0].minibatches(5)
+    for make in (dg.samplers.optimal_rate, dg.samplers.optimal_preconditioner):
+        with pytest.raises(ArgumentError, match="no noise"):
+            make(torch.zeros(2, 2))
+    with pytest.raises(ArgumentError, match="no noise in some direction"):
+        dg.samplers.optimal_preconditioner(torch.tensor([[1.0, 0.0], [0.0, 0.0]]), diagonal=True)
+    for step in (-1.0, torch.tensor(-1.0)):
+        with pytest.raises(ArgumentError, match="positive"):
+            constant_sgd(batches, step)
+    with pytest.raises(MissingCapability, match="one constant step size"):
+        constant_sgd(batches, torch.ones(3))
+    with pytest.raises(ArgumentError, match="gamma must be positive"):
+        Polynomial.between(0.1, 0.01, 10, gamma=0)
+    for solve in (lyapunov, dg.samplers.stationary.stationary_covariance):
+        with pytest.raises(ShapeError, match=r"of one size, got \[2, 2\] and \[3, 3\]"):
+            solve(torch.eye(2) / 2, torch.eye(3))
