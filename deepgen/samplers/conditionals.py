@@ -110,7 +110,11 @@ class Gibbs:
 
     @torch.no_grad()
     def step(self, state: GibbsPoint, *, generator: torch.Generator) -> tuple[GibbsPoint, GibbsSeen]:
-        """Every block in turn, or one of them."""
+        """Every block in turn, or one of them.
+
+        Raises:
+            SupportError: a conditional draws real numbers, and the chains hold integers.
+        """
         require_state(state, GibbsPoint)
         x = state.position.clone()
         nan = torch.zeros(len(x), dtype=torch.bool, device=x.device)

@@ -31,7 +31,7 @@ from torch.distributions import Distribution
 from deepgen.errors import MissingCapability, ShapeError, SupportError, check_count
 from deepgen.random import shared, uniform
 from deepgen.samplers.laws import lenient, unchecked
-from deepgen.samplers.target import Estimated, Target, as_target, slope_of
+from deepgen.samplers.target import Estimated, Target, as_target, over_reals, slope_of
 
 Rows = tuple[Tensor, ...]
 
@@ -218,14 +218,14 @@ def estimated(source: object) -> Estimated:
     """What stochastic-gradient kernels take: minibatches, or all that `as_target` takes, with its whole gradient.
 
     Raises:
-        MissingCapability: neither, or values that are discrete and have no gradient.
+        MissingCapability: neither, or values that are discrete and have no gradient, or lie on a part of the line.
     """
     if isinstance(source, Estimated) and not isinstance(source, type):
         return source
     target = as_target(source)
     if target.discrete:
         raise MissingCapability("a gradient moves real values, and those of this target are discrete")
-    return Whole(target)
+    return Whole(over_reals(target, "a gradient"))
 
 
 def _prior(prior: Any) -> Callable[[Tensor], Tensor]:

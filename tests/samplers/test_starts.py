@@ -139,7 +139,7 @@ def test_tempered_chains_are_refused_where_the_kernel_alone_would_be(seed):
 
 def test_a_target_on_a_part_of_the_line_is_refused_by_what_moves_over_all_of_it():
     target = dg.samplers.Target(lambda x: -x.sum(1), support=torch.distributions.constraints.positive)
-    for make in (random_walk, mala, hmc, lambda target: ula(target, 0.1)):
+    for make in (random_walk, mala, hmc, lambda target: ula(target, 0.1), lambda target: sgld(target, 0.1)):
         with pytest.raises(MissingCapability, match="lies on GreaterThan"):
             make(target)
     with pytest.raises(MissingCapability, match="lies on GreaterThan"):
