@@ -171,7 +171,7 @@ class Embeddings:
         return pd.DataFrame(self.vectors, index=index)
 
     def save(self, path: str | os.PathLike[str], *, format: str | None = None) -> None:
-        """Write to a file, all at once: a crash leaves what was there.
+        """Write to a file, all at once: a crash leaves what was there. Missing folders are made.
 
         The end of the name says how: ``.npz`` and ``.safetensors`` keep all there is, ``.txt`` and ``.vec`` (word2vec's
         text) and ``.bin`` (its binary form, which gensim reads too) keep vectors by the tokens' text. ``format`` says

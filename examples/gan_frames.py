@@ -69,7 +69,7 @@ def main(updates: int = 3000, frames: int = 5, out: Path = Path("runs/examples")
     panels = [*strip.values(), chain, held_out]
     dg.plot.planes(
         [panels],
-        limits=(-3.2, 3.2),
+        box=((-3.2, 3.2), (-3.2, 3.2)),
         columns=[*strip, "and a chain", "data"],
         captions=[[*captions, f"{100 * better:.0f} % good", f"{100 * good(held_out)[1]:.0f} % good"]],
         path=picture,

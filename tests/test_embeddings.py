@@ -206,8 +206,10 @@ def test_what_a_format_cannot_hold_is_refused_and_leaves_the_file(emb, tmp_path)
         Embeddings([object(), 1], np.eye(2)).save(tmp_path / "a.npz")
     with pytest.raises(ArgumentError, match="must end in"):
         emb.save(tmp_path / "a.csv")
-    with pytest.raises(ArgumentError, match="no folder"):
-        emb.save(tmp_path / "no" / "a.npz")
+    with pytest.raises(DataError, match=r"cannot write .*: (Not a directory|File exists)"):
+        emb.save(tmp_path / "a.txt" / "a.npz")
+    emb.save(tmp_path / "new" / "folder" / "a.npz")  # as figures and graphs do
+    assert Embeddings.load(tmp_path / "new" / "folder" / "a.npz").tokens == emb.tokens
 
 
 @pytest.mark.parametrize("tokens", [b"[{}]", b"[[{}]]", b"{", b"7", b"\xff", b'["a", "a"]', b"[" * 10**5])

@@ -155,6 +155,8 @@ def _of_nodes(source: str, given: dict[str, Any], root: str | None) -> tuple[Seq
     if source in GRAPHS:
         from deepgen.interop.networkx import bundled
 
+        for name in (name for name, value in reading.items() if value):
+            raise ArgumentError(f"--{name} is of files, and {source} is an undirected graph that is known: drop it")
         found = graph(bundled(source), **reading)
     else:
         try:

@@ -34,16 +34,17 @@ def graph(
             of a folder of `Graph.save`; or a Graph.
         directed: None takes networkx's word, a matrix for directed if it is not symmetric, and edge lists for
             undirected.
-        weight: the attribute of networkx's edges; those without it weigh 1.
+        weight: the attribute of networkx's edges; those without it weigh 1, and another than "weight" one must have.
         variable: which matrix of a ``.mat`` file; None where only one in it is square.
         header: whether an edge list begins with names of columns; None to tell from the line.
 
     Raises:
-        ArgumentError: ``directed`` contradicts the source; an array that may be a matrix or edges.
+        ArgumentError: ``directed`` contradicts the source; ``variable`` or ``header`` of a source that has none; an
+            array that may be a matrix or edges.
         DataError: a file that is missing or malformed, with the line.
         MissingCapability: an object that holds no graph.
         ShapeError, SupportError: as `Graph`; a matrix that is not square.
-        UnknownName: no such ``variable``, with the nearest.
+        UnknownName: no such ``variable`` or ``weight``, with the nearest.
 
     >>> graph(np.array([[0.0, 2.0], [2.0, 1.0]]))
     Graph(2 nodes, 2 edges, undirected, weighted)
@@ -53,6 +54,9 @@ def graph(
     >>> graph(["a,b,0.5", "b,c,2"], directed=True).weights
     array([0.5, 2. ], dtype=float32)
     """
+    lines = isinstance(source, (list, tuple)) and all(isinstance(line, str) for line in source)
+    if not isinstance(source, (str, os.PathLike)):
+        _check_read(type(source).__name__, variable, None if lines else header)
     if isinstance(source, Graph):
         if directed is not None and directed != source.directed:
             raise ArgumentError(f"directed={directed} contradicts {source!r}")
@@ -71,7 +75,7 @@ def graph(
         if isinstance(source, np.ndarray):
             _check_not_edges(source)
         return _from_matrix(source, directed)
-    if isinstance(source, (list, tuple)) and all(isinstance(line, str) for line in source):
+    if lines:
         from deepgen.graphs.edge_lists import read_lines
 
         return Graph(*gather(*read_lines(source, header=header), directed=bool(directed)))
@@ -96,17 +100,25 @@ def _check_not_edges(array: np.ndarray[Any, Any]) -> None:
 
 def _from_path(path: PathLike, directed: bool | None, variable: str | None, header: bool | None) -> Graph:
     if standing(Path(path)).is_dir():
+        _check_read(f"the folder {path}", variable, header)
         return graph(Graph.open(path), directed=directed)
     if os.fspath(path).endswith(".mat"):
+        _check_read(f"the file {path}", None, header)
         from deepgen.data.mat import read_mat
 
         arrays = read_mat(path, sparse=True)
         return _from_matrix(_pick(arrays, variable, path), directed)
-    if variable is not None:
-        raise ArgumentError(f"variable={variable!r} is of a .mat file, and {path} is an edge list")
+    _check_read(f"the edge list {path}", variable, None)
     from deepgen.graphs.edge_lists import read_edges
 
     return Graph(*gather(*read_edges(path, header=header), directed=bool(directed)))
+
+
+def _check_read(source: str, variable: str | None, header: bool | None) -> None:
+    """Refuse what says how a source is read that is not read so."""
+    for name, value, of in (("variable", variable, "a .mat file"), ("header", header, "an edge list")):
+        if value is not None:
+            raise ArgumentError(f"{name}={value!r} is of {of}, and not of {source}")
 
 
 def _pick(arrays: dict[str, Any], variable: str | None, path: PathLike) -> Any:

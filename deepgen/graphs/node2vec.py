@@ -48,7 +48,8 @@ def node2vec(
         window: how far neighbours on a walk are away, at most.
         epochs: each with new walks.
         seed: of walks and of training; the same seed gives the same walks whatever the number of threads.
-        threads: of walks and training, as many as there are cores, if None.
+        threads: of walks and training; if None walks take as many as torch uses, and training as many as there are
+            cores.
         options: those of `deepgen.words.train_embeddings`: negatives, cbow, hierarchical, rate, deterministic, ...
 
     Returns:

@@ -10,13 +10,14 @@ are kept: ``weights`` is None.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deepgen.errors import ShapeError, SupportError, UnknownName, did_you_mean
+from deepgen.errors import ArgumentError, ShapeError, SupportError, UnknownName, did_you_mean
 from deepgen.graphs.edges import check_weights
 
 Array = NDArray[Any]
@@ -37,6 +38,7 @@ class Graph:
     Attributes: the arguments. The arrays are read-only, and may be files mapped into memory (`Graph.open`).
 
     Raises:
+        ArgumentError: two nodes of one name, or names that are not hashable.
         ShapeError: no node or edge; arrays that do not fit one another.
         SupportError: a weight that is NaN, infinite, negative or 0; an edge to no node; rows out of order; an edge that
             stands in one row only though ``directed`` is False.
@@ -156,6 +158,8 @@ class Graph:
         return f": {question}the graph has {len(self)} nodes, the first of them {self.nodes[0]!r}"
 
     def _check(self) -> None:
+        if not isinstance(self.nodes, range):
+            _check_names(self.nodes)
         indptr, indices = self.indptr, self.indices
         if indptr[0] != 0 or indptr[-1] != len(indices) or bool((np.diff(indptr) < 0).any()):
             raise ShapeError(f"indptr must ascend from 0 to the {len(indices)} edges")
@@ -172,6 +176,16 @@ class Graph:
             _check_symmetric(self.to_scipy())
 
 
+def _check_names(nodes: Sequence[Hashable]) -> None:
+    try:
+        alike = len(set(nodes)) < len(nodes)
+    except TypeError as error:
+        raise ArgumentError(f"names of nodes must be hashable, as text, numbers and tuples are: {error}") from error
+    if alike:
+        twice = next(name for name, times in Counter(nodes).items() if times > 1)
+        raise ArgumentError(f"names of nodes must be different, and {twice!r} is that of several")
+
+
 def _check_symmetric(matrix: Any) -> None:
     other = matrix.T.tocsr()
     other.sort_indices()
@@ -184,7 +198,10 @@ def _check_symmetric(matrix: Any) -> None:
 
 
 def _fixed(values: Array, dtype: Any) -> Array:
-    """The same numbers as a contiguous array that cannot be written to."""
-    fixed = np.ascontiguousarray(values, dtype=dtype).view(np.ndarray)
+    """The same numbers as a contiguous array that cannot be written to, of its own but for mapped files."""
+    if isinstance(values, np.memmap):
+        fixed = np.ascontiguousarray(values, dtype=dtype).view(np.ndarray)
+    else:  # a copy: compiled walks trust what was checked, whatever the caller writes to theirs
+        fixed = np.array(values, dtype=dtype, order="C")
     fixed.flags.writeable = False
     return fixed

@@ -9,7 +9,7 @@ import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
-from deepgen.errors import SupportError
+from deepgen.errors import SupportError, unknown_name
 
 Array = NDArray[Any]
 
@@ -28,6 +28,9 @@ def edges(graph: nx.Graph, weight: str = "weight") -> tuple[list[Hashable], Arra
 
     Each edge of an undirected graph comes once, and each of several parallel ones.
 
+    Raises:
+        UnknownName: no edge has another attribute than "weight" that is asked for.
+
     >>> g = nx.MultiDiGraph([("a", "b"), ("a", "b")])
     >>> edges(g)
     (['a', 'b'], array([0, 0], dtype=int32), array([1, 1], dtype=int32), None)
@@ -40,6 +43,9 @@ def edges(graph: nx.Graph, weight: str = "weight") -> tuple[list[Hashable], Arra
     missing = object()
     found = [w for _, _, w in graph.edges(data=weight, default=missing)]
     if all(w is missing for w in found):
+        if weight != "weight":
+            known = {name for *_, held in graph.edges(data=True) for name in held}
+            raise unknown_name("attribute of edges", weight, known)
         return nodes, sources, targets, None
     wrong = [w for w in found if w is not missing and not hasattr(w, "__float__")]
     if wrong:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, ShapeError
+from deepgen.errors import ArgumentError, ShapeError, SupportError, check_count
 from deepgen.plot.figures import PALETTE, SERIES, save, series
 from deepgen.plot.lines import panels
 
@@ -39,6 +39,7 @@ def boundaries(
     Raises:
         ArgumentError: no rules.
         ShapeError: rows that are not ``[rows, 2]``, or labels that do not fit them.
+        SupportError: a row that is NaN or infinite.
 
     >>> x, y = torch.tensor([[-1.0, 0.0], [1.0, 0.0]]), torch.tensor([0, 1])
     >>> figure = boundaries({"right of 0": (lambda x: x[:, 0] > 0, x, y)}, resolution=10)
@@ -54,8 +55,11 @@ def boundaries(
             raise ShapeError(
                 f"rows must be [rows, 2] with a label each, got {list(x.shape)} and {list(labels.shape)} for {name!r}"
             )
+        if not bool(x.isfinite().all()):
+            raise SupportError(f"rows must be finite to have a place, and some of {name!r} are NaN or infinite")
         if len(labels) == 0 or not 0 <= int(labels.min()) <= int(labels.max()) < len(SERIES):
             raise ShapeError(f"labels must be integers from 0 to {len(SERIES) - 1}, one at least, for {name!r}")
+    check_count(resolution=resolution)
     figure, axes = panels(len(rules), title)
     for ax, (name, (classify, rows, given)) in zip(axes, rules.items(), strict=True):
         x, labels = rows.detach().cpu(), given.cpu()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, ShapeError, SupportError
+from deepgen.errors import ArgumentError, ShapeError, SupportError, check_count
 from deepgen.plot.figures import PALETTE, save, series
 from deepgen.plot.lines import panels
 
@@ -25,7 +25,7 @@ def regions(
     *,
     box: tuple[tuple[float, float], tuple[float, float]],
     masses: Sequence[float] = (0.5, 0.9, 0.99),
-    points: int = 200,
+    resolution: int = 200,
     names: tuple[str, str] = ("first", "second"),
     title: str | None = None,
     path: str | Path | None = None,
@@ -40,12 +40,13 @@ def regions(
         samples: name of each panel, and its draws ``[n, 2]``; the first 800 are shown.
         box: (low, high) of the first variable, and of the second: what is drawn, and where the density is looked at.
         masses: of the regions, between 0 and 1.
-        points: of the grid, along each side.
+        resolution: of the grid where the density is looked at, along each axis.
         names: of the two variables, for the axes.
         title: a line above all panels.
         path: write the figure there too.
 
     Raises:
+        ArgumentError: no draws, or no masses between 0 and 1.
         ShapeError: draws that are not ``[n, 2]``.
         SupportError: the density is NaN somewhere in the box, or nowhere above 0.
 
@@ -59,7 +60,8 @@ def regions(
     for name, x in samples.items():
         if x.ndim != 2 or x.shape[1] != 2:
             raise ShapeError(f"draws must be [n, 2], got {list(x.shape)} for {name!r}")
-    across, up = (torch.linspace(low, high, points, dtype=torch.float64) for low, high in box)
+    check_count(2, resolution=resolution)
+    across, up = (torch.linspace(low, high, resolution, dtype=torch.float64) for low, high in box)
     density = on_grid(log_density, across, up)
     levels = sorted(set(region_levels(density, masses)))  # one for several masses where the density is flat
     figure, axes = panels(len(samples), title)
@@ -97,8 +99,8 @@ def region_levels(density: Tensor, masses: Sequence[float]) -> list[float]:
     >>> region_levels(torch.tensor([[0.5, 0.3], [0.1, 0.1]]), [0.9, 0.4])
     [0.10000000149011612, 0.5]
     """
-    if not all(0 < mass < 1 for mass in masses):
-        raise ArgumentError(f"masses must lie between 0 and 1, got {list(masses)}")
+    if not masses or not all(0 < mass < 1 for mass in masses):
+        raise ArgumentError(f"masses must lie between 0 and 1, one at least, got {list(masses)}")
     falling = density.flatten().sort(descending=True).values
     share = falling.cumsum(0) / falling.sum()
     places = [int(torch.searchsorted(share, torch.tensor(mass, dtype=share.dtype))) for mass in sorted(masses)]

@@ -55,6 +55,11 @@ def neighbours(x: Tensor, train: Tensor, metric: str | None = None) -> Neighbour
     return Neighbours(torch.stack([m.indices for m in nearest]), torch.stack([m.values for m in nearest]), metric)
 
 
+def distance(value: float, metric: str) -> str:
+    """A distance in as many digits as it deserves."""
+    return f"{value:.0f}" if metric == "hamming" else f"{value:.2g}"
+
+
 def nearest(
     samples: Tensor,
     train: Tensor,
@@ -88,12 +93,12 @@ def nearest(
     gap = max(2, round(0.45 * height))  # room for the distance below each pair
     figure = draw(_with_row_gap(pairs, columns, limits, dark, gap), title, None, None)
     ax = figure.axes[0]
-    for k, distance in enumerate(found.distance.tolist()):
+    for k, apart in enumerate(found.distance.tolist()):
         top, left = (k // columns) * (2 * height + gap), (k % columns) * (width + 1)
         ax.text(
             left + width / 2 - 0.5,
             top + 2 * height - 0.5 + gap / 2,
-            f"{distance:.0f}" if found.metric == "hamming" else f"{distance:.2g}",
+            distance(apart, found.metric),
             ha="center",
             va="center",
             fontsize=8,

@@ -18,6 +18,7 @@ from deepgen.rest import at_rest
 from deepgen.typing import LogProb, require
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -71,7 +72,13 @@ def _log_probs(model: Any, x: Tensor) -> Tensor:
     if check is not None:
         check(x)
     with at_rest(model) as resting:
-        return torch.cat([resting.log_prob(rows) for rows in x.split(1000)])
+        figures = torch.cat([resting.log_prob(rows) for rows in x.split(1000)])
+    if figures.shape != x.shape[:1]:
+        raise ShapeError(
+            f"the model must give one log p a row, [{len(x)}], got {list(figures.shape)}: "
+            "torch.distributions.Independent(law, 1) sums it over the last axis"
+        )
+    return figures
 
 
 def _log_labels(model: Any, x: Tensor, labels: Tensor) -> Tensor:
@@ -92,9 +99,13 @@ def mistakes(
     n: int = 32,
     *,
     labels: Tensor | None = None,
-    shape: Sequence[int] | None = None,
+    image_shape: Sequence[int] | None = None,
+    columns: int | None = None,
+    limits: tuple[float, float] | None = None,
+    ink: bool | None = None,
     title: str | None = None,
     path: str | Path | None = None,
+    ax: Axes | None = None,
 ) -> Figure:
     """Draw the rows that `worst` finds as images, the worst first, and say between which figures they lie.
 
@@ -109,4 +120,5 @@ def mistakes(
     rows, figures = worst(model, x, n, labels=labels)
     what = "log p(x)" if labels is None else "log p(label | x)"
     told = f"worst first: {what} from {float(figures[0]):.3g} to {float(figures[-1]):.3g} nats"
-    return image_grid(x[rows], shape, title=told if title is None else f"{title}\n{told}", path=path)
+    title = told if title is None else f"{title}\n{told}"
+    return image_grid(x[rows], image_shape, columns=columns, limits=limits, ink=ink, title=title, path=path, ax=ax)

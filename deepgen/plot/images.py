@@ -128,7 +128,10 @@ def filter_mosaic(
 ) -> Tensor:
     """The picture of `filters` as ``[height, width, 4]`` uint8 RGBA."""
     w = weight_matrix(weights)
-    w = w if units is None else w[:, list(units)]
+    if units is not None:
+        if not units or not all(-w.shape[1] <= unit < w.shape[1] for unit in units):
+            raise ArgumentError(f"units must be numbers from 0 to {w.shape[1] - 1}, one at least, got {list(units)}")
+        w = w[:, list(units)]
     images = as_images(w.t(), image_shape)
     if not bool(images.isfinite().all()):
         raise SupportError("weights must be finite to be drawn; the model holds NaN or infinite ones")

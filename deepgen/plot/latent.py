@@ -150,8 +150,8 @@ def code_map(
     >>> figure.axes[0].get_xlabel(), [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     ('z1', ['0', '1'])
     """
-    if codes.ndim != 2 or codes.shape[1] != 2:
-        raise ShapeError(f"a map is of codes [rows, 2], got {list(codes.shape)}: choose two columns")
+    if codes.ndim != 2 or codes.shape[1] != 2 or len(codes) == 0:
+        raise ShapeError(f"a map is of codes [rows, 2], at least one, got {list(codes.shape)}: choose two columns")
     if labels is not None and (labels.shape != codes.shape[:1] or not 0 <= int(labels.min()) <= int(labels.max()) < 20):
         raise ShapeError(f"labels must be [{len(codes)}], from 0 to 19, got {list(labels.shape)}")
     ax = axes_of(560, 520, ax)

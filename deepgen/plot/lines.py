@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, ShapeError, SupportError
+from deepgen.errors import ArgumentError, ShapeError, SupportError, check_count, unknown_name
 from deepgen.plot.figures import PALETTE, SERIES, new_figure, quiet, save, series
 from deepgen.plot.quantities import PASSES, clock, columns, quantities, quantity
 
@@ -44,7 +44,9 @@ def curves(
         colours: one per history.
 
     Raises:
-        ArgumentError: nothing to draw, or a number of labels that does not fit.
+        ArgumentError: nothing to draw, or a number of labels or colours that does not fit.
+        ShapeError: a quantity of another length than its epochs.
+        UnknownName: one of ``names`` is in no history, with the nearest.
 
     >>> figure = curves({"epoch": [1, 2, 3], "error": [0.3, 0.2, 0.15]}, {"epoch": [1, 2], "error": [0.4, None]})
     >>> [line.get_ydata().tolist() for line in figure.axes[0].get_lines()]
@@ -56,8 +58,12 @@ def curves(
     names = list(names) if names is not None else quantities(*histories)
     if not tables or not names:
         raise ArgumentError("curves need at least one history with at least one quantity in it, got none")
-    if labels is not None and len(labels) != len(tables):
-        raise ArgumentError(f"{len(tables)} histories need as many labels, got {len(labels)}")
+    for name in names:
+        if not any(name in table for table in tables):
+            raise unknown_name("quantity", name, {known for table in tables for known in table})
+    for what, each in (("labels", labels), ("colours", colours)):
+        if each is not None and len(each) != len(tables):
+            raise ArgumentError(f"{len(tables)} histories need as many {what}, got {len(each)}")
     colours = colours or [series(i) for i in range(len(tables))]
     along = clock(*histories)  # an epoch is one pass where it counts none itself
     figure, axes = panels(len(names), title)
@@ -66,6 +72,8 @@ def curves(
             if name in table:
                 y = table[name]
                 x = table.get(PASSES, table.get("epoch", [float(i + 1) for i in range(len(y))]))
+                if len(x) != len(y):
+                    raise ShapeError(f"{name!r} has {len(y)} numbers, and the epochs beside it are {len(x)}")
                 dots = "o" if sum(map(math.isfinite, y)) < 3 else None  # a line of one point would not be seen
                 label = None if labels is None else labels[index]
                 ax.plot(
@@ -113,12 +121,14 @@ def traces(
     Raises:
         ShapeError: draws that are no single number per chain.
         SupportError: NaN or infinite draws.
+        ArgumentError: ``chains`` or ``draws`` below 1.
 
     >>> figure = traces(torch.rand(100, 8, generator=torch.Generator().manual_seed(0)), chains=3)
     >>> len(figure.axes[0].get_lines()), len(figure.axes)
     (3, 2)
     """
     table = scalars(trace)
+    check_count(chains=chains, draws=draws)
     figure = new_figure(560, 160 * len(table) + (30 if title else 0))
     grid = figure.subplots(len(table), 2, sharey="row", squeeze=False, gridspec_kw={"width_ratios": [5, 1]})
     for (name, values), (left, right) in zip(table.items(), grid, strict=True):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, ShapeError
+from deepgen.errors import ArgumentError, ShapeError, SupportError, check_count
 from deepgen.plot.figures import PALETTE, new_figure, save
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _PANEL, _POINTS = 170, 4000  # pixels; more points than these would be one blot
 def planes(
     panels: Sequence[Sequence[Tensor | Callable[[Tensor], Tensor]]],
     *,
-    limits: tuple[float, float] = (-4.5, 4.5),
+    box: tuple[tuple[float, float], tuple[float, float]] = ((-4.5, 4.5), (-4.5, 4.5)),
     resolution: int = 150,
     columns: Sequence[str] | None = None,
     rows: Sequence[str] | None = None,
@@ -37,7 +37,7 @@ def planes(
     Args:
         panels: rows of panels, all of one length; each panel points ``[n, 2]``, of which the first 4,000 are drawn, or
             a function ``[m, 2] -> [m]`` such as ``model.log_prob``, in nats.
-        limits: both axes from the first to the second.
+        box: (low, high) of the first number, and of the second.
         resolution: densities are evaluated at the middles of as many cells along each axis.
         columns, rows: their headings.
         captions: a line under each panel, in the same shape as ``panels``.
@@ -47,6 +47,7 @@ def planes(
     Raises:
         ArgumentError: no panels, rows of different lengths, or headings that do not fit.
         ShapeError: points that are not ``[n, 2]``.
+        SupportError: a density that is NaN or infinite somewhere in the box.
 
     >>> import deepgen as dg
     >>> law = dg.data.moons()
@@ -56,17 +57,19 @@ def planes(
     """
     across = len(panels[0]) if panels else 0
     fitting = across and all(len(part) == across for part in [*panels, *(captions or [])])
+    fitting = fitting and len(captions or panels) == len(panels)
     if not fitting or len(columns or panels[0]) != across or len(rows or panels) != len(panels):
         raise ArgumentError(
             "panels must be rows of one length, with a heading for each row and each column and a caption for each "
             f"panel; got rows of {[len(part) for part in panels]}, {len(columns or [])} columns, {len(rows or [])} rows"
         )
+    check_count(resolution=resolution)
     below, left = (20 if captions else 0), (24 if rows else 0)
     figure = new_figure(across * _PANEL + left, len(panels) * (_PANEL + below) + (66 if title else 36))
     axes = figure.subplots(len(panels), across, squeeze=False)
     peaks: list[float | None] = [None] * across
-    middle = (torch.arange(resolution) + 0.5) / resolution * (limits[1] - limits[0]) + limits[0]
-    grid = torch.cartesian_prod(middle, middle)
+    share = (torch.arange(resolution) + 0.5) / resolution
+    grid = torch.cartesian_prod(*(share * (high - low) + low for low, high in box))
     for i, line in enumerate(panels):
         for j, panel in enumerate(line):
             ax = axes[i, j]
@@ -76,9 +79,9 @@ def planes(
                 density = _density(panel, grid).reshape(resolution, resolution).T
                 peaks[j] = peaks[j] or float(density.max()) or 1.0
                 ax.imshow(
-                    density.numpy(), cmap=_blues(), vmin=0, vmax=peaks[j], origin="lower", extent=(*limits, *limits)
+                    density.numpy(), cmap=_blues(), vmin=0, vmax=peaks[j], origin="lower", extent=(*box[0], *box[1])
                 )
-            ax.set(xlim=limits, ylim=limits, xticks=[], yticks=[], aspect="equal")
+            ax.set(xlim=box[0], ylim=box[1], xticks=[], yticks=[], aspect="equal")
             ax.spines[:].set_color(PALETTE["rule"])
             if captions:
                 ax.set_xlabel(captions[i][j], fontsize=11, color=PALETTE["muted"], labelpad=3)
@@ -103,7 +106,10 @@ def _dots(ax: Any, x: Tensor) -> None:
 
 @torch.no_grad()
 def _density(log_prob: Callable[[Tensor], Tensor], grid: Tensor) -> Tensor:
-    return torch.cat([log_prob(part) for part in grid.split(8192)]).exp().cpu()
+    density = torch.cat([log_prob(part) for part in grid.split(8192)]).exp().cpu()
+    if not bool(density.isfinite().all()):
+        raise SupportError("a density must be finite everywhere in the box, and this one is NaN or infinite somewhere")
+    return density
 
 
 def _blues() -> Any:

@@ -45,6 +45,8 @@ def completions(
     >>> completions(x, mask, x.expand(1, 3, 16)).axes[0].images[0].get_size()  # five pictures of 4 x 4 and a heading
     (6, 28)
     """
+    if x.ndim < 2 or len(x) == 0:
+        raise ShapeError(f"x must be images [n, *event], at least one, got {list(x.shape)}")
     if drawn.ndim < 3 or drawn.shape[0] != len(x) or drawn[0, 0].numel() != x[0].numel():
         raise ShapeError(f"drawn must be [{len(x)}, copies, {x[0].numel()}] for these images, got {list(drawn.shape)}")
     if mask.dtype != torch.bool or mask.numel() not in (x[0].numel(), x.numel()):

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from deepgen.errors import ShapeError
 from deepgen.plot import page
-from deepgen.plot.distances import neighbours
+from deepgen.plot.distances import distance, neighbours
 from deepgen.plot.figures import PALETTE, inline_svg, series
 from deepgen.plot.images import is_binary, mosaic
 from deepgen.plot.lines import edges, panels
 from deepgen.plot.scatter import scatter
-from deepgen.plot.sections import distance, memory, reference
+from deepgen.plot.sections import memory, reference
 
 if TYPE_CHECKING:
     from deepgen.plot.html_report import Entry

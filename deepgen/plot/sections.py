@@ -12,7 +12,7 @@ from torch import Tensor
 
 from deepgen.evaluate.estimate import Bracket
 from deepgen.plot import lines, page
-from deepgen.plot.distances import Neighbours, neighbours
+from deepgen.plot.distances import Neighbours, distance, neighbours
 from deepgen.plot.figures import inline_svg, series
 from deepgen.plot.images import filter_mosaic, is_binary, mosaic, strongest, value_limits, weight_matrix
 from deepgen.plot.quantities import clock, monitored, quantities, quantity
@@ -225,8 +225,3 @@ def memory(name: str, found: Neighbours, base: Neighbours | None) -> str:
 
 def _copies(found: Neighbours) -> str:
     return f"{int((found.distance == 0).sum())} of {len(found.row)}"
-
-
-def distance(value: float, metric: str) -> str:
-    """A distance in as many digits as it deserves."""
-    return f"{value:.0f}" if metric == "hamming" else f"{value:.2g}"

@@ -121,9 +121,7 @@ class Adaptive:
         lag = torch.zeros(len(state.position), device=state.position.device)
         log_step = torch.as_tensor(proposal.step_size, dtype=torch.float64).to(state.position.device).log()
         log_step = log_step - math.log(size) / 3
-        aim = proposal.acceptance if self.acceptance is None else self.acceptance
-        if size == 1 and self.acceptance is None:
-            aim = getattr(proposal, "acceptance_in_one", aim)
+        aim = aim_of(proposal, size) if self.acceptance is None else self.acceptance
         for window, share in enumerate(ENDS):
             end = round(share * steps)
             learns = self.covariance and 0 < window < len(ENDS) - 1
@@ -145,6 +143,17 @@ class Adaptive:
                 log_step = torch.zeros_like(log_step) - math.log(size) / 3  # the new coordinates are of unit size
             start = end
         return _with(kernel, step_size=log_step.exp().to(state.position.dtype)), state
+
+
+def aim_of(proposal: Any, size: int) -> float:
+    """The acceptance that a proposal's step size aims at, of events of ``size`` numbers.
+
+    >>> import deepgen as dg
+    >>> aim_of(dg.samplers.RandomWalk(1.0), 1), aim_of(dg.samplers.RandomWalk(1.0), 2)
+    (0.44, 0.234)
+    """
+    aim: float = getattr(proposal, "acceptance_in_one", proposal.acceptance) if size == 1 else proposal.acceptance
+    return aim
 
 
 class Follower:

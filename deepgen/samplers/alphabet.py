@@ -28,7 +28,7 @@ from torch.distributions import constraints
 from deepgen.distributions.constraints import OneHotGroups, spin
 from deepgen.errors import MissingCapability, SupportError
 from deepgen.samplers.laws import innermost
-from deepgen.samplers.target import Beta, Target, rowwise, slope_of
+from deepgen.samplers.target import Beta, Target, rowwise
 
 
 class Alphabet(Protocol):
@@ -208,5 +208,5 @@ def tempered_moves(alphabet: Alphabet, target: Target, state: Any, beta: Beta) -
     power = rowwise(beta, gain)
     gain = power * gain
     if target.reference is not None:
-        gain = gain + (1 - power) * alphabet.moves(x, slope_of(target.log_reference, x)[1])[0]
+        gain = gain + (1 - power) * alphabet.moves(x, target.reference_gradient(x))[0]
     return gain, distance

@@ -18,7 +18,6 @@ from deepgen.layers.jit import numba
 __all__ = ["gather", "list_rows", "log_ratio", "new_lists", "pair_sums", "sample_rows"]
 
 Array = NDArray[Any]
-_compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract"})

@@ -130,10 +130,10 @@ class BinaryPath:
         for k in range(terms - 1, 1, -1):
             torch.addcmul(self._one, y, work, value=-c / k, out=work)
         torch.addcmul(self._one, p, work.mul_(y), value=-c, out=work)
-        runs = max(1, math.ceil(abs(new - old) * self._total / LOG_LARGEST))
-        if runs == 1:
+        if abs(new - old) * self._total <= LOG_LARGEST:
             return work.prod(1).double().log_().neg_()
-        return -torch.stack([part.prod(1).double().log_() for part in work.chunk(runs, 1)]).sum(0)
+        run = int(LOG_LARGEST / largest)  # of units of the largest reach: they may lie side by side
+        return -torch.stack([part.prod(1).double().log_() for part in work.split(run, 1)]).sum(0)
 
 
 def log_base(base: Tensor, hidden: int) -> float:

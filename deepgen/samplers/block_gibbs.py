@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, ShapeError
+from deepgen.errors import ShapeError
 from deepgen.samplers.kernel import EXACT, Exactness, require_state
-from deepgen.samplers.target import Beta, rowwise
+from deepgen.samplers.target import Beta, check_beta, require_chains, rowwise
 
 if TYPE_CHECKING:
     from deepgen.explicit.rbm import RBM
@@ -60,8 +59,7 @@ class BlockGibbs:
     exactness: ClassVar[Exactness] = EXACT
 
     def __post_init__(self) -> None:
-        if not isinstance(self.beta, Tensor) and not 0 <= self.beta < math.inf:
-            raise ArgumentError(f"beta must be a finite number of at least 0, got {self.beta}")
+        check_beta(self.beta)
         if self.clamp is None:
             return
         width = self.model.visible.width
@@ -90,10 +88,7 @@ class BlockGibbs:
         Raises:
             ShapeError: no tensor, another width, or another number of chains than ``clamp`` has rows.
         """
-        width = self.model.visible.width
-        if not isinstance(position, Tensor) or position.ndim != 2 or position.shape[1] != width:
-            got = list(position.shape) if isinstance(position, Tensor) else type(position).__name__
-            raise ShapeError(f"position must be a tensor [chains, {width}], got {got}")
+        position = require_chains(position, self.model.visible.width)
         if self.clamp is not None and self.clamp.ndim == 2 and len(self.clamp) not in (1, len(position)):
             raise ShapeError(f"clamp has {len(self.clamp)} rows, one per chain, but there are {len(position)} chains")
         return GibbsState(position.to(self.model.weight))

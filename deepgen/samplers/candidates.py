@@ -90,7 +90,9 @@ def own_draws(law: Distribution, shape: tuple[int, int], *, generator: torch.Gen
     if law.batch_shape:
         return None
     event = law.event_shape
-    plain = law.base_dist if isinstance(law, Independent) else law
+    plain: Any = law.base_dist if isinstance(law, Independent) else law
+    if not _ours(plain):
+        return None
     if isinstance(plain, Normal):
         noise = normal((*shape, *event), generator=generator, dtype=plain.loc.dtype)
         return plain.loc + plain.scale * noise
@@ -104,11 +106,16 @@ def own_draws(law: Distribution, shape: tuple[int, int], *, generator: torch.Gen
         radius = (plain.df * (-2 / plain.df * u[..., 0].log()).expm1()).sqrt()
         return plain.loc + plain.scale * radius * (2 * math.pi * u[..., 1]).cos()
     if isinstance(plain, MixtureSameFamily) and isinstance(plain.component_distribution, Independent):
-        parts: Any = plain.component_distribution.base_dist
-        if isinstance(parts, Normal) and len(event) == 1:
+        parts = plain.component_distribution.base_dist
+        if isinstance(parts, Normal) and _ours(parts) and len(event) == 1:
             u = uniform(shape, generator=generator, dtype=parts.loc.dtype)
             below = plain.mixture_distribution.probs.cumsum(-1)
             which = torch.searchsorted(below, u.contiguous()).clamp_max(len(below) - 1)
             noise = normal((*shape, *event), generator=generator, dtype=parts.loc.dtype)
             return parts.loc[which] + parts.scale[which] * noise
     return None
+
+
+def _ours(law: Any) -> bool:
+    """Whether the class is torch's or of this library: any other may draw in a way of its own."""
+    return type(law).__module__.partition(".")[0] in ("torch", "deepgen")

@@ -104,12 +104,15 @@ def sample_chain(
 
         claim(out, {"shape": list(state.position.shape), "at_once": at_once}, resume)
     traces: list[Trace] = []
-    calls = stream.calls
+    calls, given = stream.calls, kernel
     for start in range(0, chains, at_once):
         stop = min(start + at_once, chains)
         block = None if out is None else Path(out) / f"chains-{start:07d}"
         part, options["what"] = stream.part(start), f"chains {start:,} to {stop - 1:,}"
-        traces.append(_sample(kernel, _rows(state, start, stop, chains), part, plan, out=block, **options))
+        rows = _rows(state, start, stop, chains)
+        if start and isinstance(given, Tunable):  # its state may be of another form now, with more rungs, say
+            rows = kernel.init(rows.position)
+        traces.append(_sample(kernel, rows, part, plan, out=block, **options))
         kernel, calls = traces[-1].kernel, max(calls, part.calls)
         stream.seed_key = part.seed_key  # that of the folder, where the first block was taken up from one
         if traces[-1].sums is not None:

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from deepgen.errors import ShapeError
 from deepgen.samplers.kernel import EXACT, Exactness, require_state
-from deepgen.samplers.target import Beta, rowwise
+from deepgen.samplers.target import Beta, check_beta, require_chains, rowwise
 
 if TYPE_CHECKING:
     from deepgen.explicit.lattice import Lattice
@@ -55,6 +54,9 @@ class Checkerboard:
     beta: Beta = 1.0
     exactness: ClassVar[Exactness] = EXACT
 
+    def __post_init__(self) -> None:
+        check_beta(self.beta)
+
     def at(self, beta: Beta) -> Checkerboard:
         """The kernel at inverse temperature ``beta``: a number, or one a chain ``[chains]``."""
         return replace(self, beta=beta)
@@ -70,11 +72,7 @@ class Checkerboard:
         Raises:
             ShapeError, SupportError: not such a tensor of the model's values.
         """
-        if not isinstance(position, Tensor) or position.ndim != 3 or len(position) == 0:
-            got = list(position.shape) if isinstance(position, Tensor) else type(position).__name__
-            raise ShapeError(
-                f"position must be a tensor [chains, {self.model.shape[0]}, {self.model.shape[1]}], got {got}"
-            )
+        position = require_chains(position, *self.model.shape)
         self.model.check(position)
         return Sites(position.to(self.model.field))
 

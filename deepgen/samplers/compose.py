@@ -15,8 +15,8 @@ chains for exploring posterior distributions".
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import chain, count
 from typing import Any
 
 from deepgen.errors import ArgumentError, check_count, check_real
@@ -108,11 +108,10 @@ def _named(kernels: Sequence[Any], named: Mapping[str, Any]) -> tuple[tuple[str,
     parts = tuple(require_kernel(kernel) for kernel in (*kernels, *named.values()))
     if not parts:
         raise ArgumentError("there is nothing to compose: give at least one kernel")
-    count, names = Counter(named), []
+    names: list[str] = []
     for kernel in kernels:
-        name = _name(kernel)
-        count[name] += 1
-        names.append(name if count[name] == 1 else f"{name}_{count[name]}")
+        numbered = (f"{_name(kernel)}_{number}" for number in count(2))
+        names.append(next(name for name in chain([_name(kernel)], numbered) if name not in (*names, *named)))
     return (*names, *named), parts
 
 

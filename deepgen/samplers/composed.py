@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
+from deepgen.errors import ArgumentError
 from deepgen.random import common
 from deepgen.samplers.chain import Tunable
 from deepgen.samplers.handover import Composed, counted_anew, entered, put, run, start
@@ -193,11 +194,18 @@ class Untuned:
         state: Any = None
         here = position if isinstance(position, Tensor) else position.position
         parts = (self.kernel.kernel,) if isinstance(self.kernel, Thinned) else self.kernel.kernels
-        left, frozen, states, last = sum(isinstance(part, Tunable) for part in parts), list(parts), {}, 0
+        many, whole, frozen, states, last = sum(isinstance(part, Tunable) for part in parts), steps, list(parts), {}, 0
+        left = many
         for index, part in enumerate(parts):
             if isinstance(part, Tunable):
                 share = steps // left
-                frozen[index], state = part.tune(here, share, generator=generator, tick=tick)
+                try:
+                    frozen[index], state = part.tune(here, share, generator=generator, tick=tick)
+                except ArgumentError as error:
+                    if many == 1:
+                        raise
+                    message = f"{error}: {many} kernels are tuned in turn in the warm-up of {whole}, so make it longer"
+                    raise ArgumentError(message) from error
                 here, steps, left, last, states[index] = state.position, steps - share, left - 1, index, state
         if isinstance(self.kernel, Thinned):
             return Thinned(frozen[0], self.kernel.steps), state

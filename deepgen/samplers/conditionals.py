@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Categorical, Distribution, Independent, Normal
 
-from deepgen.errors import ArgumentError, MissingCapability, ShapeError
+from deepgen.errors import ArgumentError, MissingCapability, ShapeError, SupportError
 from deepgen.random import categorical, common, draw, normal, sequential, uniform
 from deepgen.samplers.kernel import EXACT, Exactness, require_state
-from deepgen.samplers.target import Beta
+from deepgen.samplers.target import Beta, check_beta, power, require_chains
 
 
 class Block(NamedTuple):
@@ -68,6 +68,9 @@ class Gibbs:
     exactness: ClassVar[Exactness] = EXACT
     _places: dict[torch.device, list[Any]] = field(default_factory=dict, repr=False, compare=False)
 
+    def __post_init__(self) -> None:
+        check_beta(self.beta)
+
     def at(self, beta: Beta) -> Gibbs:
         """The kernel at inverse temperature ``beta``, of which every conditional must be told.
 
@@ -89,7 +92,7 @@ class Gibbs:
                 "how the density changes with the temperature is not known: gibbs(..., log_density=)"
             )
         with torch.no_grad():
-            return (new - old) * self.log_density(state.position)
+            return power(new - old, self.log_density(state.position))
 
     def init(self, position: Tensor) -> GibbsPoint:
         """The state at ``position`` ``[chains, *event]``.
@@ -97,9 +100,7 @@ class Gibbs:
         Raises:
             ShapeError: not such a tensor, or a block lies outside it.
         """
-        if not isinstance(position, Tensor) or position.ndim < 2 or len(position) == 0:
-            got = list(position.shape) if isinstance(position, Tensor) else type(position).__name__
-            raise ShapeError(f"position must be a tensor [chains, *event] with at least one chain, got {got}")
+        position = require_chains(position, least=2)
         for number, block in enumerate(self.blocks):
             try:
                 position[(slice(None), *_parts(block.where))]
@@ -109,7 +110,11 @@ class Gibbs:
 
     @torch.no_grad()
     def step(self, state: GibbsPoint, *, generator: torch.Generator) -> tuple[GibbsPoint, GibbsSeen]:
-        """Every block in turn, or one of them."""
+        """Every block in turn, or one of them.
+
+        Raises:
+            SupportError: a conditional draws real numbers, and the chains hold integers.
+        """
         require_state(state, GibbsPoint)
         x = state.position.clone()
         nan = torch.zeros(len(x), dtype=torch.bool, device=x.device)
@@ -133,8 +138,9 @@ class Gibbs:
     def _drawn(self, number: int, x: Tensor, shape: torch.Size, generator: torch.Generator) -> Tensor:
         conditional = self.blocks[number].conditional
         told: dict[str, Any] = {"beta": self.beta} if _takes(conditional, "beta") else {}
+        law: Any
         if _takes(conditional, "generator"):
-            new = conditional(x, generator=generator, **told)
+            law, new = None, conditional(x, generator=generator, **told)
         else:
             law = conditional(x, **told)
             if not isinstance(law, Distribution):
@@ -151,6 +157,12 @@ class Gibbs:
         if not isinstance(new, Tensor) or new.shape != shape:
             got = list(new.shape) if isinstance(new, Tensor) else type(new).__name__
             raise ShapeError(f"the conditional of block {number} must give values {list(shape)}, got {got}")
+        real = new.is_floating_point() and not x.is_floating_point()
+        if real and not (law is not None and law.support.is_discrete):  # 0.0 and 1.0 of a Bernoulli are whole
+            raise SupportError(
+                f"block {number} is drawn from real numbers, which chains of {x.dtype} would cut off: start them in "
+                "floating point, position.float()"
+            )
         return new
 
 

@@ -26,17 +26,17 @@ Source: Mandt, Hoffman & Blei 2017, "Stochastic gradient descent as approximate 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from deepgen.errors import MissingCapability
+from deepgen.errors import ArgumentError, MissingCapability
 from deepgen.samplers.kernel import Exactness, require_state
 from deepgen.samplers.minibatch import Minibatches
-from deepgen.samplers.scale import Scale, check_step_size, inwards, outwards, scale_of
+from deepgen.samplers.scale import Scale, check_given, inwards, outwards, scale_of
 from deepgen.samplers.stationary import lyapunov, matrix, square, stationary_covariance
-from deepgen.samplers.stochastic_gradient import Counted, Descended, counted, descended
+from deepgen.samplers.stochastic_gradient import Counted, Descended, constant, counted, descended
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,10 @@ class ConstantSGD:
     def init(self, position: Tensor) -> Counted:
         """The state at ``position`` ``[chains, *event]``."""
         return counted(self.source, position)
+
+    def enter(self, own: Counted, other: Any) -> Counted:
+        """The state after another kernel has moved the chains to ``other.position``."""
+        return own._replace(position=other.position)
 
     def step(self, state: Counted, *, generator: torch.Generator) -> tuple[Counted, Descended]:
         """One step up the estimated gradient, with no noise but that of its batch."""
@@ -88,6 +92,10 @@ def constant_sgd(
         covariance: S, which multiplies the gradient: ``[D, D]`` or ``[D]``; the identity by default.
         at: ``[*event]``, a point near the mode, where the noise is measured for an optimal rate.
 
+    Raises:
+        ArgumentError: ``step_size`` is not positive, or there is no noise at ``at``.
+        MissingCapability: no minibatches, or neither ``step_size`` nor ``at``.
+
     >>> import deepgen as dg
     >>> from torch.distributions import Normal
     >>> rows = torch.randn(1000, generator=dg.random.generator(0))
@@ -107,8 +115,8 @@ def constant_sgd(
             raise MissingCapability("an optimal rate needs a point near the mode to measure the noise at: at=[*event]")
         noise = source.gradient_noise(at)
         step_size = optimal_rate(square(scale, len(noise)) @ noise.cpu())
-    check_step_size(step_size)
-    return ConstantSGD(source, float(step_size), scale)
+    check_given(step_size)
+    return ConstantSGD(source, constant(step_size), scale)
 
 
 def optimal_rate(gradient_noise: Tensor) -> float:
@@ -117,10 +125,16 @@ def optimal_rate(gradient_noise: Tensor) -> float:
     Args:
         gradient_noise: V ``[D, D]``, see `Minibatches.gradient_noise`.
 
+    Raises:
+        ArgumentError: there is no noise.
+
     >>> optimal_rate(torch.eye(3) * 8)
     0.5
     """
-    return 4 * len(gradient_noise) / float(gradient_noise.diagonal().sum())
+    total = float(gradient_noise.diagonal().sum())
+    if not total > 0:
+        raise ArgumentError(f"no rate is best where the gradient has no noise: Tr V must be positive, got {total:.3g}")
+    return 4 * len(gradient_noise) / total
 
 
 def optimal_preconditioner(gradient_noise: Tensor, *, diagonal: bool = False) -> Tensor:
@@ -128,7 +142,13 @@ def optimal_preconditioner(gradient_noise: Tensor, *, diagonal: bool = False) ->
 
     With the whole matrix C = A^-1 for small steps, whatever A is; with the diagonal one if V is diagonal.
 
+    Raises:
+        ArgumentError: a direction without noise, in which no step would be long enough.
+
     >>> optimal_preconditioner(torch.eye(3) * 8, diagonal=True)
     tensor([0.5000, 0.5000, 0.5000])
     """
-    return 4 / gradient_noise.diagonal() if diagonal else 4 * torch.linalg.inv(gradient_noise)
+    inverse, failed = torch.linalg.inv_ex(gradient_noise)
+    if bool((gradient_noise.diagonal() <= 0).any()) or (bool(failed) and not diagonal):
+        raise ArgumentError("the gradient has no noise in some direction: no step would be long enough there")
+    return 4 / gradient_noise.diagonal() if diagonal else 4 * inverse

@@ -25,15 +25,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from deepgen.errors import ShapeError
+from deepgen.errors import ArgumentError, ShapeError
 from deepgen.random import categorical, uniform
 from deepgen.samplers.adaptation import Adaptive
 from deepgen.samplers.alphabet import alphabet_of, tempered_moves
 from deepgen.samplers.gradient_gibbs import discrete_target
 from deepgen.samplers.kernel import Exactness, require_state
 from deepgen.samplers.metropolis import Metropolis, Slope
-from deepgen.samplers.scale import check_step_size
-from deepgen.samplers.target import Beta, Target, checked_start, rowwise
+from deepgen.samplers.scale import check_given, check_step_size
+from deepgen.samplers.target import Beta, Target, check_beta, checked_start, rowwise
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def dmala(
 
     Raises:
         MissingCapability: the support is none of these.
-        ArgumentError: ``step_size`` is not positive.
+        ArgumentError: ``step_size`` or a number of ``scale`` is not positive.
 
     >>> import deepgen as dg
     >>> ising = dg.explicit.Ising((3, 3), coupling=0.2, field=0.2)
@@ -129,6 +129,7 @@ def dmala(
     True
     """
     target = discrete_target(log_density, support)
+    _check_numbers(step_size, scale)
     if step_size is None:
         return Adaptive(Metropolis(target, DiscreteLangevin(1.0, scale)), covariance=False)
     return Metropolis(target, DiscreteLangevin(step_size, scale))
@@ -154,6 +155,9 @@ class UnadjustedDiscreteLangevin:
     proposal: DiscreteLangevin
     beta: Beta = 1.0
     exactness: ClassVar[Exactness] = Exactness("biased", "O(exp(-distance^2 / (2 step size))) where gains are exact")
+
+    def __post_init__(self) -> None:
+        check_beta(self.beta)
 
     def at(self, beta: Beta) -> UnadjustedDiscreteLangevin:
         """The kernel at inverse temperature ``beta``."""
@@ -189,4 +193,13 @@ def dula(
     >>> bool((trace.draws.mean() - 0.700).abs() < 0.02)  # from the formula at the head of this file, with h = 1
     True
     """
+    _check_numbers(step_size, scale)
     return UnadjustedDiscreteLangevin(discrete_target(log_density, support), DiscreteLangevin(step_size, scale))
+
+
+def _check_numbers(step_size: float | Tensor | None, scale: Tensor | None) -> None:
+    """Of what a reader hands in, here, as a proposal is made anew in every step of a warm-up, which must not wait."""
+    if step_size is not None:
+        check_given(step_size)
+    if scale is not None and not bool((scale.isfinite() & (scale > 0)).all()):
+        raise ArgumentError(f"scale must be positive numbers, the least is {float(scale.min()):.3g}")

@@ -3,8 +3,8 @@
 A kernel in a composition keeps its own State. When another has run, the values that both keep of the same target,
 ``log_density`` and ``gradient``, are taken over, and nothing is evaluated; what else there is, such as the log density
 of a proposal, is evaluated anew by `init`. A kernel whose State holds more than a function of the position (replicas at
-other temperatures, a stock of candidates) must not begin again, or the law of what it holds would be lost, and one
-whose `init` looks at the numbers would wait for the device: these have
+other temperatures, a stock of candidates, the place in a schedule) must not begin again, or the law of what it holds
+would be lost, and one whose `init` looks at the numbers would wait for the device: these have
 
     enter(own, other) -> State:      its state ``own``, after the chains have moved to ``other.position``.
 """

@@ -27,7 +27,7 @@ from deepgen.errors import MissingCapability, ShapeError, check_count
 from deepgen.samplers.candidates import candidates, check_model
 from deepgen.samplers.kernel import EXACT, Exactness, accept, require_state
 from deepgen.samplers.laws import unchecked
-from deepgen.samplers.target import Beta, Target, as_target, checked_start
+from deepgen.samplers.target import Beta, Target, as_target, check_beta, checked_start
 
 
 class Scored(NamedTuple):
@@ -117,6 +117,9 @@ class IndependenceKernel:
     ahead: int = 16
     beta: Beta = 1.0
     exactness: Exactness = EXACT
+
+    def __post_init__(self) -> None:
+        check_beta(self.beta)
 
     def at(self, beta: Beta) -> IndependenceKernel:
         """The kernel at inverse temperature ``beta``, with the same q and over the same states."""

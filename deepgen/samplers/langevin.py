@@ -25,7 +25,7 @@ from deepgen.samplers.adaptation import Adaptive
 from deepgen.samplers.kernel import Exactness, require_state
 from deepgen.samplers.metropolis import Metropolis, Slope
 from deepgen.samplers.scale import Scale, check_given, check_step_size, inwards, moved, outwards, scale_of
-from deepgen.samplers.target import Beta, Target, checked_start, over_reals, rowwise
+from deepgen.samplers.target import Beta, Target, check_beta, checked_start, over_reals, rowwise
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,7 @@ class UnadjustedLangevin:
 
     def __post_init__(self) -> None:
         check_step_size(self.step_size)
+        check_beta(self.beta)
 
     def at(self, beta: Beta) -> UnadjustedLangevin:
         """The kernel at inverse temperature ``beta``."""

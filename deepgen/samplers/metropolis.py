@@ -20,7 +20,7 @@ from torch import Tensor
 
 from deepgen.errors import MissingCapability
 from deepgen.samplers.kernel import EXACT, Exactness, accept, require_state
-from deepgen.samplers.target import Beta, Target, as_target, checked_start
+from deepgen.samplers.target import Beta, Target, as_target, check_beta, checked_start
 
 
 class Point(NamedTuple):
@@ -84,6 +84,9 @@ class Metropolis:
     proposal: Proposal
     beta: Beta = 1.0
     exactness: Exactness = EXACT
+
+    def __post_init__(self) -> None:
+        check_beta(self.beta)
 
     def at(self, beta: Beta) -> Metropolis:
         """The kernel at inverse temperature ``beta``: a number, or one a chain ``[chains]``."""

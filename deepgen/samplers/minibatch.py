@@ -28,10 +28,10 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from deepgen.errors import MissingCapability, ShapeError, check_count
+from deepgen.errors import MissingCapability, ShapeError, SupportError, check_count
 from deepgen.random import shared, uniform
 from deepgen.samplers.laws import lenient, unchecked
-from deepgen.samplers.target import Estimated, Target, as_target, slope_of
+from deepgen.samplers.target import Estimated, Target, as_target, over_reals, slope_of
 
 Rows = tuple[Tensor, ...]
 
@@ -62,7 +62,12 @@ class Posterior(Target):
         log_likelihood: Callable[..., Tensor],
         data: Tensor | Rows,
     ) -> None:
-        rows = (data,) if isinstance(data, Tensor) else tuple(data)
+        rows = tuple(data) if isinstance(data, (tuple, list)) else (data,)
+        if not all(isinstance(part, Tensor) for part in rows):
+            kinds = ", ".join(sorted({type(part).__name__ for part in rows}))
+            raise ShapeError(
+                f"data must be a tensor [N, ...] or a tuple of them, got {kinds}: torch.as_tensor makes one"
+            )
         lengths = [len(part) if part.ndim else 0 for part in rows]
         if not rows or len(set(lengths)) > 1 or lengths[0] == 0:
             raise ShapeError(f"data must be tensors [N, ...] with one number of rows, at least 1; got {lengths} rows")
@@ -128,8 +133,18 @@ class Minibatches:
     def __post_init__(self) -> None:
         check_count(size=self.size)
         if self.centre is not None:
+            self._check_centre(self.centre)
             at = self._fixed(self.centre[None], tuple(part[None] for part in self.posterior.rows))
             object.__setattr__(self, "at_centre", at)
+
+    def _check_centre(self, centre: object, event: torch.Size | None = None) -> None:
+        reference = self.posterior.reference
+        event = reference.event_shape if event is None and reference is not None else event
+        if not isinstance(centre, Tensor) or (event is not None and centre.shape != event):
+            got = list(centre.shape) if isinstance(centre, Tensor) else type(centre).__name__
+            raise ShapeError(f"centre must be one event, {'a tensor' if event is None else list(event)}, got {got}")
+        if not centre.is_meta and not bool((centre.isfinite() & centre.is_floating_point()).all()):
+            raise SupportError("centre must be finite real numbers, a point near the mode")
 
     def draw(self, chains: int, *, generator: torch.Generator) -> Rows:
         """A batch for each chain: every tensor of the data as ``[chains, n, ...]``, or ``[1, n, ...]`` if common."""
@@ -158,6 +173,8 @@ class Minibatches:
 
     def probe(self, x: Tensor) -> Tensor:
         """The log density of the first row alone, to check shapes with."""
+        if self.centre is not None:
+            self._check_centre(self.centre, x.shape[1:])
         return self.posterior.log_prior(x) + self.posterior.on(
             x, tuple(part[None, :1] for part in self.posterior.rows)
         ).sum(1)
@@ -168,6 +185,7 @@ class Minibatches:
         Every row is a batch of its own here, ``chunk`` rows at a time. What a batch of n rows has is N^2/n of the
         covariance of the rows' gradients.
         """
+        check_count(chunk=chunk)
         posterior, parts = self.posterior, []
         for start in range(0, len(posterior), chunk):
             rows = tuple(part[start : start + chunk, None] for part in posterior.rows)
@@ -200,14 +218,14 @@ def estimated(source: object) -> Estimated:
     """What stochastic-gradient kernels take: minibatches, or all that `as_target` takes, with its whole gradient.
 
     Raises:
-        MissingCapability: neither, or values that are discrete and have no gradient.
+        MissingCapability: neither, or values that are discrete and have no gradient, or lie on a part of the line.
     """
     if isinstance(source, Estimated) and not isinstance(source, type):
         return source
     target = as_target(source)
     if target.discrete:
         raise MissingCapability("a gradient moves real values, and those of this target are discrete")
-    return Whole(target)
+    return Whole(over_reals(target, "a gradient"))
 
 
 def _prior(prior: Any) -> Callable[[Tensor], Tensor]:

@@ -32,6 +32,7 @@ from deepgen.random import uniform
 from deepgen.samplers.handover import entered
 from deepgen.samplers.kernel import EXACT, Exactness, require_state
 from deepgen.samplers.metropolis import Metropolis
+from deepgen.samplers.target import require_chains
 from deepgen.samplers.temperature import log_ratio, require_temperable
 from deepgen.share import some_each
 from deepgen.streams import Streams
@@ -132,9 +133,7 @@ class Tempering:
 
     def init(self, position: Tensor) -> Replicas:
         """The state of chains ``[chains, *event]``, all replicas of a chain at its position."""
-        if not isinstance(position, Tensor) or position.ndim < 1:
-            got = list(position.shape) if isinstance(position, Tensor) else type(position).__name__
-            raise ShapeError(f"position must be a tensor [chains, *event], got {got}")
+        position = require_chains(position)
         return self.start(position.unsqueeze(1).expand(-1, len(self.betas), *position.shape[1:]))
 
     def start(self, positions: Tensor) -> Replicas:

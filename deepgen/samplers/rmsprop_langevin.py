@@ -22,7 +22,7 @@ Source: Li, Chen, Carlson & Carin 2016, "Preconditioned stochastic gradient Lang
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -88,6 +88,10 @@ class RMSpropLangevin:
         """The state at ``position`` ``[chains, *event]``, which has seen no gradient yet."""
         begun = counted(self.source, position)
         return Scaled(*begun, torch.zeros_like(begun.position))
+
+    def enter(self, own: Scaled, other: Any) -> Scaled:
+        """The state after another kernel has moved the chains to ``other.position``: its scale stays."""
+        return own._replace(position=other.position)
 
     def step(self, state: Scaled, *, generator: torch.Generator) -> tuple[Scaled, Descended]:
         """One estimate of the gradient, which goes into the scale before it is used."""

@@ -61,13 +61,17 @@ def scale_of(covariance: Tensor | None) -> Scale:
 
     Raises:
         ShapeError: neither a vector nor a square matrix.
-        ArgumentError: not positive definite.
+        ArgumentError: not finite or not positive definite.
 
     >>> scale_of(torch.tensor([4.0, 9.0]))
     tensor([2., 3.])
     """
     if covariance is None:
         return None
+    if not covariance.is_floating_point():
+        covariance = covariance.to(torch.get_default_dtype())
+    if not bool(covariance.isfinite().all()):
+        raise ArgumentError("a covariance has finite numbers, and this one has an infinity or a NaN")
     if covariance.ndim == 1:
         if not bool((covariance > 0).all()):
             raise ArgumentError(f"variances must be positive, the least is {float(covariance.min()):.3g}")

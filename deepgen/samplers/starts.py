@@ -33,11 +33,7 @@ def check_start(kernel: Any, state: Any) -> None:
         lost = ~x.isfinite().reshape(len(x), -1).all(1)
         if bool(lost.any()):
             raise SupportError(f"{_named(lost)} at a NaN or an infinity: {_ADVICE}")
-    seen = [
-        log_f.double()
-        for part in getattr(state, "states", (state,))
-        if isinstance(log_f := getattr(part, "log_density", None), Tensor) and log_f.shape == x.shape[:1]
-    ]
+    seen = [log_f.double() for log_f in _log_densities(state) if log_f.shape == x.shape[:1]]
     for log_f in seen:
         if bool(log_f.isnan().any()):
             raise SupportError(f"{_named(log_f.isnan())} where the log density is NaN: {_ADVICE}")
@@ -58,10 +54,24 @@ def _check_one_target(one: Tensor, other: Tensor) -> None:
         )
 
 
+def _log_densities(state: Any) -> list[Tensor]:
+    """log f at the chains' first positions, of every part of a state that keeps it."""
+    if hasattr(state, "moving"):  # replicas, which all start where their chain does
+        return [value[:, 0] for value in _log_densities(state.moving)]
+    if hasattr(state, "states"):
+        return [value for part in state.states for value in _log_densities(part)]
+    value = getattr(state, "log_density", None)
+    return [value] if isinstance(value, Tensor) else []
+
+
 def _at_one(kernel: Any) -> bool:
-    """Whether the kernel is of f itself: at beta = 0 a chain may stand where f is 0."""
-    betas = [getattr(part, "beta", 1.0) for part in getattr(kernel, "kernels", (kernel,))]
-    return all(isinstance(beta, float) and beta == 1.0 for beta in betas)
+    """Whether the kernel is of f itself: at beta = 0, of one rung too, a chain may stand where f is 0."""
+    if hasattr(kernel, "betas"):
+        return bool(kernel.betas[0] > 0)
+    beta = getattr(kernel, "beta", 1.0)
+    inside = [getattr(kernel, name, None) for name in ("tempering", "kernel")]
+    parts = [part for part in (*inside, *getattr(kernel, "kernels", ())) if part is not None]
+    return isinstance(beta, float) and beta == 1.0 and all(map(_at_one, parts))
 
 
 def _named(which: Tensor) -> str:

@@ -23,12 +23,14 @@ def stationary_covariance(transition: Tensor, noise: Tensor) -> Tensor:
 
     Raises:
         ArgumentError: F does not contract (its spectral radius is 1 or more), so there is no stationary law.
+        ShapeError: not two matrices of one size.
 
     >>> stationary_covariance(torch.tensor([[0.5]]), torch.tensor([[3.0]]))  # 3 / (1 - 1/4)
     tensor([[4.]], dtype=torch.float64)
     """
     from scipy.linalg import solve_discrete_lyapunov
 
+    _check_pair(transition, noise)
     radius = float(torch.linalg.eigvals(transition.double()).abs().max())
     if radius >= 1:
         raise ArgumentError(
@@ -42,13 +44,22 @@ def stationary_covariance(transition: Tensor, noise: Tensor) -> Tensor:
 def lyapunov(curvature: Tensor, noise: Tensor) -> Tensor:
     """C with A C + C A' = Q: ``[D, D]`` from A and Q ``[D, D]``, in float64; the limit of small steps.
 
+    Raises:
+        ShapeError: not two matrices of one size.
+
     >>> lyapunov(torch.tensor([[2.0]]), torch.tensor([[1.0]]))
     tensor([[0.2500]], dtype=torch.float64)
     """
     from scipy.linalg import solve_continuous_lyapunov
 
+    _check_pair(curvature, noise)
     solved = solve_continuous_lyapunov(curvature.double().cpu().numpy(), noise.double().cpu().numpy())
     return torch.as_tensor(solved)
+
+
+def _check_pair(one: Tensor, other: Tensor) -> None:
+    if one.ndim != 2 or one.shape[0] != one.shape[1] or one.shape != other.shape:
+        raise ShapeError(f"expected two matrices [D, D] of one size, got {list(one.shape)} and {list(other.shape)}")
 
 
 def matrix(value: Tensor | float, size: int) -> Tensor:

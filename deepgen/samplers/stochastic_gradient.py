@@ -23,7 +23,7 @@ the weights and on gamma = 1/3.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -57,9 +57,7 @@ class Polynomial:
 
     def __post_init__(self) -> None:
         for name, most in (("a", float("inf")), ("b", float("inf")), ("gamma", 1.0)):
-            check_real(name, getattr(self, name), 0, most)
-            if getattr(self, name) == 0:
-                raise ArgumentError(f"{name} must be positive, got 0")
+            _check_positive(name, getattr(self, name), most)
 
     @classmethod
     def between(cls, first: float, last: float, steps: int, gamma: float = 0.55) -> Polynomial:
@@ -68,12 +66,19 @@ class Polynomial:
             raise ArgumentError(
                 f"a schedule falls, 0 < last < first, over 1 step or more; got {first}, {last}, {steps}"
             )
+        _check_positive("gamma", gamma, 1.0)
         b = steps / ((first / last) ** (1 / gamma) - 1)
         return cls(first * b**gamma, b, gamma)
 
     def __call__(self, t: float | Tensor) -> float | Tensor:
         """e_t."""
         return self.a * (self.b + t) ** -self.gamma
+
+
+def _check_positive(name: str, value: object, most: float) -> None:
+    check_real(name, value, 0, most)
+    if value == 0:
+        raise ArgumentError(f"{name} must be positive, got 0")
 
 
 class Counted(NamedTuple):
@@ -151,6 +156,10 @@ class StochasticLangevin:
     def init(self, position: Tensor) -> Counted:
         """The state at ``position`` ``[chains, *event]``, at step 0 of the schedule."""
         return counted(self.source, position)
+
+    def enter(self, own: Counted, other: Any) -> Counted:
+        """The state after another kernel has moved the chains to ``other.position``: the schedule goes on."""
+        return own._replace(position=other.position)
 
     def step(self, state: Counted, *, generator: torch.Generator) -> tuple[Counted, Descended]:
         """One estimate of the gradient, from a batch drawn from ``generator`` before the noise."""

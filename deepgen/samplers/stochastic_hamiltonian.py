@@ -20,7 +20,7 @@ Source: Chen, Fox & Guestrin 2014, "Stochastic gradient Hamiltonian Monte Carlo"
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -111,6 +111,10 @@ class StochasticHamiltonian:
                 f"gradient_noise must be a number or {list(event)}, like an event; got {list(known.shape)}"
             )
         return Moving(position, torch.zeros_like(position), step)
+
+    def enter(self, own: Moving, other: Any) -> Moving:
+        """The state after another kernel has moved the chains to ``other.position``, at its velocity."""
+        return own._replace(position=other.position)
 
     def step(self, state: Moving, *, generator: torch.Generator) -> tuple[Moving, Descended]:
         """One estimate of the gradient, then the noise."""

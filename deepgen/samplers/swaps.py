@@ -219,9 +219,11 @@ def _log_base(tempering: Tempering, state: Replicas) -> float | None:
     if hottest == 0 and target is not None and target.reference is not None:
         return 0.0
     if hottest == 0 and isinstance(kernel, BlockGibbs) and kernel.clamp is None:
-        layers = kernel.model.visible, kernel.model.hidden
-        with torch.no_grad():
-            return sum(float(layer.cumulant(torch.zeros(layer.width, dtype=torch.float64))) for layer in layers)
+        model, total = kernel.model, 0.0
+        for layer in (model.visible, model.hidden):
+            field = torch.zeros(layer.width, dtype=torch.float64, device=model.weight.device)
+            total += float(layer.cumulant(field).detach())
+        return total
     if hottest == 0 and isinstance(kernel, Checkerboard):
         return math.prod(kernel.model.shape) * math.log(kernel.model.states)
     return log_states(target, state.position) if hottest == 0 and target is not None else None

@@ -10,7 +10,8 @@ known log Z and exact draws at beta = 0.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, Uniform, constraints
 
-from deepgen.errors import MissingCapability, ShapeError, SupportError
+from deepgen.errors import MissingCapability, ShapeError, SupportError, check_real
 from deepgen.random import draw
 from deepgen.samplers.laws import density_of, innermost, lenient
 from deepgen.typing import LogDensity, LogProb
@@ -54,7 +55,8 @@ class Target:
     Attributes:
         log_density: ``[chains, *event] -> [chains]``, in nats; each value of its own row alone.
         value_and_gradient: ``x -> (log_density(x), its gradient)``; by default through autograd.
-        support: a torch constraint: ``real``, ``boolean``, or ``integer_interval``.
+        support: a torch constraint: ``real``, ``boolean``, ``integer_interval``, ``one_hot``, or
+            `deepgen.distributions.spin` and `OneHotGroups`. Kernels over reals refuse any other continuous one.
         reference: None, or a torch Distribution over one event, where the path to beta = 0 ends.
 
     >>> target = Target(lambda x: -x.square().sum(-1) / 2)
@@ -96,35 +98,40 @@ class Target:
         """log of f^beta r^(1 - beta) where the chains are: ``[chains]``; of f alone where beta is the number 1."""
         if isinstance(beta, float) and beta == 1.0:
             return state.log_density
-        value = _power(beta, state.log_density)
+        value = power(beta, state.log_density)
         if self.reference is None:
             return value
-        return value + _power(1 - beta, self.log_reference(state.position))
+        return value + power(1 - beta, self.log_reference(state.position))
 
     def log_ratio(self, state: Located, old: Beta, new: Beta) -> Tensor:
         """`tempered` at ``new`` less that at ``old``: ``[chains]``."""
         value = state.log_density
         if self.reference is not None:
             value = value - self.log_reference(state.position)
-        return (new - old) * value
+        return power(new - old, value)
 
     def tempered_gradient(self, x: Tensor, gradient: Tensor, beta: Beta) -> Tensor:
         """The gradient of `tempered` from that of log f: ``[chains, *event]``."""
         if isinstance(beta, float) and beta == 1.0:
             return gradient
-        value = _power(beta, gradient)
+        value = power(beta, gradient)
         if self.reference is None:
             return value
-        return value + _power(1 - beta, self._reference_gradient(x))
+        return value + power(1 - beta, self.reference_gradient(x))
 
-    def _reference_gradient(self, x: Tensor) -> Tensor:
+    def reference_gradient(self, x: Tensor) -> Tensor:
         """d log r / dx; 0 where r is 0, and of a uniform r, in which autograd finds no path."""
         law: Any = self.reference
         while isinstance(law, Independent):
             law = law.base_dist
         if isinstance(law, Uniform):
             return torch.zeros_like(x)
-        value, gradient = slope_of(self.log_reference, x)
+        try:
+            value, gradient = slope_of(self.log_reference, x)
+        except MissingCapability as error:
+            raise MissingCapability(
+                f"the reference, {type(law).__name__}, has no gradient, which this kernel follows at other temperatures"
+            ) from error
         outside = value.reshape(-1, *(1,) * (x.ndim - 1)) == -torch.inf
         return torch.where(outside, 0.0, gradient)
 
@@ -149,7 +156,11 @@ def as_target(source: object, support: Any = None) -> Target:
     (True, False)
     """
     if isinstance(source, Target):
-        return source if support is None else replace(source, support=support)
+        if support is None:
+            return source
+        target = copy(source)  # and not replace, as subclasses are made of other things
+        object.__setattr__(target, "support", support)
+        return target
     if isinstance(source, Estimated):
         raise MissingCapability(
             "minibatches only estimate a log density, and this kernel needs the density itself: give it the posterior, "
@@ -170,24 +181,30 @@ def as_target(source: object, support: Any = None) -> Target:
             f"log_prob or log_density; got {source if isinstance(source, type) else type(source).__name__}"
         )
     known = innermost(getattr(source, "support", None) if support is None else support)
-    if isinstance(source, Distribution) and not getattr(known, "is_discrete", False) and known is not constraints.real:
-        raise MissingCapability(
-            f"{type(source).__name__} lies on {known}, and kernels move over all real numbers: sample a function of it "
-            "that is real (its logarithm, say), or hand over a function that is -inf outside"
-        )
+    if isinstance(source, Distribution) and not getattr(known, "is_discrete", False):
+        _check_real(known, type(source).__name__)
     slope = getattr(source, "value_and_gradient", None)
     return Target(function, slope, constraints.real if known is None else known)
 
 
 def over_reals(source: object, kernel: str) -> Target:
-    """`as_target` for kernels that follow the gradient: ``kernel`` refuses a discrete target by name."""
+    """`as_target` for kernels over all real numbers: ``kernel`` refuses a discrete target, or a part of the line."""
     target = as_target(source)
     if target.discrete:
         raise MissingCapability(
             f"{kernel} moves over real numbers, and this target is discrete ({target.support}): take a kernel that "
             "jumps between its values, such as a Gibbs sampler"
         )
+    _check_real(innermost(target.support), "this target")
     return target
+
+
+def _check_real(support: Any, name: str) -> None:
+    if not isinstance(support, type(constraints.real)):
+        raise MissingCapability(
+            f"{name} lies on {support}, and kernels move over all real numbers: sample a function of it that is real "
+            "(its logarithm, say), or hand over a function that is -inf outside"
+        )
 
 
 def slope_of(log_density: Callable[[Tensor], Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
@@ -218,9 +235,7 @@ def checked_start(target: Target, position: object) -> Tensor:
         ShapeError: no tensor, no chains, or the target does not give one number a chain.
         SupportError: the target is discrete and a chain has other values.
     """
-    if not isinstance(position, Tensor) or position.ndim < 1 or len(position) == 0:
-        got = list(position.shape) if isinstance(position, Tensor) else type(position).__name__
-        raise ShapeError(f"position must be a tensor [chains, *event] with at least one chain, got {got}")
+    position = require_chains(position)
     if not position.is_floating_point():
         position = position.to(torch.get_default_dtype())
     position = position.detach()
@@ -241,6 +256,40 @@ def checked_start(target: Target, position: object) -> Tensor:
     return position
 
 
+def require_chains(position: object, *event: int | str, least: int = 1) -> Tensor:
+    """Return ``position`` if it is a tensor ``[chains, *event]`` of ``least`` axes, with a chain at least, or raise.
+
+    Args:
+        position: what was handed in.
+        event: the sizes of an event where they are known, names of those that are not.
+        least: axes where no event is given.
+
+    >>> require_chains(torch.zeros(3, 4), 5)
+    Traceback (most recent call last):
+    deepgen.errors.ShapeError: position must be a tensor [chains, 5] with at least one chain, got [3, 4]
+    """
+    found = list(position.shape) if isinstance(position, Tensor) else []
+    fits = len(found) == 1 + len(event) if event else len(found) >= least
+    known = zip(found[1:], event, strict=False)
+    if not fits or found[0] == 0 or any(size != wanted for size, wanted in known if isinstance(wanted, int)):
+        got = found if isinstance(position, Tensor) else type(position).__name__
+        shape = ", ".join(map(str, ("chains", *(event or ["*event"]))))
+        raise ShapeError(f"position must be a tensor [{shape}] with at least one chain, got {got}")
+    assert isinstance(position, Tensor)
+    return position
+
+
+def check_beta(beta: Beta) -> None:
+    """Raise `ArgumentError` where an inverse temperature is a negative number, or none; tensors are not waited for.
+
+    >>> check_beta(-1.0)
+    Traceback (most recent call last):
+    deepgen.errors.ArgumentError: beta must be a finite number of at least 0, got -1.0
+    """
+    if not isinstance(beta, Tensor):
+        check_real("beta", beta, 0)
+
+
 def rowwise(number: Beta, x: Tensor) -> Beta:
     """A number for all chains as it is, one a chain ``[chains]`` as ``[chains, 1, ...]`` to go with ``x``.
 
@@ -252,8 +301,12 @@ def rowwise(number: Beta, x: Tensor) -> Beta:
     return number
 
 
-def _power(beta: Beta, value: Tensor) -> Tensor:
-    """beta times ``value``, and 0 where beta is: the power 0 of a density is 1 where the density is 0, too."""
+def power(beta: Beta, value: Tensor) -> Tensor:
+    """beta times ``value``, and 0 where beta is: the power 0 of a density is 1 where the density is 0, too.
+
+    >>> power(0.0, torch.tensor([-torch.inf, 2.0]))
+    tensor([0., 0.])
+    """
     beta = rowwise(beta, value)
     if not isinstance(beta, Tensor):
         return beta * value if beta else torch.zeros_like(value)

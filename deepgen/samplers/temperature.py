@@ -17,7 +17,7 @@ from torch import Tensor
 
 from deepgen.errors import MissingCapability
 from deepgen.samplers.kernel import Exactness, require_exact
-from deepgen.samplers.target import Beta, Target
+from deepgen.samplers.target import Beta, Target, power
 
 
 @runtime_checkable
@@ -72,8 +72,7 @@ def log_ratio(kernel: Any, state: Any, old: Beta, new: Beta) -> Tensor:
         target = target_of(kernel)  # the one that says where the path begins, so that log Z is of the same path
         if target is not None:
             return target.log_ratio(state, old, new)
-        scaled: Tensor = (new - old) * state.log_density
-        return scaled
+        return power(new - old, state.log_density)
     raise MissingCapability(
         f"{type(kernel).__name__} does not say how its density changes with the temperature: give it "
         "log_ratio(state, old, new) -> [chains], or keep the target's log_density in its State"

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import MissingCapability
-from deepgen.samplers.adaptation import Follower
+from deepgen.samplers.adaptation import Follower, aim_of
 from deepgen.samplers.annealing import Path
 from deepgen.samplers.metropolis import Metropolis
 from deepgen.samplers.temperature import log_ratio, require_temperable, target_of
@@ -87,13 +87,14 @@ class TemperedPath:
 
         100 chains, or those at ``position`` (draws of the reference), go up 17 temperatures u^power with 12 steps at
         each. ``acceptance`` is the aim, the proposal's own by default. A kernel other than Metropolis with a proposal
-        that has a ``step_size`` and an ``acceptance`` to aim at is left as it is.
+        that has a ``step_size``, and an ``acceptance`` where none is given here, is left as it is.
         """
         proposal: Any = getattr(self.kernel, "proposal", None)
-        if not (isinstance(self.kernel, Metropolis) and hasattr(proposal, "step_size")):
+        aims = acceptance is not None or hasattr(proposal, "acceptance")
+        if not (isinstance(self.kernel, Metropolis) and hasattr(proposal, "step_size") and aims):
             return self
         state = self.init(self.start(_PILOTS, generator=generator) if position is None else position)
-        aim = proposal.acceptance if acceptance is None else acceptance
+        aim = aim_of(proposal, state.position[0].numel()) if acceptance is None else acceptance
         found: list[Tensor] = []
         log_step = torch.as_tensor(proposal.step_size, dtype=torch.float64).log()
         for beta in torch.linspace(0, 1, _GRID).pow(power).tolist():

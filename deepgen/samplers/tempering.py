@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import ArgumentError, check_count, check_real
-from deepgen.samplers.adaptation import Adaptive, Follower
+from deepgen.samplers.adaptation import Adaptive, Follower, aim_of
 from deepgen.samplers.annealing import evenly
 from deepgen.samplers.block_gibbs import BlockGibbs
 from deepgen.samplers.kernel import Exactness
@@ -44,7 +44,8 @@ class AdaptiveTempering:
         tempering: where it starts.
         rungs: how many; None: as many as reject about half of the swaps, 64 at most. Ignored without ``moves``.
         moves: whether the rungs move; their ends stay.
-        acceptance: the aim for each rung's step size; None leaves step sizes alone.
+        acceptance: the aim for each rung's step size; None: the proposal's own. Of a kernel without a step size or an
+            aim there is nothing to tune on a rung.
 
     >>> import deepgen as dg
     >>> log_density = dg.data.mixture([[-5.0, 0.0], [5.0, 0.0]], 0.5).log_prob
@@ -57,7 +58,7 @@ class AdaptiveTempering:
     tempering: Tempering
     rungs: int | None
     moves: bool
-    acceptance: float | None
+    acceptance: float | None = None
     exactness: ClassVar[Exactness] = Exactness("adaptive")
 
     def init(self, position: Tensor) -> Replicas:
@@ -90,9 +91,10 @@ class AdaptiveTempering:
             state = tempering.init(state.position)
         device = state.position.device
         tempering = replace(tempering, betas=tempering.betas.to(device))  # once: every copy would wait for the device
-        log_steps, start = self._first(state), 0
+        aim, start = self._aim(state), 0
+        log_steps = None if aim is None else self._first(state)
         for end in (round(share * steps) for share in ENDS):
-            state, settled = self._window(tempering, state, log_steps, end - start, generator, tick)
+            state, settled = self._window(tempering, state, log_steps, aim, end - start, generator, tick)
             wanted, replicas = tempering.betas, tempering.replicas(state)
             if self.moves and end < steps:
                 rates = swap_rates(state).cpu()
@@ -106,9 +108,15 @@ class AdaptiveTempering:
             state = tempering.start(replicas)  # and a new ledger
         return tempering, state
 
-    def _first(self, state: Replicas) -> Tensor | None:
-        if self.acceptance is None:
+    def _aim(self, state: Replicas) -> float | None:
+        proposal: Any = getattr(self.tempering.kernel, "proposal", None)
+        if not isinstance(self.tempering.kernel, Metropolis) or not hasattr(proposal, "step_size"):
             return None
+        if self.acceptance is None and hasattr(proposal, "acceptance"):
+            return aim_of(proposal, state.position[0].numel())
+        return self.acceptance
+
+    def _first(self, state: Replicas) -> Tensor:
         sizes: Any = self.tempering.step_sizes
         if sizes is None:
             sizes = self.tempering.kernel.proposal.step_size
@@ -120,6 +128,7 @@ class AdaptiveTempering:
         tempering: Tempering,
         state: Replicas,
         log_steps: Tensor | None,
+        aim: float | None,
         steps: int,
         generator: torch.Generator,
         tick: Callable[[], object] | None,
@@ -132,8 +141,8 @@ class AdaptiveTempering:
             state, info = tempering.step(state, generator=generator)
             if follower is not None:
                 assert info.moves is not None
-                assert self.acceptance is not None
-                follower.follow(info.moves.double().mean(0) - self.acceptance)
+                assert aim is not None
+                follower.follow(info.moves.double().mean(0) - aim)
             if tick is not None:
                 tick()
         return state, None if follower is None else follower.settled
@@ -206,8 +215,6 @@ def tempering(
     made = Tempering(kernel, rungs, step_sizes)
     if given and not untuned:
         return made
-    if isinstance(kernel, Metropolis) and aim is None and hasattr(kernel.proposal, "step_size"):
-        aim = getattr(kernel.proposal, "acceptance", None)
     return AdaptiveTempering(made, count, not given, aim)
 
 

@@ -17,17 +17,19 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from deepgen.errors import check_count
+from deepgen.errors import check_count, check_real
 from deepgen.progress import bar
 from deepgen.random import streams
-from deepgen.samplers.kernel import Kernel, advance, require_exact
+from deepgen.samplers.handover import Composed, run, start
+from deepgen.samplers.kernel import Kernel, require_exact
+from deepgen.samplers.starts import check_start
 from deepgen.typing import Objective
 
 
@@ -87,6 +89,8 @@ def train_proposal(
         generator: of the chains, and of the updates.
 
     Raises:
+        ArgumentError: a count below 1, or ``forget`` outside [0, 1].
+        SupportError: a chain starts at a NaN or an infinity or where log f is NaN, or all of them where f is 0.
         MissingCapability: ``local`` or what ``kernel`` makes is not exact.
 
     >>> import deepgen as dg
@@ -111,12 +115,18 @@ def train_proposal(
     neural, objective = kernel(model), MaximumLikelihood() if objective is None else objective
     for part in (local, neural):
         require_exact(part, "training a proposal on its chains")
+    check_real("forget", forget, 0, 1)
+    chains = start([local], position)
+    check_start(local, chains.states[0])
+    position = chains.position
     clock, stream = time.process_time(), streams(generator, position.device)
     optimizer = objective.optimizer(model) if optimizer is None else optimizer
     state, update = objective.start(model, position, generator=stream), objective.update(model, optimizer)
     kept, history = position[:0], dict[str, list[Tensor]]()
     for index in bar(range(rounds), what="training", unit="round", show=progress):
-        position, passed, chance = _run(local, neural if index else None, position, steps, generator=stream)
+        if index:  # the network is another one now, and what the neural kernel keeps is to be of this one
+            chains = Composed(chains.position, (chains.states[0], neural.init(chains.position)), 1)
+        chains, passed, chance = _run([local, neural][: 1 + bool(index)], chains, steps, generator=stream)
         stay = torch.randperm(len(kept), generator=stream, device=kept.device)[: round(len(kept) * (1 - forget))]
         kept = torch.cat([kept[stay], passed])
         found: dict[str, list[Tensor]] = {"acceptance": [chance]}
@@ -129,24 +139,25 @@ def train_proposal(
             history.setdefault(name, []).append(torch.stack(values).mean())
     frozen = copy.deepcopy(model).eval().requires_grad_(False)
     seconds = time.process_time() - clock
-    return TrainedProposal(frozen, position, seconds, {name: torch.stack(values) for name, values in history.items()})
+    return TrainedProposal(
+        frozen, chains.position, seconds, {name: torch.stack(values) for name, values in history.items()}
+    )
 
 
 def _run(
-    local: Kernel, neural: Kernel | None, position: Tensor, steps: int, *, generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The last position, the later half of all passed positions, and the mean acceptance of the neural move."""
+    kernels: Sequence[Kernel], chains: Composed, steps: int, *, generator: torch.Generator
+) -> tuple[Composed, Tensor, Tensor]:
+    """The last state, the later half of all passed positions, and the mean acceptance of the neural move."""
     passed, chances = [], []
     for t in range(steps):
-        if neural is not None and t % 2:
-            state, info = neural.step(neural.init(position), generator=generator)
-            position = state.position
-            chances.append(_chance(info, position))
-        else:
-            position = advance(local, local.init(position), 1, generator=generator).position
+        index = t % len(kernels)
+        chains, info = run(kernels, chains, index, generator)
+        if index:
+            chances.append(_chance(info, chains.position))
         if t >= steps // 2:
-            passed.append(position)
-    return position, torch.cat(passed), torch.stack(chances).nanmean() if chances else position.new_tensor(math.nan)
+            passed.append(chains.position)
+    none = chains.position.new_tensor(math.nan)
+    return chains, torch.cat(passed), torch.stack(chances).nanmean() if chances else none
 
 
 def _chance(info: Any, like: Tensor) -> Tensor:

@@ -78,7 +78,7 @@ def keep_probabilities(counts: npt.NDArray[Any], sample: float) -> npt.NDArray[n
     """
     if sample == 0:
         return np.ones(len(counts))
-    ratio = sample * counts.sum() / np.maximum(counts, 1)
+    ratio = sample * counts.sum() / np.where(counts > 0, counts, 1)  # shares will do
     return np.minimum(1, np.sqrt(ratio) + ratio)
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import numpy as np
 
-from deepgen.data.files import check_unpacked, reading, replacing
+from deepgen.data.files import check_unpacked, reading, replacing, unwritten
 from deepgen.data.packed import read_npz
 from deepgen.errors import ArgumentError, DataError
 
@@ -37,10 +37,12 @@ def check(tokens: Sequence[Hashable], path: str | os.PathLike[str], format: str 
 
 
 def write(emb: Embeddings, path: str | os.PathLike[str], format: str | None) -> None:
-    """Write beside the file and rename into place."""
+    """Write beside the file and rename into place; missing folders are made."""
     path, form = Path(path), _format(Path(path), format)
-    if not path.parent.is_dir():
-        raise ArgumentError(f"{path}: there is no folder {path.parent}: make it first")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(unwritten(path, error)) from error
     held = {"vectors": emb.vectors, "context": emb.context, "counts": emb.counts}
     arrays: dict[str, Any] = {name: value for name, value in held.items() if value is not None}
     names = _names(emb.tokens, form)

@@ -84,6 +84,8 @@ REFUSED = [
     ("edges.csv --out e.npz --p 0", "p must be a positive number, got 0.0"),
     ("edges.csv --out e.npz --q nan", "q must be"), ("edges.csv --out e.npz --dim 0", "--dim.*got '0'"),
     ("edges.csv --out e.npz --variable x", "of a .mat file"),
+    ("karate --out e.npz --variable x", "--variable is of files, and karate is an undirected graph that is known"),
+    ("karate --out e.npz --directed", "--directed is of files, and karate is an undirected graph"),
     ("g.mat --out e.npz", "2 square matrices in it: say which with --variable"),
     ("g.mat --words --out e.npz", "holds a matrix and no text"),
     ("spaces.tsv --out e.bin", "without white space, got 'New York': save as .npz"),

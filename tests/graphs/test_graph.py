@@ -318,3 +318,29 @@ def test_an_array_that_may_be_a_matrix_or_edges_is_refused_with_both_ways_out():
     assert len(graph(PAIRS.astype(float))) == len(graph(PAIRS.astype(bool))) == 2
     with pytest.raises(ShapeError, match=r"square, got \[3, 2\]: edges go by networkx\.Graph"):
         graph(np.array([[0, 1], [1, 2], [2, 3]]))
+
+
+def test_what_a_source_has_not_is_refused(tmp_path):
+    karate = nx.karate_club_graph()
+    with pytest.raises(UnknownName, match="unknown attribute of edges 'wieght': did you mean 'weight'"):
+        graph(karate, weight="wieght")
+    assert graph(nx.path_graph(3)).weights is None  # by the default name none need have it
+    scipy.io.savemat(tmp_path / "a.mat", {"net": np.eye(2)})
+    graph(karate).save(tmp_path / "saved")
+    for source in (karate, graph(karate), np.eye(2), tmp_path / "saved", tmp_path / "a.mat"):
+        with pytest.raises(ArgumentError, match="header=True is of an edge list, and not of"):
+            graph(source, header=True)
+    for source in (karate, graph(karate), np.eye(2), tmp_path / "saved", ["a b", "b c"]):
+        with pytest.raises(ArgumentError, match=r"variable='foo' is of a .mat file, and not of"):
+            graph(source, variable="foo")
+
+
+def test_names_are_different_and_arrays_the_graphs_own():
+    indptr, indices = np.array([0, 1, 2]), np.array([1, 0], np.int32)
+    with pytest.raises(ArgumentError, match="names of nodes must be different, and 'a' is that of several"):
+        Graph(indptr, indices, nodes=["a", "a"])
+    with pytest.raises(ArgumentError, match="must be hashable"):
+        Graph(indptr, indices, nodes=[["a"], ["b"]])
+    found = Graph(indptr, indices)
+    indices[0] = 99
+    assert found.indices.tolist() == [1, 0]

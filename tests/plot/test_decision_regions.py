@@ -48,12 +48,12 @@ def test_first_variable_runs_to_the_right() -> None:
 
 def test_a_flat_density_has_one_region_for_all_masses() -> None:
     square = planar.checkerboard(2, 2.0)
-    figure = regions(square.log_prob, {"a": torch.zeros(3, 2)}, box=((-3, 3), (-3, 3)), points=30)
+    figure = regions(square.log_prob, {"a": torch.zeros(3, 2)}, box=((-3, 3), (-3, 3)), resolution=30)
     assert len(figure.axes[0].collections[-1].get_array()) == 1
 
 
 def test_it_is_written(tmp_path: Path) -> None:
-    regions(normal, {"a": torch.zeros(3, 2)}, box=BOX, points=20, path=tmp_path / "a.png")
+    regions(normal, {"a": torch.zeros(3, 2)}, box=BOX, resolution=20, path=tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 1000
 
 
@@ -63,6 +63,6 @@ def test_what_cannot_be_drawn() -> None:
     with pytest.raises(ArgumentError, match="at least one"):
         regions(normal, {}, box=BOX)
     with pytest.raises(ArgumentError, match="masses"):
-        regions(normal, {"a": torch.zeros(3, 2)}, box=BOX, masses=(90,), points=10)
+        regions(normal, {"a": torch.zeros(3, 2)}, box=BOX, masses=(90,), resolution=10)
     with pytest.raises(SupportError, match="NaN"):
-        regions(lambda x: x.sum(1) * float("nan"), {"a": torch.zeros(3, 2)}, box=BOX, points=10)
+        regions(lambda x: x.sum(1) * float("nan"), {"a": torch.zeros(3, 2)}, box=BOX, resolution=10)

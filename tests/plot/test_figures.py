@@ -12,7 +12,8 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-from deepgen.errors import ArgumentError
+from deepgen import plot
+from deepgen.errors import ArgumentError, ShapeError, SupportError
 from deepgen.plot import curves, image_grid, save, traces
 from deepgen.plot.figures import PALETTE, inline_svg, render, write
 from deepgen.plot.page import DARK
@@ -115,3 +116,22 @@ def test_pyplot_is_never_imported_and_matplotlib_only_on_use() -> None:
         "assert 'matplotlib' in sys.modules and 'matplotlib.pyplot' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+@pytest.mark.parametrize(
+    ("draw", "error"),
+    [
+        (lambda: plot.boundaries({"a": (lambda x: x[:, 0] > 0, torch.full((2, 2), torch.nan), torch.tensor([0, 1]))}),
+         SupportError),
+        (lambda: plot.completions(torch.zeros(0, 4), torch.zeros(4).bool(), torch.zeros(0, 2, 4)), ShapeError),
+        (lambda: plot.code_map(torch.zeros(0, 2), torch.zeros(0, dtype=torch.int64)), ShapeError),
+        (lambda: plot.regions(lambda x: -x.square().sum(1), {"a": torch.zeros(5, 2)}, box=((0, 1), (0, 1)), masses=()),
+         ArgumentError),
+        (lambda: plot.filters(torch.zeros(9, 4), units=[7]), ArgumentError),
+        (lambda: plot.filters(torch.zeros(9, 4), units=[]), ArgumentError),
+    ],
+    ids=["boundaries", "completions", "code_map", "regions", "filters", "no filters"],
+)  # fmt: skip
+def test_empty_and_broken_input_is_told_in_words(draw, error) -> None:
+    with pytest.raises(error):
+        draw()

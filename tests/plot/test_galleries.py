@@ -85,3 +85,14 @@ def test_what_cannot_be_judged():
         worst(dg.RBM(4, 2), torch.eye(4))
     with pytest.raises(ShapeError):
         worst(torch.nn.Linear(4, 2), torch.eye(4), labels=torch.zeros(3))
+
+
+def test_images_of_mistakes_are_laid_out_as_in_a_grid():
+    bits = torch.eye(4)
+    figure = mistakes(dg.explicit.BernoulliMixture(4), bits, 4, image_shape=(1, 4), columns=1, limits=(0, 2), ink=False)
+    assert figure.axes[0].images[0].get_size() == (7, 4)
+
+
+def test_a_law_of_single_numbers_is_told():
+    with pytest.raises(ShapeError, match=r"one log p a row, \[3\], got \[3, 2\]"):
+        worst(torch.distributions.Normal(torch.zeros(2), 1.0), torch.zeros(3, 2))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from deepgen.errors import ArgumentError, ShapeError, SupportError
+from deepgen.errors import ArgumentError, ShapeError, SupportError, UnknownName
 from deepgen.evaluate import Estimate
 from deepgen.plot import curves, traces
 from deepgen.plot.quantities import columns, quantities, quantity
@@ -160,3 +160,16 @@ def test_where_epochs_are_no_passes_the_axis_counts_passes() -> None:
     assert both.get_xlabel() == "passes over the rows"
     assert curves(History(whole)).axes[0].get_xlabel() == "epoch"
     assert "passes" not in quantities(History(part))
+
+
+def test_curves_and_traces_refuse_what_does_not_fit() -> None:
+    table = {"epoch": [1, 2], "error": [0.3, 0.2]}
+    with pytest.raises(UnknownName, match="unknown quantity 'eror': did you mean 'error'"):
+        curves(table, names=["eror"])
+    with pytest.raises(ArgumentError, match="2 histories need as many colours, got 1"):
+        curves(table, table, colours=["red"])
+    with pytest.raises(ShapeError, match="'error' has 3 numbers, and the epochs beside it are 2"):
+        curves({"epoch": [1, 2], "error": [0.3, 0.2, 0.1]})
+    for wrong in ({"draws": 0}, {"chains": 0}):
+        with pytest.raises(ArgumentError, match="must be an integer of at least 1"):
+            traces(torch.zeros(5, 2), **wrong)

@@ -2,14 +2,14 @@ import pytest
 import torch
 
 from deepgen.data import gaussian_ring, moons
-from deepgen.errors import ArgumentError, ShapeError
+from deepgen.errors import ArgumentError, ShapeError, SupportError
 from deepgen.plot import planes
 
 
 def test_a_density_is_drawn_where_it_is_and_on_the_scale_of_its_column():
     law = gaussian_ring(1, radius=2.0, std=0.3)  # at (2, 0)
     far = gaussian_ring(1, radius=2.0, std=0.6)
-    figure = planes([[law.log_prob, law.log_prob], [far.log_prob, law.log_prob]], limits=(-4, 4), resolution=80)
+    figure = planes([[law.log_prob, law.log_prob], [far.log_prob, law.log_prob]], box=((-4, 4), (-4, 4)), resolution=80)
     image = torch.as_tensor(figure.axes[0].images[0].get_array())
     row, column = divmod(int(image.argmax()), 80)
     assert (row, column) in {(r, c) for r in (39, 40) for c in (59, 60)}  # rows are y, from below
@@ -37,8 +37,22 @@ def test_tables_that_do_not_fit_are_told():
     for wrong in ({"columns": ["a"]}, {"rows": ["a", "b"]}, {"captions": [["a"]]}):
         with pytest.raises(ArgumentError, match="panels must be rows"):
             planes([[x, x]], **wrong)
+    with pytest.raises(ArgumentError, match="panels must be rows"):
+        planes([[x], [x]], captions=[["a"]])
     for panels in ([], [[]], [[x], [x, x]]):
         with pytest.raises(ArgumentError, match="panels must be rows"):
             planes(panels)
     with pytest.raises(ShapeError, match=r"\[n, 2\]"):
         planes([[torch.zeros(3, 3)]])
+
+
+def test_the_box_may_be_wide_and_densities_without_numbers_are_told():
+    figure = planes([[lambda x: -x.square().sum(1)]], box=((-1, 3), (0, 2)), resolution=10)
+    assert figure.axes[0].get_xlim() == (-1, 3)
+    assert figure.axes[0].get_ylim() == (0, 2)
+    image = torch.as_tensor(figure.axes[0].images[0].get_array())
+    assert divmod(int(image.argmax()), 10) == (0, 2)  # (0, 0) is below the third cell
+    with pytest.raises(SupportError, match="NaN or infinite"):
+        planes([[lambda x: x[:, 0].sqrt()]])
+    with pytest.raises(ArgumentError, match="resolution must be"):
+        planes([[lambda x: x[:, 0]]], resolution=0)

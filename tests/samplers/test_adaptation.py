@@ -1,5 +1,7 @@
 """Warm-up: the acceptance reaches its aim, the covariance its error, the kernel is frozen, far starts come back."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -188,3 +190,36 @@ def test_positions_that_never_moved_give_a_scale_that_can_be_used():
     for _ in range(10):
         moments.add(torch.ones(5, 3))
     assert (moments.scale().diagonal() > 0).all()
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_the_aim_of_single_numbers_is_that_of_ladders_and_paths_too(size, stream):
+    law = torch.distributions.Independent(torch.distributions.Normal(torch.zeros(size), 3.0), 1)
+    target = dg.samplers.Target(lambda x: -x.square().sum(-1) / 2, reference=law)
+    walk = dg.samplers.metropolis(target, dg.samplers.RandomWalk(1.0))
+    aim = 0.44 if size == 1 else 0.234
+    assert dg.samplers.tempering(walk, 4)._aim(walk.init(torch.zeros(5, size))) == aim
+    assert (
+        dg.samplers.tempering(dg.samplers.random_walk(target), [0.5, 1.0])._aim(walk.init(torch.zeros(5, size))) == aim
+    )
+    own = dg.samplers.kernel_path(walk).tuned(generator=stream).log_steps
+    given = dg.samplers.kernel_path(walk).tuned(generator=stream, acceptance=0.99).log_steps
+    assert max(given) < min(own)
+
+
+def test_a_proposal_without_an_aim_is_left_as_it_is(stream):
+    @dataclasses.dataclass(frozen=True)
+    class Bare:
+        step_size: float = 1.0
+
+        def init(self, target, position):
+            return dg.samplers.metropolis(target, dg.samplers.RandomWalk(1.0)).init(position)
+
+        def propose(self, target, state, beta, *, generator):
+            return dg.samplers.RandomWalk(self.step_size).propose(target, state, beta, generator=generator)
+
+    law = torch.distributions.Independent(torch.distributions.Normal(torch.zeros(2), 3.0), 1)
+    target = dg.samplers.Target(lambda x: -x.square().sum(-1) / 2, reference=law)
+    path = dg.samplers.kernel_path(dg.samplers.metropolis(target, Bare()))
+    assert path.tuned(generator=stream) is path
+    assert path.tuned(generator=stream, acceptance=0.5).log_steps is not None

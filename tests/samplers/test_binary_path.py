@@ -74,3 +74,16 @@ def test_it_is_chosen_by_size_and_layers(monkeypatch):
     assert not isinstance(rbm_path(real), BinaryPath | SparsePath)
     monkeypatch.setattr("deepgen.compiled.THREADS", 0)
     assert isinstance(rbm_path(small), BinaryPath)
+
+
+def test_units_of_large_fields_side_by_side_do_not_underflow(stream):
+    """Without weights AIS is exact; in runs that share the units' total evenly, the left ones would reach e^-120."""
+    model = RBM(4, 1000, generator=stream)
+    with torch.no_grad():
+        model.weight.zero_()
+        model.hidden_bias.zero_()[:500] = 24.0
+    exact = 4 * torch.tensor(2.0).log() + torch.nn.functional.softplus(model.hidden_bias.double()).sum()
+    path = BinaryPath(model, torch.zeros(4))
+    state = path.init(path.start(3, generator=stream))
+    _, log_weights = anneal(path, state, torch.linspace(0, 1, 101), generator=stream)
+    assert torch.allclose(path.log_base + log_weights, exact, rtol=1e-5)

@@ -108,3 +108,11 @@ def test_blocks_need_a_row_for_each_chain():
         sample_chain(ELEMENTWISE["mala"], START, draws=3, at_once=4, keep=lambda s: s.position.mean(0))
     with pytest.raises(ArgumentError, match="at_once must be an integer of at least 1"):
         sample_chain(ELEMENTWISE["mala"], START, draws=3, at_once=0)
+
+
+def test_blocks_after_a_ladder_was_tuned_warm_up_with_what_it_learnt(seed):
+    kernel = dg.samplers.tempering(dg.samplers.mala(lambda x: -x.square().sum(-1) / 2), hottest=0.5)
+    for start in (START, kernel.init(START)):
+        trace = sample_chain(kernel, start, draws=3, warmup=60, generator=seed, at_once=4)
+        assert trace.draws.shape == (3, 11, 3)
+        assert trace.state.rung.shape == (11, len(trace.kernel.betas))

@@ -317,3 +317,18 @@ def test_annealing_refuses():
         kernel_path(ula(NORMAL, 0.1))
     with pytest.raises(ArgumentError, match="base="):
         dg.evaluate.log_partition(mala(NORMAL, 1.0), "ais", base=torch.zeros(3, 1))
+
+
+@pytest.mark.parametrize("beta", [0.0, torch.zeros(4)])
+def test_a_repeated_temperature_has_no_weight_where_the_density_is_0(beta):
+    hard = Target(lambda x: torch.where(x[:, 0] > 0, 0.0, -torch.inf), reference=NORMAL.reference)
+    bare = metropolis(lambda x: torch.where(x[:, 0] > 0, 0.0, -torch.inf), RandomWalk(1.0))
+    own = dg.samplers.gibbs([(0, lambda x: NORMAL.reference)], log_density=hard.log_density)
+    for kernel in (metropolis(hard, RandomWalk(1.0)), bare, own):
+        state = kernel.init(torch.tensor([[-1.0], [1.0], [-2.0], [2.0]]))
+        assert dg.samplers.temperature.log_ratio(kernel, state, beta, beta).tolist() == [0] * 4
+
+
+def test_a_kernel_may_bear_the_name_that_another_would_get():
+    assert cycle(WALK, random_walk=WALK).names == ("random_walk_2", "random_walk")
+    assert cycle(WALK, WALK, random_walk_2=WALK).names == ("random_walk", "random_walk_3", "random_walk_2")

@@ -5,7 +5,7 @@ import torch
 from torch.distributions import Bernoulli, Categorical, Gamma, Independent, Normal
 
 import deepgen as dg
-from deepgen.errors import ArgumentError, MissingCapability, ShapeError
+from deepgen.errors import ArgumentError, MissingCapability, ShapeError, SupportError
 from deepgen.random import Streams
 from deepgen.samplers import Block, advance, gibbs
 from deepgen.testing import CheckFailed, check_kernel, check_random
@@ -178,3 +178,17 @@ def test_colours_of_a_grid_agree_with_its_own_kernel(stream, alpha):
 
     kernel = gibbs([(colour, spins(colour)) for colour in model.colours])
     check_kernel(kernel, draws_of(model), p_values=fit_of(model), alpha=alpha, generator=stream)
+
+
+def test_integers_are_not_drawn_from_real_laws(stream):
+    def drawn(x, generator):
+        return torch.rand(len(x), generator=generator)
+
+    for conditional in (lambda x: Normal(0.5 * x[:, 1], 1.0), drawn):
+        kernel = gibbs([(0, conditional)])
+        with pytest.raises(SupportError, match=r"chains of torch.int64 would cut off: .*position.float\(\)"):
+            kernel.step(kernel.init(torch.zeros(5, 2, dtype=torch.int64)), generator=stream)
+    for law in (Bernoulli(torch.full((5,), 0.5)), Categorical(torch.ones(5, 3))):
+        kernel = gibbs([(0, lambda x, law=law: law)])
+        state, _ = kernel.step(kernel.init(torch.zeros(5, 2, dtype=torch.int64)), generator=stream)
+        assert state.position.dtype == torch.int64

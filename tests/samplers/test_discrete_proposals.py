@@ -463,3 +463,23 @@ def test_supports_of_models_are_taken_over():
 def test_proposals_are_proposals_of_metropolis():
     kernel = metropolis(ising(), replace(DiscreteLangevin(1.0), step_size=0.5))
     assert isinstance(kernel.init(torch.ones(2, 4, 4)), Slope)
+
+
+@pytest.mark.parametrize("make", [dmala, dula])
+def test_numbers_of_a_discrete_proposal_are_positive(make):
+    model = ising((3, 3))
+    for wrong in (-1.0, torch.tensor(-1.0), torch.tensor([1.0, torch.nan])):
+        with pytest.raises(ArgumentError, match="positive"):
+            make(model, wrong)
+    with pytest.raises(ArgumentError, match="scale must be positive numbers, the least is -1"):
+        make(model, 1.0, scale=-torch.ones(9))
+
+
+def test_a_reference_without_a_gradient_is_named(stream):
+    target = dg.samplers.Target(
+        lambda x: x.sum(1), support=constraints.integer_interval(0, 2),
+        reference=Independent(torch.distributions.Categorical(torch.ones(3, 3)), 1),
+    )  # fmt: skip
+    kernel = gibbs_with_gradients(target).at(0.5)
+    with pytest.raises(MissingCapability, match="the reference, Categorical, has no gradient"):
+        kernel.step(kernel.init(torch.zeros(2, 3)), generator=stream)

@@ -1,5 +1,6 @@
 """Independence Metropolis: right for any q, however its candidates are drawn; its weights and its streams."""
 
+import math
 from dataclasses import dataclass
 
 import pytest
@@ -215,3 +216,20 @@ def test_laws_over_other_events_are_refused(make):
     for size in (1, 3):  # one number would be taken for all coordinates
         with pytest.raises(ShapeError, match=rf"over events \[{size}\]"):
             make(f, Independent(Normal(torch.zeros(size), 1.0), 1)).init(torch.zeros(5, 2))
+
+
+class HalfNormal(torch.distributions.Normal):
+    """Only its own methods know that it is one."""
+
+    def sample(self, sample_shape=()):
+        return super().sample(sample_shape).abs()
+
+    def log_prob(self, value):
+        return torch.where(value >= 0, super().log_prob(value) + math.log(2), -torch.inf)
+
+
+def test_subclasses_are_drawn_by_their_own_methods(stream):
+    one = torch.distributions.Independent(HalfNormal(torch.zeros(1), 1.0), 1)
+    x, log_q = candidates(one, 100, 5, generator=dg.random.streams(stream))
+    assert (x >= 0).all()
+    assert log_q.isfinite().all()

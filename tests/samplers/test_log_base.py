@@ -9,8 +9,10 @@ from torch.distributions import constraints
 import deepgen as dg
 from deepgen.distributions import OneHotGroups
 from deepgen.errors import MissingCapability
+from deepgen.explicit import Gaussian
 from deepgen.explicit.units import digits
 from deepgen.samplers import Target, dmala, flips, gibbs_with_gradients, ladder, sample_chain, tempering
+from deepgen.samplers.swaps import _log_base
 from tests.grids import ising, potts
 
 BETAS = [0.0, 0.4, 1.0]
@@ -58,3 +60,19 @@ def test_it_is_not_known_off_zero_or_where_values_are_endless(stream):
     assert dg.samplers.alphabet.log_states(target, torch.zeros(2, 3)) is None
     bits = Target(lambda x: -x.sum(-1), support=constraints.boolean)
     assert dg.samplers.alphabet.log_states(bits, torch.zeros(2, 3)) == pytest.approx(3 * math.log(2))
+
+
+def test_log_z_at_zero_is_computed_where_the_machine_is(monkeypatch):
+    """The numbers of a Gaussian layer, lambda, are there too."""
+    seen = []
+
+    def cumulant(self, field):
+        seen.append(field.device.type)
+        return torch.zeros(())
+
+    monkeypatch.setattr(Gaussian, "cumulant", cumulant)
+    machine = dg.RBM(Gaussian(3), 2).to("meta")
+    kernel = tempering(machine.gibbs(), [0.0, 1.0])
+    monkeypatch.setattr(type(machine.hidden), "cumulant", lambda self, field: torch.zeros(()))
+    assert _log_base(kernel, None) == 0.0
+    assert seen == ["meta"]

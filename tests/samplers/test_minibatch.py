@@ -5,7 +5,7 @@ import torch
 from torch.distributions import MultivariateNormal, Normal
 
 import deepgen as dg
-from deepgen.errors import ArgumentError, MissingCapability, ShapeError
+from deepgen.errors import ArgumentError, MissingCapability, ShapeError, SupportError
 from deepgen.samplers import Minibatches, Posterior
 from deepgen.streams import Streams
 from tests.samplers.stochastic import check_moments, linear
@@ -127,3 +127,20 @@ def test_a_chain_that_ran_away_is_nan_and_not_an_error(stream):
     assert posterior.reference._validate_args is not False  # the caller's own Distribution is as it was
     with pytest.raises(ValueError, match="within the support"):
         posterior.reference.log_prob(lost)
+
+
+def test_data_and_centres_of_the_wrong_kind_are_refused():
+    posterior, _, mode = linear()
+    for wrong in ([1.0, 2.0], torch.ones(3).numpy()):
+        with pytest.raises(ShapeError, match=r"data must be a tensor .* got (float|ndarray): "):
+            Posterior(Normal(0.0, 1.0), lambda m, x: -(x - m).square() / 2, wrong)
+    for wrong in (torch.zeros(3), torch.zeros(1, 2), 0.0):
+        with pytest.raises(ShapeError, match=r"centre must be one event, \[2\]"):
+            posterior.minibatches(5, centre=wrong)
+    with pytest.raises(SupportError, match="centre must be finite"):
+        posterior.minibatches(5, centre=mode * torch.nan)
+    own = Posterior(lambda x: -x.square().sum(1), posterior.log_likelihood, posterior.rows)  # of no known event
+    with pytest.raises(ShapeError, match=r"centre must be one event, \[1, 2\], got \[2\]"):
+        dg.samplers.sgld(own.minibatches(5, centre=mode), 0.1).init(torch.zeros(4, 1, 2))
+    with pytest.raises(ArgumentError, match="chunk must be"):
+        posterior.minibatches(5).gradient_noise(mode, chunk=0)

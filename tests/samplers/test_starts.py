@@ -119,3 +119,57 @@ def test_the_kernel_of_another_kind_is_told(seed):
         dg.samplers.ladder(walk)
     with pytest.raises(MissingCapability, match="expected a kernel, with init"):
         dg.testing.check_kernel(object(), lambda n, generator: torch.zeros(n, 2), generator=seed)
+
+
+def test_tempered_chains_are_refused_where_the_kernel_alone_would_be(seed):
+    def broken(x):
+        return torch.where(x[:, 0] > 0, normal(x), torch.nan)
+
+    walk, lost = metropolis(half, RandomWalk(1.0)), torch.full((4, 2), -1.0)
+    warm = [dg.samplers.tempering(walk, [0.5, 1.0]), dg.samplers.tempering(mala(half), hottest=0.1)]
+    for kernel in (*warm, dg.samplers.tempering(cycle(walk, walk), [0.5, 1.0])):
+        with pytest.raises(SupportError, match="all 4 chains start where the density is 0"):
+            sample_chain(kernel, lost, draws=5, warmup=60, generator=seed)
+    with pytest.raises(SupportError, match=r"chain 0 \(and 3 more\) starts where the log density is NaN"):
+        sample_chain(dg.samplers.tempering(metropolis(broken, RandomWalk(1.0)), [0.5, 1.0]), lost, 5, generator=seed)
+    wide = torch.distributions.Independent(torch.distributions.Normal(torch.zeros(2), 1.0), 1)
+    hard = dg.samplers.Target(half, reference=wide)  # whose hottest rung walks anywhere
+    assert len(sample_chain(dg.samplers.tempering(metropolis(hard, RandomWalk(1.0)), [0.0, 1.0]), lost, 5).draws) == 5
+
+
+def test_a_target_on_a_part_of_the_line_is_refused_by_what_moves_over_all_of_it():
+    target = dg.samplers.Target(lambda x: -x.sum(1), support=torch.distributions.constraints.positive)
+    for make in (random_walk, mala, hmc, lambda target: ula(target, 0.1), lambda target: sgld(target, 0.1)):
+        with pytest.raises(MissingCapability, match="lies on GreaterThan"):
+            make(target)
+    with pytest.raises(MissingCapability, match="lies on GreaterThan"):
+        metropolis(target, RandomWalk(1.0)).init(torch.ones(3, 2))
+    whole = dg.samplers.Target(normal, support=torch.distributions.constraints.real_vector)
+    assert random_walk(whole, 1.0).init(torch.zeros(3, 2)).position.shape == (3, 2)
+
+
+def test_a_warm_up_that_is_shared_says_so(seed):
+    several = cycle(mala(normal), random_walk(normal), hmc(normal))
+    with pytest.raises(ArgumentError, match="got 16: 3 kernels are tuned in turn in the warm-up of 50"):
+        sample_chain(several, torch.zeros(4, 2), draws=5, warmup=50, generator=seed)
+    with pytest.raises(ArgumentError, match=r"got 10$"):
+        sample_chain(cycle(mala(normal)), torch.zeros(4, 2), draws=5, warmup=10, generator=seed)
+
+
+@pytest.mark.parametrize("beta", [-1.0, math.nan, math.inf])
+def test_temperatures_that_are_none_are_refused(beta):
+    ising = dg.explicit.Ising((2, 2))
+    law = torch.distributions.MultivariateNormal(torch.zeros(2), torch.eye(2))
+    made = [mala(normal, 0.1), ula(normal, 0.1), dg.samplers.independence(normal, law)]
+    made += [ising.gibbs(), dg.samplers.dula(ising, 1.0), dg.RBM(3, 2).gibbs()]
+    made += [dg.samplers.gibbs([(0, lambda x, beta: x[:, 0])])]
+    for kernel in made:
+        with pytest.raises(ArgumentError, match="beta must be a finite number of at least 0"):
+            kernel.at(beta)
+
+
+def test_covariances_are_real_numbers():
+    for wrong in (torch.tensor([torch.inf, 1.0]), torch.tensor([[1.0, torch.nan], [torch.nan, 1.0]])):
+        with pytest.raises(ArgumentError, match="has finite numbers"):
+            mala(normal, 0.1, covariance=wrong)
+    assert torch.equal(mala(normal, 0.1, covariance=torch.tensor([4, 9])).proposal.scale, torch.tensor([2.0, 3.0]))

@@ -368,3 +368,50 @@ def test_nan_gradients_are_counted(stream):
     kernel = sgld(lambda x: x.sum(-1).log(), 0.1)
     _state, info = kernel.step(kernel.init(torch.tensor([[1.0], [torch.nan]])), generator=stream)
     assert info.nan.tolist() == [False, True]
+
+
+@pytest.mark.parametrize("compose", [dg.samplers.cycle, dg.samplers.mixture])
+def test_schedules_scales_and_velocities_go_on_beside_another_kernel(compose, stream):
+    """What is kept of the way here is no function of the position: begun anew the schedule would never fall."""
+    posterior, _, mode = linear()
+    batches, walk = posterior.minibatches(5), dg.samplers.metropolis(posterior, dg.samplers.RandomWalk(1e-3))
+    falling = Polynomial.between(1e-3, 1e-5, 20)
+    for kernel in (
+        sgld(batches, falling),
+        psgld(batches, falling),
+        sghmc(batches, falling),
+        constant_sgd(batches, 1e-3),
+    ):
+        both = compose(kernel, walk, **({"weights": [3, 1]} if compose is dg.samplers.mixture else {}))
+        state, taken = both.init(mode.expand(3, 2)), 0
+        for _ in range(20):
+            before = state
+            state, info = both.step(state, generator=stream)
+            ran = compose is dg.samplers.cycle or int(info.which[0]) == 0
+            taken += ran
+            own = state.states[0]
+            assert own.step.tolist() == [taken] * 3
+            if ran and hasattr(own, "mean_square"):  # an average that forgets 1 % a step
+                assert (own.mean_square >= 0.98 * before.states[0].mean_square).all()
+        entered = kernel.enter(own, walk.init(torch.zeros(3, 2)))
+        assert not entered.position.any()
+        assert all(torch.equal(a, b) for a, b in zip(entered[1:], own[1:], strict=True))
+
+
+def test_rates_are_of_noise_and_positive():
+    batches = linear()[0].minibatches(5)
+    for make in (dg.samplers.optimal_rate, dg.samplers.optimal_preconditioner):
+        with pytest.raises(ArgumentError, match="no noise"):
+            make(torch.zeros(2, 2))
+    with pytest.raises(ArgumentError, match="no noise in some direction"):
+        dg.samplers.optimal_preconditioner(torch.tensor([[1.0, 0.0], [0.0, 0.0]]), diagonal=True)
+    for step in (-1.0, torch.tensor(-1.0)):
+        with pytest.raises(ArgumentError, match="positive"):
+            constant_sgd(batches, step)
+    with pytest.raises(MissingCapability, match="one constant step size"):
+        constant_sgd(batches, torch.ones(3))
+    with pytest.raises(ArgumentError, match="gamma must be positive"):
+        Polynomial.between(0.1, 0.01, 10, gamma=0)
+    for solve in (lyapunov, dg.samplers.stationary.stationary_covariance):
+        with pytest.raises(ShapeError, match=r"of one size, got \[2, 2\] and \[3, 3\]"):
+            solve(torch.eye(2) / 2, torch.eye(3))

@@ -84,3 +84,14 @@ def test_variables_of_one_value_are_refused():
     for make in (gibbs_with_gradients, lambda f, support: dmala(f, 1.0, support=support)):
         with pytest.raises(SupportError, match="two values or more"):
             make(lambda x: x.sum(1), support=constraints.integer_interval(0, 0))
+
+
+def test_a_posterior_takes_a_support_too():
+    bits = Independent(torch.distributions.Bernoulli(torch.full((3,), 0.5)), 1)
+    posterior = dg.samplers.Posterior(bits, lambda x, y: x.sum(1, keepdim=True) * y, torch.ones(5))
+    kernel = gibbs_with_gradients(posterior, support=constraints.boolean)
+    assert kernel.target.discrete
+    assert not posterior.discrete
+    assert kernel.target.reference is posterior.reference
+    x = torch.eye(3)
+    assert torch.equal(kernel.target.value(x), posterior.value(x))

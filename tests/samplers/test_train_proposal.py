@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import deepgen as dg
-from deepgen.errors import MissingCapability
+from deepgen.errors import ArgumentError, MissingCapability, SupportError
 from deepgen.objectives import AdversarialMixing
 from deepgen.samplers import (
     EXACT,
@@ -173,3 +173,57 @@ def test_biased_kernels_are_refused():
     flow = dg.explicit.RealNVP(2, transforms=2, hidden=[8], generator=0)
     with pytest.raises(MissingCapability, match="biased"):
         train_proposal(flow, lambda q: independence(target, q), ula(target, 0.1), torch.zeros(5, 2), generator=0)
+
+
+class Aged(NamedTuple):
+    position: torch.Tensor
+    age: torch.Tensor
+
+
+class Ageing(Still):
+    """Remembers how many steps it has made: what begins anew would forget."""
+
+    def __init__(self):
+        self.begun, self.oldest = 0, 0
+
+    def init(self, position):
+        self.begun += 1
+        return Aged(position, torch.zeros(len(position)))
+
+    def enter(self, own, other):
+        return own._replace(position=other.position)
+
+    def step(self, state, *, generator):
+        self.oldest = int(state.age.max()) + 1
+        return state._replace(age=state.age + 1), None
+
+
+def test_the_local_kernel_goes_on_as_a_chain(seed):
+    """Replicas at other temperatures must not be forgotten, nor the gradient at a point be taken twice."""
+    target, local = unequal_mixture(), Ageing()
+    train_proposal(
+        dg.explicit.RealNVP(2, hidden=[4], generator=seed), lambda q: independence(target, q, ahead=1), local,
+        torch.zeros(5, 2), rounds=3, steps=10, updates=1, generator=seed,
+    )  # fmt: skip
+    assert (local.begun, local.oldest) == (1, 20)  # ten steps, and every other one of twenty
+
+    calls = []
+
+    def density(x):
+        calls.append(len(x))
+        return -x.square().sum(1)
+
+    train_proposal(
+        dg.explicit.RealNVP(2, hidden=[4], generator=seed), lambda q: Still(), mala(density, 0.1), torch.zeros(5, 2),
+        rounds=1, steps=10, updates=1, generator=seed,
+    )  # fmt: skip
+    assert len(calls) == 12  # two at the start, of which one is its check
+
+
+def test_what_training_cannot_begin_with_is_refused():
+    target, flow = unequal_mixture(), dg.explicit.RealNVP(2, hidden=[4])
+    for wrong in (-1, 3, math.nan, "half"):
+        with pytest.raises(ArgumentError, match="forget must be a finite number from 0 to 1"):
+            train_proposal(flow, lambda q: Still(), mala(target, 0.1), torch.zeros(5, 2), forget=wrong)
+    with pytest.raises(SupportError, match=r"chain 0 .* starts at a NaN"):
+        train_proposal(flow, lambda q: Still(), mala(target, 0.1), torch.full((5, 2), math.nan))

@@ -6,7 +6,7 @@ from torch.distributions import Bernoulli, Independent, Normal
 
 import deepgen as dg
 from deepgen.samplers import Target
-from deepgen.samplers.target import _power
+from deepgen.samplers.target import power
 from deepgen.testing import CheckFailed, check_target
 from tests.samplers.targets import PRECISION, image, normal
 
@@ -56,7 +56,7 @@ def test_wrong_targets_are_named(target, what, stream):
         check_target(target, rows(3, stream=stream), generator=stream)
 
 
-def test_a_gradient_tempered_by_another_power_is_found(stream):
+def test_a_gradient_tempered_by_anotherpower_is_found(stream):
     class Hot(Target):
         def tempered_gradient(self, x, gradient, beta):
             return gradient
@@ -78,11 +78,11 @@ def test_a_factor_of_two_is_found_in_many_dimensions(dtype, stream):
             check_target(scaled(factor), x, generator=stream)
 
 
-def test_the_power_0_of_no_density_is_1():
+def test_thepower_0_of_no_density_is_1():
     """0 times minus infinity: a chain at beta = 0 may stand where f is 0, and must be able to leave."""
     inf = torch.tensor([-torch.inf, -1.0])
-    assert _power(0.0, inf).tolist() == [0, 0]
-    assert _power(torch.tensor([0.0, 0.5]), inf).tolist() == [0, -0.5]
+    assert power(0.0, inf).tolist() == [0, 0]
+    assert power(torch.tensor([0.0, 0.5]), inf).tolist() == [0, -0.5]
     target = Target(lambda x: x.log().sum(-1).nan_to_num(-torch.inf), reference=standard(1))
     kernel = dg.samplers.metropolis(target, dg.samplers.RandomWalk(1.0)).at(0.0)
     x = torch.tensor([[-1.0], [-2.0]], dtype=torch.float64)

@@ -86,3 +86,9 @@ def test_tensors_draw_the_same_laws(seed):
     far = on.drawn(rows)[1][:, :, 4]  # the centre in the middle, which reaches j away when reach >= j
     reach = far[:, 5:8].sum(1) + far[:, 0]
     assert stats.chisquare(torch.bincount(reach, minlength=window + 1)[1:].numpy()).pvalue > FALSE_ALARM
+
+
+def test_what_stays_goes_by_shares_whatever_the_counts_are():
+    counts = np.array([900, 99, 1])
+    for scale in (1, 1e-3, 1e6):
+        assert np.allclose(draws.keep_probabilities(counts * scale, 1e-2), draws.keep_probabilities(counts, 1e-2))
