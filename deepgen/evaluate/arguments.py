@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from deepgen.errors import (
     ArgumentError,
@@ -148,8 +148,8 @@ def require_normalisable(model: RBM) -> None:
         )
 
 
-def from_array(x: Any) -> Any:
-    """An array as the tensor that `deepgen.fit` makes of it; whatever else as it is.
+def from_array(x: Any, *, double: bool = False) -> Any:
+    """An array as the tensor that `deepgen.fit` makes of it, with ``double`` for a model of float64; else as it is.
 
     >>> import numpy as np
     >>> from_array(np.zeros((2, 3))).dtype, from_array([0.0])
@@ -158,7 +158,7 @@ def from_array(x: Any) -> Any:
     from deepgen.data import as_tensor
 
     is_array = hasattr(x, "__array__") and not isinstance(x, Tensor) and getattr(x, "ndim", 0) > 0
-    return as_tensor(x) if is_array else x
+    return as_tensor(x, double=double) if is_array else x
 
 
 def split_context(model: object, x: Any) -> tuple[Any, Tensor | None]:
@@ -166,11 +166,14 @@ def split_context(model: object, x: Any) -> tuple[Any, Tensor | None]:
 
     Arrays become tensors, integers among them (labels, say) of int64.
     """
+    weights = next(model.parameters(), None) if isinstance(model, nn.Module) else None
+    double = weights is not None and weights.dtype == torch.float64
     if not isinstance(x, (tuple, list)) or len(x) != 2 or not getattr(model, "context", 0):
-        return from_array(x), None
-    rows, context = from_array(x[0]), x[1]
+        return from_array(x, double=double), None
+    rows, context = from_array(x[0], double=double), x[1]
     if not isinstance(context, Tensor):
-        context = torch.as_tensor(context) if getattr(context, "dtype", None) == "uint8" else from_array(context)
+        whole = getattr(context, "dtype", None) == "uint8"
+        context = torch.as_tensor(context) if whole else from_array(context, double=double)
     for name, part in (("the rows", rows), ("the context", context)):
         require_tensor(part, name)
     return rows, context

@@ -86,7 +86,7 @@ def pick(logits: Tensor, uniform: Tensor, temperature: float, top_k: int | None)
     if top_k is not None and top_k < logits.shape[-1]:
         least = logits.topk(top_k).values[..., -1:]
         logits = logits.masked_fill(logits < least, -torch.inf)
-    reached = (logits / temperature).softmax(-1).cumsum(-1)
+    reached = (logits.to(uniform.dtype) / temperature).softmax(-1).cumsum(-1)  # in 16 bits rare tokens would be none
     return (reached[..., :-1] <= uniform.unsqueeze(-1) * reached[..., -1:]).sum(-1)
 
 

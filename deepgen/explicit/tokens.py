@@ -233,8 +233,7 @@ class TokenModel(nn.Module, ABC):
         if particles is not None:
             check_count(particles=particles)
         mask = mask_of(mask, known).to(self.device)
-        exact = torch.promote_types(self.bias.dtype, torch.float32)  # 16 bits hold few whole numbers
-        rows = torch.where(mask, known.to(self.device, exact), 0)
+        rows = torch.where(mask, known.to(self.device, self._exact), 0)
         self._check_tokens(rows)
 
         def walks(order: Sequence[int], _: Any, uniform: Tensor, *clamped: Any) -> tuple[Tensor, Tensor]:
@@ -252,7 +251,12 @@ class TokenModel(nn.Module, ABC):
         return -F.cross_entropy(logits, codes.flatten(), reduction="none").view(codes.shape)
 
     def _uniform(self, n: int, length: int, generator: torch.Generator | int | None) -> Tensor:
-        return self.bias.new_empty(n, length).uniform_(generator=resolve(generator, self.device))
+        return self.bias.new_empty(n, length, dtype=self._exact).uniform_(generator=resolve(generator, self.device))
+
+    @property
+    def _exact(self) -> torch.dtype:
+        """The type of tokens and of the numbers they are drawn by: 16 bits hold few whole numbers and chances."""
+        return torch.promote_types(self.bias.dtype, torch.float32)
 
     def _prompt(self, prompt: Tensor | Sequence[int] | None, n: int) -> Tensor:
         """The prompt of each of ``n`` sequences: ``[n, P]``."""

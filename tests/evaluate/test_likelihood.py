@@ -250,3 +250,12 @@ def test_a_law_for_each_row_stays_whole():
     x = torch.arange(rows * 2.0).view(rows, 2) % 7
     law = torch.distributions.Independent(torch.distributions.Normal(x, 1.0), 1)
     assert log_likelihood(law, x).value == pytest.approx(-math.log(2 * math.pi))
+
+
+def test_arrays_of_float64_reach_models_of_float64_unrounded():
+    law = dg.explicit.MAF(1, 1, [4], generator=0).double()
+    rows = torch.tensor([[1e6 + 0.01], [0.3], [-0.7]], dtype=torch.float64)
+    assert log_likelihood(law, rows.numpy()).value == log_likelihood(law, rows).value
+    given = dg.explicit.MAF(1, 1, [4], context=1, generator=0).double()
+    pair = (rows.numpy(), rows.numpy()[::-1].copy())
+    assert log_likelihood(given, pair).value == log_likelihood(given, (rows, rows.flip(0))).value

@@ -200,6 +200,14 @@ def test_16_bits_keep_the_tokens_of_a_large_vocabulary(dtype, stream):
     assert quantile(high, torch.rand(40, generator=stream)).unique().tolist() == [4002.0]
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_16_bits_draw_every_token_of_a_large_vocabulary(dtype, stream):
+    places = (torch.arange(1000) + 0.5) / 1000
+    assert torch.equal(pick(torch.zeros(1000, 1000, dtype=dtype), places, 1.0, None), torch.arange(1000))
+    model = dg.explicit.CharRNN(1000, hidden=2, generator=stream).to(dtype)
+    assert len(model.sample(400, length=5, generator=stream).unique()) > 500  # of 2,000 draws of about equal chance
+
+
 @models
 def test_whole_floats_are_tokens_too(name, stream):
     model = lively(name, stream)
