@@ -1,6 +1,7 @@
 """`deepgen compare`: one budget, one set of held-out rows, sides apart, and nothing that is done is done again."""
 
 import html
+import itertools
 import json
 import math
 import os
@@ -287,6 +288,15 @@ def test_an_epoch_of_one_step_is_no_way_around_the_clock(tmp_path):
     again = training.trained(recipe, out, 0.2, seed=0, extras={})
     assert again[2:] == done[2:]
     assert time.monotonic() - began < 60
+
+
+def test_a_step_is_timed_where_an_epoch_is_one_batch(monkeypatch):
+    """Half a second for each step and for the look: 22 steps are timed, and 99 of them lie between two looks."""
+    recipe = run.build("made", dg.data.load("bars_and_stripes"), {**settle("made", {}), "seed": 0, "hidden": [4]})
+    ticks = itertools.count(0, 0.5)
+    monkeypatch.setattr(training.time, "perf_counter", lambda: next(ticks))
+    plan = training.measured(recipe, recipe.valid, 1000.0)
+    assert plan == {"rows": 99 * recipe.batch, "looks": 20}
 
 
 def test_the_same_rows_are_held_out_for_all():
