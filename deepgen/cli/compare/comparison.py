@@ -16,6 +16,7 @@ from deepgen.cli.compare import tables
 from deepgen.cli.compare.asked import folder
 from deepgen.cli.compare.judged import Judged
 from deepgen.cli.compare.paired import EACH, store
+from deepgen.cli.describe import counted
 from deepgen.data.files import replacing
 from deepgen.data.packed import read_npy
 from deepgen.errors import ArgumentError, CheckpointError
@@ -72,7 +73,7 @@ class Comparison:
     @property
     def head(self) -> str:
         """How the models were trained and judged."""
-        time = f"{self.each:.3g} s of training each ({self.budget:.4g} s in all)"
+        time = f"{counted(self.each)} s of training each ({counted(self.budget)} s in all)"
         return f"{self.data}: {time}, {self.rows:,} held-out rows, seed {self.seed}"
 
     def to_dict(self) -> dict[str, Any]:
