@@ -11,18 +11,15 @@ it documents, and is asked again where its mistake could not show.
 from __future__ import annotations
 
 import itertools
-import os
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from floor import alternate, quartiles, setting
 from walk_peers import PEERS, Sampler, deepgen
 
-from deepgen.data.files import ENVIRONMENT
-from deepgen.graphs import Graph, graph
+from deepgen.graphs import Graph, graph, load
 from deepgen.testing import CheckFailed, check_walks
 
 LENGTH, ROUNDS = 80, 7
@@ -34,7 +31,7 @@ LAWS = ((4.0, 0.25), (0.25, 0.25), (4.0, 1.0), (0.25, 4.0))
 
 def blogcatalog() -> Graph:
     """The graph of the speeds, from the folder of data sets."""
-    return graph(Path(os.environ[ENVIRONMENT]) / "graph_blogcatalog" / "blogcatalog.mat")
+    return load("blogcatalog").graph
 
 
 def small() -> dict[str, Graph]:

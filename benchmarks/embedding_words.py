@@ -82,7 +82,6 @@ def run() -> None:
     walks = sentences()
     peer = importlib.util.find_spec("gensim") is not None
     texts = [[str(token) for token in row] for row in walks.tolist()] if peer else []
-    speed = multiplications()
     print(f"uniform walks on BlogCatalog: {walks.size:,} tokens, d = {DIM}, window {WINDOW}, {NEGATIVES} negatives")
     print(
         f"{'thousand tokens a CPU second':32}{'deepgen':>9}{'gensim':>9}{'ratio':>8}   range of ratios   of the floor"
@@ -92,7 +91,7 @@ def run() -> None:
         for _ in range(ROUNDS):
             seconds, pairs = ours(walks, mode)
             own.append(walks.size / seconds / 1e3)
-            part.append(pairs * 3 * (1 + NEGATIVES) * DIM / seconds / speed)
+            part.append(pairs * 3 * (1 + NEGATIVES) * DIM / seconds / multiplications())  # of the same round
             if peer:
                 other.append(walks.size / gensim(texts, mode) / 1e3)
         line = f"{title:32}{statistics.median(own):9.0f}"

@@ -99,6 +99,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
     source, known = dg.random.generator(options.seed), cases()
+    seed = source.initial_seed()
     done: Counter[str] = Counter()
     alarms: Counter[str] = Counter()
     first, lines, start = 0, list[str](), time.process_time()
@@ -120,7 +121,7 @@ def main(argv: list[str] | None = None) -> int:
     lines += [f"{name:28} {done[name]:6d} checks, {alarms[name]} alarms" for name in done]
     lines.append(
         f"{total} checks at alpha 1e-5: {sum(alarms.values())} false alarms, {first} decided at the first of 7 stages; "
-        f"{1000 * spent / total:.0f} ms of CPU time each (one thread, torch {torch.__version__})"
+        f"{1000 * spent / total:.0f} ms of CPU time each (one thread, torch {torch.__version__}); --seed {seed}"
     )
     tell(lines, options.out)
     return int(bool(alarms))

@@ -81,7 +81,8 @@ def same(a: Any, b: Any) -> bool:
     if isinstance(a, torch.nn.Module):
         return type(a) is type(b) and repr(a) == repr(b) and same(a.state_dict(), b.state_dict())
     if isinstance(a, torch.Tensor):
-        return isinstance(b, torch.Tensor) and a.dtype == b.dtype and a.numpy().tobytes() == b.numpy().tobytes()
+        alike = isinstance(b, torch.Tensor) and a.dtype == b.dtype and a.shape == b.shape
+        return alike and a.numpy().tobytes() == b.numpy().tobytes()
     if isinstance(a, np.ndarray):
         return isinstance(b, np.ndarray) and a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
     if isinstance(a, dict):

@@ -1,4 +1,7 @@
-"""Disks that refuse: what was written before is there afterwards, whole, and nothing beside it."""
+"""Disks that refuse: what was written before is there afterwards, whole, and nothing beside it.
+
+A write that raises nothing must have written all: what it left is read, and is what it leaves on a disk with room.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import faults_common as common
+import numpy as np
 import torch
 from faults_common import ROWS, Hang, Tally
 from faults_files import EDGES, embeddings
@@ -26,6 +30,28 @@ from deepgen.train.store import read
 def tree(place: Path) -> dict[str, bytes]:
     """All files below, locks apart."""
     return {str(p.relative_to(place)): p.read_bytes() for p in place.rglob("*") if p.is_file() and p.name != "run.lock"}
+
+
+def dated(name: str) -> bool:
+    """Whether a file has the time of its writing in it, or is a rest of a killed process."""
+    return name.endswith((".gz", ".npz", ".partial"))
+
+
+def contents(place: Path) -> dict[str, Any]:
+    """All files below as bytes; where those have times in them, what is read from the file or its folder."""
+
+    def found(name: str) -> Any:
+        if name == "run/manifest.json":
+            return common.weights(dg.load(place / "run"))
+        if name.startswith("emb.") and dated(name):
+            read = dg.Embeddings.load(place / name)
+            return [read.tokens, read.vectors]
+        if dated(name):
+            with np.load(place / name) as arrays:
+                return dict(arrays)
+        return (place / name).read_bytes()
+
+    return {name: found(name) for name in tree(place)}
 
 
 def writers(place: Path) -> dict[str, Callable[[int], object]]:
@@ -91,20 +117,20 @@ def disks(place: Path, dice: random.Random, tries: int) -> list[Tally]:
         write(0)
         first = tree(place)
         write(1)
-        second = tree(place)
-        largest = max(len(v) for k, v in second.items() if first.get(k) != v)
+        second = contents(place)
+        largest = max(len(v) for k, v in tree(place).items() if first.get(k) != v)
         for attempt in range(tries):
             write(0)
             before = tree(place)
             most = dice.randrange(largest + largest // 10 + 2)
             with common.limited(resource.RLIMIT_FSIZE, most):
-                _refused(full, f"{name} at byte {most}", place, before, write)
+                _refused(full, f"{name} at byte {most}", place, before, write, second)
             function = ("fsync", "replace", "mkdir")[attempt % 3]
             code = dice.choice((errno.ENOSPC, errno.EROFS, errno.EIO))
             write(0)
             before = tree(place)
             with broken(function, dice.randrange(4), code):
-                _refused(odd, f"{name}, {function}", place, before, write)
+                _refused(odd, f"{name}, {function}", place, before, write, second)
     below = place / "file"
     below.write_text("in the way")
     for name, write in writers(below).items():
@@ -127,7 +153,15 @@ def disks(place: Path, dice: random.Random, tries: int) -> list[Tally]:
     return [full, odd, shut]
 
 
-def _refused(tally: Tally, what: str, place: Path, before: dict[str, bytes], write: Callable[[int], object]) -> None:
+def _refused(
+    tally: Tally,
+    what: str,
+    place: Path,
+    before: dict[str, bytes],
+    write: Callable[[int], object],
+    second: dict[str, Any] | None = None,
+) -> None:
+    """Count one write, which may end well only if it leaves ``second``; without it, not at all."""
     error: BaseException | None = None
     try:
         with common.in_time():
@@ -148,9 +182,18 @@ def _refused(tally: Tally, what: str, place: Path, before: dict[str, bytes], wri
     elif error is not None and not loads(place, before):
         tally.lost.append(f"{tally.name}: {what}: a folder is broken ({error})")
     elif error is None:
-        tally.survived += 1
+        tally.check(second is not None and _written(place, second), f"{what}: nothing was said, and not all is there")
     else:
         tally.refusal(error, what)
+
+
+def _written(place: Path, second: dict[str, Any]) -> bool:
+    """Whether all of ``second`` is there, to the last bit."""
+    try:
+        after = contents(place)
+    except Exception:  # whatever a broken file comes to
+        return False
+    return all(name in after and common.same(after[name], value) for name, value in second.items())
 
 
 def loads(place: Path, before: dict[str, bytes]) -> bool:

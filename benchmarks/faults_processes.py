@@ -16,7 +16,7 @@ from typing import Any
 import faults_common as common
 import torch
 from faults_common import ROWS, Hang, Tally
-from faults_disks import loads, tree, writers
+from faults_disks import dated, loads, tree, writers
 from faults_files import TABLE
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
@@ -90,7 +90,7 @@ def kills(place: Path, dice: random.Random, tries: int) -> list[Tally]:
             os.kill(process, signal.SIGKILL)
             common.ended(process)
             after = tree(place)
-            fine = all(after.get(n) in (first[n], second.get(n)) for n in first if "/" not in n and not _dated(n))
+            fine = all(after.get(n) in (first[n], second.get(n)) for n in first if "/" not in n and not dated(n))
             if name == "embeddings txt.gz":
                 fine = fine and dg.Embeddings.load(place / "emb.txt.gz").vectors.shape == (15, 4)
             files.check(fine and loads(place, first), name)
@@ -124,22 +124,21 @@ def workers(place: Path, dice: random.Random, tries: int) -> list[Tally]:
         data = DataLoader(Deadly(fuse, dice.randrange(len(ROWS)), end), batch_size=20, num_workers=dice.choice((1, 2)))
         options: dict[str, Any] = {"data": data, "batch_size": None, "callbacks": [Checkpoint(steps=1)]}
         what = f"a worker gone by {end.name}"
+        error: BaseException | None = None
         try:
             with common.in_time():
                 common.fitted(out, **options)
-        except (Exception, Hang) as error:
-            tally.refusal(error, what)
-        else:
-            tally.lost.append(f"{what} was not told")
+        except (Exception, Hang) as raised:
+            error = raised
         fuse.unlink()
         resumed, whole = common.fitted(out, **options), common.fitted(**options)
-        tally.check(common.weights(resumed) == common.weights(whole), f"{what}: other weights")
+        if error is None:
+            tally.lost.append(f"{what} was not told")
+        elif common.weights(resumed) != common.weights(whole):
+            tally.lost.append(f"{what}: other weights")
+        else:
+            tally.refusal(error, what)
     return [tally]
-
-
-def _dated(name: str) -> bool:
-    """Whether a file has the time of its writing in it, or is a rest of a killed process."""
-    return name.endswith((".gz", ".npz", ".partial"))
 
 
 def pairs(place: Path, dice: random.Random, tries: int) -> list[Tally]:

@@ -131,8 +131,8 @@ def measure(case: str, sides: dict[str, Callable[[], object]], base: Callable[[]
             times[name].append(timed(side, calls[name]))
     table = []
     for name, series in times.items():
-        ratios = [a / b for a, b in zip(series, times["products"], strict=True)]
-        table.append({"case": case, "side": name, "ms": quartiles(series), "x": quartiles(ratios)})
+        x, ours = quartiles(floor.ratios(times, name, "products")), floor.ratio(times, "deepgen", name)
+        table.append({"case": case, "side": name, "ms": quartiles(series), "x": x, "deepgen / it": ours})
     return table
 
 
@@ -151,12 +151,11 @@ def verdicts(table: list[Any]) -> list[dict[str, Any]]:
         for row in table
         if row["side"] == "deepgen" and row["case"] in TARGETS
     ]
-    alone = {row["side"]: row["ms"]["median"] for row in table if row["case"] == ALONE[0]}
-    others = {side: ms for side, ms in alone.items() if side not in ("products", "deepgen")}
+    others = [row for row in table if row["case"] == ALONE[0] and row["side"] not in ("products", "deepgen")]
     if others:
-        best = min(others, key=lambda side: others[side])
-        ratio = alone["deepgen"] / others[best]
-        found.append({"case": ALONE[0], "figure": f"x {best}, the quickest peer", "value": ratio, "target": ALONE[1]})
+        best = min(others, key=lambda row: row["ms"]["median"])
+        figure = f"x {best['side']}, the quickest peer"
+        found.append({"case": ALONE[0], "figure": figure, "value": best["deepgen / it"], "target": ALONE[1]})
     return [{**one, "met": one["value"] <= one["target"]} for one in found]
 
 

@@ -2,26 +2,26 @@
 `python benchmarks/gan_step.py [--width 32] [--batch 64] [--rounds 5] [--threads 1]`.
 
 The floor is made of F(G) and F(D), the times of one pass of all linear layers and convolutions of a network alone, on
-inputs of their sizes and without anything between them. Backpropagation costs one F for the gradient in the inputs and
-one for that in the weights. So an update of both networks needs
+inputs of their sizes and without anything between them, and of f(G) and f(D), those of their first layers. A
+backpropagation costs one F for the gradient in the inputs and one for that in the weights, less the first layer's part
+where nobody asks for the gradient in the rows themselves. So an update of both networks needs
 
-    generator         2 passes and 1 backpropagation                                       4 F(G)
+    generator         2 passes and 1 backpropagation                                       4 F(G) - f(G)
     its step          D on draws, and on real rows where losses are of pairs; to inputs    2 or 3 F(D)
-    discriminator     2 passes, 2 backpropagations                                         6 F(D)
+    discriminator     2 passes, 2 backpropagations                                         6 F(D) - 2 f(D)
     R1, R2            each: to inputs, whose gradient in weights and factors is 2 more     3 F(D)
     gradient penalty  the same, and a pass of its own with its backpropagation             6 F(D)
 
 Networks are DCGANs of MNIST's shape and colours, and the dense ones of `quality.py adversarial`. Sides alternate in one
-run; medians of CPU time.
+run; CPU time: medians of the rounds, and of the rounds' ratios.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
-import time
 from collections.abc import Callable
 
+import floor
 import torch
 from torch import Tensor, nn
 
@@ -36,8 +36,8 @@ WAYS = {
 }
 
 
-def products(net: nn.Module, x: Tensor) -> Callable[[], None]:
-    """All linear layers and convolutions of ``net``, each on an input of its size."""
+def products(net: nn.Module, x: Tensor, most: int | None = None) -> Callable[[], None]:
+    """All linear layers and convolutions of ``net``, or the first ``most``, each on an input of its size."""
     found: list[tuple[nn.Module, Tensor]] = []
     layers = [part for part in net.modules() if isinstance(part, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d))]
     hooks = [part.register_forward_hook(lambda part, given, _: found.append((part, given[0]))) for part in layers]
@@ -48,7 +48,7 @@ def products(net: nn.Module, x: Tensor) -> Callable[[], None]:
 
     @torch.no_grad()
     def run() -> None:
-        for part, given in found:
+        for part, given in found[:most]:
             part(given)
 
     return run
@@ -63,13 +63,6 @@ def update(gan: GAN, x: Tensor, objective: Adversarial) -> Callable[[], None]:
         state, _ = step(state, x, generator=stream)
 
     return run
-
-
-def seconds(call: Callable[[], None], repeats: int) -> float:
-    start = time.process_time()
-    for _ in range(repeats):
-        call()
-    return (time.process_time() - start) / repeats
 
 
 def main() -> None:
@@ -92,19 +85,20 @@ def main() -> None:
         networks[f"dense, {len(hidden)} x 128"] = G, D, dg.random.normal((256, 2), generator=stream), 2
     for name, (G, D, x, latent) in networks.items():
         z = dg.random.normal((len(x), latent), generator=stream)
-        calls = {"F(G)": products(G, z), "F(D)": products(D, x)}
+        calls = {"F(G)": products(G, z), "F(D)": products(D, x), "f(G)": products(G, z, 1), "f(D)": products(D, x, 1)}
         calls |= {way: update(GAN(G, D, latent=latent), x, objective) for way, (objective, _) in WAYS.items()}
-        times: dict[str, list[float]] = {key: [] for key in calls}
-        for number in range(arguments.rounds + 1):
-            for key, call in calls.items():
-                spent = seconds(call, 10 if key.startswith("F") else 3)
-                times[key] += [spent] if number else []  # the first warms up
-        took = {key: 1000 * statistics.median(values) for key, values in times.items()}
-        print(f"{name}, {len(x)} rows: F(G) {took['F(G)']:.2f} ms, F(D) {took['F(D)']:.2f} ms")
+        times = floor.alternate(calls, arguments.rounds, inner=5, warmup=5)
+        took = {key: floor.median(times, key) / 1e3 for key in calls}
+        print(f"{name}, {len(x)} rows: " + ", ".join(f"{key} {took[key]:.2f} ms" for key in calls if "(" in key))
         for way, (_, passes) in WAYS.items():
-            floor = 4 * took["F(G)"] + passes * took["F(D)"]
+            parts = {"F(G)": 4, "f(G)": -1, "F(D)": passes, "f(D)": -2}
+            times["floor"] = [
+                sum(count * part for count, part in zip(parts.values(), one, strict=True))
+                for one in zip(*(times[key] for key in parts), strict=True)
+            ]
             print(
-                f"    {way:18} {took[way]:7.1f} ms an update, {took[way] / floor:.2f} of the floor {floor:.1f} ms",
+                f"    {way:18} {took[way]:7.1f} ms an update, {floor.ratio(times, way, 'floor'):.2f} of the floor "
+                f"{floor.median(times, 'floor') / 1e3:.1f} ms",
                 flush=True,
             )
 

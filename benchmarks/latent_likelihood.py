@@ -20,7 +20,7 @@ from typing import Any
 
 import floor
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import deepgen as dg
 from deepgen.evaluate.latent_bound import _NUMBERS
@@ -48,32 +48,9 @@ def peer(draws: int, x: Tensor) -> Callable[[], object] | None:
     """pythae's `get_nll` on networks of the same sizes, or None where pythae is not installed."""
     if importlib.util.find_spec("pythae") is None:
         return None
-    from pythae.models import VAE, VAEConfig
-    from pythae.models.base.base_utils import ModelOutput
-    from pythae.models.nn import BaseDecoder, BaseEncoder
+    import pythae_likelihood
 
-    class Encoder(BaseEncoder):
-        def __init__(self) -> None:
-            super().__init__()
-            self.body = nn.Sequential(nn.Linear(WIDTH, HIDDEN), nn.Tanh(), nn.Linear(HIDDEN, HIDDEN), nn.Tanh())
-            self.mean, self.log_var = nn.Linear(HIDDEN, LATENT), nn.Linear(HIDDEN, LATENT)
-
-        def forward(self, x: Tensor) -> Any:
-            features = self.body(x.reshape(-1, WIDTH))
-            return ModelOutput(embedding=self.mean(features), log_covariance=self.log_var(features))
-
-    class Decoder(BaseDecoder):
-        def __init__(self) -> None:
-            super().__init__()
-            self.body = nn.Sequential(
-                nn.Linear(LATENT, HIDDEN), nn.Tanh(), nn.Linear(HIDDEN, HIDDEN), nn.Tanh(), nn.Linear(HIDDEN, WIDTH)
-            )
-
-        def forward(self, z: Tensor) -> Any:
-            return ModelOutput(reconstruction=self.body(z).sigmoid().reshape(-1, 1, 28, 28))
-
-    config = VAEConfig(input_dim=(1, 28, 28), latent_dim=LATENT, reconstruction_loss="bce")
-    model = VAE(config, encoder=Encoder(), decoder=Decoder()).eval()
+    model = pythae_likelihood.peer().eval()
     images = x.view(-1, 1, 28, 28)
 
     @torch.no_grad()

@@ -8,7 +8,9 @@ al. 2017) and PacGAN (Lin et al. 2018). Images: the Fréchet distance of draws f
 the digit network (of each channel), beside that of real images from real images.
 
 The four ways have the same networks, batches and updates of the discriminator; only what its paper asks for differs,
-and the rate: that of R1 and R2 was chosen among three on the validation images, the others' are as published.
+and the rate. On images that of R1 and R2 was chosen among three on the validation images, and the others' are as
+published. On the 25 Gaussians all have one rate, which no paper states, and the strength and schedule of R1 and R2 were
+chosen there, by modes and good draws; so the ways are not tuned alike.
 """
 
 from __future__ import annotations

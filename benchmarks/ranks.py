@@ -110,7 +110,8 @@ def child(rank: int, folder: str, turns: int) -> None:
                 times["shared"].append(both)
         if rank == 0:
             weights = sum(p.numel() for p in make()[0].parameters())
-            found[name] = {"weights": weights, **{key: told(value) for key, value in times.items()}}
+            ratio = statistics.median(both[0] / one[0] for one, both in zip(*times.values(), strict=True))
+            found[name] = {"weights": weights, "ratio": ratio, **{key: told(value) for key, value in times.items()}}
     if rank == 0:
         step = chains_cost(1000)
         step()
@@ -132,8 +133,7 @@ def report(found: dict[str, dict[str, Any]]) -> None:
     for name, of in found.items():
         if "shared" not in of:
             continue
-        one, two = of["alone"], of["shared"]
-        ratio = two["cpu"] / one["cpu"]
+        one, two, ratio = of["alone"], of["shared"], of["ratio"]
         walls = f"{1e3 * one['wall']:.2f}, {1e3 * two['wall']:.2f}"
         print(f"{name} | {of['weights']:,} | {1e3 * one['cpu']:.2f} | {1e3 * two['cpu']:.2f} | {ratio:.2f} | {walls}")
     chain = next(of["alone"]["cpu"] for of in found.values() if "shared" not in of)

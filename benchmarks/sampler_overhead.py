@@ -13,11 +13,9 @@ the ratio is harder. By itself (`python benchmarks/sampler_overhead.py`) this fi
 from __future__ import annotations
 
 import os
-import statistics
-import time
-from collections.abc import Callable
 from typing import Any
 
+import floor
 import torch
 from floor import setting, verdict
 from sampler_peers import logistic
@@ -51,18 +49,10 @@ def kernels(target: samplers.Target) -> dict[str, tuple[Any, int]]:
     }
 
 
-def block(call: Callable[[], object], times: int) -> float:
-    """CPU seconds of a call."""
-    began = time.process_time()
-    for _ in range(times):
-        call()
-    return (time.process_time() - began) / times
-
-
 def compare(
     name: str, kernel: Any, gradients: int, target: samplers.Target, seed: int
 ) -> tuple[float, float, float, float]:
-    """Seconds of a step and of its gradients, their ratio, and half the distance of its quartiles."""
+    """Microseconds of a step and of its gradients, their ratio, and half the distance of its quartiles."""
     stream = Streams(seed)
     state = kernel.init(Streams(seed + 1).normal((CHAINS, SIZE)) * 0.3)
     for _ in range(100):
@@ -76,16 +66,13 @@ def compare(
     x = held[0].position.repeat_interleave(rows, 0)
     evaluate = target.value if name == "random walk" else target.slope
 
-    def floor() -> None:
+    def alone() -> None:
         for _ in range(gradients // rows):
             evaluate(x)
 
-    times = max(1, BLOCK // gradients)
-    pairs = [(block(step, times), block(floor, times)) for _ in range(PAIRS)]
-    ratios = [a / b for a, b in pairs]
-    quartiles = statistics.quantiles(ratios, n=4)
-    middle = [statistics.median(column) for column in zip(*pairs, strict=True)]
-    return middle[0], middle[1], quartiles[1], (quartiles[2] - quartiles[0]) / 2
+    times = floor.alternate({"step": step, "gradients": alone}, PAIRS, inner=max(1, BLOCK // gradients))
+    low, middle, high = floor.quartiles(floor.ratios(times, "step", "gradients"))
+    return floor.median(times, "step"), floor.median(times, "gradients"), middle, (high - low) / 2
 
 
 def run(seed: int) -> None:
@@ -100,8 +87,8 @@ def run(seed: int) -> None:
             step, alone, ratio, spread = compare(name, kernel, gradients, target, seed)
             aim = verdict(-ratio, -MOST, f", target at most {MOST}") if name != "random walk" else ""
             print(
-                f"{name:>20}  step {1e6 * step:7.0f} us  gradients {1e6 * alone:7.0f} us  "
-                f"ratio {ratio:.3f} +- {spread:.3f}{aim}  beyond {1e6 * (step - alone):6.0f} us",
+                f"{name:>20}  step {step:7.0f} us  gradients {alone:7.0f} us  "
+                f"ratio {ratio:.3f} +- {spread:.3f}{aim}  beyond {step - alone:6.0f} us",
                 flush=True,
             )
 

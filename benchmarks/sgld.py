@@ -55,7 +55,9 @@ def cell_masses(posterior: Posterior) -> Tensor:
 
 def compared(positions: Tensor, weights: Tensor, exact: Tensor) -> tuple[float, float, float]:
     """(total variation, mass of theta2 > 0, its standard error) of ``[draws, chains, 2]`` with ``[draws]`` weights."""
-    place = ((positions - LOW) / (HIGH - LOW) * CELLS).long()
+    place = (
+        ((positions - LOW) / (HIGH - LOW) * CELLS).floor().long()
+    )  # not towards 0, which would count what lies just below
     inside = ((place >= 0) & (place < CELLS)).all(-1)
     flat = (place[..., 0] * CELLS + place[..., 1])[inside]
     w = (weights / weights.sum() / positions.shape[1]).double().unsqueeze(1).expand(positions.shape[:2])

@@ -51,7 +51,7 @@ def fastnode2vec(graph: Graph) -> Sampler:
 
 
 def pecanpy(graph: Graph) -> Sampler:
-    """SparseOTF. Every call compiles anew, some seconds that its times leave out by a difference."""
+    """SparseOTF. Every call compiles anew, so it is not timed."""
     from pecanpy.pecanpy import SparseOTF
 
     path = Path(tempfile.mkdtemp()) / "edges.tsv"

@@ -16,6 +16,7 @@ import argparse
 import math
 from pathlib import Path
 
+import torch
 from torch.nn.functional import pad
 
 import deepgen as dg
@@ -39,7 +40,8 @@ def main(
     print(f"the page: {found.page}")
     rows = dg.data.load(data)
     height, width = rows.image_shape[-2:]
-    panels = [("held-out", rows.test)]
+    chosen = torch.randperm(len(rows.test), generator=dg.random.generator(0))[:SHOWN]  # files may be sorted by class
+    panels = [("held-out", rows.test[chosen])]
     panels += [(one.title.partition(",")[0], x) for one in found.models if (x := found.draws(one.model)) is not None]
     figure = new_figure(150 * len(panels), 175)
     for ax, (name, x) in zip(figure.subplots(1, len(panels)), panels, strict=True):

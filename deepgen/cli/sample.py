@@ -111,6 +111,7 @@ def write(
     import numpy as np
 
     from deepgen.data.files import replacing
+    from deepgen.data.packed import write_npy
 
     if out.suffix == ".png" and image_shape is None:
         raise ArgumentError("these data are not images, so there is no .png of them: use --out samples.npy or .csv")
@@ -121,7 +122,7 @@ def write(
         image_grid(samples, image_shape, limits=None if levels is None else (0, levels - 1), path=out)
     elif out.suffix == ".npy":
         with replacing(out) as file:
-            np.save(file, samples.numpy())
+            write_npy(file, samples.numpy())
     elif out.suffix == ".npz":
         with replacing(out) as file:
             np.savez_compressed(file, samples=samples.numpy())

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepgen.data.files import PathLike, reading, sync_folder, unwritten
-from deepgen.data.packed import read_npy
+from deepgen.data.packed import read_npy, write_npy
 from deepgen.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def _put(path: Path, content: Any) -> dict[str, dict[str, int]]:
         if isinstance(content, bytes):
             file.write(content)
         else:
-            np.save(file, content)
+            write_npy(file, content)
         file.flush()
         os.fsync(file.fileno())
     return {path.name: _facts(path)}

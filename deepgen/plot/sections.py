@@ -16,6 +16,7 @@ from deepgen.plot.distances import Neighbours, distance, neighbours
 from deepgen.plot.figures import inline_svg, series
 from deepgen.plot.images import filter_mosaic, is_binary, mosaic, strongest, value_limits, weight_matrix
 from deepgen.plot.quantities import clock, monitored, quantities, quantity
+from deepgen.random import generator
 
 if TYPE_CHECKING:
     from deepgen.plot.html_report import Entry
@@ -49,8 +50,8 @@ class Look(NamedTuple):
 def samples(entries: Sequence[Entry], real: Tensor | None, look: Look) -> str:
     cards = []
     if real is not None:
-        grid = look.mosaic(real[:_SHOWN], 8)
-        count = min(len(real), _SHOWN)
+        shown = some(real, _SHOWN)
+        grid, count = look.mosaic(shown, 8), len(shown)
         cards.append(
             page.figure(
                 page.picture(grid, f"{count} images of held-out data", look.kind),
@@ -209,8 +210,17 @@ def fits(width: int, shape: Sequence[int] | None) -> bool:
 def reference(train: Tensor, real: Tensor | None) -> tuple[Tensor, Neighbours | None]:
     """Training rows to be near to, and how near held-out ones are; rows with missing values have no distance."""
     train = train[train.flatten(1).isfinite().all(1)]
-    base = None if real is None else neighbours(real[real.flatten(1).isfinite().all(1)][:500], train)
+    base = None if real is None else neighbours(some(real[real.flatten(1).isfinite().all(1)], 500), train)
     return train, base
+
+
+def some(x: Tensor, most: int) -> Tensor:
+    """``most`` rows of ``x`` at random but always the same: files may be in the order of their classes.
+
+    >>> some(torch.arange(5), 9).tolist(), len(some(torch.arange(5), 2))
+    ([0, 1, 2, 3, 4], 2)
+    """
+    return x if len(x) <= most else x[torch.randperm(len(x), generator=generator(0))[:most].to(x.device)]
 
 
 def memory(name: str, found: Neighbours, base: Neighbours | None) -> str:

@@ -1,6 +1,7 @@
 """`deepgen compare`: one budget, one set of held-out rows, sides apart, and nothing that is done is done again."""
 
 import html
+import itertools
 import json
 import math
 import os
@@ -162,18 +163,19 @@ def test_a_model_that_diverges_stays_in_the_table(deepgen, tmp_path, monkeypatch
     assert (one["group"], one["likelihood"]) == ("failed", [])
 
 
-def test_a_fault_in_one_model_does_not_end_the_comparison(deepgen, tmp_path, monkeypatch, pageless):
+@pytest.mark.parametrize("error", [RuntimeError, KeyError, IndexError, AssertionError, ZeroDivisionError])
+def test_a_fault_in_one_model_does_not_end_the_comparison(deepgen, tmp_path, monkeypatch, pageless, error):
     real = run.build
 
     def broken(name, *rest):
         if name == "made":
-            raise RuntimeError("shapes do not match")
+            raise error("shapes do not match")
         return real(name, *rest)
 
     monkeypatch.setattr(run, "build", broken)
     done = deepgen("compare", "--models", "made,bernoulli", *SMALL, tmp_path)
     assert done.status == 0
-    assert "made: a fault in deepgen: RuntimeError: shapes do not match" in done.out
+    assert f"made: a fault in deepgen: {error.__name__}: {error('shapes do not match')}" in done.out
     assert "[exact]" in done.out
 
 
@@ -185,6 +187,9 @@ def test_names_and_budgets_that_are_none_are_refused(deepgen, tmp_path):
     for wrong in ("soon", "10 d", "-3s", "", 0, float("nan")):
         with pytest.raises(ArgumentError, match="--budget"):
             asked.seconds(wrong)
+    for wrong in ([1], ["vae --help"]):
+        with pytest.raises(ArgumentError, match=r"--models must be names|--help in 'vae --help'"):
+            asked.chosen(wrong, None)
     with pytest.raises(UnknownName, match="digits"):
         dg.compare("digitz", out=tmp_path, progress=False)
     assert not any(tmp_path.iterdir())
@@ -287,6 +292,15 @@ def test_an_epoch_of_one_step_is_no_way_around_the_clock(tmp_path):
     again = training.trained(recipe, out, 0.2, seed=0, extras={})
     assert again[2:] == done[2:]
     assert time.monotonic() - began < 60
+
+
+def test_a_step_is_timed_where_an_epoch_is_one_batch(monkeypatch):
+    """Half a second for each step and for the look: 22 steps are timed, and 99 of them lie between two looks."""
+    recipe = run.build("made", dg.data.load("bars_and_stripes"), {**settle("made", {}), "seed": 0, "hidden": [4]})
+    ticks = itertools.count(0, 0.5)
+    monkeypatch.setattr(training.time, "perf_counter", lambda: next(ticks))
+    plan = training.measured(recipe, recipe.valid, 1000.0)
+    assert plan == {"rows": 99 * recipe.batch, "looks": 20}
 
 
 def test_the_same_rows_are_held_out_for_all():
@@ -437,6 +451,8 @@ def test_a_model_named_twice_is_refused(deepgen, tmp_path):
     assert (twice.status, twice.err.count("\n")) == (2, 1)
     assert "--models names 'vae' twice: give one of them other options" in twice.err
     assert asked.chosen("vae,vae --prior vamp", None) == ["vae", "vae --prior vamp"]
+    with pytest.raises(ArgumentError, match=r"names 'made --hidden 5' and 'made --hidden=5', which share a folder"):
+        asked.chosen(["made --hidden 5", "made --hidden=5"], None)
     assert not any(tmp_path.iterdir())
 
 
@@ -510,6 +526,18 @@ def test_differences_are_taken_row_by_row_and_every_error_is_named(deepgen, tmp_
         assert "± is one standard error" in text
         assert "± Monte Carlo" in text
         assert "± test rows" in text
+
+
+def test_two_settings_of_one_model_are_told_apart(tmp_path, pageless):
+    names = ["bernoulli", "made --hidden 4", "made --hidden 4 --batch 20"]
+    found = dg.compare("bars_and_stripes", names, budget=0.6, out=tmp_path, progress=False)
+    assert [found[name].title for name in names] == ["independent Bernoulli", *(f"MADE 16-4 ({n})" for n in names[1:])]
+    lines = [line for line in tables.table(found.models).splitlines() if "  exact  " in line]
+    assert [line.split("  ")[0] for line in lines] == [one.title for one in found.models]
+    assert sum("best" in line for line in lines) == 1
+    assert found.models[0].title in tables.verdict(found.models)
+    assert found.models[1].difference.to == found.models[0].title
+    assert " 4,500 s of training each (36,000 s in all)" in str(replace(found, each=4500.0, budget=36000.0))
 
 
 def test_of_brackets_the_lower_ends_are_compared_with_their_monte_carlo(tmp_path):

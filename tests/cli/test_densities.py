@@ -243,6 +243,14 @@ def test_columns_that_are_nearly_dependent_are_taken_and_too_few_rows_told(deepg
     assert told.err.startswith("deepgen: warning: 6 training rows of 8 columns lie in a plane")
 
 
+@pytest.mark.parametrize("model", ["gan", "autoencoder"])
+def test_what_has_no_density_of_rows_takes_columns_that_others_determine(deepgen, files, model):
+    x = np.loadtxt("table.csv", delimiter=",")
+    np.savetxt("sum.csv", np.c_[x, x[:, 0] - x[:, 1]], delimiter=",")
+    done = deepgen("train", model, "--data", "sum.csv", "--out", "run", "--epochs", 1, "--quiet")
+    assert done.status == 0, done.err
+
+
 def test_what_an_exact_density_does_not_take_is_refused_in_words_of_the_command_line(deepgen, files):
     trained(deepgen, f"nice {TABLE}")
     for words, said in (
@@ -400,7 +408,12 @@ def test_a_report_of_each_kind(deepgen, files):
         ("maf --data named.csv", "column 2 (depth) has the same value 3"),
         ("nsf --data twice.csv", "column 4 (d) is a linear function of column 1 (a) in all 60 training rows"),
         ("nice --data sum.csv", "column 4 is a linear function of column 1 and column 2 in all"),
-        ("maf --data short.csv", "at least 2 training rows"),
+        ("energy --data sum.csv", "column 4 is a linear function of column 1 and column 2 in all"),
+        ("vae --data sum.csv", "column 4 is a linear function of column 1 and column 2 in all"),
+        ("gan --data constant.csv", "column 2 has the same value 3"),
+        ("autoencoder --data constant.csv", "column 2 has the same value 3"),
+        ("maf --data short.csv", "maf needs at least 2 training rows"),
+        ("gan --data short.csv", "gan needs at least 2 training rows"),
         ("iaf --data table.csv", "maf is the same flow"),
         ("m2 --data digits", "deepgen.implicit.SemiSupervised"),
         ("planar --data table.csv", "realnvp, maf and nsf have both"),

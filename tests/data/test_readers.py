@@ -5,6 +5,7 @@ import gzip
 import io
 import os
 import re
+import resource
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from deepgen.data import files, read_amat, read_idx, read_mat, read_npy, read_npz, read_table, read_text, unpack
 from deepgen.data.own import own
+from deepgen.data.packed import write_npy
 from deepgen.errors import ArgumentError, DataError
 from tests.data.formats import bits, grey, idx, write_mat
 
@@ -346,6 +348,29 @@ def test_what_is_written_takes_its_place_as_a_whole_or_not_at_all(tmp_path, monk
     assert os.listdir(tmp_path) == ["a.txt"]
     with pytest.raises(DataError, match="Not a directory"), files.replacing(path / "below.txt"):
         pass
+
+
+@pytest.mark.parametrize("room", [100, 200, 1000])
+def test_an_array_that_finds_no_room_is_told(tmp_path, room):
+    """numpy's own writing says nothing of the last 4,096 bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        with pytest.raises(DataError, match=r"cannot write .*a\.npy"), files.replacing(tmp_path / "a.npy") as file:
+            write_npy(file, np.arange(125.0))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "array", [np.arange(6.0), np.arange(6).reshape(2, 3).T, np.zeros((0, 2)), np.float32(1)], ids=str
+)
+def test_arrays_are_written_as_numpy_writes_them(array):
+    ours, theirs = io.BytesIO(), io.BytesIO()
+    write_npy(ours, array)
+    np.save(theirs, array)
+    assert ours.getvalue() == theirs.getvalue()
 
 
 def good(name):

@@ -71,9 +71,12 @@ def test_second_and_forward_derivatives(stream):
 
 def test_few_logits_are_left_to_torch_but_not_sums_of_few_digits(stream, monkeypatch):
     monkeypatch.setattr(bits, "_FEW", 2 * 3 * 5 + 1)
-    logits, x = torch.randn(2, 3, 5, generator=stream), torch.ones(3, 5)
-    ours, theirs = (law.log_prob(x) for law in laws(logits))
-    assert torch.equal(ours, theirs)
+    logits, x = torch.randn(2, 3, 5, generator=stream).requires_grad_(), torch.eye(3, 5)
+    for dims in (1, 2):
+        ours, theirs = (law.log_prob(x) for law in laws(logits, dims))
+        assert torch.equal(ours, theirs)
+        slopes = [torch.autograd.grad(value.square().sum(), logits)[0] for value in (ours, theirs)]
+        assert torch.equal(*slopes)
     assert laws(logits.bfloat16())[0].log_prob(x.bfloat16()).dtype == torch.float32
 
 

@@ -4,6 +4,7 @@ import errno
 import gzip
 import json
 import random
+import resource
 import subprocess
 import sys
 
@@ -291,6 +292,19 @@ def test_a_disk_that_refuses_a_graph_leaves_the_one_before(tmp_path, monkeypatch
         patch.setattr(store.os, "replace", replace)
         with pytest.raises(DataError, match=r"cannot write .*g: No space left"):
             graph(["x y"]).save(tmp_path / "g")
+    assert Graph.open(tmp_path / "g").nodes == ["a", "b", "c"]
+    assert [path.name for path in tmp_path.iterdir()] == ["g"]
+
+
+def test_a_full_disk_leaves_the_graph_before(tmp_path):
+    graph(["a b", "b c"]).save(tmp_path / "g")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (800, hard))
+    try:
+        with pytest.raises(DataError, match=r"cannot write .*g: File too large"):
+            graph(nx.path_graph(200)).save(tmp_path / "g")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert Graph.open(tmp_path / "g").nodes == ["a", "b", "c"]
     assert [path.name for path in tmp_path.iterdir()] == ["g"]
 

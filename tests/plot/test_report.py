@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import datetime as dt
 import io
 import os
@@ -205,6 +206,19 @@ def test_pictures_on_the_page_are_the_samples(tmp_path: Path) -> None:
         block = seen.shape[0] // grid.shape[0]
         assert block > 1
         assert np.array_equal(seen, grid.repeat(block, 0).repeat(block, 1))
+
+
+def test_real_rows_of_a_page_are_of_all_classes_where_the_file_is_sorted(tmp_path: Path) -> None:
+    """As binarised MNIST's test file is: of its first 64 images each is a nought."""
+    rows = dataclasses.replace(data(), test=torch.cat([torch.zeros(500, 9), torch.ones(500, 9)]))
+    _, page = written(tmp_path, full_entry(), data=rows)
+    (src,) = (a["src"] for tag, a in page.tags if tag == "img" and a["alt"] == "64 images of held-out data")
+    seen = np.round(imread(io.BytesIO(base64.b64decode(src.split(",", 1)[1]))) * 255)
+    zeros, ones = (mosaic(torch.full((64, 9), v), (3, 3), columns=8).numpy() for v in (0.0, 1.0))
+    block = seen.shape[0] // len(zeros)
+    inside = (zeros != ones).repeat(block, 0).repeat(block, 1)
+    share = (seen == ones.repeat(block, 0).repeat(block, 1))[inside].mean()
+    assert 0.25 < share < 0.75
 
 
 def test_copies_of_training_rows_are_counted(tmp_path: Path) -> None:

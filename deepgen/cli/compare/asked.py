@@ -52,20 +52,24 @@ def chosen(models: Sequence[str] | str | None, data: Data) -> list[str]:
         return usual(data)
     # A comma before a digit parts the widths of --hidden.
     given = re.split(r",(?!\s*\d)", models) if isinstance(models, str) else list(models)
-    names: dict[str, None] = {}
+    if not all(isinstance(each, str) for each in given):
+        raise ArgumentError(f"--models must be names of models, such as rbm,made,vae, got {models!r}")
+    names: dict[str, str] = {}  # by folder
     for name, *words in (each.split() for each in given if each.strip()):
         each = " ".join([model_name(name), *words])
-        if each in names:
+        before = names.get(folder(each))
+        if before is not None:
+            twice = f"{each!r} twice" if each == before else f"{before!r} and {each!r}, which share a folder"
             raise ArgumentError(
-                f"--models names {each!r} twice: give one of them other options, such as '{each} --batch 100', or for "
+                f"--models names {twice}: give one of them other options, such as '{each} --batch 100', or for "
                 "another seed compare again with another --seed and --out"
             )
-        names[each] = None
+        names[folder(each)] = each
     if not names:
         raise ArgumentError("--models must name at least one model, such as rbm,made,vae")
-    for each in names:
+    for each in names.values():
         options(each)  # refused now, rather than when the models before it are trained
-    return list(names)
+    return list(names.values())
 
 
 def options(asked: str) -> tuple[str, dict[str, Any]]:
@@ -86,6 +90,8 @@ def options(asked: str) -> tuple[str, dict[str, Any]]:
                 f"{word} in {asked!r}: data, seed, time and how the rate falls over it are those of the comparison, "
                 "the same for all models"
             )
+        if word == "--help":
+            raise ArgumentError(f"{word} in {asked!r}: it is no option of a model; see deepgen train --help")
     app = typer.Typer()
     app.command()(command)
     try:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,8 +15,9 @@ from deepgen.cli.compare import tables
 from deepgen.cli.compare.asked import folder
 from deepgen.cli.compare.judged import Judged
 from deepgen.cli.compare.paired import EACH, store
+from deepgen.cli.describe import counted
 from deepgen.data.files import replacing
-from deepgen.data.packed import read_npy
+from deepgen.data.packed import read_npy, write_npy
 from deepgen.errors import ArgumentError, CheckpointError
 from deepgen.train import load_run
 from deepgen.train.store import MANIFEST
@@ -72,7 +72,7 @@ class Comparison:
     @property
     def head(self) -> str:
         """How the models were trained and judged."""
-        time = f"{self.each:.3g} s of training each ({self.budget:.4g} s in all)"
+        time = f"{counted(self.each)} s of training each ({counted(self.budget)} s in all)"
         return f"{self.data}: {time}, {self.rows:,} held-out rows, seed {self.seed}"
 
     def to_dict(self) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def keep(where: Path, one: Judged, draws: Tensor | None) -> Judged:
     where.mkdir(parents=True, exist_ok=True)
     if draws is not None:
         with replacing(where / DRAWN) as file:
-            np.save(file, draws.numpy())
+            write_npy(file, draws.numpy())
     store(where, one)
     write(where / FOUND, (json.dumps(one.to_dict(), indent=1) + "\n").encode())  # the last word: now it is done
     return one

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from deepgen.evaluate import Bracket, Estimate, Quality, Score
@@ -45,7 +46,7 @@ class Judged:
 
     Attributes:
         model: its name on the command line.
-        title: in a word or two, with its size.
+        title: in a word or two, with its size; in a comparison with ``model`` too where others are called the same.
         likelihood: its log-likelihood of the held-out rows, one or several estimates; none where it has none.
         quality: its draws against the held-out rows.
         collapsed: how it is seen that its draws are of few kinds, in words; empty of a model that has not collapsed.
@@ -146,6 +147,16 @@ class Judged:
             "quality": None if plain["quality"] is None else _quality(plain["quality"]),
             "difference": None if plain["difference"] is None else Difference(**plain["difference"]),
         })  # fmt: skip
+
+
+def told_apart(judged: Sequence[Judged]) -> list[Judged]:
+    """Titles that several have, each with its model's words on the command line behind it.
+
+    >>> [one.title for one in told_apart([Judged("a", "A"), Judged("a --batch 20", "A"), Judged("b", "B")])]
+    ['A (a)', 'A (a --batch 20)', 'B']
+    """
+    many = Counter(one.title for one in judged)
+    return [replace(one, title=f"{one.title} ({one.model})") if many[one.title] > 1 else one for one in judged]
 
 
 def ranked(judged: Sequence[Judged]) -> list[Judged]:

@@ -14,12 +14,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from deepgen.cli.compare.asked import folder
 from deepgen.cli.compare.judged import Difference, Judged
 from deepgen.data.files import replacing
-from deepgen.data.packed import read_npy
+from deepgen.data.packed import read_npy, write_npy
 from deepgen.evaluate import Bracket, Estimate
 from deepgen.evaluate.error_bars import plus_minus
 
@@ -37,7 +35,7 @@ def store(where: Path, one: Judged) -> None:
     each = end(one).each if one.likelihood else None
     if each is not None:
         with replacing(where / EACH) as file:
-            np.save(file, each.detach().cpu().double().numpy())
+            write_npy(file, each.detach().cpu().double().numpy())
 
 
 def paired(directory: Path, ranked: Sequence[Judged]) -> list[Judged]:

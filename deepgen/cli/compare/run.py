@@ -16,10 +16,11 @@ from deepgen import data as datasets
 from deepgen.cli.begun import ELSEWHERE
 from deepgen.cli.compare import asked, judging
 from deepgen.cli.compare.comparison import Comparison, forget, keep, kept, write_results
-from deepgen.cli.compare.judged import Judged, ranked
+from deepgen.cli.compare.judged import Judged, ranked, told_apart
 from deepgen.cli.compare.paired import paired
 from deepgen.cli.compare.told import Told
 from deepgen.cli.compare.training import trained
+from deepgen.cli.describe import counted
 from deepgen.cli.options import applying
 from deepgen.cli.progress import told_of_compiling
 from deepgen.cli.recipes import build
@@ -101,7 +102,8 @@ def compare(
                 else:
                     told.over(kept=True)
                 found.append(before)
-                so_far = Comparison(paired(out, ranked(found)), name, total, share, len(rows.test), out, seed, again)
+                judged = paired(out, ranked(told_apart(found)))
+                so_far = Comparison(judged, name, total, share, len(rows.test), out, seed, again)
                 write_results(so_far)
         from deepgen.cli.compare.page import page
 
@@ -110,13 +112,13 @@ def compare(
 
 
 def _one(words: str, rows: Data, out: Path, share: float, source: dict[str, Any], told: Told) -> Judged:
-    """Train and judge one model; whatever goes wrong with it is told in its record."""
+    """Train and judge one model; whatever goes wrong with it is told in its record, unless files cannot be written."""
     one, directory = Judged(words, words), out / asked.folder(words)
     draws = None
     name, options = asked.options(words)
     source = {"model": name, **source}
     seed = source["seed"]
-    told.stage(words, f"training for {share:.3g} s")
+    told.stage(words, f"training for {counted(share)} s")
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -144,7 +146,9 @@ def _one(words: str, rows: Data, out: Path, share: float, source: dict[str, Any]
     except DeepgenError as error:
         why = " ".join(str(error).removesuffix(KEPT).replace(ANEW, ELSEWHERE).split())
         one = replace(one, failed=why, likelihood=(), quality=None)
-    except (RuntimeError, ValueError, TypeError, MemoryError) as error:  # the others are still to be compared
+    except OSError:  # of the place where all is kept: the next would end likewise
+        raise
+    except Exception as error:  # the others are still to be compared
         text = " ".join(str(error).split())
         one = replace(one, failed=f"a fault in deepgen: {type(error).__name__}: {text}", likelihood=(), quality=None)
     return keep(directory, one, draws)

@@ -14,6 +14,7 @@ import copy
 import math
 import time
 from collections.abc import Callable, Mapping
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -176,15 +177,14 @@ def measured(recipe: Recipe, valid: Any, seconds: float) -> dict[str, int]:
     whole: Any = tuple(fed.tensors) if isinstance(fed, TensorDataset) else first
     state = objective.start(model.train(), whole, generator=stream)
     each, began = 0.0, time.perf_counter()
-    steps = train(update, state, batches(fed, recipe.batch, seed=0, epoch=0), generator=stream)
-    for number, _ in enumerate(steps, 1):
+    fed_on = chain.from_iterable(batches(fed, recipe.batch, seed=0, epoch=epoch) for epoch in count())  # few rows, too
+    for number, _ in enumerate(train(update, state, fed_on, generator=stream), 1):
         now = time.perf_counter()
         if number <= 2:  # the first may compile
             began = now
-            each = 1e-3
-        else:
-            each = (now - began) / (number - 2)
-        if number >= 22 or (number > 2 and now - began > 0.02 * seconds):
+            continue
+        each = (now - began) / (number - 2)
+        if number >= 22 or now - began > 0.02 * seconds:
             break
     look = 0.0
     if valid is not None and recipe.monitor is not None:

@@ -85,7 +85,9 @@ def mixture(data: Data, out: Path, bar: Bar, seed: int) -> Fitted:
         bar.say(f"mixture of {components}")
         model = BernoulliMixture(64, components).initialise(_rows(data), generator=seed)
         history = _fit(model, data, ExpectationMaximisation(), None, bar.every(20), epochs=60, valid=data.valid)
-        tried.append((history[-1].monitor or 0.0, model, history))
+        score = history[-1].monitor
+        assert score is not None  # with validation rows there is one, and a log-likelihood of 0 would beat all
+        tried.append((score, model, history))
     score, model, history = max(tried, key=lambda t: t[0])
     save(model, out / "mixture")
     settings = {

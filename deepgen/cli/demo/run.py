@@ -5,8 +5,8 @@ enough for its partition function to be summed exactly, so the annealed interval
 64-256 is not, and there the interval is all there is. Of a VAE there is a lower bound, of a GAN no likelihood at all.
 
 Nothing is chosen by looking at the test rows: the mixture's size and the epoch at which each model is left are those
-with the best validation likelihood (of the GAN, with draws nearest to the validation rows), and rates and epochs were
-set on validation rows too.
+with the best validation likelihood (of the GAN, with draws nearest to the validation rows; mixtures are left at the
+last), and rates and epochs were set on validation rows too.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ def gan(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
     if levels is not None:
         generator = Rounded(generator, levels, squash=networks == "dense")
     elif networks == "dense":
-        x = varying(data)
+        x = varying(name, data, density=False)
         generator = Restored(generator, x.shape[1]).initialise(x)
         discriminator = Standardised(discriminator, x.shape[1]).initialise(x)
     model = GAN(generator, discriminator, latent=options["latent"], average=AVERAGE)

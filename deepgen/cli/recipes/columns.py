@@ -1,4 +1,7 @@
-"""Columns of real values in which a density has no bound: constant, determined by others, or values repeated."""
+"""Columns of real values in which a density has no bound: constant, determined by others, or values repeated.
+
+A constant one has no width to scale by either, which every network is trained on.
+"""
 
 from __future__ import annotations
 
@@ -19,21 +22,22 @@ DISTINCT = 0.5  # different values in a column over rows, up to which it may cha
 NAMED = 5  # columns at most of a dependence that is written out
 
 
-def varying(data: Data) -> Tensor:
-    """The training rows, unless they lie in a plane, where the likelihood of a density has no bound.
+def varying(name: str, data: Data, *, density: bool = True) -> Tensor:
+    """The training rows of the model ``name``, unless a column is constant, or of a ``density`` they lie in a plane.
 
-    Of more columns than rows they always do: `caution` warns of that.
+    There its likelihood has no bound. Of more columns than rows they always do: `caution` warns of that.
     """
     x = rows_of(data.train)
     if len(x) < 2:
-        raise ArgumentError(f"a flow needs at least 2 training rows to see how wide the columns are, got {len(x)}")
+        raise ArgumentError(f"{name} needs at least 2 training rows to see how wide the columns are, got {len(x)}")
     constant = (x == x[0]).all(0).nonzero().flatten().tolist()
     if constant:
         raise ArgumentError(
             f"{column(data, constant[0])} has the same value {float(x[0, constant[0]]):g} in all {len(x)} training "
-            f"rows ({len(constant)} of {x.shape[1]} columns do): no density has a bound there, so leave it out"
+            f"rows ({len(constant)} of {x.shape[1]} columns do): there is nothing in it to learn, and a density has no "
+            "bound there, so leave it out"
         )
-    involved = dependent(x) if len(x) > x.shape[1] else []
+    involved = dependent(x) if density and len(x) > x.shape[1] else []
     if involved:
         *others, last = [column(data, index) for index in involved]
         named = " and ".join(others) if len(others) <= NAMED else f"{len(others)} other columns"

@@ -30,7 +30,7 @@ def energy(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
     binary, features = kind(data) == "binary", data.event_shape.numel()
     if not binary and kind(data) not in ("real", "unit"):
         raise refused("energy takes zeros and ones, or real values", data)
-    x = rows_of(data.train) if binary else varying(data)
+    x = rows_of(data.train) if binary else varying(name, data)
     net = ScalarMLP(features, options["hidden"], generator=options["seed"])
     base = IndependentBernoulli(features) if binary else MultivariateNormal(features)
     model = EnergyModel(net, base=base, support="binary" if binary else "real").initialise(x)

@@ -54,7 +54,7 @@ def flow(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
         first: list[nn.Module] = [logit, standardised(logit.encode((x + noise) / levels)[0])]
         model = Dequantised(_behind(first, family), levels)
     else:
-        model = _behind([standardised(varying(data))], family)
+        model = _behind([standardised(varying(name, data))], family)
     return by_adam(
         model,
         MaximumLikelihood() if levels is None else ELBO(),

@@ -69,7 +69,7 @@ def prepared(name: str, data: Data) -> tuple[Data, str | None, dict[str, Any] | 
     if kind(data) == "text":
         raise refused(f"{name} is a model of bits, grey levels or real values", data)
     if kind(data) in ("real", "unit"):
-        varying(data)
+        varying(name, data, density=name != "autoencoder")
         return data, caution(data), None
     return (whole(data), None, {"levels": data.levels}) if kind(data) == "grey" else (data, None, None)
 
