@@ -66,7 +66,7 @@ def leave_one_out(up: Tensor, down: Tensor) -> Tensor:
     if not bool((up < math.inf).all() and (down > -math.inf).all()):
         raise DivergenceError("log ratios are NaN, or say that a law has draws where its own density is 0")
     common = up.isfinite(), down.isfinite()
-    if min(int(finite.any(1).sum()) for finite in common) < 2:
+    if min(int(finite.any(1).sum()) for finite in common) < min(2, len(up)):
         raise DivergenceError("the laws do not overlap: fewer than 2 groups have a draw that both allow")
     ratios = torch.cat([up[common[0]], down[common[1]]])
     groups, shift = len(up), math.log(down.shape[1] / up.shape[1])

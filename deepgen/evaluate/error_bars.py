@@ -14,7 +14,8 @@ _MOST_DECIMALS = 9  # smaller errors are rounding
 def standard_error(rows: Tensor) -> float:
     """Of the mean of ``rows`` ``[rows]`` over other such rows; NaN of a single one.
 
-    >>> standard_error(torch.tensor([0.0, 2.0])), standard_error(torch.ones(1))
+    >>> import torch
+    >>> round(standard_error(torch.tensor([0.0, 2.0])), 6), standard_error(torch.ones(1))
     (1.0, nan)
     """
     return float(rows.std()) / math.sqrt(len(rows)) if len(rows) > 1 else math.nan
