@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, ShapeError, is_whole
+from deepgen.errors import ArgumentError, is_whole
 from deepgen.evaluate import annealed
 from deepgen.evaluate.annealed import Temperatures
 from deepgen.evaluate.arguments import (
@@ -36,11 +36,12 @@ from deepgen.evaluate.energy import enumerable, enumerate_log_partition
 from deepgen.evaluate.error_bars import standard_error
 from deepgen.evaluate.estimate import Bracket, Estimate
 from deepgen.evaluate.exact import MAX_BITS, closed_form, exact_log_partition, seconds, smaller_side
+from deepgen.evaluate.exact_mean import exact_mean, provenance_of
 from deepgen.evaluate.latent import by_latent, latent_likelihood, methods_of
 from deepgen.evaluate.layered import LAYERED, Layered, check_draws, log_density, sides, undirected
 from deepgen.evaluate.log_f import log_f, log_weights
 from deepgen.evaluate.pseudo import pseudo_likelihood
-from deepgen.evaluate.start import start
+from deepgen.evaluate.start import seed_of, start
 from deepgen.explicit.dbm import DBM
 from deepgen.explicit.dbn import DBN
 from deepgen.explicit.energy import EnergyModel
@@ -57,7 +58,6 @@ if TYPE_CHECKING:
 _PATIENCE = 30.0  # seconds that "auto" spends on enumeration before it prefers annealing
 _CHAINS, _CHAINS_PER_ROW, _DRAWS_PER_ROW = 100, 5, 50
 _COUNTS = ("samples", "chains")  # either says how many draws a bound takes
-_NUMBERS = 2**17  # of data that go through a model together
 
 
 @answered_at_rest
@@ -217,7 +217,7 @@ def log_likelihood(
     check_method("log_likelihood", method, LIKELIHOOD, options)
     rows, context = split_context(model, x)
     check_rows(model, rows, context)
-    about = {"data": _provenance(rows), "rows": len(rows)}
+    about = {"data": provenance_of(rows), "rows": len(rows)}
     if by_latent(model, context, method):
         found = latent_likelihood(model, rows, context, method, options, generator=generator, progress=progress)
         return _with_settings(found, about)
@@ -225,7 +225,7 @@ def log_likelihood(
         if method not in ("auto", "exact"):
             raise ArgumentError(f"{type(model).__name__} has an exact log_prob, {_methods(model, context, method)}")
         _refuse(model, "an exact log_prob", options)
-        return _exact_mean(model, rows, context)
+        return exact_mean(model, rows, context)
     if isinstance(model, Bound):
         if method not in ("auto", "bound"):
             raise ArgumentError(f"{type(model).__name__} has a bound of its own, {_methods(model, context, method)}")
@@ -258,7 +258,7 @@ def log_likelihood(
     if is_whole(samples):
         raise ArgumentError(f"samples are draws of {type(model).__name__}, one a chain; got the number {samples}")
     if isinstance(model, (DBM, DBN)):
-        about |= {"seed": generator} if isinstance(generator, int) else {}
+        about |= seed_of(generator)
         generator = resolve(generator, next(model.parameters()).device)
     patience = math.inf if method == "exact" else _PATIENCE
     f = log_f(model, rows, draws, patience=patience, generator=generator, progress=progress)
@@ -269,29 +269,6 @@ def log_likelihood(
     if isinstance(log_z, Bracket):
         return Bracket(*(_with_settings(f.over(one), about) for one in (log_z.above, log_z.below)))
     return _with_settings(f.over(log_z), about)
-
-
-@torch.no_grad()
-def _exact_mean(model: LogProb, x: Tensor, context: Tensor | None) -> Estimate:
-    few = max(1, min(10_000, _NUMBERS // x[0].numel()))  # a network's inner layers are many times as wide as its rows
-    if getattr(model, "batch_shape", ()):
-        few = len(x)  # a law for each row, which are not to be told from one another by parts
-    beside = () if context is None else (context.split(few),)
-    each = []
-    for parts in zip(x.split(few), *beside, strict=True):
-        value, n = model.log_prob(*parts), len(parts[0])
-        if value.shape not in ((n,), (n, 1)):
-            raise ShapeError(
-                f"log_prob(x) must be [{n}], one number a row, got {list(value.shape)}: sum over the event's axes, "
-                "torch.distributions.Independent(law, axes)"
-            )
-        each.append(value.reshape(n))
-    rows = torch.cat(each).double()
-    settings = {"data": _provenance(x), "rows": len(x)}
-    return Estimate(
-        float(rows.mean()), 0.0, "exact", "mean log_prob", unit="nats/example", stderr_data=standard_error(rows),
-        settings=settings, each=rows,
-    )  # fmt: skip
 
 
 def _methods(model: Any, context: Tensor | None, method: str) -> str:
@@ -314,9 +291,3 @@ def _enumerable(model: RBM | EnergyModel) -> bool:
 
 def _with_settings(estimate: Estimate, more: dict[str, Any]) -> Estimate:
     return replace(estimate, settings={**estimate.settings, **more})
-
-
-def _provenance(x: Tensor) -> dict[str, Any]:
-    from deepgen.data import provenance
-
-    return dict(provenance(x))

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, check_count
+from deepgen.errors import ArgumentError, check_count, is_whole
 from deepgen.evaluate.annealed import Schedule, Temperatures, schedule
 from deepgen.evaluate.arguments import require_normalisable
 from deepgen.evaluate.energy import prepare
@@ -45,7 +45,7 @@ def start(
     {'base': 'base rates of the rows handed in', 'seed': 3}
     """
     check_count(2, chains=chains)  # one would have no error bar
-    seed: dict[str, Any] = {"seed": generator} if isinstance(generator, int) else {}
+    seed = seed_of(generator)
     temperatures = "adaptive" if temperatures is None else temperatures
     if isinstance(model, EnergyModel):
         own, plan, settings, stream = prepare(model, base, temperatures, generator)
@@ -70,3 +70,12 @@ def start(
     path = rbm_path(part, field)
     plan = schedule(path, temperatures, generator=stream)
     return path, plan, {"base": source, **seed}, stream
+
+
+def seed_of(generator: object) -> dict[str, int]:
+    """What the settings say of where random numbers come from: a seed, if that was given.
+
+    >>> seed_of(3), seed_of(None)
+    ({'seed': 3}, {})
+    """
+    return {"seed": int(generator)} if is_whole(generator) else {}

@@ -25,12 +25,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.distributions import constraints
 
-from deepgen.errors import check_count, unknown_name
+from deepgen.errors import check_count, is_whole, unknown_name
 from deepgen.explicit.completion import Steps, complete, log_mass, quantile, refuse_late, walk
 from deepgen.explicit.contexts import check_context, check_pair, each_context
 from deepgen.explicit.flow import Drawn
@@ -55,7 +54,7 @@ class DiscreteAutoregressive(nn.Module, ABC):
 
     def __init__(self, shape: int | Sequence[int], categories: int = 2, context: int = 0) -> None:
         super().__init__()
-        sides = [shape] if isinstance(shape, int | np.integer) else list(shape)
+        sides = [shape] if is_whole(shape) else list(shape)
         for side in sides:
             check_count(features=side)
         check_count(2, categories=categories)

@@ -14,11 +14,8 @@ your energy-based models". The network must treat rows apart: no batch normalisa
 
 from __future__ import annotations
 
-import functools
-import inspect
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import torch
@@ -26,19 +23,19 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, TransformedDistribution, constraints
 from torch.distributions.transforms import ReshapeTransform
 
-from deepgen import samplers
-from deepgen.errors import ArgumentError, MissingCapability, ShapeError, check_count, did_you_mean
+from deepgen.errors import ArgumentError, MissingCapability, ShapeError, check_count
+from deepgen.explicit.energy_kernels import far, made, scaled
 from deepgen.explicit.units import check_support, require_tensor
 from deepgen.random import draw, normal, resolve, streams, uniform
 from deepgen.rest import answered_at_rest
-from deepgen.samplers.adaptation import LEAST, Adaptive
+from deepgen.samplers.adaptation import LEAST
 from deepgen.samplers.chain import Tunable
 from deepgen.samplers.compose import cycle
-from deepgen.samplers.kernel import Kernel, advance
+from deepgen.samplers.kernel import advance
 from deepgen.samplers.laws import density_of
 from deepgen.samplers.metropolis import Metropolis
 from deepgen.samplers.target import Target
-from deepgen.typing import LogProb, Samples
+from deepgen.typing import Samples
 
 SUPPORTS = {"real": constraints.real, "binary": constraints.boolean}
 
@@ -84,7 +81,7 @@ class EnergyModel(nn.Module):
             raise ArgumentError(f"support must be 'real' or 'binary', got {support!r}")
         self.net, self.base, self.proposal, self._support = net, base, proposal, named[0]
         if proposal is not None:
-            _far(proposal)
+            far(proposal)
         known = [getattr(base() if base is not None else proposal, "event_shape", None)]
         shape = known[0] if event_shape is None else event_shape
         sides = [] if shape is None else list(shape) if isinstance(shape, Sequence) else [shape]
@@ -190,7 +187,7 @@ class EnergyModel(nn.Module):
         local = self.local_kernel(method, **options)
         if self.proposal is None:
             return local
-        return cycle(local=local, far=Metropolis(self.target(), _far(self.proposal)))
+        return cycle(local=local, far=Metropolis(self.target(), far(self.proposal)))
 
     def local_kernel(self, method: str | Callable[..., Any] = "auto", **options: Any) -> Any:
         """The kernel of that name over p, without the ``proposal``.
@@ -205,19 +202,10 @@ class EnergyModel(nn.Module):
         """
         if method == "auto":
             method = self.usual_kernel
-        make = _constructors().get(method) if isinstance(method, str) else method
-        if not callable(make):
-            hint = did_you_mean(method, _constructors())
-            raise ArgumentError(f"no kernel {method!r}: {hint}give one of deepgen.samplers such as mala, hmc, ula")
-        target = self.target()
-        if self.discrete and method in ("mala", "ula", "hmc"):
-            raise ArgumentError(f"{method} moves along real numbers and the rows are binary: use a discrete kernel")
-        kernel = make(target, **options)
-        if not isinstance(kernel, Kernel | Tunable):
-            raise ArgumentError(f"method must make a kernel of a density, and gave a {type(kernel).__name__}")
+        kernel = made(method, self.target(), **options)
         if "covariance" not in options and self.scaled:
             base: Any = self.base
-            kernel = _scaled(kernel, base.factor)
+            kernel = scaled(kernel, base.factor)
         return kernel
 
     @torch.no_grad()
@@ -284,29 +272,3 @@ class EnergyModel(nn.Module):
     def extra_repr(self) -> str:
         shape = None if self.event_shape is None else list(self.event_shape)
         return f"event_shape={shape}, support={self._support!r}"
-
-
-@functools.cache
-def _constructors() -> dict[str, Callable[..., Any]]:
-    """What in `deepgen.samplers` makes a kernel of a density, by name."""
-    every = {name: getattr(samplers, name) for name in samplers.__all__ if name != "as_target"}
-    functions = {name: make for name, make in every.items() if inspect.isfunction(make)}
-    first = {name: next(iter(inspect.signature(make).parameters)) for name, make in functions.items()}
-    return {name: make for name, make in functions.items() if first[name] in ("log_density", "source")}
-
-
-def _far(proposal: nn.Module) -> Any:
-    """The proposal of a generator: with its density, or reversible."""
-    if hasattr(proposal, "encode") and not isinstance(proposal, LogProb):
-        return samplers.Reversible(proposal)
-    return samplers.Independence(proposal)
-
-
-def _scaled(kernel: Any, scale: Tensor) -> Any:
-    """``kernel`` with moves in ``scale``, if that is one of its numbers (psgld finds a scale by itself)."""
-    if isinstance(kernel, Adaptive):
-        return replace(kernel, kernel=_scaled(kernel.kernel, scale))
-    if isinstance(kernel, Metropolis):
-        return replace(kernel, proposal=_scaled(kernel.proposal, scale))
-    known = is_dataclass(kernel) and any(field.name == "scale" for field in fields(kernel))
-    return replace(kernel, scale=scale) if known else kernel

@@ -13,14 +13,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, constraints
 
 from deepgen.distributions.base import StandardNormal
 from deepgen.distributions.flow import FlowDistribution
-from deepgen.errors import MISSING, ArgumentError, ShapeError, SupportError, check_count, not_by_name
+from deepgen.errors import MISSING, ArgumentError, ShapeError, SupportError, check_count, is_whole, not_by_name
 from deepgen.explicit.contexts import check_context, check_pair, each_context
 from deepgen.random import draw, resolve
 from deepgen.rest import answered_at_rest
@@ -72,7 +71,7 @@ class Flow(nn.Module):
         given: Any = base
         if isinstance(given, str):
             raise not_by_name("base", given, _BASES)
-        if not isinstance(given, (int, np.integer, nn.Module)):
+        if not is_whole(given) and not isinstance(given, nn.Module):
             width = given.event_shape[-1] if isinstance(given, Distribution) and given.event_shape else "features"
             raise ArgumentError(
                 f"base must be a module such as deepgen.distributions.StandardNormal({width}), StudentT or "

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, check_count
+from deepgen.errors import ArgumentError, check_count, is_whole
 
 
 def as_orders(orders: int | Sequence[Sequence[int]], features: int, generator: torch.Generator) -> Tensor:
     """Orders given, or so many drawn at random (a single one is 0, 1, ...): ``[orders, features]``."""
-    if isinstance(orders, int | np.integer):
+    if is_whole(orders):
         check_count(orders=orders)
         if orders == 1:
             return torch.arange(features).unsqueeze(0)
         return torch.rand(orders, features, generator=generator).argsort(1)
     for order in orders:
-        if isinstance(order, int) or getattr(order, "ndim", 1) == 0:
+        if is_whole(order) or getattr(order, "ndim", 1) == 0:
             flat = [int(place) for place in orders]  # type: ignore[call-overload]
             raise ArgumentError(f"orders must be a number of orders or a list of them: give [{flat}], got {flat}")
         if sorted(order) != list(range(features)):
@@ -31,4 +30,4 @@ def as_orders(orders: int | Sequence[Sequence[int]], features: int, generator: t
 
 def plain_orders(orders: int | Sequence[Sequence[int]]) -> int | list[list[int]]:
     """The argument ``orders`` as numbers and lists, for `deepgen.save`."""
-    return int(orders) if isinstance(orders, int | np.integer) else [[int(i) for i in order] for order in orders]
+    return int(orders) if is_whole(orders) else [[int(i) for i in order] for order in orders]

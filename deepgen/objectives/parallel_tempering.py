@@ -28,7 +28,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from deepgen.errors import ArgumentError
+from deepgen.errors import ArgumentError, is_whole
 from deepgen.explicit.rbm import RBM
 from deepgen.objectives.chain_memory import ChainMemory
 from deepgen.objectives.contrastive import PersistentCD, as_rbm, refuse_deep
@@ -86,14 +86,13 @@ class ParallelTempering(PersistentCD):
     def __post_init__(self) -> None:
         super().__post_init__()
         refuse_deep(self)
-        whole = isinstance(self.betas, int) and not isinstance(self.betas, bool)
-        if (whole and self.betas < 2) or not (whole or isinstance(self.betas, (list, tuple))):  # type: ignore[operator]
+        if self.betas < 2 if is_whole(self.betas) else not isinstance(self.betas, (list, tuple)):
             raise ArgumentError(f"betas must be 2 or more, or a list that rises to 1, got {self.betas!r}")
         self.kernel(RBM(1, 1, generator=0))
 
     def kernel(self, model: RBM) -> Tempering:
         """The kernel that moves the chains, of the weights as they are at each step."""
-        betas = torch.linspace(0, 1, self.betas) if isinstance(self.betas, int) else self.betas
+        betas = torch.linspace(0, 1, int(self.betas)) if is_whole(self.betas) else self.betas
         made = tempering(model.gibbs(), betas)
         assert isinstance(made, Tempering)
         return made

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from deepgen.samplers.kernel import EXACT, Exactness, require_state
-from deepgen.samplers.target import Beta, check_beta, require_chains, rowwise
+from deepgen.samplers.positions import require_chains
+from deepgen.samplers.target import Beta, check_beta, rowwise
 
 if TYPE_CHECKING:
     from deepgen.explicit.lattice import Lattice

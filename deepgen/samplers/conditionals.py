@@ -22,7 +22,8 @@ from torch.distributions import Bernoulli, Categorical, Distribution, Independen
 from deepgen.errors import ArgumentError, MissingCapability, ShapeError, SupportError
 from deepgen.random import categorical, common, draw, normal, sequential, uniform
 from deepgen.samplers.kernel import EXACT, Exactness, require_state
-from deepgen.samplers.target import Beta, check_beta, power, require_chains
+from deepgen.samplers.positions import require_chains
+from deepgen.samplers.target import Beta, check_beta, power
 
 
 class Block(NamedTuple):

@@ -32,8 +32,9 @@ from deepgen.samplers.alphabet import alphabet_of, tempered_moves
 from deepgen.samplers.gradient_gibbs import discrete_target
 from deepgen.samplers.kernel import Exactness, require_state
 from deepgen.samplers.metropolis import Metropolis, Slope
+from deepgen.samplers.positions import checked_start
 from deepgen.samplers.scale import check_given, check_step_size
-from deepgen.samplers.target import Beta, Target, check_beta, checked_start, rowwise
+from deepgen.samplers.target import Beta, Target, check_beta, rowwise
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,8 @@ from deepgen.errors import MissingCapability, ShapeError, check_count
 from deepgen.samplers.candidates import candidates, check_model
 from deepgen.samplers.kernel import EXACT, Exactness, accept, require_state
 from deepgen.samplers.laws import unchecked
-from deepgen.samplers.target import Beta, Target, as_target, check_beta, checked_start
+from deepgen.samplers.positions import checked_start
+from deepgen.samplers.target import Beta, Target, as_target, check_beta
 
 
 class Scored(NamedTuple):

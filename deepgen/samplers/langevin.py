@@ -24,8 +24,9 @@ from deepgen.random import normal
 from deepgen.samplers.adaptation import Adaptive
 from deepgen.samplers.kernel import Exactness, require_state
 from deepgen.samplers.metropolis import Metropolis, Slope
+from deepgen.samplers.positions import checked_start
 from deepgen.samplers.scale import Scale, check_given, check_step_size, inwards, moved, outwards, scale_of
-from deepgen.samplers.target import Beta, Target, check_beta, checked_start, over_reals, rowwise
+from deepgen.samplers.target import Beta, Target, check_beta, over_reals, rowwise
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from deepgen.errors import MissingCapability
 from deepgen.samplers.kernel import EXACT, Exactness, accept, require_state
-from deepgen.samplers.target import Beta, Target, as_target, check_beta, checked_start
+from deepgen.samplers.positions import checked_start
+from deepgen.samplers.target import Beta, Target, as_target, check_beta
 
 
 class Point(NamedTuple):

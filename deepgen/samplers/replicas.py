@@ -32,7 +32,7 @@ from deepgen.random import uniform
 from deepgen.samplers.handover import entered
 from deepgen.samplers.kernel import EXACT, Exactness, require_state
 from deepgen.samplers.metropolis import Metropolis
-from deepgen.samplers.target import require_chains
+from deepgen.samplers.positions import require_chains
 from deepgen.samplers.temperature import log_ratio, require_temperable
 from deepgen.share import some_each
 from deepgen.streams import Streams

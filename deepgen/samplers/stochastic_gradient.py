@@ -32,9 +32,10 @@ from deepgen.errors import ArgumentError, MissingCapability, check_real
 from deepgen.random import normal
 from deepgen.samplers.kernel import Exactness, require_state
 from deepgen.samplers.minibatch import estimated
+from deepgen.samplers.positions import checked_start
 from deepgen.samplers.scale import Scale, check_given, inwards, outwards, scale_of
 from deepgen.samplers.stationary import matrix, square, stationary_covariance
-from deepgen.samplers.target import Estimated, Target, checked_start, rowwise
+from deepgen.samplers.target import Estimated, Target, rowwise
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, check_count, check_real
+from deepgen.errors import ArgumentError, check_count, check_real, is_whole
 from deepgen.samplers.adaptation import Adaptive, Follower, aim_of
 from deepgen.samplers.annealing import evenly
 from deepgen.samplers.block_gibbs import BlockGibbs
@@ -195,7 +195,7 @@ def tempering(
     if isinstance(kernel, Adaptive):
         kernel, aim = kernel.kernel, kernel.acceptance
     require_temperable(kernel, "tempering")
-    count = betas if isinstance(betas, int) else None
+    count = int(betas) if is_whole(betas) else None
     given = betas is not None and count is None
     if given and hottest is not None:
         raise ArgumentError("hottest is where a tuned ladder begins: give it, or the betas themselves")

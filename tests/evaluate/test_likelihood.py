@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -259,3 +260,13 @@ def test_arrays_of_float64_reach_models_of_float64_unrounded():
     given = dg.explicit.MAF(1, 1, [4], context=1, generator=0).double()
     pair = (rows.numpy(), rows.numpy()[::-1].copy())
     assert log_likelihood(given, pair).value == log_likelihood(given, (rows, rows.flip(0))).value
+
+
+def test_a_seed_of_numpy_stands_in_the_settings_as_any_other(stream):
+    rbm = machine("bernoulli-bernoulli", 1.0, stream)
+    x = rbm.visible.enumerate(0, 4).float()
+    options = {"method": "ais", "chains": 4, "temperatures": 5}
+    seed, same = np.int64(7), 7
+    one, other = (log_likelihood(rbm, x, generator=g, **options) for g in (seed, same))
+    assert one.settings["seed"] == same
+    assert one == other
