@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from deepgen.cli.constraints import check_constraint
 from deepgen.cli.optimizers import OPEN, check_named, usual_rate
 from deepgen.errors import ArgumentError, DeepgenError, unknown_name
 
@@ -19,7 +20,7 @@ _LEARNED = {
 }  # fmt: skip
 _IMAGES = {**_LEARNED, "epochs": 30, "channels": 32, "layers": 6}
 _FLOW = {**_LEARNED, "epochs": 50, "transforms": 5, "hidden": [128, 128]}
-_NETWORKS = {**_LEARNED, "epochs": 200, "hidden": [200, 200], "channels": 32, "latent": None}
+_NETWORKS = {**_LEARNED, "epochs": 200, "hidden": [200, 200], "channels": 32, "latent": None, "max_norm": None}
 _GAME = {**_NETWORKS, "loss": None, "penalty": None, "spectral_norm": None}
 _LATENT = {**_NETWORKS, "networks": "dense", "prior": "normal", "posterior": "diagonal", "components": 50}
 _TEXT = {**_LEARNED, "epochs": 10, "patience": 3, "batch": 32, "rate": 3e-3, "length": None, "dropout": 0.0}
@@ -29,14 +30,16 @@ _MACHINE = {
     "weight_decay": 0.0
 }  # fmt: skip
 
+_SETS: dict[str, Any] = {"max_norm": None, "non_negative": None}
+
 # What an option is when it is not given. None in the signature lets us refuse one that means nothing to the model.
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "rbm": {**_MACHINE, "visible": "bernoulli", "hidden": 128, "hidden_units": "bernoulli"},
+    "rbm": {**_MACHINE, "visible": "bernoulli", "hidden": 128, "hidden_units": "bernoulli", **_SETS},
     "dbn": {**_MACHINE, "hidden": [128, 128]},
     "dbm": {**_MACHINE, "hidden": [128, 128]},
     "bernoulli": {"epochs": 200, "patience": None},
     "mixture": {"epochs": 200, "patience": None, "components": 20},
-    "made": {**_LEARNED, "hidden": [500], "orders": 1},
+    "made": {**_LEARNED, "hidden": [500], "orders": 1, "max_norm": None},
     "nade": {**_LEARNED, "hidden": 500},
     "deep-nade": {**_LEARNED, "epochs": 200, "hidden": [500, 500], "orders": 8},
     "pixelcnn": _IMAGES,
@@ -50,7 +53,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "vae": _LATENT,
     "iwae": {**_LATENT, "k": 5},
     "cvae": _LATENT,
-    "autoencoder": {**_NETWORKS, "networks": "dense", "noise": 0.3, "penalty": None, "penalty_weight": None},
+    "autoencoder": {**_NETWORKS, "networks": "dense", "noise": 0.3, "penalty": None, "penalty_weight": None, **_SETS},
     "gan": {**_GAME, "patience": None, "networks": None, "latent": 16},
     "energy": {**_LEARNED, "patience": None, "hidden": [256, 256], "k": 10, "chains": 100},
 }
@@ -67,7 +70,7 @@ _WORDS = {
 }
 _OWN_WORDS = {
     ("networks", "autoencoder"): ("dense", "conv", "tied"),
-    ("networks", "gan"): ("dense", "conv", "resnet"),
+    ("networks", "gan"): ("dense", "maxout", "conv", "resnet"),
     ("penalty", "autoencoder"): ("none", "contraction", "l1", "sparsity"),
     ("penalty", "gan"): ("r1-r2", "r1", "r2", "gradient", "none"),
 }
@@ -146,6 +149,7 @@ def settle(model: str, given: dict[str, Any]) -> dict[str, Any]:
         if chosen.get(name) is not None and chosen[name] not in words:
             raise _unknown(model, kind, chosen[name], words)
     _agree(model, chosen, given)
+    check_constraint(chosen)
     if "optimizer" in own:
         check_named(model, chosen)
         if given.get("rate") is None and chosen["optimizer"] != own["optimizer"]:
@@ -175,7 +179,7 @@ def applying(model: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
     """
     idle = {name for name, value in chosen.items() if value is None}
     networks = chosen.get("networks")
-    if networks in ("dense", "tied"):
+    if networks in ("dense", "tied", "maxout"):
         idle.add("channels")
     elif networks is not None and model == "gan":
         idle.add("hidden")
@@ -194,7 +198,7 @@ def _unknown(model: str, kind: str, got: str, words: tuple[str, ...]) -> Deepgen
 def _agree(model: str, chosen: dict[str, Any], given: dict[str, Any]) -> None:
     """Options that mean nothing beside one another are refused; the hidden layer beside convolutions gets its width."""
     networks = chosen.get("networks")
-    if networks in ("dense", "tied") and given.get("channels") is not None:
+    if networks in ("dense", "tied", "maxout") and given.get("channels") is not None:
         raise ArgumentError(
             f"--channels is of convolutions, and dense networks have none: give {model} --networks conv"
         )

@@ -99,7 +99,8 @@ def command(
         str | None,
         typer.Option(
             help="vae, iwae, cvae, autoencoder: dense or, for images, conv (dense); autoencoder of bits also tied; gan "
-            "also resnet (conv for images of levels with sides that are multiples of 4 from 16 on, else dense)."
+            "also maxout and resnet (conv for images of levels with sides that are multiples of 4 from 16 on, else "
+            "dense)."
         ),
     ] = None,
     prior: Annotated[
@@ -148,6 +149,17 @@ def command(
     weight_decay: Annotated[
         float | None, typer.Option(min=0.0, help="rbm, dbn, dbm: of the weights, not the biases (0).")
     ] = None,
+    max_norm: Annotated[
+        float | None,
+        typer.Option(
+            help="rbm, made, vae, iwae, cvae, autoencoder, gan: the greatest norm of the weights into a unit, after "
+            "every step (none)."
+        ),
+    ] = None,
+    non_negative: Annotated[
+        bool | None,
+        typer.Option("--non-negative", help="rbm, autoencoder: no weight below 0, so that units see parts of rows."),
+    ] = None,
     orders: Annotated[
         int | None, typer.Option(min=1, help="made (1), deep-nade (8): orders of the variables whose mixture it is.")
     ] = None,
@@ -187,7 +199,8 @@ def command(
              "heads": heads, "dropout": dropout, "length": length, "latent": latent, "noise": noise,
              "hidden_units": hidden_units, "networks": networks, "prior": prior, "posterior": posterior,
              "optimizer": optimizer, "schedule": schedule, "loss": loss, "penalty": penalty,
-             "penalty_weight": penalty_weight, "spectral_norm": spectral_norm}  # fmt: skip
+             "penalty_weight": penalty_weight, "spectral_norm": spectral_norm, "max_norm": max_norm,
+             "non_negative": non_negative}  # fmt: skip
     chosen = {"seed": seed, "binarise": binarise, "monitors": monitors or None, **settle(model, given)}
     source = {"model": model, "data": absolute(data), "root": root and str(Path(root).resolve()), **chosen}
     if out.exists() and not out.is_dir():

@@ -44,7 +44,7 @@ class TiedDense(Dense):
         generator: torch.Generator | int | None = None,
     ) -> None:
         super().__init__(inputs, hidden, outputs, activation=activation, last=last, generator=generator)
-        for name in ("context", "norm", "dropout"):
+        for name in ("context", "norm", "dropout", "pieces"):
             del self._arguments[name]
         self._arguments["outputs"] = int(outputs)
         widths = [math.prod(self.inputs), *hidden]

@@ -6,7 +6,7 @@ tanh is the default activation a (as in Burda, Grosse & Salakhutdinov 2016); the
 have leaky rectifiers. N, if wanted, is torch's batch normalisation, before the activation and in the place of b_i,
 which it would take away again (Ioffe & Szegedy 2015, section 3.2). d is dropout of hidden units, and at a rate of its
 own of the inputs (Srivastava et al. 2014, section 4), with what is kept divided by 1 - rate in training. Neither is at
-the output.
+the output. With ``pieces`` above 1 hidden layers are `Maxout`, which is its own activation.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from deepgen.errors import ArgumentError, ShapeError, check_count
 from deepgen.layers.activations import activation_of
 from deepgen.layers.dropout import check_rate, dropout, mask_source
 from deepgen.layers.linear import linear
+from deepgen.layers.maxout import Maxout
 from deepgen.layers.mlp import check_hidden
 from deepgen.random import resolve
 
@@ -40,6 +41,8 @@ class Dense(nn.Module):
         context: width of the context rows that are joined on; 0 for none.
         norm: batch normalisation of the hidden layers.
         dropout: rate of hidden units, or a pair: of inputs and of hidden units (0.2 and 0.5 in the paper).
+        pieces: linear functions of which a hidden unit is the greatest, in the place of ``activation`` and without
+            ``norm``; 1 for none.
         generator: source of the initial weights.
 
     Raises:
@@ -51,6 +54,12 @@ class Dense(nn.Module):
     torch.Size([5, 100])
     >>> Dense(2, [64, 64], (), activation="leaky_relu", generator=0)(torch.zeros(5, 2)).shape
     torch.Size([5])
+
+    The first discriminator (Goodfellow et al. 2014) has two layers of 240 maxout units of 5 pieces, and dropout:
+
+    >>> net = Dense(784, [240, 240], (), pieces=5, dropout=(0.2, 0.5), generator=0)
+    >>> net.eval()(torch.zeros(5, 784)).shape, sum(p.numel() for p in net.parameters())
+    (torch.Size([5]), 1231441)
 
     In training a network with dropout needs a source of its masks: a generator, or in a step of `deepgen.fit` the
     stream that belongs to the step; after ``eval()`` nothing is drawn.
@@ -71,24 +80,31 @@ class Dense(nn.Module):
         context: int = 0,
         norm: bool = False,
         dropout: float | Sequence[float] = 0.0,
+        pieces: int = 1,
         generator: torch.Generator | int | None = None,
     ) -> None:
         super().__init__()
         if not isinstance(hidden, Sequence) or len(hidden):  # none is a linear map
             check_hidden(hidden, residual=False)
         check_count(0, context=context)
+        check_count(pieces=pieces)
+        if pieces > 1 and norm:
+            raise ArgumentError("norm stands before an activation, and maxout units have none: drop norm or pieces")
         self.inputs, self.outputs, self.context = shape_of(inputs), shape_of(outputs), int(context)
         self.activation, stream = activation_of(activation), resolve(generator)
         self.last = None if last is None else activation_of(last)
         self.rates = check_rates(dropout)
         self._arguments = {"inputs": list(self.inputs), "hidden": list(hidden), "outputs": list(self.outputs),
                            "activation": activation, "last": last, "context": self.context, "norm": bool(norm),
-                           "dropout": list(self.rates)}  # fmt: skip
-        widths = [math.prod(self.inputs) + self.context, *hidden, math.prod(self.outputs)]
-        self.layers = nn.ModuleList(
-            linear(a, b, bias=not norm or i == len(hidden), generator=stream)
-            for i, (a, b) in enumerate(itertools.pairwise(widths))
-        )
+                           "dropout": list(self.rates), "pieces": int(pieces)}  # fmt: skip
+        *widths, last_width = [math.prod(self.inputs) + self.context, *hidden, math.prod(self.outputs)]
+        pairs = itertools.pairwise(widths)
+        if pieces > 1:
+            self.activation = _alone
+            self.layers = nn.ModuleList(Maxout(a, b, pieces, generator=stream) for a, b in pairs)
+        else:
+            self.layers = nn.ModuleList(linear(a, b, bias=not norm, generator=stream) for a, b in pairs)
+        self.layers.append(linear(widths[-1], last_width, generator=stream))
         self.norms = nn.ModuleList(nn.BatchNorm1d(width) for width in hidden) if norm else None
 
     def arguments(self) -> dict[str, Any]:
@@ -106,6 +122,10 @@ class Dense(nn.Module):
             h = dropout(self.activation(h), dropped[1], generator)
         out: Tensor = last(h) if self.last is None else self.last(last(h))
         return out if len(self.outputs) == 1 else out.view(len(x), *self.outputs)
+
+
+def _alone(h: Tensor) -> Tensor:
+    return h
 
 
 def check_rates(rates: float | Sequence[float]) -> tuple[float, float]:

@@ -9,7 +9,8 @@ With steps along the gradient this is the projected gradient method, which rests
 has its stationary points. So it is, and not a parametrisation such as w = softplus(v), for three reasons: a weight can
 be 0 and the norm c, where a parametrisation only tends to with gradients that vanish; names of weights, and so
 checkpoints, stay as they are; and a pass through the network costs nothing more. Under Adam and its kin the nearest
-point in their own metric would be another: for NonNegative the points of rest are the same, for MaxNorm not quite.
+point in their own metric would be another: for NonNegative the points of rest are the same, for MaxNorm not quite. The
+centred gradient of Boltzmann machines is not along the gradient either, and objectives refuse it beside a constraint.
 
 Sources: Srebro & Shraibman 2005, "Rank, trace-norm and max-norm"; Hinton et al. 2012, "Improving neural networks by
 preventing co-adaptation of feature detectors" (max-norm with dropout); Srivastava et al. 2014, section 5.1 (c from 3 to

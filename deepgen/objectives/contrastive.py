@@ -9,7 +9,10 @@ centred form (Melchior, Fischer & Wiskott 2016, "How to center deep Boltzmann ma
 
 which is the gradient of the machine written as (v - mu)' W (h - lambda), mapped back to the ordinary parameters: the
 fixed points are those of maximum likelihood, and flipping data bits changes nothing. h enters through E[h | v]. The
-offsets are running means over data, started at the mean of the data given to ``start``.
+offsets are running means over data, started at the mean of the data given to ``start``. A decay l of the weights moves
+them, too, so that biases get l W lambda and l W' mu: at rest data and chains have the same means, as the likelihood
+less l |W|^2 / 2 wants. What a projection after the step (`deepgen.layers.constrain`) does to weights nobody tells the
+biases: it goes with the plain gradient alone.
 
 CD-k starts its chains at the batch and is biased for finite k (Hinton 2002). Persistent CD keeps them from step to step
 (Tieleman 2008) and follows the likelihood when the rate is small beside the mixing time.
@@ -100,7 +103,8 @@ class PersistentCD(Contrastive):
     Args:
         k: Gibbs steps between updates.
         chains: number of persistent chains.
-        centred: use the running means as offsets; otherwise offsets are zero.
+        centred: use the running means as offsets; otherwise offsets are zero, as they must be where weights are
+            constrained (`deepgen.layers.constrain`): `update` raises an `ArgumentError` otherwise.
         sliding: weight of the newest batch in the running means.
         weight_decay: L2 penalty ``weight_decay / 2 |W|^2``, on the weights and not on the biases.
         sparsity: ``(target, cost)`` pulls each hidden unit's running mean towards ``target`` through its bias, with

@@ -40,7 +40,7 @@ from deepgen.errors import ArgumentError
 from deepgen.explicit.dbm import DBM
 from deepgen.explicit.mean_field import field, settle
 from deepgen.objectives.chain_memory import ChainMemory, remembered
-from deepgen.objectives.descent import Descent
+from deepgen.objectives.descent import Descent, check_unprojected
 from deepgen.share_means import balance, over_rows
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ class DeepStep:
     def __init__(self, model: DBM, optimizer: torch.optim.Optimizer, options: PersistentCD) -> None:
         if options.binary is True:
             raise ArgumentError("binary=True takes the products of an RBM; for a DBM leave it at 'auto'")
+        check_unprojected(optimizer, options.centred)
         self.model, self.options = model, options
         self.widths = [units.width for units in model.levels]
         self.joints = [Joint(below, *j) for below, coupling in enumerate(model.couplings) for j in coupling.joints()]
@@ -167,10 +168,15 @@ class DeepStep:
         for gradient, gap in zip(gradients, gaps, strict=True):
             torch.neg(gap, out=gradient)
         if self.options.centred:
-            for low, _, columns, above in self.joints:
+            decay = self.options.weight_decay
+            for low, block, columns, above in self.joints:
                 x, y = rows[low][:, columns], rows[low + 1][:, above]
-                gradients[low][columns].addmv_(x.t(), y @ offsets[low + 1][above])
-                gradients[low + 1][above].addmv_(y.t(), x @ offsets[low][columns])
+                here, there = offsets[low][columns], offsets[low + 1][above]
+                gradients[low][columns].addmv_(x.t(), y @ there)
+                gradients[low + 1][above].addmv_(y.t(), x @ here)
+                if decay:  # which moves weights, too
+                    gradients[low][columns].addmv_(block, there, alpha=-decay)
+                    gradients[low + 1][above].addmv_(block.t(), here, alpha=-decay)
         if self.options.sparsity is not None:
             goal, cost = self.options.sparsity
             for gradient, mean in zip(gradients[1:], means.split(self.widths)[1:], strict=True):

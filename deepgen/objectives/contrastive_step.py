@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from deepgen.explicit.rbm import RBM
 from deepgen.objectives.binary_products import SPARSE, BinaryProducts, use_binary
 from deepgen.objectives.chain_memory import ChainMemory, remembered
-from deepgen.objectives.descent import Descent
+from deepgen.objectives.descent import Descent, check_unprojected
 from deepgen.objectives.products import Offsets, Products, Target
 from deepgen.share_means import balance
 
@@ -38,12 +38,17 @@ class ContrastiveState(NamedTuple):
 class ContrastiveStep:
     """The `Update` of ``options`` for one model and optimizer.
 
-    Gradients are those of minus the log-likelihood; how they reach the parameters is `Descent`.
+    Gradients are those of minus the log-likelihood; how they reach the parameters is `Descent`. Whatever moves weights
+    moves them at fixed centred biases b + W' mu and a + W lambda, the decay too: else machines would come to rest where
+    data and chains have other means.
 
     Args:
         sample: ``sample(products, chains, generator)`` leaves visible layers of batch and chains with their mean
             hidden layers in ``products``, and returns the next chains.
         fused: False to find minus the gradients in ``gradients`` after every step, under plain SGD too.
+
+    Raises:
+        ArgumentError: weights that are projected after each step, with the centred gradient.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class ContrastiveStep:
         *,
         fused: bool = True,
     ) -> None:
+        check_unprojected(optimizer, options.centred)
         self.model, self.options, self.sample = model, options, sample
         self.insist, self.allow = use_binary(model, options.binary)
         layers = (layer for layer in (model.visible, model.hidden) if isinstance(layer, nn.Module))
@@ -81,7 +87,10 @@ class ContrastiveStep:
         else:
             target = Target(weight, biases, alpha=-rate, beta=1 - rate * options.weight_decay)
         offsets = Offsets(state.visible_mean, state.hidden_mean, options.sliding, options.centred)
+        decayed = self.decayed(state) if options.weight_decay and options.centred else ()
         means = products.descend(offsets, target)
+        for bias, shift in zip(biases, decayed, strict=False):
+            bias.sub_(shift)
         if options.weight_decay and rate is None:
             self.gradients[0].add_(weight, alpha=options.weight_decay)
         if options.sparsity is not None:
@@ -91,6 +100,11 @@ class ContrastiveStep:
         memory, told = remembered(state.memory, chains, options.k)
         gap = {"moment_gap": products.gap()}
         return ContrastiveState(chains, *means, memory), gap | told
+
+    def decayed(self, state: ContrastiveState) -> tuple[Tensor, Tensor]:
+        """By how much visible and hidden biases rise in a step of rate 1, as the decay takes weights from them."""
+        weight, decay = self.model.weight.detach(), self.options.weight_decay
+        return torch.mv(weight, state.hidden_mean).mul_(decay), torch.mv(weight.t(), state.visible_mean).mul_(decay)
 
     def _products(self, state: ContrastiveState, batch: Tensor) -> Products:
         """Buffers of the right sizes: there is room for the usual ones and the ragged last batch, not for every one."""

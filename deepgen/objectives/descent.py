@@ -3,9 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
+
+from deepgen.errors import ArgumentError
+from deepgen.layers.weight_constraints import Projected
+
+
+def check_unprojected(optimizer: torch.optim.Optimizer, centred: bool) -> None:
+    """Refuse a constraint on weights beside the centred gradient.
+
+    That one takes from the biases what weights are about to give to the fields, so of a weight that the projection puts
+    back the biases would keep their part, at every step.
+    """
+    hooks: Any = optimizer._optimizer_step_post_hooks.values()
+    if centred and any(isinstance(hook, Projected) for hook in hooks):
+        raise ArgumentError(
+            "the centred gradient moves biases by what it moves weights, and a projection (deepgen.layers.constrain) "
+            "takes the weights back without them: give the objective centred=False"
+        )
 
 
 class Descent:

@@ -106,11 +106,14 @@ class _FastStep:
         options = self.options
         for both, slow, fast in zip(self._weights(self.sum), self._weights(self.model), state.fast, strict=True):
             torch.add(slow, fast, out=both)
-        decayed = options.weight_decay * self.model.weight if options.weight_decay else None
+        decayed = None
+        if options.weight_decay:
+            shifts = self.step.decayed(ContrastiveState(*state[:4])) if options.centred else (0.0, 0.0)
+            decayed = options.weight_decay * self.model.weight, *shifts
         inner, metrics = self.step(ContrastiveState(*state[:4]), batch, generator=generator)
         weight, visible, hidden = self.step.gradients[:3]  # minus the gradients, with what the penalties add
         if decayed is not None:
-            weight = weight - decayed
+            weight, visible, hidden = weight - decayed[0], visible + decayed[1], hidden + decayed[2]
         if options.sparsity is not None:
             goal, cost = options.sparsity
             hidden = hidden - cost * (inner.hidden_mean - goal)

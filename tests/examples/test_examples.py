@@ -257,6 +257,15 @@ def test_rbm_filters(tmp_path: Path) -> None:
     assert imread(tmp_path / "rbm_filters_digits.png").ndim == 3
 
 
+def test_nonnegative_rbm(tmp_path: Path) -> None:
+    numbers = example("nonnegative_rbm")(hidden=30, epochs=40, rows=100, out=tmp_path)
+    assert numbers["none below 0, low"] > numbers["baseline"] + 1  # independence is where bad first weights leave it
+    assert numbers["any weights, low"] > numbers["none below 0, high"] + 1
+    assert 1 < numbers["none below 0, pixels"] < numbers["any weights, pixels"] / 2
+    assert numbers["none below 0, least"] == 0 > numbers["any weights, least"]
+    assert imread(tmp_path / "nonnegative_rbm_digits.png").ndim == 3
+
+
 def test_complete_dbm(tmp_path: Path) -> None:
     numbers = example("complete_dbm")(epochs=60, hidden=(50, 25), rows=200, copies=10, out=tmp_path)
     ahead = numbers["DBM, pixels"] - numbers["base rates, pixels"]
@@ -284,11 +293,12 @@ def test_dbn_features(tmp_path: Path) -> None:
     assert imread(tmp_path / "dbn_features_digits.png").ndim == 3
 
 
-@pytest.mark.parametrize("name", ["rbm_filters", "complete_dbm", "multimodal_dbm", "dbn_features"])
+@pytest.mark.parametrize("name", ["rbm_filters", "nonnegative_rbm", "complete_dbm", "multimodal_dbm", "dbn_features"])
 def test_boltzmann_examples_of_mnist(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_mnist(tmp_path / "mnist", rows=900, test_rows=60)  # noise in its format
     small = {
         "rbm_filters": {"hidden": 5, "epochs": 1, "rows": 20, "temperatures": 200},
+        "nonnegative_rbm": {"hidden": 5, "epochs": 1, "rows": 20, "temperatures": 200},
         "complete_dbm": {"hidden": (5, 4), "epochs": 1, "rows": 10, "copies": 2},
         "multimodal_dbm": {"epochs": 1, "levels": [[5, 4], 3], "rows": 10, "copies": 2, "each": 2},
         "dbn_features": {"splits": 2, "labelled": (100,), "hidden": (5, 4), "epochs": 1},

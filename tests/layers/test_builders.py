@@ -18,6 +18,7 @@ from deepgen.train.rebuild import encode
 
 BUILT = {
     "dense": (lambda g: Dense(6, [8, 7], 2, norm=True, dropout=[0.2, 0.5], generator=g), (6,)),
+    "maxout": (lambda g: Dense(6, [4, 3], 2, pieces=3, generator=g), (6,)),
     "conv": (
         lambda g: ConvEncoder((1, 4, 4), 2, features=(3, 4), hidden=5, norm=True, dropout=0.5, generator=g),
         (1, 4, 4),
@@ -71,6 +72,23 @@ def test_dense_places_norm_before_and_dropout_after_the_activation(stream, float
     expected = h @ net.layers[2].weight.T + net.layers[2].bias
     torch.testing.assert_close(net(x, generator=torch.Generator().manual_seed(5)), expected)
     assert [layer.bias is None for layer in net.layers] == [True, True, False]
+
+
+def test_dense_of_maxout_units_by_hand(stream, float64):
+    """h_i = max_j (W_ij x + b_ij) at hidden layers, a linear one at the end, dropout between."""
+    net = Dense(4, [3, 5], (), pieces=3, dropout=0.5, generator=stream).double()
+    x, masks = torch.randn(7, 4, generator=stream), torch.Generator().manual_seed(5)
+    h = x
+    for layer, width in zip(net.layers[:2], (3, 5), strict=True):
+        parts = (h @ layer.pre.weight.T + layer.pre.bias).view(7, width, 3)
+        h = torch.maximum(torch.maximum(parts[..., 0], parts[..., 1]), parts[..., 2])
+        h = h * torch.empty_like(h).bernoulli_(0.5, generator=masks) / 0.5
+    expected = (h @ net.layers[2].weight.T + net.layers[2].bias)[:, 0]
+    torch.testing.assert_close(net(x, generator=torch.Generator().manual_seed(5)), expected)
+    with pytest.raises(ArgumentError, match="maxout units have none"):
+        Dense(4, [3], 2, pieces=2, norm=True)
+    with pytest.raises(ArgumentError, match="pieces"):
+        Dense(4, [3], 2, pieces=0)
 
 
 def test_encoder_places_norm_before_the_activation_and_pools_after_it(stream, float64):

@@ -338,12 +338,20 @@ def test_plain_sgd_in_the_products_is_sgd(name, seed):
 
 def test_weight_decay_and_sparsity_add_their_gradients(seed):
     bare, *_ = after_a_step("three", seed, still)
-    decayed, *_ = after_a_step("three", seed, still, weight_decay=0.3)
+    decayed, _, first, *_ = after_a_step("three", seed, still, weight_decay=0.3)
     sparse, _, _, state, _ = after_a_step("three", seed, still, sparsity=(0.1, 0.7))
     means = state.means.split([units.width for units in bare.levels])
+    offsets = first.means.split([units.width for units in bare.levels])
+    follow = [torch.zeros_like(offset) for offset in offsets]  # biases, so that centred ones stay
+    for low, coupling in enumerate(bare.couplings):
+        for block, columns, above in coupling.joints():
+            follow[low][columns] -= block.detach() @ offsets[low + 1][above]
+            follow[low + 1][above] -= block.detach().T @ offsets[low][columns]
     for name, gradient in named_gradients(bare).items():
-        weight = bare.get_parameter(name).detach() if name.startswith("couplings") else 0.0
-        torch.testing.assert_close(decayed.get_parameter(name).grad, gradient + 0.3 * weight)
+        added = bare.get_parameter(name).detach() if name.startswith("couplings") else 0.0
+        if name.startswith("biases"):
+            added = follow[int(name.split(".")[1])]
+        torch.testing.assert_close(decayed.get_parameter(name).grad, gradient + 0.3 * added)
         level = int(name.split(".")[1]) if name.startswith("biases") else 0
         pull = 0.7 * (means[level] - 0.1) if level else 0.0
         torch.testing.assert_close(sparse.get_parameter(name).grad, gradient + pull)

@@ -1,5 +1,7 @@
 """A contrastive step beside its gradient: what it depends on, penalties, running means, optimizers, kinds of data."""
 
+import math
+
 import pytest
 import torch
 
@@ -96,17 +98,25 @@ def test_plain_sgd_in_the_outer_product_is_sgd(other, binary, seed):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-6)
 
 
-def test_weight_decay_and_sparsity_add_their_gradients(seed):
+@pytest.mark.parametrize("centred", [True, False])
+def test_weight_decay_and_sparsity_add_their_gradients(centred, seed):
+    """Centred biases b + W' mu and a + W lambda stay while weights decay."""
+
     def gradients(**options):
         rbm, stream = machine("bernoulli-bernoulli", torch.float64), dg.random.generator(seed)
-        x, objective = some_rows(stream, 8, 3).double(), PersistentCD(chains=9, **options)
-        state, _ = objective.update(rbm, still(rbm))(objective.start(rbm, x, generator=stream), x, generator=stream)
-        return rbm, named_gradients(rbm), state.hidden_mean
+        x, objective = some_rows(stream, 8, 3).double(), PersistentCD(chains=9, centred=centred, **options)
+        start = objective.start(rbm, x, generator=stream)
+        state, _ = objective.update(rbm, still(rbm))(start, x, generator=stream)
+        return rbm, named_gradients(rbm), start, state.hidden_mean
 
-    rbm, bare, _ = gradients()
-    _, decayed, _ = gradients(weight_decay=0.3)
-    _, sparse, mean = gradients(sparsity=(0.1, 0.7))
-    added = {"weight": 0.3 * rbm.weight.detach()}, {"hidden_bias": 0.7 * (mean - 0.1)}
+    rbm, bare, start, _ = gradients()
+    _, decayed, *_ = gradients(weight_decay=0.3)
+    _, sparse, _, mean = gradients(sparsity=(0.1, 0.7))
+    decay = {"weight": 0.3 * rbm.weight.detach()}
+    if centred:
+        decay |= {"visible_bias": -decay["weight"] @ start.hidden_mean,
+                  "hidden_bias": -decay["weight"].T @ start.visible_mean}  # fmt: skip
+    added = decay, {"hidden_bias": 0.7 * (mean - 0.1)}
     for found, extra in zip((decayed, sparse), added, strict=True):
         torch.testing.assert_close(found, {name: g + extra.get(name, 0.0) for name, g in bare.items()})
 
@@ -157,3 +167,30 @@ def test_frozen_parameters_stay(objective, frozen, stream):
     step(objective.start(rbm, x, generator=stream), x, generator=stream)
     moved = {name: not torch.equal(a, b) for (name, a), b in zip(rbm.named_parameters(), before, strict=True)}
     assert moved == {name: name != frozen for name in moved}
+
+
+@pytest.mark.parametrize("make", [lambda: dg.RBM(6, 4, generator=0), lambda: dg.explicit.DBM(6, [4, 3], generator=0)])
+def test_projected_weights_want_the_plain_gradient(make):
+    """Biases that follow weights which are put back move on for ever: 28 for hidden units that are then always on."""
+    model = make()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    dg.layers.constrain(optimizer, model, dg.layers.NonNegative())
+    with pytest.raises(dg.errors.ArgumentError, match="centred=False"):
+        PersistentCD(chains=5).update(model, optimizer)
+    PersistentCD(chains=5, centred=False).update(model, optimizer)
+
+
+def test_a_non_negative_machine_rests_where_its_constrained_problem_does(stream):
+    """Two pixels that are never on together: with no weight below 0 the best is independence, at the base rates."""
+    x = torch.eye(2).repeat(50, 1)
+    rbm = dg.RBM(2, 1, generator=stream).initialise(x)
+    optimizer = torch.optim.SGD(rbm.parameters(), lr=0.2)
+    dg.layers.constrain(optimizer, rbm, dg.layers.NonNegative())
+    pcd = PersistentCD(chains=1000, centred=False)
+    dg.fit(rbm, x, pcd, epochs=300, batch_size=100, optimizer=optimizer, seed=3, progress=False,
+           schedule=lambda done: 1 - done)  # fmt: skip
+    found = dg.evaluate.log_likelihood(rbm, x)
+    assert found.side == "exact"
+    independent = 2 * math.log(0.5)
+    assert found.value == pytest.approx(independent, abs=1e-3)
+    assert bool((rbm.weight >= 0).all())

@@ -175,7 +175,7 @@ def test_a_run_goes_on_under_the_constraint_it_began_with(tmp_path):
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
         if projection is not None:
             dg.layers.constrain(optimizer, model if weights is None else weights(model), projection, **options)
-        return fitted(model, PersistentCD(), epochs=epochs, optimizer=optimizer, out=tmp_path)
+        return fitted(model, PersistentCD(centred=False), epochs=epochs, optimizer=optimizer, out=tmp_path)
 
     run(dg.layers.MaxNorm(0.5))
     others = [dg.layers.MaxNorm(0.4), dg.layers.NonNegative(), None, lambda weight, axis: weight.clamp_(max=1)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from deepgen.cli.constraints import constrained
 from deepgen.cli.optimizers import stepped
 from deepgen.cli.recipes.adversarial import gan
 from deepgen.cli.recipes.autoencoder import autoencoder
@@ -38,4 +39,4 @@ _RECIPES: dict[str, Callable[[str, Data, Mapping[str, Any]], Recipe]] = {
 
 def build(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
     """The recipe of the model ``name`` (see `deepgen.cli.options`) on ``data``."""
-    return stepped(name, _RECIPES[name](name, data, options), options)
+    return constrained(stepped(name, _RECIPES[name](name, data, options), options), options)

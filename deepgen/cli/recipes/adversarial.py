@@ -1,7 +1,8 @@
 """Generative adversarial networks: relativistic pairing with R1 and R2, and the average of the generator.
 
 ``--loss``, ``--penalty`` and ``--spectral-norm`` choose another game. DCGAN's networks are for images whose sides are
-multiples of 4, from 16 on, dense ones for all other rows; ``--networks`` has it otherwise. Bits and grey
+multiples of 4, from 16 on, dense ones for all other rows; ``--networks`` has it otherwise (``maxout``: dense, and the
+discriminator's units are maxout). Bits and grey
 levels are grey values while training and rounded when drawn (`deepgen.implicit.Rounded`); real columns are standardised
 inside the networks. There is no likelihood to watch: what is watched is how far draws are from validation rows.
 """
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 SIDE = 16  # of images, from which convolutions pay
 JUDGED = 1000  # validation rows and as many draws, at most
 AVERAGE = 0.995
+PIECES = 5  # of a maxout unit, as in the first discriminator (Goodfellow et al. 2014)
 LOSSES: dict[str, Any] = {
     "relativistic": Relativistic(),
     "minimax": Minimax(),
@@ -80,7 +82,7 @@ def gan(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
     first, second, third = spawn(source(options["seed"]), 3)
     generator: nn.Module
     discriminator: nn.Module
-    if networks != "dense":
+    if networks in ("conv", "resnet"):
         sides = sides_of(data, networks)
         if kind(data) == "real":
             raise ArgumentError(
@@ -97,12 +99,13 @@ def gan(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
     else:
         features, hidden = data.event_shape.numel(), options["hidden"]
         generator = Dense(options["latent"], hidden, features, activation="silu", generator=first)
-        discriminator = Dense(features, hidden, (), activation="silu", generator=second)
+        pieces = PIECES if networks == "maxout" else 1
+        discriminator = Dense(features, hidden, (), activation="silu", pieces=pieces, generator=second)
     if options["spectral_norm"]:
         discriminator = SpectralNorm(discriminator, generator=third)
     if levels is not None:
-        generator = Rounded(generator, levels, squash=networks == "dense")
-    elif networks == "dense":
+        generator = Rounded(generator, levels, squash=networks in ("dense", "maxout"))
+    elif networks in ("dense", "maxout"):
         x = varying(name, data, density=False)
         generator = Restored(generator, x.shape[1]).initialise(x)
         discriminator = Standardised(discriminator, x.shape[1]).initialise(x)
@@ -117,7 +120,7 @@ def gan(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
         batch=options["batch"],
         optimizer=objective.optimizer(model),
         monitor=Nearness() if len(data.valid) > 2 else None,
-        notes={"images": networks != "dense"},
+        notes={"images": networks in ("conv", "resnet")},
         settled={"networks": networks},
     )
 

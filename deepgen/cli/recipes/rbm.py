@@ -20,10 +20,12 @@ from deepgen.errors import ArgumentError, DegenerateWeights
 from deepgen.evaluate import Bracket, Estimate, log_likelihood, plus_minus
 from deepgen.explicit import DBM, DBN, RBM, Bernoulli, BernoulliMixture, Gaussian, Softmax, Spin, Units
 from deepgen.objectives import LayerWise, PersistentCD
+from deepgen.random import generator
 
 if TYPE_CHECKING:
     from deepgen.data import Data
 
+SPARE = 0.8  # of the weights of a unit that begins apart: 0
 NARROW, SLOW = 10.0, 0.03  # precisions of gaussian units: at the start over that of the column, and their rate
 
 
@@ -33,10 +35,14 @@ def rbm(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
     model = RBM(visible, _hidden(options), generator=options["seed"])
     x = coded(model, rows_of(data.train))
     model.initialise(x)
+    if options["non_negative"]:
+        begin_apart(model, options["seed"])
     monitor = partial(annealed, x) if options["patience"] else _pseudo if kind(data) == "binary" else None
+    shared = {name: options[name] for name in ("k", "chains", "weight_decay")}
+    plain = options["non_negative"] or options["max_norm"] is not None  # which the centred gradient cannot have
     return Recipe(
         model=model,
-        objective=PersistentCD(k=options["k"], chains=options["chains"], weight_decay=options["weight_decay"]),
+        objective=PersistentCD(centred=not plain, **shared),
         data=data,
         epochs=options["epochs"],
         batch=options["batch"],
@@ -65,6 +71,15 @@ def deep(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
         optimizer=torch.optim.SGD(model.parameters(), lr=options["rate"]),
         monitor=partial(annealed, x) if options["patience"] else None,
     )
+
+
+def begin_apart(model: RBM, seed: int) -> None:
+    """Weights of 0 but for a fifth, of which half are above 0.
+
+    From small weights everywhere a machine that may have none below 0 does not leave independence: what pixels that
+    exclude one another say to a unit that sees all of them outweighs what neighbours say.
+    """
+    torch.nn.init.sparse_(model.weight, SPARE, std=1.0, generator=generator(seed))
 
 
 def _visible(data: Data, options: Mapping[str, Any]) -> tuple[Units, Data]:
