@@ -47,7 +47,8 @@ def main(
         rbm = dg.explicit.RBM(width, hidden, generator=seed).initialise(data.train)
         optimizer = torch.optim.SGD(rbm.parameters(), lr=0.1)
         if apart:
-            torch.nn.init.sparse_(rbm.weight, 0.8, std=1.0, generator=dg.random.generator(seed))
+            with dg.random.lend(dg.random.generator(seed)):  # torch chooses the zeros from its global stream
+                torch.nn.init.sparse_(rbm.weight, 0.8, std=1.0)
             dg.layers.constrain(optimizer, rbm, dg.layers.NonNegative())
         dg.fit(
             rbm,

@@ -46,6 +46,16 @@ def test_no_weight_of_a_machine_is_below_zero_and_it_learns(deepgen, tmp_path):
     assert "begun with non-negative given, now not given" in refused.err
 
 
+def test_sparse_weights_are_those_of_the_seed():
+    found = []
+    for _ in range(2):  # the global stream goes on between them
+        made = build("rbm", dg.data.load("digits"), {**settle("rbm", {"non_negative": True}), "seed": 5})
+        found.append(made.model.weight.detach().clone())
+        torch.rand(1)
+    assert torch.equal(*found)
+    assert 0.05 < float((found[0] > 0).float().mean()) < 0.15
+
+
 def test_an_autoencoder_of_weights_above_zero(deepgen, tmp_path):
     words = ["autoencoder", *SHORT, "--non-negative", "--networks", "tied", "--hidden", "20", "--out", tmp_path / "a"]
     assert deepgen("train", *words).status == 0

@@ -20,7 +20,7 @@ from deepgen.errors import ArgumentError, DegenerateWeights
 from deepgen.evaluate import Bracket, Estimate, log_likelihood, plus_minus
 from deepgen.explicit import DBM, DBN, RBM, Bernoulli, BernoulliMixture, Gaussian, Softmax, Spin, Units
 from deepgen.objectives import LayerWise, PersistentCD
-from deepgen.random import generator
+from deepgen.random import generator, lend
 
 if TYPE_CHECKING:
     from deepgen.data import Data
@@ -79,7 +79,8 @@ def begin_apart(model: RBM, seed: int) -> None:
     From small weights everywhere a machine that may have none below 0 does not leave independence: what pixels that
     exclude one another say to a unit that sees all of them outweighs what neighbours say.
     """
-    torch.nn.init.sparse_(model.weight, SPARE, std=1.0, generator=generator(seed))
+    with lend(generator(seed)):  # sparse_ chooses the weights that stay 0 from the global stream
+        torch.nn.init.sparse_(model.weight, SPARE, std=1.0)
 
 
 def _visible(data: Data, options: Mapping[str, Any]) -> tuple[Units, Data]:
