@@ -71,7 +71,7 @@ def main(
         print(f"{'':19}  half of the units spread over fewer than {spread:.1f} of {width} pixels")
         machines[name] = rbm
 
-    figure = new_figure(900, 460)
+    figure = new_figure(900, 500)
     figure.set_layout_engine("constrained", wspace=0.06)
     for place, (name, rbm) in zip(figure.subplots(1, 2), machines.items(), strict=True):
         shown = strongest(rbm, 49)
