@@ -108,7 +108,7 @@ def test_the_page_of_optimizers_has_the_figures_of_the_gallery() -> None:
 def test_the_page_of_rows_given_rows_has_the_figures_of_the_gallery() -> None:
     page = (DOCS / "families" / "seq2seq.md").read_text().split("## Figures")[1]
     printed = (DOCS / "gallery.md").read_text().split("### read_dates\n")[1].split("\n### ")[0]
-    said = [number for cell in cells(page, "log p") + cells(page, "read right") for number in NUMBER.findall(cell)]
+    said = [number for cell in cells(page, "log p") + cells(page, "read right by") for number in NUMBER.findall(cell)]
     assert len(said) > 5
     assert [number for number in said if not stated(number, printed)] == []
 
