@@ -97,7 +97,7 @@ def draw(reader: dg.explicit.Seq2Seq, shown: list[tuple[str, str]], path: Path) 
     figure.set_layout_engine("constrained")
     for i, ax in enumerate(figure.subplots(2, 3).flat):
         (text, reading), places = shown[i], len(shown[i][0])
-        ax.imshow(looked[i, :8, :places], cmap="Blues", vmin=0, vmax=1, aspect="auto")
+        ax.imshow(looked[i, :8, :places].numpy(), cmap="Blues", vmin=0, vmax=1, aspect="auto")
         ax.set(xticks=range(places), yticks=range(8))
         ax.set_xticklabels(text.replace(" ", "\N{OPEN BOX}"), family="monospace", color=PALETTE["ink"])
         ax.set_yticklabels(reading, family="monospace", color=PALETTE["ink"])
@@ -115,10 +115,10 @@ def both_ways(text: str) -> tuple[str, str]:
 
 
 def main(
-    rows: int = 12_000,
+    rows: int = 10_000,
     tests: int = 3_000,
     hidden: int = 40,
-    epochs: int = 5,
+    epochs: int = 4,
     out: Path = Path("runs/examples"),
     seed: int = 0,
 ) -> dict[str, float]:
@@ -131,7 +131,7 @@ def main(
     for model, x, rate, passes in ((reader, train.x, 0.01, epochs), (made, columns(train.x), 0.003, 2 * epochs)):
         dg.fit(
             model.initialise(train.y), TensorDataset(train.y, x), dg.objectives.MaximumLikelihood(), epochs=passes,
-            batch_size=100, optimizer=torch.optim.Adam(model.parameters(), lr=rate), schedule=lambda done: 1 - done,
+            batch_size=64, optimizer=torch.optim.Adam(model.parameters(), lr=rate), schedule=lambda done: 1 - done,
             seed=seed, progress=False,
         )  # fmt: skip
 
