@@ -24,6 +24,7 @@ from deepgen.explicit.planar import PlanarFlow
 from deepgen.explicit.pretraining import pretrain
 from deepgen.explicit.product import Product
 from deepgen.explicit.rbm import RBM
+from deepgen.explicit.seq2seq import Seq2Seq
 from deepgen.explicit.softmax import Softmax
 from deepgen.explicit.stack import mirrored, rbm_stack
 from deepgen.explicit.transformer import Transformer
@@ -56,6 +57,7 @@ __all__ = [
     "Potts",
     "Product",
     "RealNVP",
+    "Seq2Seq",
     "Softmax",
     "Spin",
     "Transformer",

@@ -2,6 +2,7 @@
 
     vectors    [rows, width], one for each row;  or one for all, [1, width] or [width]
     labels     integers from 0 on, [rows];       or one for all, [1], [] or a plain int
+    tokens     rows of several lengths, [rows, S]; or one for all, [1, S] or [S]         (`token_rows`)
 
 It comes after the rows or their number, ``log_prob(x, context)`` and ``sample(n, context)``, or before,
 ``model(context)``; beside data as a pair. One for all serves where a number of draws is asked for.

@@ -22,7 +22,6 @@ from deepgen.layers.recurrent import MultiplicativeLSTM, recurrent
 from deepgen.layers.reshaped import Reshaped
 from deepgen.layers.residual import ResidualBlock
 from deepgen.layers.scalar import ScalarMLP
-from deepgen.layers.seq2seq import Seq2Seq
 from deepgen.layers.standardised import Restored, Standardised
 from deepgen.layers.weight_constraints import MaxNorm, NonNegative, constrain
 from deepgen.layers.whitening import Whitening
@@ -52,7 +51,6 @@ __all__ = [
     "ResidualBlock",
     "Restored",
     "ScalarMLP",
-    "Seq2Seq",
     "Standardised",
     "Whitening",
     "constrain",
@@ -69,3 +67,11 @@ __all__ = [
     "recurrent",
     "transition",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name == "Seq2Seq":  # made of these layers, and a model: it lives with the others, which load the layers
+        from deepgen.explicit.seq2seq import Seq2Seq
+
+        return Seq2Seq
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -105,6 +105,14 @@ def test_the_page_of_optimizers_has_the_figures_of_the_gallery() -> None:
         assert re.search(rf"^\| {re.escape(name)} \|.*\| {loss} \({rate}\) \| {re.escape(ms)} \|$", page, re.M), name
 
 
+def test_the_page_of_rows_given_rows_has_the_figures_of_the_gallery() -> None:
+    page = (DOCS / "families" / "seq2seq.md").read_text().split("## Figures")[1]
+    printed = (DOCS / "gallery.md").read_text().split("### read_dates\n")[1].split("\n### ")[0]
+    said = [number for cell in cells(page, "log p") + cells(page, "read right by") for number in NUMBER.findall(cell)]
+    assert len(said) > 5
+    assert [number for number in said if not stated(number, printed)] == []
+
+
 def test_every_example_stands_in_the_gallery() -> None:
     text = (DOCS / "gallery.md").read_text()
     scripts = sorted(path.stem for path in (ROOT / "examples").glob("*.py"))

@@ -72,6 +72,22 @@ def test_text_streaming(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert imread(tmp_path / "text_streaming.png").ndim == 3
 
 
+def test_read_dates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    numbers = example("read_dates")(rows=3000, tests=400, hidden=32, out=tmp_path)
+    reader, columns = numbers["Seq2Seq"], numbers["MADE, the text as columns"]
+    assert numbers["the law itself"] - reader == pytest.approx(numbers["behind"], abs=1e-9)
+    assert numbers["behind"] > -6 * numbers["behind, error"]  # nobody reads better than the law but by luck
+    assert reader > columns + 0.5
+    assert columns > -math.log(36_525) + 0.5  # both have read something
+    # the law: 100 years of 132 days with two readings, half of them in figures, nats log(10/7) or log(10/3)
+    entropy = -(0.7 * math.log(0.7) + 0.3 * math.log(0.3)) * 100 * 132 / 36_525 / 2
+    assert numbers["the law itself"] == pytest.approx(-entropy, abs=0.1)
+    assert 0.3 < numbers["right"] < numbers["best"] + 0.02
+    assert 0.1 < numbers["together"] <= 1
+    assert "Seq2Seq is behind the law by" in capsys.readouterr().out
+    assert imread(tmp_path / "read_dates.png").ndim == 3
+
+
 def test_densities_2d(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     numbers = example("densities_2d")(rows=10_000, epochs=12, targets=("moons", "checkerboard"), out=tmp_path)
     for target in ("moons", "checkerboard"):

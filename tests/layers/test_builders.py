@@ -11,7 +11,7 @@ from torch.autograd import gradcheck
 
 import deepgen as dg
 from deepgen.errors import ArgumentError, UnknownName
-from deepgen.layers import ConvDecoder, ConvEncoder, Dense, ResidualBlock, Seq2Seq, conv
+from deepgen.layers import ConvDecoder, ConvEncoder, Dense, ResidualBlock, conv
 from deepgen.layers.recurrent import recurrent
 from deepgen.testing import check_checkpoint, check_random
 from deepgen.train.rebuild import encode
@@ -197,7 +197,8 @@ def test_builders_take_a_seed_as_classes_do(stream):
 def test_widths_may_be_numpys():
     net = Dense(np.int64(3), [np.int64(4)], np.int64(2), generator=0)
     assert net(torch.zeros(5, 3)).shape == (5, 2)
-    model = Seq2Seq(np.int64(3), np.int64(3), np.int64(8), embedding=np.int64(4), layers=np.int64(2), generator=0)
+    eight, four, three, two = map(np.int64, (8, 4, 3, 2))
+    model = dg.explicit.Seq2Seq(three, three, eight, embedding=four, layers=two, longest=four, generator=0)
     x = torch.zeros(2, 4, dtype=torch.int64)
     assert model.log_prob(x, x).shape == (2,)
     assert json.dumps([encode(net.arguments()), encode(model.arguments())])
