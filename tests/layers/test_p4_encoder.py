@@ -171,10 +171,13 @@ def test_norms_of_weights_keep_the_symmetry(stream):
     dg.layers.constrain(torch.optim.SGD(net.parameters(), lr=0.1), net, dg.layers.MaxNorm(0.3))
     for layer in (*net.convolutions, net.dense, net.last):
         assert layer.weight.flatten(1).norm(dim=1).max() < 0.3 + 1e-5
-    spectral = dg.implicit.SpectralNorm(net, generator=stream).eval()
+    spectral = dg.implicit.SpectralNorm(net, generator=stream)
+    for _ in range(100):  # power iterations
+        spectral(x)
+    spectral.eval()
     for layer in (*net.convolutions, net.dense, net.last):
         sigma = torch.linalg.matrix_norm(layer.weight.detach().flatten(1), 2)
-        torch.testing.assert_close(sigma, torch.ones(()), rtol=0.1, atol=0)
+        torch.testing.assert_close(sigma, torch.ones(()), rtol=0.05, atol=0)
     for turned in turns(x):
         torch.testing.assert_close(spectral(turned), spectral(x), rtol=0, atol=1e-5)
 
