@@ -24,8 +24,9 @@ from deepgen.implicit.tied import TiedDense
 from deepgen.implicit.unrolled import classifier, unrolled
 from deepgen.implicit.vae import VAE
 from deepgen.implicit.vamp import VampPrior
+from deepgen.layers.conv_decoder import ConvDecoder
+from deepgen.layers.conv_encoder import ConvEncoder
 from deepgen.layers.dense import Dense
-from deepgen.layers.images import ConvDecoder, ConvEncoder
 
 __all__ = [
     "CVAE",

@@ -11,8 +11,10 @@ from torch import nn
 from deepgen.implicit.autoencoder import Autoencoder
 from deepgen.implicit.tied import TiedDense
 from deepgen.implicit.vae import check_likelihood, numbers_of
+from deepgen.layers.conv_decoder import ConvDecoder
+from deepgen.layers.conv_encoder import ConvEncoder
 from deepgen.layers.dense import Dense, shape_of
-from deepgen.layers.images import ConvDecoder, ConvEncoder
+from deepgen.layers.images import Blocks
 from deepgen.random import resolve
 
 
@@ -64,11 +66,13 @@ def conv_autoencoder(
     hidden: int = 256,
     likelihood: nn.Module | None = None,
     activation: str = "silu",
+    blocks: Blocks | None = None,
     generator: torch.Generator | int | None = None,
 ) -> Autoencoder:
     """An `Autoencoder` of images ``(channels, height, width)``: convolutions there, transposed convolutions back.
 
-    Arguments are those of `ConvEncoder` and `ConvDecoder`; ``latent`` is the width of the code.
+    Arguments are those of `ConvEncoder` and `ConvDecoder`; ``latent`` is the width of the code, and ``blocks`` are the
+    encoder's. For blocks on the way back build both networks and call `Autoencoder`.
 
     >>> model = conv_autoencoder((1, 8, 8), [4, 8], latent=2, hidden=16, generator=0)
     >>> model.encode(torch.zeros(3, 1, 8, 8)).shape, model.decode(torch.zeros(3, 2)).shape
@@ -76,6 +80,6 @@ def conv_autoencoder(
     """
     made = check_likelihood(likelihood)
     same: Any = {"features": features, "hidden": hidden, "activation": activation, "generator": resolve(generator)}
-    encoder = ConvEncoder(image, latent, **same)
+    encoder = ConvEncoder(image, latent, blocks=blocks, **same)
     decoder = ConvDecoder(latent, image, numbers=numbers_of(made), **same)
     return Autoencoder(encoder, decoder, likelihood=made)

@@ -20,16 +20,18 @@ from torch import Tensor, nn
 from deepgen.errors import ArgumentError, ShapeError, check_count
 from deepgen.explicit.contexts import as_integers
 from deepgen.layers.activations import leaky_relu
+from deepgen.layers.conv_decoder import ConvDecoder
+from deepgen.layers.conv_encoder import ConvEncoder
 from deepgen.layers.dense import Dense
-from deepgen.layers.images import ConvDecoder, ConvEncoder
 from deepgen.layers.linear import linear
+from deepgen.layers.p4_encoder import P4Encoder
 from deepgen.random import resolve
 
 
 class Concatenated(nn.Module):
     """``net`` of rows with their context joined on: a generator or a discriminator with ``(x, context)``.
 
-    A network that takes a context itself (``net.context``: `Dense`, `ConvEncoder`, `ConvDecoder`) is handed the code.
+    A network that takes a context itself (``net.context``: `Dense`, `ConvEncoder`, ...) is handed the code.
     To another one it comes with the rows: ``[rows, features]`` become ``[rows, features + k]``, images ``[rows,
     channels, height, width]`` get k constant channels, and ``[rows, height, width]`` have one channel before that.
 
@@ -127,7 +129,7 @@ def check_taken(name: str, network: nn.Module, classes: int, context: int) -> No
     Traceback (most recent call last):
     deepgen.errors.ArgumentError: the generator takes vectors of width 4, and the GAN would hand it no context: ...
     """
-    if not isinstance(network, (Concatenated, Projected, Dense, ConvEncoder, ConvDecoder)):
+    if not isinstance(network, (Concatenated, Projected, Dense, ConvEncoder, ConvDecoder, P4Encoder)):
         return  # of others it is not known
     labels = getattr(network, "classes", 0)
     if (labels, labels or network.context) == (classes, context):

@@ -11,8 +11,10 @@ from torch import nn
 from deepgen.errors import ArgumentError
 from deepgen.implicit.cvae import CVAE
 from deepgen.implicit.vae import VAE, laws, numbers_of
+from deepgen.layers.conv_decoder import ConvDecoder
+from deepgen.layers.conv_encoder import ConvEncoder
 from deepgen.layers.dense import Dense, shape_of
-from deepgen.layers.images import ConvDecoder, ConvEncoder
+from deepgen.layers.images import Blocks
 from deepgen.random import resolve
 
 
@@ -88,16 +90,24 @@ def conv_vae(
     prior: nn.Module | None = None,
     posterior: nn.Module | None = None,
     activation: str = "silu",
+    blocks: Blocks | None = None,
     generator: torch.Generator | int | None = None,
 ) -> VAE:
     """A `VAE` of images ``(channels, height, width)`` with `ConvEncoder` and `ConvDecoder`.
 
+    ``blocks`` are the encoder's, a module or None for each of ``features``; for blocks in the decoder build both
+    networks and call `VAE`.
+
     >>> conv_vae((1, 8, 8), [4, 8], latent=2, hidden=16, generator=0).sample(3, generator=0).shape
     torch.Size([3, 1, 8, 8])
+    >>> from deepgen.layers import ResidualBlock
+    >>> deep = conv_vae((1, 8, 8), [4, 8], latent=2, blocks=[ResidualBlock(4, generator=1), None], generator=0)
+    >>> deep.encoder.blocks[0].outputs
+    4
     """
     made, before, law = laws(latent, likelihood, prior, posterior)
     same: Any = {"features": features, "hidden": hidden, "activation": activation, "generator": resolve(generator)}
-    encoder, decoder = _convolutional(image, latent, made, law, **same)
+    encoder, decoder = _convolutional(image, latent, made, law, blocks, **same)
     return VAE(encoder, decoder, latent=latent, likelihood=made, prior=before, posterior=law)
 
 
@@ -114,6 +124,7 @@ def conv_cvae(
     prior: nn.Module | None = None,
     posterior: nn.Module | None = None,
     activation: str = "silu",
+    blocks: Blocks | None = None,
     generator: torch.Generator | int | None = None,
 ) -> CVAE:
     """A `CVAE` of images ``(channels, height, width)`` with `ConvEncoder` and `ConvDecoder`.
@@ -128,7 +139,7 @@ def conv_cvae(
     made, before, law = laws(latent, likelihood, prior, posterior)
     same: Any = {"features": features, "hidden": hidden, "activation": activation, "context": classes or context,
                  "generator": resolve(generator)}  # fmt: skip
-    encoder, decoder = _convolutional(image, latent, made, law, **same)
+    encoder, decoder = _convolutional(image, latent, made, law, blocks, **same)
     return CVAE(encoder, decoder, latent=latent, classes=classes, context=context, embed=embed, likelihood=made,
                 prior=before, posterior=law)  # fmt: skip
 
@@ -143,10 +154,10 @@ def _dense(
 
 
 def _convolutional(
-    image: Sequence[int], latent: int, likelihood: Any, posterior: Any, **same: Any
+    image: Sequence[int], latent: int, likelihood: Any, posterior: Any, blocks: Blocks | None, **same: Any
 ) -> tuple[ConvEncoder, ConvDecoder]:
     """The same of images."""
-    encoder = ConvEncoder(image, features_of(posterior), **same)
+    encoder = ConvEncoder(image, features_of(posterior), blocks=blocks, **same)
     return encoder, ConvDecoder(latent, image, numbers=numbers_of(likelihood), **same)
 
 

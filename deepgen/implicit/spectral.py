@@ -3,11 +3,11 @@
     W / sigma(W),   sigma(W) = u' W v,   u and v by one power iteration a pass in training
 
 The convolution's matrix is its weight as ``[outputs, the rest]``, as in the paper, which bounds the operator's norm
-within a factor of the kernel's side. u and v are buffers, saved with the model, so that a resumed fit goes on from
-them. (An average of unit vectors is none: `deepgen.optim.blend` is for a network whose weights are averages.) A weight
-that starts at 0, as in a `ResidualBlock`, has no W / sigma(W): its layer starts from He's law instead, so that a block
-is no longer the identity at the start. By torch's own parametrisation. Source: Miyato et al. 2018, "Spectral
-normalization for generative adversarial networks".
+within a factor of the kernel's side; a group convolution's is its psi, and the factor twice that. u and v are buffers,
+saved with the model, so that a resumed fit goes on from them. (An average of unit vectors is none:
+`deepgen.optim.blend` is for a network whose weights are averages.) A weight that starts at 0, as in a `ResidualBlock`,
+has no W / sigma(W): its layer starts from He's law instead, so that a block is no longer the identity at the start. By
+torch's own parametrisation. Source: Miyato et al. 2018, "Spectral normalization for generative adversarial networks".
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from deepgen.errors import ArgumentError
+from deepgen.layers.p4_conv import P4Conv
 from deepgen.random import lend, resolve
 
-_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+_LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d,
+           P4Conv)  # fmt: skip
 
 
 class SpectralNorm(nn.Module):

@@ -4,12 +4,13 @@ from deepgen.layers.adaline import Adaline
 from deepgen.layers.additive_attention import AdditiveAttention
 from deepgen.layers.attention import CausalSelfAttention, KeyValueCache
 from deepgen.layers.causal_conv import CausalConv
+from deepgen.layers.conv_decoder import ConvDecoder
+from deepgen.layers.conv_encoder import ConvEncoder
 from deepgen.layers.convolution import conv
 from deepgen.layers.deep_recurrent import DeepRecurrent
 from deepgen.layers.dense import Dense
 from deepgen.layers.dense_block import DenseBlock, transition
 from deepgen.layers.dropout import dropout
-from deepgen.layers.images import ConvDecoder, ConvEncoder
 from deepgen.layers.inception import Inception
 from deepgen.layers.initialisation import data_dependent, lsuv
 from deepgen.layers.linear import linear
@@ -17,6 +18,7 @@ from deepgen.layers.masked import MaskedNet
 from deepgen.layers.maxout import Maxout, maxout
 from deepgen.layers.mlp import MLP
 from deepgen.layers.p4_conv import P4Conv, p4_max_pool, p4_pool, p4_turn
+from deepgen.layers.p4_encoder import P4Encoder
 from deepgen.layers.perceptron import NotConverged, Perceptron, mistake_bound
 from deepgen.layers.recurrent import MultiplicativeLSTM, recurrent
 from deepgen.layers.reshaped import Reshaped
@@ -46,6 +48,7 @@ __all__ = [
     "NonNegative",
     "NotConverged",
     "P4Conv",
+    "P4Encoder",
     "Perceptron",
     "Reshaped",
     "ResidualBlock",

@@ -158,10 +158,18 @@ def joined(h: Tensor, context: Tensor | None, width: int) -> Tensor:
     >>> joined(torch.zeros(5, 3), torch.zeros(5, 10), 10).shape
     torch.Size([5, 13])
     """
+    context = check_context(context, len(h), width)
+    return h if context is None else torch.cat([h, context.to(h)], 1)
+
+
+def check_context(context: Tensor | None, rows: int, width: int) -> Tensor | None:
+    """The context as it is, or an error unless it is ``[rows, width]``, and None where the width is 0.
+
+    >>> check_context(torch.zeros(5, 10), 5, 10).shape, check_context(None, 5, 0)
+    (torch.Size([5, 10]), None)
+    """
     if (context is None) != (width == 0):
         raise ArgumentError(f"this network takes {f'a context of width {width}' if width else 'no context'}")
-    if context is None:
-        return h
-    if context.shape != (len(h), width):
-        raise ShapeError(f"the context must be [{len(h)}, {width}], got {list(context.shape)}")
-    return torch.cat([h, context.to(h)], 1)
+    if context is not None and context.shape != (rows, width):
+        raise ShapeError(f"the context must be [{rows}, {width}], got {list(context.shape)}")
+    return context

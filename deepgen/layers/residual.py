@@ -40,8 +40,8 @@ class ResidualBlock(nn.Module):
         ShapeError: in ``forward``, maps of another shape.
 
     >>> block, x = ResidualBlock(4, generator=0), torch.randn(2, 4, 6, 6)
-    >>> torch.equal(block(x), x)  # at the start
-    True
+    >>> torch.equal(block(x), x), block.outputs  # at the start
+    (True, 4)
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class ResidualBlock(nn.Module):
     ) -> None:
         super().__init__()
         check_count(width=width)
-        self.width = int(width)
+        self.width = self.inputs = self.outputs = int(width)
         stream, self.activation, self.original = resolve(generator), activation_of(activation), bool(original)
         self._arguments = {"width": int(width), "norm": bool(norm), "original": self.original, "activation": activation}
         self.a = conv(width, width, 3, bias=not norm, scale=HE, generator=stream)

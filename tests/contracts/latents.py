@@ -77,6 +77,13 @@ def conv(x, **parts):
     return build
 
 
+def turning(g):
+    """An encoder to which an image and its turns are the same."""
+    encoder = dg.layers.P4Encoder((1, 4, 4), 4, features=[2], hidden=4, generator=g)
+    decoder = i.ConvDecoder(2, (1, 4, 4), features=[3], hidden=6, generator=g)
+    return i.VAE(encoder, decoder, latent=2), images(g), None
+
+
 def cvae(kind, x=bits, make=i.mlp_cvae, **parts):
     """An MLP, or ``make=conv_cvae``, given a context of one kind."""
 
@@ -134,6 +141,8 @@ LATENTS = {
     "VAE, categorical": vae(levels, likelihood=lambda g: i.Categorical(LEVELS)),
     "VAE, logistic mixture": vae(levels, likelihood=lambda g: i.LogisticMixture(LEVELS, 2)),
     "VAE of images": conv(images),
+    "VAE of images, blocks": conv(images, blocks=lambda g: [dg.layers.Inception(3, 1, (1, 1), (1, 1), 1, generator=g)]),
+    "VAE of images, turns": turning,
     "VAE of images, categorical": conv(level_images, likelihood=lambda g: i.Categorical(LEVELS)),
     "VAE of images, full, mixture": conv(
         images,

@@ -67,6 +67,11 @@ BUILT = {
         [(2, 5, 4), (2, 0, 3), (5, 3)],
     ),
     "P4Conv": (lambda g: layers.P4Conv(2, 3, lift=True, generator=g), (2, 2, 6, 6), [(2, 3, 6, 6), (2, 6, 6)]),
+    "P4Encoder": (
+        lambda g: layers.P4Encoder((1, 8, 8), 3, features=[2], hidden=4, generator=g),
+        (4, 1, 8, 8),
+        [(4, 1, 8, 7), (4, 2, 8, 8), (1, 8, 8)],
+    ),
     "Reshaped": (lambda g: layers.Reshaped(layers.ResidualBlock(2, generator=g), (2, 3, 3)), (4, 18), [(4, 17)]),
     "ResidualBlock": (
         lambda g: layers.ResidualBlock(3, norm=True, generator=g),
@@ -138,7 +143,7 @@ def test_other_shapes_are_refused_in_words(name, stream):
             net(*inputs(shape, stream))
 
 
-@pytest.mark.parametrize("name", ["ResidualBlock", "Inception", "DenseBlock", "MLP", "MultiplicativeLSTM"])
+@pytest.mark.parametrize("name", ["ResidualBlock", "Inception", "DenseBlock", "MLP", "MultiplicativeLSTM", "P4Encoder"])
 def test_checks_stay_out_of_the_way_of_torch_func(name, stream):
     """Gradients of each example by vmap are those of a loop."""
     make, shape, _ = BUILT[name]

@@ -20,6 +20,7 @@ from deepgen.implicit import (
     ResNetDiscriminator,
     SpectralNorm,
 )
+from deepgen.layers import P4Encoder
 from deepgen.objectives import (
     R1,
     Adversarial,
@@ -202,6 +203,7 @@ JUDGES = {
     "dcgan": lambda g: DCGANDiscriminator((8, 8), 4, generator=g),
     "resnet": lambda g: ResNetDiscriminator((8, 8), 8, generator=g),
     "convolutions": lambda g: ConvEncoder((1, 8, 8), 1, features=[4], hidden=8, generator=g),
+    "turns": lambda g: P4Encoder((1, 8, 8), (), features=[4], hidden=8, generator=g),
 }
 
 
