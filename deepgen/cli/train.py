@@ -153,12 +153,12 @@ def command(
         float | None,
         typer.Option(
             help="rbm, made, vae, iwae, cvae, autoencoder, gan: the greatest norm of the weights into a unit, after "
-            "every step (none)."
+            "every step (none). The gradient of an rbm is then not centred."
         ),
     ] = None,
     non_negative: Annotated[
         bool | None,
-        typer.Option("--non-negative", help="rbm, autoencoder: no weight below 0, so that units see parts of rows."),
+        typer.Option("--non-negative", help="rbm (its gradient not centred), autoencoder: no weight below 0."),
     ] = None,
     orders: Annotated[
         int | None, typer.Option(min=1, help="made (1), deep-nade (8): orders of the variables whose mixture it is.")

@@ -104,6 +104,7 @@ class Seq2Seq(nn.Module):
 
     @property
     def device(self) -> torch.device:
+        """Where its weights are, and draws are made."""
         return self.sources.device
 
     def check(self, pair: Any) -> None:

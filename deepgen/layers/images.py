@@ -25,6 +25,10 @@ def image_arguments(image: Any, features: Any, hidden: int, activation: str, con
     """
     if len(image) != 3 or not features:
         raise ArgumentError(f"image must be (channels, height, width) and features not empty, got {image}, {features}")
+    for side in image:
+        check_count(image=side)
+    for width in features:
+        check_count(features=width)
     check_count(hidden=hidden)
     check_count(0, context=context)
     return {"image": list(image), "features": list(features), "hidden": int(hidden), "activation": activation,

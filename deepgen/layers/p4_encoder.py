@@ -1,7 +1,7 @@
 """Encoder of square images over p4: what it puts out is the same for an image and for each of its quarter turns.
 
     h_0 = a(lifting x),   h_i = a(group convolution of h_(i-1))         each halves the sides: [channels, 4, side, side]
-    u = a(A h_n + C context)                                            A sees all places: [hidden, 4]
+    u = a(A h_last + C context)                                         A sees all places: [hidden, 4]
     output = W m + b,     m = mean over r of u_r                        or the greatest, r the four turns
 
 It is `ConvEncoder` with `P4Conv` in the place of convolutions. A turn of x turns each h and moves its axis of turns on.

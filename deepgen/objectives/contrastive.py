@@ -11,8 +11,8 @@ which is the gradient of the machine written as (v - mu)' W (h - lambda), mapped
 fixed points are those of maximum likelihood, and flipping data bits changes nothing. h enters through E[h | v]. The
 offsets are running means over data, started at the mean of the data given to ``start``. A decay l of the weights moves
 them, too, so that biases get l W lambda and l W' mu: at rest data and chains have the same means, as the likelihood
-less l |W|^2 / 2 wants. What a projection after the step (`deepgen.layers.constrain`) does to weights nobody tells the
-biases: it goes with the plain gradient alone.
+less l |W|^2 / 2 wants. A projection after the step
+(`deepgen.layers.constrain`) moves weights without the biases, and goes with the plain gradient only.
 
 CD-k starts its chains at the batch and is biased for finite k (Hinton 2002). Persistent CD keeps them from step to step
 (Tieleman 2008) and follows the likelihood when the rate is small beside the mixing time.
@@ -93,7 +93,7 @@ class PersistentCD(Contrastive):
     A `DBM` of any levels takes it too. With one hidden level that is the `RBM`; with more it ascends the variational
     bound, or with enough ``posterior_steps`` the likelihood (`deepgen.objectives.contrastive_deep`).
 
-    The rate, momentum and decay are the optimizer's (by default plain SGD). The metric ``moment_gap``
+    Rate and momentum are the optimizer's (by default plain SGD). The metric ``moment_gap``
     is the Euclidean norm of <h>_d - <h>_m, which the gradient sets to zero. It says whether chains look like data to
     the hidden layers and nothing about the likelihood, for which see `deepgen.evaluate.log_likelihood`. Of ten chains
     and more, ``autocorrelation`` is the time in Gibbs steps in which they forget, as long as they move with the model
@@ -106,7 +106,9 @@ class PersistentCD(Contrastive):
         centred: use the running means as offsets; otherwise offsets are zero, as they must be where weights are
             constrained (`deepgen.layers.constrain`): `update` raises an `ArgumentError` otherwise.
         sliding: weight of the newest batch in the running means.
-        weight_decay: L2 penalty ``weight_decay / 2 |W|^2``, on the weights and not on the biases.
+        weight_decay: L2 penalty ``weight_decay / 2 |W|^2``, on the weights and not on the biases. A penalty that acts
+            in the optimizer or as its hook (`deepgen.optim.ElasticNet`) moves weights without the biases: give
+            ``centred=False`` with it, or the machine rests where data and chains have other means.
         sparsity: ``(target, cost)`` pulls each hidden unit's running mean towards ``target`` through its bias, with
             gradient ``cost (mean - target)`` (Hinton 2010, section 11).
         binary: take products as sums over ones, by `deepgen.explicit.binary`; ``"auto"`` where they are faster (sparse

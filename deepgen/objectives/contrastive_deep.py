@@ -40,7 +40,7 @@ from deepgen.errors import ArgumentError
 from deepgen.explicit.dbm import DBM
 from deepgen.explicit.mean_field import field, settle
 from deepgen.objectives.chain_memory import ChainMemory, remembered
-from deepgen.objectives.descent import Descent, check_unprojected
+from deepgen.objectives.descent import Descent
 from deepgen.share_means import balance, over_rows
 
 if TYPE_CHECKING:
@@ -94,14 +94,15 @@ class DeepStep:
     def __init__(self, model: DBM, optimizer: torch.optim.Optimizer, options: PersistentCD) -> None:
         if options.binary is True:
             raise ArgumentError("binary=True takes the products of an RBM; for a DBM leave it at 'auto'")
-        check_unprojected(optimizer, options.centred)
         self.model, self.options = model, options
         self.widths = [units.width for units in model.levels]
         self.joints = [Joint(below, *j) for below, coupling in enumerate(model.couplings) for j in coupling.joints()]
         parts = (units for units in model.levels if isinstance(units, nn.Module))
         self.own = list(dict.fromkeys(p for units in parts for p in units.parameters() if p.requires_grad))
         blocks = [joint.block for joint in self.joints]
-        self.descent = Descent(optimizer, [*blocks, *model.biases, *self.own], len(blocks))
+        joint = [*blocks, *model.biases]
+        centred = joint if options.centred else ()
+        self.descent = Descent(optimizer, [*joint, *self.own], len(blocks), centred=centred)
 
     @torch.no_grad()
     def __call__(
@@ -174,7 +175,7 @@ class DeepStep:
                 here, there = offsets[low][columns], offsets[low + 1][above]
                 gradients[low][columns].addmv_(x.t(), y @ there)
                 gradients[low + 1][above].addmv_(y.t(), x @ here)
-                if decay:  # which moves weights, too
+                if decay and block.requires_grad:  # the decay moves weights, and centred biases stay
                     gradients[low][columns].addmv_(block, there, alpha=-decay)
                     gradients[low + 1][above].addmv_(block.t(), here, alpha=-decay)
         if self.options.sparsity is not None:

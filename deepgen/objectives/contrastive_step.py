@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from deepgen.explicit.rbm import RBM
 from deepgen.objectives.binary_products import SPARSE, BinaryProducts, use_binary
 from deepgen.objectives.chain_memory import ChainMemory, remembered
-from deepgen.objectives.descent import Descent, check_unprojected
+from deepgen.objectives.descent import Descent
 from deepgen.objectives.products import Offsets, Products, Target
 from deepgen.share_means import balance
 
@@ -38,9 +38,9 @@ class ContrastiveState(NamedTuple):
 class ContrastiveStep:
     """The `Update` of ``options`` for one model and optimizer.
 
-    Gradients are those of minus the log-likelihood; how they reach the parameters is `Descent`. Whatever moves weights
-    moves them at fixed centred biases b + W' mu and a + W lambda, the decay too: else machines would come to rest where
-    data and chains have other means.
+    Gradients are those of minus the log-likelihood; how they reach the parameters is `Descent`. The decay of
+    ``weight_decay`` moves weights at fixed centred biases b + W' mu and a + W lambda, as the gradient does: otherwise
+    machines would come to rest where data and chains have other means.
 
     Args:
         sample: ``sample(products, chains, generator)`` leaves visible layers of batch and chains with their mean
@@ -60,13 +60,12 @@ class ContrastiveStep:
         *,
         fused: bool = True,
     ) -> None:
-        check_unprojected(optimizer, options.centred)
         self.model, self.options, self.sample = model, options, sample
         self.insist, self.allow = use_binary(model, options.binary)
         layers = (layer for layer in (model.visible, model.hidden) if isinstance(layer, nn.Module))
         self.own = [p for layer in layers for p in layer.parameters() if p.requires_grad]
         trained = [model.weight, model.visible_bias, model.hidden_bias, *self.own]
-        self.descent = Descent(optimizer, trained, 1, fused=fused)
+        self.descent = Descent(optimizer, trained, 1, fused=fused, centred=trained[:3] if options.centred else ())
         self.gradients = self.descent.gradients
         self.workspaces: dict[tuple[bool, int, int, float], Products] = {}
 
@@ -87,7 +86,8 @@ class ContrastiveStep:
         else:
             target = Target(weight, biases, alpha=-rate, beta=1 - rate * options.weight_decay)
         offsets = Offsets(state.visible_mean, state.hidden_mean, options.sliding, options.centred)
-        decayed = self.decayed(state) if options.weight_decay and options.centred else ()
+        follows = options.weight_decay and options.centred and self.model.weight.requires_grad
+        decayed = self.decayed(state) if follows else ()
         means = products.descend(offsets, target)
         for bias, shift in zip(biases, decayed, strict=False):
             bias.sub_(shift)

@@ -12,38 +12,46 @@ from deepgen.errors import ArgumentError
 from deepgen.layers.weight_constraints import Projected
 
 
-def check_unprojected(optimizer: torch.optim.Optimizer, centred: bool) -> None:
-    """Refuse a constraint on weights beside the centred gradient.
-
-    That one takes from the biases what weights are about to give to the fields, so of a weight that the projection puts
-    back the biases would keep their part, at every step.
-    """
-    hooks: Any = optimizer._optimizer_step_post_hooks.values()
-    if centred and any(isinstance(hook, Projected) for hook in hooks):
-        raise ArgumentError(
-            "the centred gradient moves biases by what it moves weights, and a projection (deepgen.layers.constrain) "
-            "takes the weights back without them: give the objective centred=False"
-        )
-
-
 class Descent:
     """Buffers for the gradients of ``trained``, the first ``products`` of which are products of tall matrices.
 
     With plain SGD those are added to their parameters by the product itself, which spares writing and reading them; any
     other optimizer finds all gradients in ``p.grad``, and so does plain SGD unless ``fused``.
+
+    ``centred`` are those of ``trained`` whose gradients are the centred one's. It takes from the biases what weights
+    are about to give to the fields, so of a weight that a projection puts back the biases would keep their part, at
+    every step: such a constraint raises an `ArgumentError`, here and in ``rate``.
     """
 
     def __init__(
-        self, optimizer: torch.optim.Optimizer, trained: Sequence[nn.Parameter], products: int, *, fused: bool = True
+        self,
+        optimizer: torch.optim.Optimizer,
+        trained: Sequence[nn.Parameter],
+        products: int,
+        *,
+        fused: bool = True,
+        centred: Sequence[nn.Parameter] = (),
     ) -> None:
         self.optimizer, self.trained, self.products = optimizer, list(trained), products
         self.gradients = [torch.zeros_like(p) for p in self.trained]
         stepped = {id(p) for group in optimizer.param_groups for p in group["params"]}
         self.all_stepped = fused and all(id(p) in stepped and p.requires_grad for p in self.trained)
         self.counted = False
+        self.centred = {id(p) for p in centred}
+        self._check_unprojected()
+
+    def _check_unprojected(self) -> None:
+        hooks: Any = getattr(self.optimizer, "_optimizer_step_post_hooks", {}) if self.centred else {}
+        for hook in hooks.values():
+            if isinstance(hook, Projected) and any(id(weight) in self.centred for weight, _ in hook.chosen):
+                raise ArgumentError(
+                    "the centred gradient moves biases by what it moves weights, and a projection "
+                    "(deepgen.layers.constrain) takes the weights back without them: give the objective centred=False"
+                )
 
     def rate(self) -> float | None:
         """The rate of plain SGD over all of ``trained``, or None if anything stands between a gradient and its step."""
+        self._check_unprojected()
         return _plain_rate(self.optimizer) if self.all_stepped else None
 
     def move(self, rate: float | None) -> None:

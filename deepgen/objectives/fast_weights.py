@@ -108,7 +108,8 @@ class _FastStep:
             torch.add(slow, fast, out=both)
         decayed = None
         if options.weight_decay:
-            shifts = self.step.decayed(ContrastiveState(*state[:4])) if options.centred else (0.0, 0.0)
+            follows = options.centred and self.model.weight.requires_grad
+            shifts = self.step.decayed(ContrastiveState(*state[:4])) if follows else (0.0, 0.0)
             decayed = options.weight_decay * self.model.weight, *shifts
         inner, metrics = self.step(ContrastiveState(*state[:4]), batch, generator=generator)
         weight, visible, hidden = self.step.gradients[:3]  # minus the gradients, with what the penalties add

@@ -7,7 +7,7 @@ import torch
 
 import deepgen as dg
 from deepgen.explicit import Gaussian
-from deepgen.objectives import ContrastiveDivergence, PersistentCD
+from deepgen.objectives import ContrastiveDivergence, FastPersistentCD, ParallelTempering, PersistentCD
 from deepgen.train.state import copy_tree
 from tests.contracts.layers import machine
 from tests.objectives.steps import leaves, named_gradients, snapshot, still
@@ -169,15 +169,42 @@ def test_frozen_parameters_stay(objective, frozen, stream):
     assert moved == {name: name != frozen for name in moved}
 
 
-@pytest.mark.parametrize("make", [lambda: dg.RBM(6, 4, generator=0), lambda: dg.explicit.DBM(6, [4, 3], generator=0)])
-def test_projected_weights_want_the_plain_gradient(make):
-    """Biases that follow weights which are put back move on for ever: 28 for hidden units that are then always on."""
-    model = make()
+@pytest.mark.parametrize(
+    ("make", "kinds"),
+    [
+        (lambda: dg.RBM(6, 4, generator=0), [PersistentCD, ContrastiveDivergence, FastPersistentCD, ParallelTempering]),
+        (lambda: dg.explicit.DBM(6, [4, 3], generator=0), [PersistentCD]),
+    ],
+    ids=["rbm", "dbm"],
+)
+def test_projected_weights_want_the_plain_gradient(make, kinds, stream):
+    """Biases that follow weights which are put back would move on for ever."""
+    model, x = make(), some_rows(stream, 8, 6)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    dg.layers.constrain(optimizer, model, dg.layers.NonNegative())
+    pcd = PersistentCD(chains=5)
+    state, step = pcd.start(model, x, generator=stream), pcd.update(model, optimizer)
+    step(state, x, generator=stream)
+    handle = dg.layers.constrain(optimizer, model, dg.layers.NonNegative())
     with pytest.raises(dg.errors.ArgumentError, match="centred=False"):
-        PersistentCD(chains=5).update(model, optimizer)
-    PersistentCD(chains=5, centred=False).update(model, optimizer)
+        step(state, x, generator=stream)
+    for kind in kinds:
+        with pytest.raises(dg.errors.ArgumentError, match="centred=False"):
+            kind().update(model, optimizer)
+        kind(centred=False).update(model, optimizer)
+    handle.remove()
+    step(state, x, generator=stream)
+
+
+def test_biases_do_not_follow_a_decay_of_weights_that_stand_still(stream):
+    def hidden_gradient(decay):
+        rbm, x = dg.RBM(6, 4, generator=0), torch.eye(6)
+        rbm.weight.requires_grad_(False)
+        optimizer = torch.optim.SGD([rbm.visible_bias, rbm.hidden_bias], lr=0.0)
+        pcd, draws = PersistentCD(chains=5, weight_decay=decay), dg.random.generator(1)
+        pcd.update(rbm, optimizer)(pcd.start(rbm, x, generator=draws), x, generator=draws)
+        return rbm.hidden_bias.grad
+
+    assert torch.equal(hidden_gradient(0.3), hidden_gradient(0.0))
 
 
 def test_a_non_negative_machine_rests_where_its_constrained_problem_does(stream):

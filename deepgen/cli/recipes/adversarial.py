@@ -2,9 +2,9 @@
 
 ``--loss``, ``--penalty`` and ``--spectral-norm`` choose another game. DCGAN's networks are for images whose sides are
 multiples of 4, from 16 on, dense ones for all other rows; ``--networks`` has it otherwise (``maxout``: dense, and the
-discriminator's units are maxout). Bits and grey
-levels are grey values while training and rounded when drawn (`deepgen.implicit.Rounded`); real columns are standardised
-inside the networks. There is no likelihood to watch: what is watched is how far draws are from validation rows.
+discriminator's units are maxout). Bits and grey levels are grey values while training and rounded when drawn
+(`deepgen.implicit.Rounded`); real columns are standardised inside the networks. There is no likelihood to watch: what
+is watched is how far draws are from validation rows.
 """
 
 from __future__ import annotations
@@ -82,7 +82,8 @@ def gan(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
     first, second, third = spawn(source(options["seed"]), 3)
     generator: nn.Module
     discriminator: nn.Module
-    if networks in ("conv", "resnet"):
+    dense = networks in ("dense", "maxout")
+    if not dense:
         sides = sides_of(data, networks)
         if kind(data) == "real":
             raise ArgumentError(
@@ -104,8 +105,8 @@ def gan(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
     if options["spectral_norm"]:
         discriminator = SpectralNorm(discriminator, generator=third)
     if levels is not None:
-        generator = Rounded(generator, levels, squash=networks in ("dense", "maxout"))
-    elif networks in ("dense", "maxout"):
+        generator = Rounded(generator, levels, squash=dense)
+    elif dense:
         x = varying(name, data, density=False)
         generator = Restored(generator, x.shape[1]).initialise(x)
         discriminator = Standardised(discriminator, x.shape[1]).initialise(x)
@@ -120,7 +121,7 @@ def gan(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
         batch=options["batch"],
         optimizer=objective.optimizer(model),
         monitor=Nearness() if len(data.valid) > 2 else None,
-        notes={"images": networks in ("conv", "resnet")},
+        notes={"images": not dense},
         settled={"networks": networks},
     )
 

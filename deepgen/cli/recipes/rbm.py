@@ -25,7 +25,7 @@ from deepgen.random import generator, lend
 if TYPE_CHECKING:
     from deepgen.data import Data
 
-SPARE = 0.8  # of the weights of a unit that begins apart: 0
+SPARE = 0.8  # share of a unit's first weights that are 0
 NARROW, SLOW = 10.0, 0.03  # precisions of gaussian units: at the start over that of the column, and their rate
 
 
@@ -38,11 +38,10 @@ def rbm(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
     if options["non_negative"]:
         begin_apart(model, options["seed"])
     monitor = partial(annealed, x) if options["patience"] else _pseudo if kind(data) == "binary" else None
-    shared = {name: options[name] for name in ("k", "chains", "weight_decay")}
     plain = options["non_negative"] or options["max_norm"] is not None  # which the centred gradient cannot have
     return Recipe(
         model=model,
-        objective=PersistentCD(centred=not plain, **shared),
+        objective=PersistentCD(centred=not plain, **_chains(options)),
         data=data,
         epochs=options["epochs"],
         batch=options["batch"],
@@ -60,7 +59,7 @@ def deep(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
     if kind(data) != "binary":
         raise refused(f"{name} takes zeros and ones", data)
     x, features = rows_of(data.train), data.event_shape.numel()
-    shared = {name: options[name] for name in ("k", "chains", "weight_decay")}
+    shared = _chains(options)
     model = (DBN if name == "dbn" else DBM)(features, options["hidden"], generator=options["seed"]).initialise(x)
     return Recipe(
         model=model,
@@ -71,6 +70,10 @@ def deep(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
         optimizer=torch.optim.SGD(model.parameters(), lr=options["rate"]),
         monitor=partial(annealed, x) if options["patience"] else None,
     )
+
+
+def _chains(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {word: options[word] for word in ("k", "chains", "weight_decay")}
 
 
 def begin_apart(model: RBM, seed: int) -> None:
