@@ -108,6 +108,8 @@ _LEFT_OUT = {
         "a machine with label units is a classifier, and its columns are rows and labels side by side: in Python it is "
         "deepgen.explicit.ClassRBM; cvae is a model given labels here",
     ),
+    "seq2seq": "rows of tokens given rows of tokens come in pairs, which no file given here can say: in Python it is "
+    "deepgen.explicit.Seq2Seq; of one text train lstm or transformer",
     **dict.fromkeys(
         ("ising", "potts"),
         "the couplings of an Ising or Potts grid are given, so there is nothing to learn from data: in Python it is "

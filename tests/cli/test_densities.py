@@ -418,6 +418,7 @@ def test_a_report_of_each_kind(deepgen, files):
         ("m2 --data digits", "deepgen.implicit.SemiSupervised"),
         ("planar --data table.csv", "realnvp, maf and nsf have both"),
         ("ising --data digits", "nothing to learn"),
+        ("seq2seq --data digits", "come in pairs"),
         ("real-nvp --data table.csv", "did you mean 'realnvp'"),
         ("made --data digits --hidden 5,x", "--hidden must be whole numbers"),
         ("nade --data digits --hidden 5,5", "--hidden of nade is one number"),

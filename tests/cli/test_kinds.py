@@ -52,7 +52,7 @@ BUILT = {
 }
 # What is built in Python alone, and why: options.py or the manual says so of each model among these.
 PYTHON = {
-    "explicit": {"ClassRBM", "IAF", "Ising", "MeanFieldNetwork", "Potts", "PlanarFlow", "Product"},
+    "explicit": {"ClassRBM", "IAF", "Ising", "MeanFieldNetwork", "Potts", "PlanarFlow", "Product", "Seq2Seq"},
     "implicit": {"Concatenated", "Projected", "SemiSupervised", "SpectralNorm", "Decoder", "SaltAndPepper"},
 }
 
