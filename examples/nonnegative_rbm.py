@@ -47,8 +47,7 @@ def main(
         rbm = dg.explicit.RBM(width, hidden, generator=seed).initialise(data.train)
         optimizer = torch.optim.SGD(rbm.parameters(), lr=0.1)
         if apart:
-            with dg.random.lend(dg.random.generator(seed)):  # torch chooses the zeros from its global stream
-                torch.nn.init.sparse_(rbm.weight, 0.8, std=1.0)
+            dg.layers.sparse_(rbm.weight, round(width / 5), axis=1, generator=seed)
             dg.layers.constrain(optimizer, rbm, dg.layers.NonNegative())
         dg.fit(
             rbm,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,8 @@ def check_constraint(chosen: Mapping[str, Any]) -> None:
     limit, signs = chosen.get("max_norm"), chosen.get("non_negative")
     if limit is not None and signs:
         raise ArgumentError("--max-norm and --non-negative are two sets, and weights are kept in one: drop one of them")
-    if limit is not None and not limit > 0:
-        raise ArgumentError(f"--max-norm must be above 0, got {limit}")
+    if limit is not None and not 0 < limit < math.inf:
+        raise ArgumentError(f"--max-norm must be a finite number above 0, got {limit}")
     if limit is not None and chosen.get("spectral_norm"):
         raise ArgumentError("--max-norm moves weights that --spectral-norm computes from others: drop one of them")
 

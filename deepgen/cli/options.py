@@ -202,7 +202,7 @@ def _agree(model: str, chosen: dict[str, Any], given: dict[str, Any]) -> None:
     networks = chosen.get("networks")
     if networks in ("dense", "tied", "maxout") and given.get("channels") is not None:
         raise ArgumentError(
-            f"--channels is of convolutions, and dense networks have none: give {model} --networks conv"
+            f"--channels is of convolutions, and {networks} networks have none: give {model} --networks conv"
         )
     if networks in ("conv", "resnet") and model == "gan" and given.get("hidden") is not None:
         raise ArgumentError(f"--hidden is of dense networks; the size of {networks} ones is --channels")

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import TensorDataset
 
 from deepgen.errors import (
     ArgumentError,
@@ -164,8 +165,11 @@ def from_array(x: Any, *, double: bool = False) -> Any:
 def split_context(model: object, x: Any) -> tuple[Any, Tensor | None]:
     """Rows and their context from a pair, for a model with ``context``; whatever else comes as it is, and None.
 
-    Arrays become tensors, integers among them (labels, say) of int64.
+    Arrays become tensors, integers among them (labels, say) of int64. A TensorDataset is what its tensors are, so that
+    what `deepgen.fit` takes can be evaluated as it is.
     """
+    if type(x) is TensorDataset:
+        x = x.tensors if len(x.tensors) > 1 else x.tensors[0]
     weights = next(model.parameters(), None) if isinstance(model, nn.Module) else None
     double = weights is not None and weights.dtype == torch.float64
     if not isinstance(x, (tuple, list)) or len(x) != 2 or not getattr(model, "context", 0):

@@ -38,12 +38,20 @@ def plus_minus(value: float, error: float, *, signed: bool = False) -> str:
     """
     if error < 0:
         raise ArgumentError(f"error must be at least 0, got {error}")
-    sign = "+" if signed else ""
     if math.isnan(error):
-        return f"{value:{sign}.2f} ± ?"
+        return f"{decimal(value, 2, signed=signed)} ± ?"
     if error == 0 or math.isinf(error):
-        return f"{value:{sign}.2f} ± {error:.0f}"
+        return f"{decimal(value, 2, signed=signed)} ± {error:.0f}"
     exponent = int(f"{error:.1e}".partition("e")[2])  # of the rounded error: 0.0996 counts as 0.10
     decimals = min(max(2, 1 - exponent), _MOST_DECIMALS)
     small = f"{error:.{decimals}f}" if 1 - exponent <= _MOST_DECIMALS else f"{error:.1e}"
-    return f"{value:{sign}.{decimals}f} ± {small}"
+    return f"{decimal(value, decimals, signed=signed)} ± {small}"
+
+
+def decimal(value: float, decimals: int = 2, *, signed: bool = False) -> str:
+    """``value`` with so many decimals; what rounds to zero has no minus.
+
+    >>> decimal(-0.004), decimal(-0.006), decimal(0.0, 1, signed=True)
+    ('0.00', '-0.01', '+0.0')
+    """
+    return f"{round(value, decimals) + 0.0:{'+' if signed else ''}.{decimals}f}"

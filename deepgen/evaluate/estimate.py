@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, get_args, overload
 
 from deepgen.errors import ArgumentError, DeepgenError, check_count
-from deepgen.evaluate.error_bars import plus_minus
+from deepgen.evaluate.error_bars import decimal, plus_minus
 from deepgen.evaluate.student import t_quantile
 
 if TYPE_CHECKING:
@@ -246,7 +246,7 @@ def bits_per_dim(estimate: Estimate | Bracket, dimensions: int) -> Estimate | Br
 
 def _number(estimate: Estimate) -> str:
     exact = estimate.side == "exact"
-    return f"{estimate.value:.2f}" if exact else plus_minus(estimate.value, estimate.stderr)
+    return decimal(estimate.value) if exact else plus_minus(estimate.value, estimate.stderr)
 
 
 def _strict(value: Any) -> Any:

@@ -24,6 +24,7 @@ from deepgen.layers.recurrent import MultiplicativeLSTM, recurrent
 from deepgen.layers.reshaped import Reshaped
 from deepgen.layers.residual import ResidualBlock
 from deepgen.layers.scalar import ScalarMLP
+from deepgen.layers.sparse import sparse_
 from deepgen.layers.standardised import Restored, Standardised
 from deepgen.layers.weight_constraints import MaxNorm, NonNegative, constrain
 from deepgen.layers.whitening import Whitening
@@ -68,6 +69,7 @@ __all__ = [
     "p4_pool",
     "p4_turn",
     "recurrent",
+    "sparse_",
     "transition",
 ]
 

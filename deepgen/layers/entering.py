@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from deepgen.errors import MissingCapability
+from deepgen.errors import MissingCapability, ShapeError
 from deepgen.layers.initialisation import CONVOLUTIONS, TRANSPOSED
 
 _BY_ROWS = (nn.Linear, nn.Bilinear, nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention, nn.Embedding, nn.EmbeddingBag)
@@ -61,6 +61,18 @@ def weights_that_enter(module: nn.Module) -> list[tuple[nn.Parameter, Entering]]
             if weight.requires_grad:
                 found.setdefault(id(weight), (weight, how))
     return [*found.values()]
+
+
+def check_units_axis(weight: Tensor, axis: int) -> None:
+    """Raise `ShapeError` unless ``axis`` of ``weight`` can count units, each with inputs along another axis.
+
+    >>> import torch
+    >>> check_units_axis(torch.zeros(3), 0)
+    Traceback (most recent call last):
+    deepgen.errors.ShapeError: weights must have an axis 0 of units and one of inputs, got [3]
+    """
+    if weight.ndim < 2 or not -weight.ndim <= axis < weight.ndim:
+        raise ShapeError(f"weights must have an axis {axis} of units and one of inputs, got {list(weight.shape)}")
 
 
 def _own(part: nn.Module, name: str) -> list[tuple[nn.Parameter, Entering]]:

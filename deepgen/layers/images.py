@@ -23,7 +23,7 @@ def image_arguments(image: Any, features: Any, hidden: int, activation: str, con
     >>> image_arguments((1, 8, 8), (2, 4), 16, "silu", 0)["features"]
     [2, 4]
     """
-    if len(image) != 3 or not features:
+    if not all(isinstance(given, (list, tuple)) for given in (image, features)) or len(image) != 3 or not features:
         raise ArgumentError(f"image must be (channels, height, width) and features not empty, got {image}, {features}")
     for side in image:
         check_count(image=side)

@@ -9,8 +9,8 @@ normalisation would make of them; for layers under torch's ``weight_norm`` it is
 unit without a spread (weights of 0, which begin a block as the identity) keeps its scale.
 
 Laws that need no data are torch's: ``nn.init.xavier_uniform_`` (tanh), ``kaiming_uniform_`` (rectifiers),
-``orthogonal_``, all of which take a ``generator``. Builders here choose U(-r, r), r = 1 / sqrt(n), or He's where they
-say so.
+``orthogonal_``, all of which take a ``generator``; and `sparse_` here. Builders choose U(-r, r), r = 1 / sqrt(n), or
+He's where they say so.
 
 Sources: Salimans & Kingma 2016, "Weight normalization", equations 5 and 6; Mishkin & Matas 2016, "All you need is a
 good init", algorithm 1 (whose loop ends after one turn where, as here, sums are linear in w and b = 0).

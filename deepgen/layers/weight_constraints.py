@@ -26,8 +26,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from deepgen.errors import ArgumentError, ShapeError, check_real
-from deepgen.layers.entering import Entering, weights_that_enter
+from deepgen.errors import ArgumentError, check_real
+from deepgen.layers.entering import Entering, check_units_axis, weights_that_enter
 from deepgen.typing import Rebuilt
 
 Projection = Callable[[Tensor, int], None]
@@ -61,8 +61,7 @@ class MaxNorm:
 
     @torch.no_grad()
     def __call__(self, weight: Tensor, axis: int = 0) -> None:
-        if weight.ndim < 2 or not -weight.ndim <= axis < weight.ndim:
-            raise ShapeError(f"weights must have an axis {axis} of units and one of inputs, got {list(weight.shape)}")
+        check_units_axis(weight, axis)
         weight.renorm_(2, axis, self.limit)
 
 
@@ -96,6 +95,10 @@ class Projected:
         name = getattr(self.projection, "__name__", type(self.projection).__name__)
         return {"projection": name, **known, "weights": len(self.chosen)}
 
+    def holds(self, weights: set[int]) -> bool:
+        """Whether one of the weights, known by their ``id``, is among those that are projected."""
+        return any(id(weight) in weights for weight, _ in self.chosen)
+
     @torch.no_grad()
     def __call__(self, *_: Any) -> None:
         for weight, (axis, mask, groups) in self.chosen:
@@ -103,6 +106,12 @@ class Projected:
                 weight.mul_(mask.to(weight))  # what does not exist has no norm, and no gradient to come back by
             for part in weight.chunk(groups) if groups > 1 else [weight]:
                 self.projection(part, axis)
+
+
+def projections_of(optimizer: torch.optim.Optimizer) -> list[Projected]:
+    """The constraints that `constrain` has left with an optimizer."""
+    hooks: dict[int, Any] = getattr(optimizer, "_optimizer_step_post_hooks", {})
+    return [hook for hook in hooks.values() if isinstance(hook, Projected)]
 
 
 def constrain(
@@ -121,7 +130,7 @@ def constrain(
         axis: the axis that counts units, of ``weights`` that are parameters; a module knows its own.
 
     Raises:
-        ArgumentError: there are no weights, or the optimizer does not move one of them.
+        ArgumentError: there are no weights, or the optimizer does not move one of them, or one is constrained already.
         ShapeError: a norm of what has no two axes.
         MissingCapability: a module of another kind, whose units are not known; or a weight that is computed from others
             (a parametrisation), so that a change of it would be lost.
@@ -145,6 +154,13 @@ def constrain(
     if not chosen or lost:
         shapes = f"one of shape {lost[0]}" if lost else "none at all"
         raise ArgumentError(f"weights must be parameters that the optimizer moves, got {shapes}")
+    given = {id(weight) for weight, _ in chosen}
+    if any(hook.holds(given) for hook in projections_of(optimizer)):
+        raise ArgumentError(
+            "a weight is constrained already, and one projection after another need not end in both sets: remove() "
+            "that constraint, or give one projection onto what is in both; of non-negative weights with a largest norm "
+            "it is NonNegative, then MaxNorm"
+        )
     project = Projected(chosen, projection)
     project()
     return optimizer.register_step_post_hook(project)

@@ -11,8 +11,8 @@ which is the gradient of the machine written as (v - mu)' W (h - lambda), mapped
 fixed points are those of maximum likelihood, and flipping data bits changes nothing. h enters through E[h | v]. The
 offsets are running means over data, started at the mean of the data given to ``start``. A decay l of the weights moves
 them, too, so that biases get l W lambda and l W' mu: at rest data and chains have the same means, as the likelihood
-less l |W|^2 / 2 wants. A projection after the step
-(`deepgen.layers.constrain`) moves weights without the biases, and goes with the plain gradient only.
+less l |W|^2 / 2 wants. A projection after the step (`deepgen.layers.constrain`) moves weights without the biases, and
+goes with the plain gradient only.
 
 CD-k starts its chains at the batch and is biased for finite k (Hinton 2002). Persistent CD keeps them from step to step
 (Tieleman 2008) and follows the likelihood when the rate is small beside the mixing time.

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import nn
 
 from deepgen.errors import ArgumentError
-from deepgen.layers.weight_constraints import Projected
+from deepgen.layers.weight_constraints import projections_of
 
 
 class Descent:
@@ -41,13 +40,11 @@ class Descent:
         self._check_unprojected()
 
     def _check_unprojected(self) -> None:
-        hooks: Any = getattr(self.optimizer, "_optimizer_step_post_hooks", {}) if self.centred else {}
-        for hook in hooks.values():
-            if isinstance(hook, Projected) and any(id(weight) in self.centred for weight, _ in hook.chosen):
-                raise ArgumentError(
-                    "the centred gradient moves biases by what it moves weights, and a projection "
-                    "(deepgen.layers.constrain) takes the weights back without them: give the objective centred=False"
-                )
+        if self.centred and any(hook.holds(self.centred) for hook in projections_of(self.optimizer)):
+            raise ArgumentError(
+                "the centred gradient moves biases by what it moves weights, and a projection "
+                "(deepgen.layers.constrain) takes the weights back without them: give the objective centred=False"
+            )
 
     def rate(self) -> float | None:
         """The rate of plain SGD over all of ``trained``, or None if anything stands between a gradient and its step."""

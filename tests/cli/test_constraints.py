@@ -53,7 +53,16 @@ def test_sparse_weights_are_those_of_the_seed():
         found.append(made.model.weight.detach().clone())
         torch.rand(1)
     assert torch.equal(*found)
+    assert found[0].count_nonzero(0).le(round(64 / 5)).all()  # of which half were below 0
     assert 0.05 < float((found[0] > 0).float().mean()) < 0.15
+
+
+def test_too_short_a_training_is_told_to_be_longer(deepgen, tmp_path):
+    """A smaller rate, which is right where long steps went astray, would leave the sparse start where it is."""
+    words = ["rbm", *SHORT, "--non-negative", "--rate", "0.001", "--out", tmp_path / "a"]
+    (line,) = deepgen("train", *words).err.splitlines()
+    assert line.startswith("deepgen: warning: this model is worse than independent columns")
+    assert line.endswith("try again with more --epochs, or with --fresh and a larger --rate")
 
 
 def test_an_autoencoder_of_weights_above_zero(deepgen, tmp_path):
@@ -75,10 +84,11 @@ def test_a_discriminator_of_maxout_units(deepgen, tmp_path):
     ("model", "given", "said"),
     [
         ("rbm", {"max_norm": 2.0, "non_negative": True}, "drop one of them"),
-        ("vae", {"max_norm": 0.0}, "--max-norm must be above 0, got 0.0"),
+        ("vae", {"max_norm": 0.0}, "--max-norm must be a finite number above 0, got 0.0"),
+        ("vae", {"max_norm": float("inf")}, "--max-norm must be a finite number above 0, got inf"),
         ("gan", {"max_norm": 1.0, "spectral_norm": True}, "computes from others"),
         ("vae", {"non_negative": True}, "--non-negative is an option of rbm, autoencoder"),
-        ("gan", {"networks": "maxout", "channels": 8}, "--channels is of convolutions"),
+        ("gan", {"networks": "maxout", "channels": 8}, "--channels is of convolutions, and maxout networks have none"),
     ],
 )
 def test_what_does_not_go_together_is_refused(model, given, said):

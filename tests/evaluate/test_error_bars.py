@@ -23,6 +23,8 @@ from deepgen.evaluate import plus_minus
         (5.0, math.inf, "5.00 ± inf"),
         (math.nan, 0.1, "nan ± 0.10"),
         (-math.inf, math.nan, "-inf ± ?"),
+        (-0.004, 0.0, "0.00 ± 0"),  # what rounds to zero has no sign
+        (-0.0004, 0.1, "0.00 ± 0.10"),
         (218.4, 2.5e-14, "218.400000000 ± 2.5e-14"),
         (218.4, 2.5e-9, "218.400000000 ± 2.5e-09"),
         (218.4, 2.5e-8, "218.400000000 ± 0.000000025"),

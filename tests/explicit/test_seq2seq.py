@@ -208,6 +208,8 @@ def test_its_likelihood_is_an_exact_estimate(stream):
     assert answer.value == pytest.approx(each.mean().item(), rel=1e-5)
     assert answer.stderr_data == pytest.approx((each.std() / 50**0.5).item(), rel=1e-4)
     assert dg.evaluate.log_likelihood(model, (y.numpy(), x.numpy())).value == pytest.approx(answer.value, rel=1e-6)
+    assert dg.evaluate.log_likelihood(model, TensorDataset(y, x)).value == answer.value  # as fit takes them
+    assert dg.evaluate.log_likelihood(model(x), TensorDataset(y)).value == pytest.approx(answer.value, rel=1e-6)
     assert dg.evaluate.log_likelihood(model(x), y).value == pytest.approx(answer.value, rel=1e-6)
     one = dg.evaluate.log_likelihood(model(x[0]), y).value
     assert one == pytest.approx(model.log_prob(y, x[:1].expand(50, -1)).mean().item(), rel=1e-5)

@@ -187,6 +187,8 @@ def test_checkpoints_randomness_and_errors(stream):
     check_random(lambda generator: P4Encoder((1, 8, 8), (), generator=generator), generator=stream)
     with pytest.raises(ArgumentError, match=r"square .* 8 x 12"):
         P4Encoder((1, 8, 12), ())
+    with pytest.raises(ArgumentError, match=r"image must be \(channels, height, width\).* got 64"):
+        P4Encoder(64, ())
     with pytest.raises(ArgumentError, match="divisible by 8"):
         P4Encoder((1, 12, 12), (), features=(2, 2, 2))
     with pytest.raises(UnknownName, match="Known: max"):

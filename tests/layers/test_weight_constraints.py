@@ -237,3 +237,24 @@ def test_wrong_arguments(stream):
             MaxNorm(limit)
     with pytest.raises(MissingCapability, match="parametrisation"):
         constrain(optimizer, nn.utils.parametrizations.weight_norm(other), NonNegative())
+
+
+def test_a_weight_has_one_constraint(stream):
+    net = dg.layers.linear(4, 3, generator=stream)
+    optimizer = torch.optim.SGD(net.parameters(), lr=1.0)
+    first = constrain(optimizer, net, MaxNorm(1.0))
+    with pytest.raises(ArgumentError, match="constrained already"):
+        constrain(optimizer, [net.weight], NonNegative())
+    first.remove()
+    constrain(optimizer, net, NonNegative())
+
+
+def test_the_nearest_point_in_both_sets_is_that_of_the_norm_after_that_of_the_signs(stream, float64):
+    """What the message says; (v - P v) . (u - P v) <= 0 for each u of both. In the other order it is not."""
+    v = torch.randn(300, 4, generator=stream) * 2
+    u = torch.rand(300, 4, generator=stream)
+    u = u / u.norm(dim=1, keepdim=True) * 1.5 * torch.rand(300, 1, generator=stream)
+    p = projected(MaxNorm(1.5), projected(NonNegative(), v))
+    other = projected(NonNegative(), projected(MaxNorm(1.5), v))
+    assert (((v - p) @ u.T - ((v - p) * p).sum(1, keepdim=True)) <= 1e-6).all()
+    assert (((v - other) @ u.T - ((v - other) * other).sum(1, keepdim=True)) > 1e-3).any()

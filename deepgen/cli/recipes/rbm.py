@@ -19,13 +19,13 @@ from deepgen.cli.values import column, kind, refused, whole
 from deepgen.errors import ArgumentError, DegenerateWeights
 from deepgen.evaluate import Bracket, Estimate, log_likelihood, plus_minus
 from deepgen.explicit import DBM, DBN, RBM, Bernoulli, BernoulliMixture, Gaussian, Softmax, Spin, Units
+from deepgen.layers import sparse_
 from deepgen.objectives import LayerWise, PersistentCD
-from deepgen.random import generator, lend
 
 if TYPE_CHECKING:
     from deepgen.data import Data
 
-SPARE = 0.8  # share of a unit's first weights that are 0
+JOINED = 0.2  # share of a unit's first weights that are not 0, of a machine that may have none below 0
 NARROW, SLOW = 10.0, 0.03  # precisions of gaussian units: at the start over that of the column, and their rate
 
 
@@ -77,13 +77,12 @@ def _chains(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def begin_apart(model: RBM, seed: int) -> None:
-    """Weights of 0 but for a fifth, of which half are above 0.
+    """Weights of 0 but for a fifth of each hidden unit's, of which half are above 0.
 
     From small weights everywhere a machine that may have none below 0 does not leave independence: what pixels that
     exclude one another say to a unit that sees all of them outweighs what neighbours say.
     """
-    with lend(generator(seed)):  # sparse_ chooses the weights that stay 0 from the global stream
-        torch.nn.init.sparse_(model.weight, SPARE, std=1.0)
+    sparse_(model.weight, max(1, round(JOINED * len(model.weight))), axis=1, generator=seed)
 
 
 def _visible(data: Data, options: Mapping[str, Any]) -> tuple[Units, Data]:
