@@ -13,7 +13,10 @@ machines"; Montavon & Mueller 2012, "Deep Boltzmann machines and the centering t
 "How to center deep Boltzmann machines", equations 9 to 11.
 
 The offsets are running means over data, and mean field starts at them: what the higher levels are without a row to look
-at. Chains live at the odd levels. A Gibbs step draws the even ones, then the odd ones, whose means enter the gradient.
+at. Chains live at the odd levels. A Gibbs step draws the even ones from the odd ones, then the odd ones from them. The
+mean of x_l x_(l+1)' is taken over states x_l as they are drawn, and the mean that they give to x_(l+1): what a draw of
+x_(l+1) adds of its own is noise, and the less a level hears from below, the more of it. At a rate of 0.1 that noise
+alone makes the top's weights so large that what the level sends back costs the machine nats.
 With ``posterior_steps`` the data side is drawn as the model side is, by Gibbs steps with the row held that start from
 draws of mean field, and the gradient is that of log p(v) as far as they have left mean field behind. Mean field's bound
 is cheaper but has a trap. Where the weights W_l to a level are near zero, data give it the covariance of *means* of the
@@ -60,6 +63,15 @@ class DeepState(NamedTuple):
     def per_chain(self) -> tuple[str, ...]:
         """The fields that have a row for each chain."""
         return ("chains",)
+
+
+class Side(NamedTuple):
+    """What data or chains give to the gradient, by level: states as they were drawn, and the mean of each level given
+    the states of its neighbours, with its field; of the visible level, which has no other below it, the states."""
+
+    fields: Sequence[Tensor]
+    states: Sequence[Tensor]
+    means: Sequence[Tensor]
 
 
 class Joint(NamedTuple):
@@ -110,15 +122,16 @@ class DeepStep:
     ) -> tuple[DeepState, dict[str, Tensor]]:
         options, model, offsets = self.options, self.model, state.means.split(self.widths)
         v = batch.to(model.biases[0])
-        fields, data, turns = settle(
+        fields, levels, turns = settle(
             model, v, tolerance=options.tolerance, turns=options.turns, start=offsets[1:] if options.centred else None
         )
+        data = Side(fields, levels, levels)
         if options.posterior_steps and len(self.widths) > 2:
             odd = [u.sample(f, generator=generator) for u, f in zip(model.levels[1::2], fields[1::2], strict=True)]
-            fields, data, _ = walk(model, torch.cat(odd, 1), options.posterior_steps, generator, v)
-        free_fields, free, chains = walk(model, state.chains, options.k, generator)
+            data, _ = walk(model, torch.cat(odd, 1), options.posterior_steps, generator, v)
+        free, chains = walk(model, state.chains, options.k, generator)
         with torch.autocast(v.device.type, enabled=False):
-            gaps, means = self._move(state, fields, data, free_fields, free)
+            gaps, means = self._move(state, data, free)
         memory, told = remembered(state.memory, chains, options.k)
         return DeepState(chains, means, memory), {
             "moment_gap": torch.linalg.vector_norm(over_rows(torch.cat(gaps[1:]))),
@@ -126,44 +139,46 @@ class DeepStep:
             "turns": torch.tensor(float(turns)),
         }
 
-    def _move(
-        self,
-        state: DeepState,
-        fields: Sequence[Tensor],
-        data: Sequence[Tensor],
-        free_fields: Sequence[Tensor],
-        free: Sequence[Tensor],
-    ) -> tuple[list[Tensor], Tensor]:
+    def _move(self, state: DeepState, data: Side, free: Side) -> tuple[list[Tensor], Tensor]:
         """Step along the gradient; <x_l>_d - <x_l>_m of every level, and the new running means."""
-        options, offsets, v = self.options, state.means.split(self.widths), data[0]
-        share = torch.cat((v.new_full((len(v),), 1 / len(v)), v.new_full((len(free[0]),), -balance() / len(free[0]))))
-        rows = [torch.cat(pair) for pair in zip(data, free, strict=True)]
-        gaps = [x.t() @ share for x in rows]
-        means = torch.cat([mean.mean(0) for mean in data]).lerp_(state.means, 1 - options.sliding)
+        options, offsets, v = self.options, state.means.split(self.widths), data.means[0]
+        chains = len(free.means[0])
+        share = torch.cat((v.new_full((len(v),), 1 / len(v)), v.new_full((chains,), -balance() / chains)))
+        lower = [torch.cat(pair) for pair in zip(data.states[:-1], free.states[:-1], strict=True)]
+        upper = [torch.cat(pair) for pair in zip(data.means[1:], free.means[1:], strict=True)]
+        gaps = [x.t() @ share for x in (lower[0], *upper)]
+        means = torch.cat([mean.mean(0) for mean in data.means]).lerp_(state.means, 1 - options.sliding)
         if self.own:
-            self._own(fields, data, free_fields, free)
+            self._own(data, free)
         if options.centred:
-            for x, offset in zip(rows, offsets, strict=True):
+            for x, offset in zip((*lower, *upper), (*offsets[:-1], *offsets[1:]), strict=True):
                 x.sub_(offset)
-        for x in rows[1::2]:
+        for x in upper:
             x.mul_(share.unsqueeze(1))
-        self._biases(rows, gaps, offsets, means)
+        self._biases(lower, upper, gaps, offsets, means)
         rate = self.descent.rate()
-        self._weights(rows, rate)
+        self._weights(lower, upper, rate)
         self.descent.move(rate)
         return gaps, means
 
-    def _weights(self, rows: Sequence[Tensor], rate: float | None) -> None:
+    def _weights(self, lower: Sequence[Tensor], upper: Sequence[Tensor], rate: float | None) -> None:
         """Minus dW and the decay to the gradients, or, with a ``rate``, their step."""
         decay = self.options.weight_decay
         for joint, gradient in zip(self.joints, self.descent.gradients, strict=False):
-            below, above = rows[joint.below][:, joint.columns].t(), rows[joint.below + 1][:, joint.columns_above]
+            below, above = lower[joint.below][:, joint.columns].t(), upper[joint.below][:, joint.columns_above]
             if rate is None:
                 gradient.copy_(joint.block).mul_(decay).addmm_(below, above, alpha=-1.0)
             else:
                 joint.block.addmm_(below, above, beta=1 - rate * decay, alpha=rate)
 
-    def _biases(self, rows: Sequence[Tensor], gaps: Sequence[Tensor], offsets: Sequence[Tensor], means: Tensor) -> None:
+    def _biases(
+        self,
+        lower: Sequence[Tensor],
+        upper: Sequence[Tensor],
+        gaps: Sequence[Tensor],
+        offsets: Sequence[Tensor],
+        means: Tensor,
+    ) -> None:
         """Minus db through the rows, which are fewer numbers than dW, and what sparsity adds."""
         gradients = self.descent.gradients[len(self.joints) : len(self.joints) + len(gaps)]
         for gradient, gap in zip(gradients, gaps, strict=True):
@@ -171,7 +186,7 @@ class DeepStep:
         if self.options.centred:
             decay = self.options.weight_decay
             for low, block, columns, above in self.joints:
-                x, y = rows[low][:, columns], rows[low + 1][:, above]
+                x, y = lower[low][:, columns], upper[low][:, above]
                 here, there = offsets[low][columns], offsets[low + 1][above]
                 gradients[low][columns].addmv_(x.t(), y @ there)
                 gradients[low + 1][above].addmv_(y.t(), x @ here)
@@ -183,17 +198,16 @@ class DeepStep:
             for gradient, mean in zip(gradients[1:], means.split(self.widths)[1:], strict=True):
                 gradient.add_(mean - goal, alpha=cost)
 
-    def _own(self, *sides: Sequence[Tensor]) -> None:
+    def _own(self, data: Side, free: Side) -> None:
         """Minus the gradients of the levels' own parameters, data minus chains.
 
         Of a level drawn or given that of u(x), of one known by its field f that of -A(f), the mean of u(x) under it.
         """
-        fields, data, free_fields, free = sides
         with torch.enable_grad():
             total = torch.zeros(())
             for level, units in enumerate(self.model.levels):
-                here = -units.cumulant(fields[level]).mean() if level else units.energy(data[0]).mean()
-                drawn = units.energy(free[level]) if level % 2 == 0 else -units.cumulant(free_fields[level])
+                here = -units.cumulant(data.fields[level]).mean() if level else units.energy(data.states[0]).mean()
+                drawn = -units.cumulant(free.fields[level]) if level else units.energy(free.states[0])
                 total = total + here - balance() * drawn.mean()
             gradients = torch.autograd.grad(total, self.own)
         for buffer, gradient in zip(self.descent.gradients[-len(self.own) :], gradients, strict=True):
@@ -202,23 +216,23 @@ class DeepStep:
 
 def walk(
     model: DBM, chains: Tensor, k: int, generator: torch.Generator, v: Tensor | None = None
-) -> tuple[list[Tensor], list[Tensor], Tensor]:
+) -> tuple[Side, Tensor]:
     """``k`` Gibbs steps from odd levels ``chains`` ``[chains, odd]``, at rows ``v`` ``[chains, visible]`` if given.
 
-    Returns fields and states of every level, the odd levels' being means given the even ones, and the next chains.
+    Returns what the gradient takes of the last step, and the next chains.
     """
     levels, count = model.levels, len(model.levels)
     states, fields = [chains] * count, [chains] * count
     for level, values in zip(range(1, count, 2), chains.split([u.width for u in levels[1::2]], 1), strict=True):
         states[level] = values
-    first = 0
+    first, before = 0, states
     if v is not None:
         states[0], fields[0], first = v, v, 2
     for _ in range(k):
+        before = [*states]
         for level in (*range(first, count, 2), *range(1, count, 2)):
             fields[level] = field(model, level, states)
             states[level] = levels[level].sample(fields[level], generator=generator)
-    drawn = torch.cat(states[1::2], 1)
-    for level in range(1, count, 2):
-        states[level] = levels[level].mean(fields[level])
-    return fields, states, drawn
+    giving = [before[level] if level % 2 else states[level] for level in range(count)]
+    means = [states[0], *(units.mean(f) for units, f in zip(levels[1:], fields[1:], strict=True))]
+    return Side(fields, giving, means), torch.cat(states[1::2], 1)

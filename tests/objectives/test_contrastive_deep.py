@@ -209,6 +209,24 @@ def test_mean_field_pulls_small_weights_of_a_higher_level_to_zero(scale):
     assert outward < -1e-3 * float(weight.detach().square().sum())
 
 
+@pytest.mark.parametrize("posterior_steps", [0, 2])
+def test_a_level_that_hears_nothing_adds_no_noise(posterior_steps, seed):
+    """Of weights of zero to the top the gradient is zero in every step, not in the mean alone; that of its bias too."""
+    dbm = DBM(6, [4, 3], generator=seed)
+    with torch.no_grad():
+        dbm.couplings[1].blocks[0].zero_()
+        dbm.biases[2].fill_(0.7)
+    g = dg.random.generator(seed)
+    x = (torch.rand(30, 6, generator=g) < 0.4).float()
+    objective = PersistentCD(chains=20, posterior_steps=posterior_steps)
+    step, state = objective.update(dbm, still(dbm)), objective.start(dbm, x, generator=g)
+    step(state, x, generator=g)
+    gradients = named_gradients(dbm)
+    assert float(gradients["couplings.1.blocks.0"].abs().max()) < 1e-6
+    assert float(gradients["biases.2"].abs().max()) < 1e-6
+    assert float(gradients["couplings.0.blocks.0"].abs().max()) > 1e-3
+
+
 @pytest.mark.parametrize("momentum", [0.0, 0.5])
 @pytest.mark.parametrize("level", [0, 1])
 def test_flipped_bits_of_any_level_are_learnt_alike(level, momentum, seed):
