@@ -204,7 +204,7 @@ _DEEP = Row(
     "bound less two-sided log Z >= -84.6",
 )  # fmt: skip
 _PLAIN = replace(
-    _other(_DEEP, **{"pre-training": None, "epochs": 120, "rate": 0.1}), name="DBM 784-500-1000, centred alone"
+    _other(_DEEP, **{"pre-training": None, "epochs": 200, "rate": 0.1}), name="DBM 784-500-1000, centred alone"
 )
 _TUNED = Row(
     "DBM 784-500-1000, fine-tuned",
