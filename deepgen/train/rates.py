@@ -66,8 +66,8 @@ class RateRange:
 
 def find_rate(
     model: nn.Module,
+    data: Any,
     objective: Objective,
-    x: Any,
     *,
     low: float = 1e-6,
     high: float = 10.0,
@@ -81,7 +81,7 @@ def find_rate(
     """Train a copy of ``model`` at rising rates and say which to begin with; the model itself is not touched.
 
     Args:
-        model, objective, x, batch_size: as for `deepgen.fit`.
+        model, data, objective, batch_size: as for `deepgen.fit`.
         low, high: the first rate and the last.
         steps: how many rates, one update each.
         optimizer: makes the optimizer of the copy, whose rates are replaced; the objective's own if None.
@@ -96,7 +96,7 @@ def find_rate(
 
     >>> import deepgen as dg
     >>> x = dg.data.bars_and_stripes(3)
-    >>> found = find_rate(dg.explicit.MADE(9, hidden=[32], generator=0), dg.objectives.MaximumLikelihood(), x, steps=80)
+    >>> found = find_rate(dg.explicit.MADE(9, hidden=[32], generator=0), x, dg.objectives.MaximumLikelihood(), steps=80)
     >>> 1e-4 < found.suggested < 1, found.metric
     (True, 'log_likelihood')
     """
@@ -110,7 +110,7 @@ def find_rate(
     if low >= high:
         raise ArgumentError(f"rates must rise, got low={low} and high={high}")
     made = copy.deepcopy(model).train()
-    source = Source(x, made, batch_size, seed, getattr(objective, "check", None))
+    source = Source(data, made, batch_size, seed, getattr(objective, "check", None))
     chosen = objective.optimizer(made) if optimizer is None else optimizer_of(made, optimizer)
     stream = spawn(generator(seed, source.device), 1)[0]
     repeatable = Repeatable(seed, source.device, needed=draws(objective, made))

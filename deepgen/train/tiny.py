@@ -72,8 +72,8 @@ class TinyFit:
 
 def overfit_tiny(
     model: nn.Module,
+    data: Any,
     objective: Objective,
-    x: Any,
     *,
     rows: int = 10,
     steps: int = 1000,
@@ -83,11 +83,11 @@ def overfit_tiny(
     within: float = 0.1,
     seed: int = 0,
 ) -> TinyFit:
-    """Train a copy of ``model`` on a few rows of ``x`` and say whether it learned them; the model is left as it is.
+    """Train a copy of ``model`` on a few rows of ``data`` and say whether it learned them; the model is left as it is.
 
     Args:
         model, objective: as for `deepgen.fit`.
-        x: ``[rows, *event]``, of which ``rows`` are drawn.
+        data: ``[rows, *event]``, of which ``rows`` are drawn.
         rows: how many; one batch.
         steps: updates of the copy.
         optimizer: makes that of the copy, such as ``lambda m: torch.optim.Adam(m.parameters(), lr=0.01)``; if None
@@ -108,7 +108,7 @@ def overfit_tiny(
     >>> made = dg.explicit.MADE(9, hidden=[64], generator=0)
     >>> def adam(m):
     ...     return torch.optim.Adam(m.parameters(), lr=0.02)
-    >>> found = overfit_tiny(made, dg.objectives.MaximumLikelihood(), x, rows=4, steps=300, optimizer=adam)
+    >>> found = overfit_tiny(made, x, dg.objectives.MaximumLikelihood(), rows=4, steps=300, optimizer=adam)
     >>> found.reached, round(found.optimum, 3)
     (True, -1.386)
     """
@@ -116,11 +116,11 @@ def overfit_tiny(
     check_count(rows=rows, steps=steps)
     check_count(0, 2**64 - 1, seed=seed)
     check_real("within", within, 0)
-    data = as_tensor(x, double=next(model.parameters(), torch.zeros(0)).dtype == torch.float64)
-    if not isinstance(data, Tensor) or len(data) < rows:
-        got = f"{len(data)} rows" if isinstance(data, Tensor) else type(data).__name__
+    x = as_tensor(data, double=next(model.parameters(), torch.zeros(0)).dtype == torch.float64)
+    if not isinstance(x, Tensor) or len(x) < rows:
+        got = f"{len(x)} rows" if isinstance(x, Tensor) else type(x).__name__
         raise ShapeError(f"a tiny set of {rows} rows is drawn from a tensor of at least as many, got {got}")
-    tiny = data[torch.randperm(len(data), generator=generator(seed))[:rows]]
+    tiny = x[torch.randperm(len(x), generator=generator(seed))[:rows]]
     made = copy.deepcopy(model)
     what = "figure" if measure is not None else "log-likelihood, nats per example,"
     if measure is None and optimum is None and _discrete(model):

@@ -80,7 +80,7 @@ def test_the_report_has_a_section_for_them(history, tmp_path):
 
 def test_rates_are_drawn(tmp_path):
     found = dg.train.find_rate(
-        dg.explicit.MADE(6, hidden=[8], generator=0), dg.objectives.MaximumLikelihood(), rows(), steps=60
+        dg.explicit.MADE(6, hidden=[8], generator=0), rows(), dg.objectives.MaximumLikelihood(), steps=60
     )
     figure = rates(found, path=tmp_path / "rates.png")
     assert figure.axes[0].get_lines()[0].get_xdata().tolist() == found.rates

@@ -175,7 +175,7 @@ def test_a_rate_is_found_for_a_network_with_dropout_and_repeats(monkeypatch):
     for there in (1, 2):
         torch.manual_seed(there)
         model, objective = builders(0.5)
-        found.append(dg.train.find_rate(model, objective, rows(), steps=20, batch_size=16).values)
+        found.append(dg.train.find_rate(model, rows(), objective, steps=20, batch_size=16).values)
     assert found[0] == found[1]
 
 

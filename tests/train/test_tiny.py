@@ -22,13 +22,13 @@ def made(width=64):
 
 def test_a_rich_model_reaches_the_ceiling_and_a_poor_one_does_not():
     x = dg.data.bars_and_stripes(3)
-    found = overfit_tiny(made(), MLE(), x, rows=8, steps=400, optimizer=adam)
+    found = overfit_tiny(made(), x, MLE(), rows=8, steps=400, optimizer=adam)
     assert found.optimum == pytest.approx(-math.log(8))
     assert found.reached is True
     assert found.start < found.end <= found.optimum + 1e-6
     assert str(found).startswith("reached: on 8 rows")
     poor = overfit_tiny(
-        dg.explicit.BernoulliMixture(9), MLE(), x, rows=8, steps=400, optimizer=adam
+        dg.explicit.BernoulliMixture(9), x, MLE(), rows=8, steps=400, optimizer=adam
     )  # independent pixels
     assert poor.reached is False
     assert "not reached" in str(poor)
@@ -44,12 +44,12 @@ def test_a_fault_is_found():
             return step
 
     assert (
-        overfit_tiny(made(), Wrong(), dg.data.bars_and_stripes(3), rows=8, steps=300, optimizer=adam).reached is False
+        overfit_tiny(made(), dg.data.bars_and_stripes(3), Wrong(), rows=8, steps=300, optimizer=adam).reached is False
     )
 
 
 def test_a_machine_is_judged_by_its_exact_likelihood():
-    found = overfit_tiny(machine(), dg.objectives.PersistentCD(chains=50), rows(), rows=2, steps=300)
+    found = overfit_tiny(machine(), rows(), dg.objectives.PersistentCD(chains=50), rows=2, steps=300)
     assert found.reached in (True, False)
     assert found.start < found.end < found.optimum
 
@@ -57,10 +57,10 @@ def test_a_machine_is_judged_by_its_exact_likelihood():
 def test_a_density_over_real_rows_has_no_optimum():
     flow = dg.explicit.RealNVP(2, transforms=2, hidden=[16], generator=0)
     x = torch.randn(50, 2, generator=dg.random.generator(0))
-    found = overfit_tiny(flow, MLE(), x, steps=50)
+    found = overfit_tiny(flow, x, MLE(), steps=50)
     assert found.reached is None
     assert str(found).startswith("no optimum known")
-    assert overfit_tiny(flow, MLE(), x, steps=50, optimum=-1e9).reached is False
+    assert overfit_tiny(flow, x, MLE(), steps=50, optimum=-1e9).reached is False
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_density_over_real_rows_has_no_optimum():
 def test_a_vae_over_discrete_rows_has_an_optimum(likelihood, top):
     model = dg.implicit.mlp_vae(6, [16], latent=2, likelihood=likelihood, generator=0)
     x = top * torch.eye(6)
-    found = overfit_tiny(model, dg.objectives.ELBO(), x, rows=4, steps=20)
+    found = overfit_tiny(model, x, dg.objectives.ELBO(), rows=4, steps=20)
     assert found.optimum == (None if isinstance(likelihood, dg.implicit.Gaussian) else pytest.approx(-math.log(4)))
 
 
@@ -77,13 +77,13 @@ def test_without_a_likelihood_a_measure_is_asked_for():
     model = dg.implicit.mlp_autoencoder(6, [], latent=4, last="sigmoid", generator=0)
     objective = dg.objectives.Reconstruction()
     with pytest.raises(MissingCapability, match="measure="):
-        overfit_tiny(model, objective, rows(), steps=5)
+        overfit_tiny(model, rows(), objective, steps=5)
 
     def error(m, x):
         with torch.no_grad():
             return float(objective.loss(m, x, generator=dg.random.generator(0))[0])
 
-    found = overfit_tiny(model, objective, rows(), rows=3, steps=200, measure=error, optimum=0.0, within=100.0)
+    found = overfit_tiny(model, rows(), objective, rows=3, steps=200, measure=error, optimum=0.0, within=100.0)
     assert found.end < found.start
 
 
@@ -92,7 +92,7 @@ def test_neither_model_nor_any_stream_is_touched(look):
     model, x = made(), dg.data.bars_and_stripes(3)
     before, state = copy.deepcopy(model), torch.get_rng_state()
     model.eval()
-    first, second = (str(look(model, MLE(), x, steps=20)) for _ in range(2))
+    first, second = (str(look(model, x, MLE(), steps=20)) for _ in range(2))
     assert first == second
     assert equal(model, before)
     assert not model.training
@@ -102,13 +102,13 @@ def test_neither_model_nor_any_stream_is_touched(look):
 
 def test_too_few_rows():
     with pytest.raises(ShapeError, match="at least as many"):
-        overfit_tiny(made(), MLE(), dg.data.bars_and_stripes(3)[:5], rows=6)
+        overfit_tiny(made(), dg.data.bars_and_stripes(3)[:5], MLE(), rows=6)
 
 
 def test_an_objective_without_a_rate_is_refused():
     mixture = dg.explicit.BernoulliMixture(6, components=2).initialise(rows(), generator=0)
     with pytest.raises(MissingCapability, match="no step of the optimizer"):
-        find_rate(mixture, dg.objectives.ExpectationMaximisation(), rows(), batch_size=70)
+        find_rate(mixture, rows(), dg.objectives.ExpectationMaximisation(), batch_size=70)
 
 
 class Quadratic(torch.nn.Module):
@@ -126,8 +126,8 @@ class Quadratic(torch.nn.Module):
 def test_the_rate_at_which_descent_diverges_is_that_of_theory(c):
     found = find_rate(
         Quadratic(c),
-        MLE(),
         rows(),
+        MLE(),
         low=1e-3 / c,
         high=100 / c,
         optimizer=lambda m: torch.optim.SGD(m.parameters(), lr=1.0),
@@ -153,22 +153,22 @@ def test_weights_that_are_lost_at_the_last_rate_are_a_divergence():
 
             return last
 
-    found = find_rate(Quadratic(1.0), Last(), rows(), low=1e-4, high=1e-3, steps=20)
+    found = find_rate(Quadratic(1.0), rows(), Last(), low=1e-4, high=1e-3, steps=20)
     assert len(found.rates) == 20
     assert found.diverged == found.rates[-1] == pytest.approx(1e-3)
 
 
 def test_a_rate_that_is_never_too_high():
-    found = find_rate(made(), MLE(), dg.data.bars_and_stripes(3), low=1e-5, high=1e-3, steps=50)
+    found = find_rate(made(), dg.data.bars_and_stripes(3), MLE(), low=1e-5, high=1e-3, steps=50)
     assert found.diverged is None
     assert "did not diverge" in str(found)
 
 
 def test_contrastive_training_has_no_such_metric():
     with pytest.raises(MissingCapability, match=r"moment_gap.*metric="):
-        find_rate(machine(), dg.objectives.PersistentCD(chains=10), rows())
+        find_rate(machine(), rows(), dg.objectives.PersistentCD(chains=10))
     found = find_rate(
-        machine(), dg.objectives.PersistentCD(chains=10), rows(), steps=20, metric="moment_gap", higher=False
+        machine(), rows(), dg.objectives.PersistentCD(chains=10), steps=20, metric="moment_gap", higher=False
     )
     assert found.metric == "moment_gap"
 
@@ -176,14 +176,14 @@ def test_contrastive_training_has_no_such_metric():
 @pytest.mark.parametrize("options", [{"low": 1.0, "high": 0.1}, {"low": 1.0, "high": 1.0}, {"steps": 3}, {"low": 0.0}])
 def test_rates_that_are_none(options):
     with pytest.raises(ArgumentError):
-        find_rate(made(), MLE(), dg.data.bars_and_stripes(3), **options)
+        find_rate(made(), dg.data.bars_and_stripes(3), MLE(), **options)
 
 
 @pytest.mark.parametrize("call", [overfit_tiny, find_rate])
 def test_an_optimizer_that_is_made_already_is_refused(call):
     model = dg.explicit.MADE(6, hidden=[4], generator=0)
     with pytest.raises(ArgumentError, match="got a SGD: pass lambda m"):
-        call(model, MLE(), rows(), steps=10, optimizer=torch.optim.SGD(model.parameters(), lr=0.1))
+        call(model, rows(), MLE(), steps=10, optimizer=torch.optim.SGD(model.parameters(), lr=0.1))
 
 
 @pytest.mark.parametrize("call", [overfit_tiny, find_rate])
@@ -195,7 +195,7 @@ def test_what_fit_refuses_is_refused_in_its_words(call):
         ((model, MLE), "pass an instance"),
     ):
         with pytest.raises(ArgumentError, match=message):
-            call(*wrong, x, steps=10)
+            call(wrong[0], x, wrong[1], steps=10)
     for seed in (None, -1, 2**64):
         with pytest.raises(ArgumentError, match="seed must be"):
-            call(model, MLE(), x, steps=10, seed=seed)
+            call(model, x, MLE(), steps=10, seed=seed)
