@@ -56,7 +56,11 @@ def seed(request):
 @pytest.fixture(autouse=True)
 def _torch_stream(request):
     """torch's own stream, which nn.Linear and the like start from, is of this run and test too: --seed repeats it."""
-    torch.manual_seed(_own_seed(request))
+    own = _own_seed(request)
+    if torch.accelerator.is_available():
+        torch.manual_seed(own)
+    else:  # the same stream; the function above would note the stack for each kind of device, which takes milliseconds
+        torch.default_generator.manual_seed(own)
 
 
 def _own_seed(request):

@@ -1,10 +1,14 @@
-"""The first page a user sees: short, true, and with its picture. Its code and commands run in tests/docs."""
+"""The first page a user sees: short, true, and with its picture. Its commands are tried in tests/docs."""
 
 import re
 import struct
 from pathlib import Path
 
 import pytest
+import torch
+
+from tests.docs.conftest import offline, one_thread  # noqa: F401  (fixtures)
+from tests.docs.pages import examples
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -20,10 +24,17 @@ def test_a_script_is_at_most_ten_lines(code):
     assert len([line for line in code.splitlines() if line.strip()]) <= 10
 
 
+def test_its_code_is_its_scripts():
+    assert [(example.code, example.output) for example in examples(README)] == [(code, None) for code in SCRIPTS]
+
+
+@pytest.mark.usefixtures("offline", "one_thread")
 @pytest.mark.parametrize("code", SCRIPTS, ids=NAMES)
 def test_a_script_prints_what_the_comment_beside_it_says(code, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    exec(compile(code, "README.md", "exec"), {})
+    stream = torch.get_rng_state()
+    exec(compile(code, "README.md", "exec"), {"__name__": "__page__"})
+    assert torch.equal(stream, torch.get_rng_state())  # nor does any script move torch's global stream
     printed, promised = capsys.readouterr().out.splitlines(), re.findall(r"^print\(.*\)  # (.*)$", code, re.M)
     assert promised
     for got, said in zip(printed, promised, strict=True):

@@ -165,7 +165,7 @@ def likelihood_ladder(
 
     >>> import deepgen as dg, deepgen.testing
     >>> model = dg.testing.LinearGaussian(4, 1, shift=0.5, generator=0)
-    >>> print(likelihood_ladder(model, model.sample(5, generator=1), k=[1, 100], temperatures=50, simulated=5,
+    >>> print(likelihood_ladder(model, model.sample(5, generator=1), k=[1, 100], temperatures=20, simulated=5,
     ...     generator=0))
     rung                              nats/example    side   rows  draws/row  ESS/row
     ELBO                              -... ± 0...     below  5     100

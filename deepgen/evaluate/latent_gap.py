@@ -70,7 +70,7 @@ def bidirectional_gap(
 
     >>> import deepgen as dg, deepgen.testing
     >>> model = dg.testing.LinearGaussian(5, 2, generator=0)
-    >>> found = bidirectional_gap(model, 50, temperatures=100, generator=0)
+    >>> found = bidirectional_gap(model, 20, temperatures=30, generator=0)
     >>> low, high = found.bracket.interval()
     >>> low < float(model.log_prob(found.x).detach().mean()) < high, found.gap.value < 0.3
     (True, True)

@@ -12,7 +12,8 @@ import pytest
 from tests.docs.pages import ROOT, commands, examples, pages, run
 
 TUTORIAL = ROOT / "docs" / "tutorial"  # runs in test_tutorial.py, which looks at its pictures too
-WITH_CODE = [page for page in pages() if examples(page.read_text()) and TUTORIAL not in page.parents]
+README = ROOT / "README.md"  # runs in test_readme.py, which compares what its scripts print with their comments
+WITH_CODE = [p for p in pages() if examples(p.read_text()) and TUTORIAL not in p.parents and p != README]
 WITH_COMMANDS = [page for page in pages() if commands(page.read_text())]
 
 

@@ -43,7 +43,7 @@ def test_the_fit_finds_the_gaussian_of_the_data(stream):
     x = 0.6 * torch.randn(2000, 1, generator=stream) + 1.0
     model = EnergyModel(Quadratic(1, 0.5, 1.0), base=MultivariateNormal(1))
     dg.fit(
-        model, x, PersistentChains(k=5, chains=2000), epochs=150, batch_size=500, progress=False,
+        model, x, PersistentChains(k=5, chains=1000), epochs=60, batch_size=500, progress=False,
         optimizer=torch.optim.Adam(model.parameters(), lr=0.1), schedule=lambda t: 1 - t,
     )  # fmt: skip
     precision = 1 + 2 * model.net.weight.item()
@@ -60,12 +60,12 @@ def test_a_law_in_the_plane_is_recovered(stream):
     model = EnergyModel(ScalarMLP(2, [32, 32], generator=0), base=MultivariateNormal(2)).initialise(x)
     before, _ = kl(law, model, test)
     dg.fit(
-        model, x, PersistentChains(k=5, chains=300), epochs=12, batch_size=100, progress=False,
+        model, x, PersistentChains(k=5, chains=300), epochs=8, batch_size=100, progress=False,
         optimizer=torch.optim.Adam(model.net.parameters(), lr=1e-2), schedule=lambda t: 1 - t,
     )  # fmt: skip
     after, error = kl(law, model, test)
     assert before > 0.4
-    assert -6 * error < after < 0.06 + 6 * error  # nats; 0.017 and 0.011 were measured
+    assert -6 * error < after < 0.06 + 6 * error  # nats; 0.017 to 0.029 were measured
 
 
 def kl(law, model, x):
@@ -88,7 +88,7 @@ def test_bits_by_flips(stream):
     start = dg.evaluate.log_likelihood(model, x).value
     optimizer = torch.optim.Adam(model.net.parameters(), lr=0.01)
     dg.fit(
-        model, x, PersistentChains(k=12, chains=500), epochs=12, batch_size=200, optimizer=optimizer, progress=False,
+        model, x, PersistentChains(k=12, chains=500), epochs=6, batch_size=200, optimizer=optimizer, progress=False,
         schedule=lambda t: 1 - t,
     )  # fmt: skip
     after, best = dg.evaluate.log_likelihood(model, x).value, float(log_p[rows].mean())
