@@ -54,4 +54,4 @@ def decimal(value: float, decimals: int = 2, *, signed: bool = False) -> str:
     >>> decimal(-0.004), decimal(-0.006), decimal(0.0, 1, signed=True)
     ('0.00', '-0.01', '+0.0')
     """
-    return f"{round(value, decimals) + 0.0:{'+' if signed else ''}.{decimals}f}"
+    return f"{round(float(value), decimals) + 0.0:{'+' if signed else ''}.{decimals}f}"

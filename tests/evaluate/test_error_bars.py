@@ -3,6 +3,7 @@
 import math
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,6 +38,10 @@ def test_by_hand(value, error, text):
 def test_differences_carry_their_sign():
     assert plus_minus(1.5, 0.25, signed=True) == "+1.50 ± 0.25"
     assert plus_minus(-1.5, math.nan, signed=True) == "-1.50 ± ?"
+
+
+def test_a_value_may_be_a_tensor_of_one():
+    assert plus_minus(torch.tensor(-0.004), 0.1) == "0.00 ± 0.10"
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-9, 1e3))
