@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from deepgen.cli.values import in_whole_numbers, kind
 from deepgen.evaluate import Bracket, Estimate, bits_per_dim, plus_minus
+from deepgen.evaluate.error_bars import decimal
 
 if TYPE_CHECKING:
     from deepgen.data import Data
@@ -37,6 +38,6 @@ def restated(answer: Estimate | Bracket, data: Data) -> Estimate | None:
 
 def in_words(estimate: Estimate) -> str:
     """Such as ``2.131 bits/dim (exact)``; of a text in bits too."""
-    value = plus_minus(estimate.value, estimate.stderr) if estimate.stderr else f"{estimate.value:.3f}"
-    bits = f", {-estimate.value / math.log(2):.3f} bits" if estimate.unit == "nats/character" else ""
+    value = plus_minus(estimate.value, estimate.stderr) if estimate.stderr else decimal(estimate.value, 3)
+    bits = f", {decimal(-estimate.value / math.log(2), 3)} bits" if estimate.unit == "nats/character" else ""
     return f"{value} {estimate.unit}{bits} ({estimate.side})"

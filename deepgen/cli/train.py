@@ -295,9 +295,8 @@ def _train(
         print(f"{title}: {done}, in {out}")
     if worse := below_base_rates(recipe.model, rows):
         # Long steps went astray; but weights that may not fall below 0 start large, where few or short ones leave them.
-        longer_steps = "with more --epochs, or with --fresh and a larger --rate"
-        advice = longer_steps if source.get("non_negative") else "with --fresh and a smaller --rate"
-        print(f"deepgen: warning: {worse}: try again {advice}", file=sys.stderr)
+        advice = "another --rate, or go on with more --epochs" if source.get("non_negative") else "a smaller --rate"
+        print(f"deepgen: warning: {worse}: try again with --fresh and {advice}", file=sys.stderr)
     elif model == "rbm" and last.step < FEW_UPDATES and not quiet:
         # Weights start near zero, where a machine is no better than independent units.
         print(f"{last.step} updates are few: more --epochs or a smaller --batch would train longer", file=sys.stderr)

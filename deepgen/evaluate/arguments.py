@@ -169,7 +169,7 @@ def split_context(model: object, x: Any) -> tuple[Any, Tensor | None]:
     what `deepgen.fit` takes can be evaluated as it is.
     """
     if type(x) is TensorDataset:
-        x = x.tensors if len(x.tensors) > 1 else x.tensors[0]
+        x = x.tensors[0] if len(x.tensors) == 1 else x.tensors
     weights = next(model.parameters(), None) if isinstance(model, nn.Module) else None
     double = weights is not None and weights.dtype == torch.float64
     if not isinstance(x, (tuple, list)) or len(x) != 2 or not getattr(model, "context", 0):

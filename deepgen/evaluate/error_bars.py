@@ -21,11 +21,11 @@ def standard_error(rows: Tensor) -> float:
     return float(rows.std()) / math.sqrt(len(rows)) if len(rows) > 1 else math.nan
 
 
-def plus_minus(value: float, error: float, *, signed: bool = False) -> str:
+def plus_minus(value: float | Tensor, error: float, *, signed: bool = False) -> str:
     """Return ``value ± error``: the error to two significant digits, the value to as many decimals, at least two.
 
     Args:
-        value: any float; NaN and infinities are written as ``nan`` and ``inf``.
+        value: any float, or a tensor of one; NaN and infinities are written as ``nan`` and ``inf``.
         error: its standard error, at least 0. NaN, an error that nobody knows, is written ``?``.
         signed: write a plus before positive values, for differences.
 
@@ -48,10 +48,11 @@ def plus_minus(value: float, error: float, *, signed: bool = False) -> str:
     return f"{decimal(value, decimals, signed=signed)} ± {small}"
 
 
-def decimal(value: float, decimals: int = 2, *, signed: bool = False) -> str:
+def decimal(value: float | Tensor, decimals: int = 2, *, signed: bool = False) -> str:
     """``value`` with so many decimals; what rounds to zero has no minus.
 
     >>> decimal(-0.004), decimal(-0.006), decimal(0.0, 1, signed=True)
     ('0.00', '-0.01', '+0.0')
     """
-    return f"{round(float(value), decimals) + 0.0:{'+' if signed else ''}.{decimals}f}"
+    number = float(value.detach() if isinstance(value, Tensor) else value)
+    return f"{round(number, decimals) + 0.0:{'+' if signed else ''}.{decimals}f}"

@@ -54,6 +54,7 @@ from deepgen.typing import Bound, LogProb
 if TYPE_CHECKING:
     from torch import nn
     from torch.distributions import Distribution
+    from torch.utils.data import TensorDataset
 
 _PATIENCE = 30.0  # seconds that "auto" spends on enumeration before it prefers annealing
 _CHAINS, _CHAINS_PER_ROW, _DRAWS_PER_ROW = 100, 5, 50
@@ -160,7 +161,7 @@ def log_partition(
 @answered_at_rest
 def log_likelihood(
     model: nn.Module | Distribution,
-    x: Tensor | tuple[Tensor, Tensor],
+    x: Tensor | tuple[Tensor, Tensor] | TensorDataset,
     method: str = "auto",
     *,
     base: Tensor | None = None,
@@ -177,7 +178,8 @@ def log_likelihood(
     Args:
         model: anything with a normalised ``log_prob`` (torch's Distributions, too), a `Latent`, anything with a
             ``bound``, a Boltzmann machine (`RBM`, `DBM`, `DBN`), or an `EnergyModel`.
-        x: ``[rows, *event]``, a tensor or an array; for a model with ``context`` a pair, these and ``[rows, context]``.
+        x: ``[rows, *event]``, a tensor or an array; for a model with ``context`` a pair, these and ``[rows, context]``;
+            or a TensorDataset of either.
         method: as for `log_partition`; besides, ``raise`` (a lower bound per row, of the model that annealing
             generates) and ``pseudo`` (the pseudo-likelihood, comparable only with itself). A normalised model takes
             only ``auto`` and ``exact``, a model with a bound by drawing (`Bound`) only ``auto`` and ``bound``. A model

@@ -24,7 +24,10 @@ def image_arguments(image: Any, features: Any, hidden: int, activation: str, con
     [2, 4]
     """
     if not all(isinstance(given, (list, tuple)) for given in (image, features)) or len(image) != 3 or not features:
-        raise ArgumentError(f"image must be (channels, height, width) and features not empty, got {image}, {features}")
+        raise ArgumentError(
+            "image must be (channels, height, width) and features at least one number, each a list or a tuple, got "
+            f"{image!r} and {features!r}"
+        )
     for side in image:
         check_count(image=side)
     for width in features:

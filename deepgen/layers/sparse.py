@@ -4,7 +4,7 @@
 
 Units see different inputs from the start, and their sums, of variance k std^2 over inputs of 1, do not grow with the
 number of inputs. ``torch.nn.init.sparse_`` fixes the number of zeros of each column instead, which for a linear layer
-is that of each input, and draws from torch's global stream.
+is that of each input, and chooses them from torch's global stream.
 
 Source: Martens 2010, "Deep learning via Hessian-free optimization", section 5 (k = 15).
 """

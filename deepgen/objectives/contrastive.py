@@ -114,8 +114,9 @@ class PersistentCD(Contrastive):
         binary: take products as sums over ones, by `deepgen.explicit.binary`; ``"auto"`` where they are faster (sparse
             Bernoulli data on a CPU), True to insist, False never. Both ways sample the same law. Of an RBM only.
         turns, tolerance: of a DBM's mean field in one step; see `DBM.mean_field`.
-        posterior_steps: Gibbs steps of a DBM's hidden levels given the data, from draws of mean field; 2 let levels
-            live that mean field alone leaves dead (`deepgen.objectives.contrastive_deep`). 0 takes mean field.
+        posterior_steps: Gibbs steps of a DBM's hidden levels given the data, from draws of mean field; with 2 a level
+            can live that mean field alone pulls to zero, from first weights that are not near it
+            (`deepgen.objectives.contrastive_deep`). 0 takes mean field.
 
     >>> import deepgen as dg
     >>> rbm, x = dg.RBM(visible=6, hidden=4, generator=0), torch.eye(6)

@@ -13,10 +13,12 @@ machines"; Montavon & Mueller 2012, "Deep Boltzmann machines and the centering t
 "How to center deep Boltzmann machines", equations 9 to 11.
 
 The offsets are running means over data, and mean field starts at them: what the higher levels are without a row to look
-at. Chains live at the odd levels. A Gibbs step draws the even ones from the odd ones, then the odd ones from them. The
-mean of x_l x_(l+1)' is taken over states x_l as they are drawn, and the mean that they give to x_(l+1): what a draw of
-x_(l+1) adds of its own is noise, and the less a level hears from below, the more of it. At a rate of 0.1 that noise
-alone makes the top's weights so large that what the level sends back costs the machine nats.
+at. Chains live at the odd levels. A Gibbs step draws the even ones from the odd ones, then the odd ones from them. Of
+x_l and x_(l+1) one gave the other, and the mean of x_l x_(l+1)' is taken over drawn states of the lower and the mean
+that they gave to the upper: even ones of the last step, or the odd ones that it began with. What a draw of x_(l+1)
+would add of its own is noise, the more of it the less a level hears from below. After 8 passes at a rate of 0.1 the
+top's weights of a machine 784-500-1000, which mean field pulls to zero, had a norm of 9.5 with it, and of 0.9 without.
+
 With ``posterior_steps`` the data side is drawn as the model side is, by Gibbs steps with the row held that start from
 draws of mean field, and the gradient is that of log p(v) as far as they have left mean field behind. Mean field's bound
 is cheaper but has a trap. Where the weights W_l to a level are near zero, data give it the covariance of *means* of the
@@ -24,8 +26,9 @@ level below, and chains that of its *states*, larger by what each unit varies fo
 zero, and a level that starts at small weights may stay dead: the best product law leaves it out. Draws have no such
 pull, and pre-training starts beyond it.
 
-As a coupling joins an odd to an even level, and weights of 1/rows for data and -1/chains for chains sum to 0, one
-product of centred rows for each gives both means at once. At one hidden level all this is the step of an `RBM`.
+As weights of 1/rows for data and -1/chains for chains, which the means of the upper level carry, sum to 0 (over all
+ranks, where there are several), one product of centred rows for each coupling gives both means at once. At one hidden
+level all this is the step of an `RBM`.
 
 Under ``torch.autocast`` what levels send each other is in its precision, which makes states a little wrong; the
 gradient, a small difference of large means, is in that of the weights.
@@ -201,7 +204,7 @@ class DeepStep:
     def _own(self, data: Side, free: Side) -> None:
         """Minus the gradients of the levels' own parameters, data minus chains.
 
-        Of a level drawn or given that of u(x), of one known by its field f that of -A(f), the mean of u(x) under it.
+        Of the visible level that of u(x), of one above, known by its field f, that of -A(f), the mean of u(x) under it.
         """
         with torch.enable_grad():
             total = torch.zeros(())

@@ -57,12 +57,13 @@ def test_sparse_weights_are_those_of_the_seed():
     assert 0.05 < float((found[0] > 0).float().mean()) < 0.15
 
 
-def test_too_short_a_training_is_told_to_be_longer(deepgen, tmp_path):
-    """A smaller rate, which is right where long steps went astray, would leave the sparse start where it is."""
-    words = ["rbm", *SHORT, "--non-negative", "--rate", "0.001", "--out", tmp_path / "a"]
+@pytest.mark.parametrize("rate", [0.001, 3])
+def test_steps_too_short_and_too_long_are_told(rate, deepgen, tmp_path):
+    """Both end below independence: short ones leave the sparse start where it is."""
+    words = ["rbm", *SHORT, "--non-negative", "--rate", rate, "--out", tmp_path / "a"]
     (line,) = deepgen("train", *words).err.splitlines()
     assert line.startswith("deepgen: warning: this model is worse than independent columns")
-    assert line.endswith("try again with more --epochs, or with --fresh and a larger --rate")
+    assert line.endswith("try again with --fresh and another --rate, or go on with more --epochs")
 
 
 def test_an_autoencoder_of_weights_above_zero(deepgen, tmp_path):

@@ -41,7 +41,7 @@ def test_differences_carry_their_sign():
 
 
 def test_a_value_may_be_a_tensor_of_one():
-    assert plus_minus(torch.tensor(-0.004), 0.1) == "0.00 ± 0.10"
+    assert plus_minus(torch.tensor(-0.004, requires_grad=True), 0.1) == "0.00 ± 0.10"
 
 
 @given(st.floats(-1e6, 1e6), st.floats(1e-9, 1e3))

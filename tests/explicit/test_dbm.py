@@ -26,7 +26,12 @@ MACHINES = {
 
 
 def machine(name, dtype=torch.float64):
-    dbm = MACHINES[name]().to(dtype)
+    return waved(MACHINES[name](), dtype)
+
+
+def waved(dbm, dtype=torch.float64):
+    """With parameters of moderate size, the same ones in every run."""
+    dbm = dbm.to(dtype)
     with torch.no_grad():
         for shift, parameter in enumerate(dbm.parameters()):
             wave = torch.sin(torch.arange(parameter.numel()) * 2.4 + 1 + shift).reshape(parameter.shape).to(dtype)

@@ -19,11 +19,19 @@ from deepgen.objectives import (
 from deepgen.objectives.contrastive_deep import DeepState, DeepStep
 from deepgen.testing import Exact
 from tests.contracts.layers import machine as pair_of_layers
-from tests.explicit.test_dbm import MACHINES, Whole, machine, rows
+from tests.explicit.test_dbm import MACHINES, Whole, machine, rows, waved
 from tests.objectives.steps import named_gradients, snapshot, still
 from tests.objectives.test_contrastive import REPEATS, Mirrored, assert_means
 
 SETTLED = {"turns": 2000, "tolerance": 1e-11}
+LEARNED = {  # with parameters of their own in a level above, drawn from its field and not from the odd one's
+    name: lambda width=width: DBM(3, [3, Gaussian(2, precision=2.0, learned=True), *width], generator=0)
+    for name, width in (("real above", ()), ("real between", (2,)))
+}
+
+
+def made(name):
+    return waved(LEARNED[name]()) if name in LEARNED else machine(name)
 
 
 def by_another_name(rbm):
@@ -152,10 +160,13 @@ def centred(gradient, dbm, offsets):
     return {name: g.detach() for name, g in ordinary(dict(zip(names, inner, strict=True))).items()}
 
 
-@pytest.mark.parametrize(("name", "shift"), [*((name, True) for name in MACHINES), ("two", False), ("real", False)])
+@pytest.mark.parametrize(
+    ("name", "shift"),
+    [*((name, True) for name in (*MACHINES, *LEARNED)), ("two", False), ("real", False), ("real above", False)],
+)
 def test_gradient_is_that_of_the_bound_less_log_z(name, shift, stream, alpha):
     """The bound by autograd through mean field at its fixed point, log Z by a sum, chains that are exact draws."""
-    dbm = machine(name)
+    dbm = made(name)
     x, exact, whole = rows(dbm, stream), Exact(dbm.as_rbm()), Exact(Whole(dbm))
     objective = PersistentCD(k=2, chains=400, centred=shift, **SETTLED)
     state = contrastive_deep.start(dbm, x, objective, stream)
@@ -175,10 +186,10 @@ def test_gradient_is_that_of_the_bound_less_log_z(name, shift, stream, alpha):
     assert_means(gradients, {n: -g for n, g in expected.items()}, alpha)
 
 
-@pytest.mark.parametrize("name", [name for name in MACHINES if name != "one"])
+@pytest.mark.parametrize("name", [name for name in (*MACHINES, *LEARNED) if name != "one"])
 def test_with_draws_of_the_posterior_it_is_that_of_the_likelihood(name, stream, alpha):
     """By a sum over all hidden states, chains that are exact draws, and steps enough to forget mean field."""
-    dbm = machine(name)
+    dbm = made(name)
     x, exact, whole = rows(dbm, stream), Exact(dbm.as_rbm()), Exact(Whole(dbm))
     objective = PersistentCD(k=2, chains=400, centred=False, posterior_steps=30)
     state, step, gradients = objective.start(dbm, x, generator=stream), objective.update(dbm, still(dbm)), []
@@ -211,9 +222,13 @@ def test_mean_field_pulls_small_weights_of_a_higher_level_to_zero(scale):
 
 @pytest.mark.parametrize("posterior_steps", [0, 2])
 def test_a_level_that_hears_nothing_adds_no_noise(posterior_steps, seed):
-    """Of weights of zero to the top the gradient is zero in every step, not in the mean alone; that of its bias too."""
+    """Of weights of zero to the top the gradient is zero in a step, not in the mean alone; that of its bias too.
+
+    It is the centred gradient, at an offset that is the level's mean, as ``start`` takes it.
+    """
     dbm = DBM(6, [4, 3], generator=seed)
     with torch.no_grad():
+        dbm.couplings[0].blocks[0].mul_(100)  # the level below hears enough to learn
         dbm.couplings[1].blocks[0].zero_()
         dbm.biases[2].fill_(0.7)
     g = dg.random.generator(seed)
@@ -224,7 +239,7 @@ def test_a_level_that_hears_nothing_adds_no_noise(posterior_steps, seed):
     gradients = named_gradients(dbm)
     assert float(gradients["couplings.1.blocks.0"].abs().max()) < 1e-6
     assert float(gradients["biases.2"].abs().max()) < 1e-6
-    assert float(gradients["couplings.0.blocks.0"].abs().max()) > 1e-3
+    assert float(gradients["couplings.0.blocks.0"].abs().max()) > 1e-4
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.5])
