@@ -59,8 +59,9 @@ def modes(real: Tensor, fake: Tensor, *, stream: torch.Generator | None = None) 
     spread): it takes these as known. They come of n rows, so that of a perfect generator is 1 + m / n times as high to
     first order, as it is between two parts of the reals.
 
-    The error of the first is that of the fakes, (1 - p)^m the chance that m of them miss a mode of share p; it errs
-    upwards, as modes do not come independently.
+    The error of the first is that of the fakes, (1 - p)^m the chance that m of them miss a mode of share p. It errs
+    upwards, as modes do not come independently, and downwards, as a mode that was missed counts as one that always is:
+    to 0.79 of the true error where the only mode in doubt has 1.4 rows on average.
     """
     n, m = len(real), len(fake)
     place = torch.unique(torch.cat([real, fake]), return_inverse=True)[1]

@@ -223,10 +223,15 @@ def test_training_finds_what_pixels_say_of_each_other(kind, seed):
 
 @both
 def test_every_parameter_learns(kind, stream):
-    model = lively(kind((2, 4, 4), 4, 3, categories=3, context=2, generator=stream), stream)
-    x = torch.randint(3, (8, 2, 4, 4), generator=stream)
-    model.log_prob(x, torch.randn(8, 2, generator=stream, dtype=torch.float64)).sum().backward()
-    assert [name for name, p in model.named_parameters() if p.grad is None or not (p.grad != 0).any()] == []
+    """In one of five models: a block of four rectified units is off for all rows now and then."""
+    still = None
+    for _ in range(5):
+        model = lively(kind((2, 4, 4), 4, 3, categories=3, context=2, generator=stream), stream)
+        x = torch.randint(3, (8, 2, 4, 4), generator=stream)
+        model.log_prob(x, torch.randn(8, 2, generator=stream, dtype=torch.float64)).sum().backward()
+        off = {name for name, p in model.named_parameters() if p.grad is None or not (p.grad != 0).any()}
+        still = off if still is None else still & off
+    assert still == set()
 
 
 @both
