@@ -40,12 +40,16 @@ def likelihood(row: Row, task: Task) -> Results:
     base = drawn(train, task.seed)
     rbm = dg.RBM(base.shape[1], s["hidden"], generator=task.seed).initialise(base)
     objective = _objective(s["trainer"])
-    online = isinstance(objective, dg.objectives.TrajectoryTempering)
     history = dg.fit(
         rbm, train, objective, epochs=s["epochs"], batch_size=s.get("batch", 100), out=task.folder, seed=task.seed,
         optimizer=torch.optim.SGD(rbm.parameters(), lr=s["rate"]), schedule=lambda done: 1.0 - done,
-        **({"valid": valid, "monitor": objective.log_likelihood} if online else {}),
     )  # fmt: skip
+    told: Results = {}
+    if isinstance(objective, dg.objectives.TrajectoryTempering):
+        started = time.process_time()
+        told = {"online, valid": str(objective.log_likelihood(rbm, valid))}
+        told["online CPU s"] = round(time.process_time() - started, 1)
+        told["exact, valid"] = str(dg.evaluate.log_likelihood(rbm, valid, "exact"))
     started = time.process_time()
     judged = {"test": test, "valid": valid}[task.judge]
     exact = s["method"] == "exact"
@@ -59,7 +63,7 @@ def likelihood(row: Row, task: Task) -> Results:
         "95 % interval": [round(low, 3), round(high, 3)],
         "stderr over rows": round((found if exact else found.below).stderr_data, 3),  # type: ignore[union-attr]
         **(_gap(train, low) if train is test else {}),
-        **({"online, valid, last epoch": last.estimate} if online else {}),
+        **told,
         "last epoch": {key: round(value, 3) for key, value in last.metrics.items()},
         "train CPU s": round(last.cpu_seconds, 1),
         "evaluate CPU s": round(time.process_time() - started, 1),

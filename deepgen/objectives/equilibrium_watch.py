@@ -55,10 +55,11 @@ class ChainWatch:
 class EquilibriumWatch:
     """Called by `deepgen.fit` with every epoch's record of `TrajectoryTempering`.
 
-    It says every epoch in which steps were taken back, and once each that chains forget slowly and that rungs follow
-    one another too fast to be believed, or that log Z fell below what distinct rows prove.
+    It says every epoch in which steps were taken back, and once each that chains forget slowly, that rungs follow
+    one another too fast to be believed, that log Z fell below what distinct rows prove, and that chains were left to
+    themselves.
 
-    >>> metrics = {"rungs": 1.0, "rollbacks": 2.0, "raised": 0.0, "autocorrelation": 3.0}
+    >>> metrics = {"rungs": 1.0, "rollbacks": 2.0, "raised": 0.0, "apart": 0.0, "autocorrelation": 3.0}
     >>> with warnings.catch_warnings(record=True) as caught:
     ...     warnings.simplefilter("always")
     ...     EquilibriumWatch()(Record(9, 2000, 0.0, 0.0, metrics), nn.Linear(1, 1))
@@ -68,6 +69,7 @@ class EquilibriumWatch:
 
     def __init__(self, k: int = 1) -> None:
         self.taken_back, self.hasty, self.raised, self.chains = 0.0, False, False, ChainWatch(k)
+        self.apart = False
         self.before: tuple[int, float] | None = None
 
     def __call__(self, record: Record, model: nn.Module) -> None:
@@ -97,6 +99,14 @@ class EquilibriumWatch:
                 f"log Z of the ladder fell {metrics['raised']:.2g} nats below what distinct rows alone add up to: the "
                 "draws have lost a part of the model. It was raised, and the distance is part of its error. Lower the "
                 "rate, or take more chains or draws (depth)",
+            )
+        if metrics["apart"] > 0 and not self.apart:
+            self.apart = True
+            _warn(
+                record,
+                f"after {metrics['rungs']:.0f} rungs log Z of the ladder has an error beyond trust, so chains meet its "
+                "draws no more. The run goes on as PersistentCD, which may keep to some modes, and a likelihood is "
+                "annealed when it is asked for. Lower the rate, or take more draws (depth) or chains",
             )
         self.before = record.step, metrics["rungs"]
         self.chains(record, model)

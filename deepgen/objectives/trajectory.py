@@ -16,6 +16,11 @@ rung would be due sooner than ``pace`` steps after the last, the rate is halved;
 short. A step that goes too far (acceptance below ``lost``, over all draws) is taken back: the parameters are those of
 the last rung again, its draws are the chains, the optimizer forgets its momenta, and the rate is halved.
 
+Where many modes are near one another, rungs come fast and no set of draws can follow for long: log Z gets an error at
+every rung, and draws and chains part. Shares of modes that draws know by a factor of e are not worth meeting, so that
+chains are left to themselves, at the full rate, once the error of log Z is more than ``trust`` nats. What goes on is
+`PersistentCD`, and says so; a likelihood that is asked of it then is annealed.
+
 What is exact: meetings leave draws and chains at their laws, if the model stands still. What is not: it learns from
 its chains, and so from what they were before they became draws, of which Gibbs steps alone make those forget. Chains
 lag behind a model that moves, and are among the next rung's draws, by weights that allow for the lag roughly. The
@@ -42,14 +47,18 @@ from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, MissingCapability, check_count, check_real
 from deepgen.evaluate.estimate import Estimate
+from deepgen.explicit.rbm import RBM
+from deepgen.objectives.chain_memory import ChainMemory
 from deepgen.objectives.contrastive import PersistentCD, as_rbm, refuse_deep
 from deepgen.objectives.equilibrium_watch import EquilibriumWarning, EquilibriumWatch
 from deepgen.objectives.trajectory_start import first_rung
-from deepgen.objectives.trajectory_step import PROBES, Counts, TrajectoryState, TrajectoryStep
+from deepgen.objectives.trajectory_step import PROBES, Counts, TrajectoryState, TrajectoryStep, trusted
 from deepgen.objectives.trajectory_weights import least_log_z
+from deepgen.random import generator as stream_of
 from deepgen.typing import Update
 
 FAR = 3.0  # errors
+TEMPERATURES = 1000
 
 
 @dataclass(frozen=True)
@@ -60,7 +69,8 @@ class TrajectoryTempering(PersistentCD):
     `PersistentCD`; ``log_likelihood``, in nats per example, of a training batch now and then, without an error;
     ``acceptance`` at the last meeting; ``autocorrelation``, 1 + 2 sum rho in Gibbs steps if jumps alone made chains
     forget; ``rungs`` and ``rollbacks`` so far; ``raised``, the nats by which log Z was raised to a
-    bound so far; ``slowed``, by what the rate is divided at present. A run that leaves
+    bound so far; ``slowed``, by what the rate is divided at present; ``apart``, 1 once chains are left to themselves:
+    then ``autocorrelation`` is that of `PersistentCD`, and the others stay as they were. A run that leaves
     equilibrium warns, and ends with a `DivergenceError` where halving the rate 30 times in a row did not help.
 
     Two layers of real units must be normalisable all the way, or the first rung fails.
@@ -73,6 +83,7 @@ class TrajectoryTempering(PersistentCD):
         least, every: steps between meetings at least and at most; least=None is 1 up to 2,000 weights, and 2 beyond.
         pace: steps between rungs at least.
         freeze, lost: acceptance below which the model becomes a rung, and below which a step is taken back.
+        trust: error of log Z, in nats, beyond which chains are left to themselves from then on; 1e9, say, for never.
         k, centred, sliding, weight_decay, sparsity, binary: as of `PersistentCD`.
 
     Raises:
@@ -96,6 +107,7 @@ class TrajectoryTempering(PersistentCD):
     pace: int = 5
     freeze: float = 0.5
     lost: float = 0.05
+    trust: float = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -105,6 +117,7 @@ class TrajectoryTempering(PersistentCD):
         check_count(0, refresh=self.refresh)
         check_real("freeze", self.freeze, 0, 1)
         check_real("lost", self.lost, 0, self.freeze)
+        check_real("trust", self.trust, 0)
         if self.chains % (self.meeting or 1):
             raise ArgumentError(
                 f"chains must be a multiple of meeting, got {self.chains} chains of which {self.meeting} meet draws"
@@ -120,11 +133,12 @@ class TrajectoryTempering(PersistentCD):
         rung = first_rung(rbm, offsets, 2 * self.depth * self.chains, least=self.freeze, generator=generator)
         seen = torch.tensor([0.0, 1.0, 1.0], dtype=torch.float64)
         seen[0] = float(rbm.log_density(x[: self.chains]).double().mean() - rung.log_z)
-        counts = Counts(*(torch.tensor(n) for n in (0, 0, 1, 0, 1, 0, 0, 0)))
+        counts = Counts(*(torch.tensor(n) for n in (0, 0, 1, 0, 1, 0, 0, 0, 0)))
         self._latest.pop(model, None)  # type: ignore[attr-defined]  # of a run before: this one may be resumed elsewhere
         chains, family = rung.draws[-self.chains :].clone(), rung.family[-self.chains :].clone()
         probe, level = chains[:PROBES], rung.energy[-self.chains :][:PROBES]
-        return TrajectoryState(chains, *offsets, family, rung, probe, level, seen, counts)
+        state = TrajectoryState(chains, *offsets, family, rung, probe, level, seen, counts, ChainMemory.of(chains))
+        return trusted(state, self.trust)
 
     def update(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Update:
         """The step function: now and then a meeting, a rung or a rollback; then a step of PCD."""
@@ -153,7 +167,8 @@ class TrajectoryTempering(PersistentCD):
 
         Returns:
             An `Estimate` with the error over ``n`` families of draws. Its side is ``undetermined``: it errs either way,
-            and a mode that nothing has been in is missing.
+            and a mode that nothing has been in is missing. Once chains are left to themselves it is that of annealing
+            100 chains over 1,000 temperatures, from the base rates of the run's chains: ``below``.
 
         Raises:
             MissingCapability: the objective has not seen this model.
@@ -165,16 +180,26 @@ class TrajectoryTempering(PersistentCD):
                 "this objective has taken no step with that model: call it on the model in training, with the "
                 "objective that trains it, or hand over state="
             )
+        if int(state.counts.apart):
+            return self._annealed(rbm, state)
         rung = state.rung
         energy, ratio = rung.bridge(rbm)
         log_z, told = rung.reach(ratio)
-        error = math.hypot(math.sqrt(float(rung.variance + told.square().sum())), float(rung.gap))
         settings = {"rungs": int(state.counts.rungs), "draws": len(rung.draws)}
         found = Estimate(
-            float(log_z), error, "undetermined", "weights along the trajectory", round(rung.families()),
+            float(log_z), rung.error(told), "undetermined", "weights along the trajectory", round(rung.families()),
             settings=settings,
         )  # fmt: skip
         return found if rbm.hidden.states is None else _lifted(found, float(least_log_z(energy, rung.draws)))
+
+    def _annealed(self, rbm: RBM, state: TrajectoryState) -> Estimate:
+        from deepgen.evaluate.likelihood import log_partition  # which loads much
+
+        stream = stream_of(0, state.chains.device)
+        base = rbm.visible.sample(rbm.visible_field(state.chains), generator=stream)
+        found = log_partition(rbm, "ais", base=base, temperatures=TEMPERATURES, generator=stream)
+        assert isinstance(found, Estimate)
+        return found
 
     @torch.no_grad()
     def log_likelihood(self, model: nn.Module, x: Tensor, **options: Any) -> Estimate:
@@ -205,7 +230,7 @@ def _lifted(found: Estimate, bound: float) -> Estimate:
         return found
     if short > FAR * found.stderr:
         warnings.warn(
-            f"the ladder's log Z was {short:.3g} nats below what distinct rows alone add up to, "
+            f"log Z was {short:.3g} nats below what distinct rows alone add up to, "
             f"at a stated error of {found.stderr:.2g}: a part of the model is missing from its draws. The value is "
             "that lower bound now; lower the rate, or take more chains",
             EquilibriumWarning,

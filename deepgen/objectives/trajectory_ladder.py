@@ -72,6 +72,10 @@ class Rung(NamedTuple):
         told = self.told.scatter_add(0, self.family, weight - 1 / len(weight))
         return self.log_z + (ratio.logsumexp(0) - math.log(len(ratio))).to(self.log_z), told
 
+    def error(self, told: Tensor) -> float:
+        """That of a log Z to which families add ``told``: their spread, and how far draws and chains have parted."""
+        return math.hypot(math.sqrt(float(self.variance + told.square().sum())), float(self.gap))
+
     def lifted(self, bound: Tensor) -> Rung:
         """The rung with log Z no less than a lower ``bound`` of it; the distance goes into the error."""
         short = (bound.to(self.log_z) - self.log_z).clamp_min(0)

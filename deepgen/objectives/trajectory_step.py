@@ -12,6 +12,7 @@ from torch import Tensor
 
 from deepgen.errors import DivergenceError
 from deepgen.explicit.rbm import RBM
+from deepgen.objectives.chain_memory import ChainMemory
 from deepgen.objectives.contrastive_step import ContrastiveState, ContrastiveStep
 from deepgen.objectives.trajectory_ladder import Rung, carry, hidden_free_energy, put, twin
 from deepgen.objectives.trajectory_meeting import Met, meet
@@ -31,7 +32,7 @@ TELLING = 40  # looks, of which one tells the likelihood of a batch
 class Counts(NamedTuple):
     """Whole numbers, 0-d on the CPU. since: steps since the last rung; idle: since the last meeting, wait: from that to
     the next; looks, rungs, rollbacks: how many; failed: rollbacks since the last rung; halved: how often the rate
-    is, now."""
+    is, now; apart: 1 once chains meet no more partners."""
 
     since: Tensor
     idle: Tensor
@@ -41,12 +42,14 @@ class Counts(NamedTuple):
     rollbacks: Tensor
     failed: Tensor
     halved: Tensor
+    apart: Tensor
 
 
 class TrajectoryState(NamedTuple):
     """chains and running means as of PCD; family: the chains' among those of the rung's draws; rung: the last; probe:
     chains as they were after the last look ``[probes, hidden]``; level: their F then ``[probes]``; seen: mean
-    log-likelihood of the last batch looked at, acceptance and autocorrelation time, float64 ``[3]``."""
+    log-likelihood of the last batch looked at, acceptance and autocorrelation time, float64 ``[3]``; memory: as of PCD.
+    """
 
     chains: Tensor
     visible_mean: Tensor
@@ -57,6 +60,7 @@ class TrajectoryState(NamedTuple):
     level: Tensor
     seen: Tensor
     counts: Counts
+    memory: ChainMemory | None = None
 
 
 class TrajectoryStep:
@@ -72,24 +76,21 @@ class TrajectoryStep:
     def __call__(
         self, state: TrajectoryState, batch: Tensor, *, generator: torch.Generator
     ) -> tuple[TrajectoryState, dict[str, Tensor]]:
-        state = state._replace(counts=state.counts._replace(idle=state.counts.idle + 1))
-        if int(state.counts.idle) >= int(state.counts.wait):
-            state = self._meet(state, batch, generator)
+        apart = int(state.counts.apart)
+        if not apart:
+            state = state._replace(counts=state.counts._replace(idle=state.counts.idle + 1))
+            if int(state.counts.idle) >= int(state.counts.wait):
+                state = self._meet(state, batch, generator)
         with _slowed(self.optimizer, 0.5 ** int(state.counts.halved)):
-            inner, metrics = self.step(ContrastiveState(*state[:3]), batch, generator=generator)
-        counts = state.counts._replace(since=state.counts.since + 1)
-        told = {
-            "log_likelihood": state.seen[0],
-            "acceptance": state.seen[1],
-            "autocorrelation": state.seen[2],
-            "rungs": counts.rungs.double(),
-            "rollbacks": counts.rollbacks.double(),
-            "raised": state.rung.raised.double(),
-            "slowed": 2.0 ** counts.halved.double(),
-        }
-        return state._replace(
-            chains=inner.chains, visible_mean=inner.visible_mean, hidden_mean=inner.hidden_mean, counts=counts
-        ), {**metrics, **told}
+            inner, metrics = self.step(ContrastiveState(*state[:3], state.memory), batch, generator=generator)
+        chains, visible_mean, hidden_mean, memory = inner
+        state = state._replace(chains=chains, visible_mean=visible_mean, hidden_mean=hidden_mean, memory=memory)
+        if not apart:
+            state = state._replace(counts=state.counts._replace(since=state.counts.since + 1))
+        told = _told(state)
+        if apart and "autocorrelation" in metrics:
+            told["autocorrelation"] = metrics["autocorrelation"]
+        return state, {**metrics, **told}
 
     @torch.no_grad()
     def _meet(self, state: TrajectoryState, batch: Tensor, generator: torch.Generator) -> TrajectoryState:
@@ -123,7 +124,7 @@ class TrajectoryStep:
             rung = rung.lifted(self._bound(rung, met.chains, batch))
             rungs, halved = int(state.counts.rungs) + 1, halved + int(since < options.pace)
             counts = _counts(state.counts, since=0, idle=0, wait=wait, rungs=rungs, failed=0, halved=halved)
-            return state._replace(family=family, rung=rung, seen=seen, counts=counts)
+            return trusted(state._replace(family=family, rung=rung, seen=seen, counts=counts), options.trust)
         left = since * (_spread(options.freeze) / _spread(acceptance) - 1)  # steps until it is to be frozen
         if acceptance < options.freeze or steps < 1:
             halved += 1
@@ -172,6 +173,28 @@ class TrajectoryStep:
         return state._replace(
             chains=chains, family=rung.family[chosen], probe=chains[:PROBES], level=level, counts=counts
         )
+
+
+def _told(state: TrajectoryState) -> dict[str, Tensor]:
+    """The metrics of a state."""
+    counts = state.counts
+    return {
+        "log_likelihood": state.seen[0],
+        "acceptance": state.seen[1],
+        "autocorrelation": state.seen[2],
+        "rungs": counts.rungs.double(),
+        "rollbacks": counts.rollbacks.double(),
+        "raised": state.rung.raised.double(),
+        "slowed": 2.0 ** counts.halved.double(),
+        "apart": counts.apart.double(),
+    }
+
+
+def trusted(state: TrajectoryState, most: float) -> TrajectoryState:
+    """``state``, its chains left to themselves at the full rate where the error of log Z is more than ``most``."""
+    if state.rung.error(state.rung.told) <= most:
+        return state
+    return state._replace(memory=ChainMemory.of(state.chains), counts=_counts(state.counts, halved=0, apart=1))
 
 
 def _spread(acceptance: float) -> float:

@@ -9,6 +9,7 @@ import deepgen as dg
 from deepgen.errors import ArgumentError, DivergenceError, MissingCapability
 from deepgen.evaluate.bennett import leave_one_out
 from deepgen.objectives import EquilibriumWarning, PersistentCD, TrajectoryTempering
+from deepgen.objectives.contrastive_step import ContrastiveState
 from deepgen.objectives.trajectory_ladder import (
     Partners,
     Rung,
@@ -21,7 +22,7 @@ from deepgen.objectives.trajectory_ladder import (
 )
 from deepgen.objectives.trajectory_meeting import meet, refreshed, swaps
 from deepgen.objectives.trajectory_start import first_rung
-from deepgen.objectives.trajectory_step import _spread
+from deepgen.objectives.trajectory_step import _spread, trusted
 from deepgen.objectives.trajectory_weights import caught_up, least_log_z, weights
 from deepgen.testing import Exact, check_estimate, same_law
 from deepgen.train import Checkpoint
@@ -168,7 +169,7 @@ def _number(h):
     return (h.long() * 2 ** torch.arange(h.shape[1])).sum(1)
 
 
-@pytest.mark.filterwarnings("ignore:the ladder")
+@pytest.mark.filterwarnings("ignore:log Z was")
 @pytest.mark.parametrize("pair", ["bernoulli-bernoulli", "gaussian-bernoulli", "mixed-spin"])
 def test_log_z_up_the_ladder_is_that_of_enumeration(pair, stream):
     """From no weights up to a machine far away, over repeats: value, error and coverage, of the ladder alone.
@@ -359,8 +360,9 @@ def test_a_model_that_cannot_be_followed_ends_in_words(stream):
 
 
 @pytest.mark.filterwarnings("ignore:epoch")
-def test_a_run_cut_anywhere_and_resumed_is_the_uninterrupted_run(seed, tmp_path):
-    """With rungs and rollbacks on the way, momentum, and a schedule."""
+@pytest.mark.parametrize("trust", [1e9, 0.0])
+def test_a_run_cut_anywhere_and_resumed_is_the_uninterrupted_run(seed, tmp_path, trust):
+    """With rungs and rollbacks on the way, momentum, and a schedule; and with chains that part from the draws."""
     x = (torch.rand(60, 1, generator=dg.random.generator(seed)) < 0.5).float().repeat(1, 30)
 
     def run(objective, out):
@@ -372,9 +374,9 @@ def test_a_run_cut_anywhere_and_resumed_is_the_uninterrupted_run(seed, tmp_path)
         )  # fmt: skip
         return rbm, history
 
-    objective = TrajectoryTempering(chains=20, depth=2, every=3, pace=2, freeze=0.9, lost=0.8)
+    objective = TrajectoryTempering(chains=20, depth=2, every=3, pace=2, freeze=0.9, lost=0.8, trust=trust)
     whole, history = run(objective, tmp_path / "whole")
-    assert history[-1].metrics["rollbacks"] > 0
+    assert history[-1].metrics["rollbacks" if trust > 1 else "apart"] > 0
     for steps in (4, 9, 11):
         with pytest.raises(Power):
             run(cut(objective, steps), tmp_path / "cut")
@@ -421,12 +423,69 @@ def test_a_step_changes_no_state_that_it_was_given(stream):
         state = after
 
 
+@pytest.mark.parametrize("gap", [0.3, 0.7])
+def test_chains_are_left_to_themselves_where_log_z_is_not_to_be_trusted(gap, stream):
+    """At a rung, by its error; the rate, halved before, is whole again."""
+    x, objective = dg.data.bars_and_stripes(3), TrajectoryTempering(chains=50, freeze=0.99, pace=1, trust=0.5)
+    rbm = dg.RBM(9, 4, generator=stream).initialise(x)
+    state = objective.start(rbm, x, generator=stream)
+    state = state._replace(rung=state.rung._replace(gap=torch.tensor(gap).double()))
+    slow = state._replace(counts=state.counts._replace(halved=torch.tensor(2)))
+    assert int(trusted(slow, 0.5).counts.halved) == (0 if gap > 0.5 else 2)
+    step = objective.update(rbm, torch.optim.SGD(rbm.parameters(), lr=0.01))
+    while int(state.counts.rungs) == 1:
+        assert int(state.counts.apart) == 0
+        state, metrics = step(state, x, generator=stream)
+    assert int(state.counts.apart) == float(metrics["apart"]) == (gap > 0.5)
+
+
+def test_chains_left_to_themselves_take_the_steps_of_persistent_cd(stream):
+    x, objective = dg.data.bars_and_stripes(3), TrajectoryTempering(chains=50, trust=0.0)
+    ours = dg.RBM(9, 4, generator=stream).initialise(x)
+    state = objective.start(ours, x, generator=stream)
+    assert int(state.counts.apart) == 1
+    plain, plainly = twin(ours).requires_grad_(True), PersistentCD(chains=50)
+    own = ContrastiveState(state.chains, state.visible_mean, state.hidden_mean, state.memory)
+    sides = []
+    for rbm, options, at in ((ours, objective, state), (plain, plainly, own)):
+        step, same = options.update(rbm, torch.optim.SGD(rbm.parameters(), lr=0.1)), dg.random.generator(3)
+        for _ in range(30):
+            at, metrics = step(at, x, generator=same)
+        sides.append((at.chains, metrics["autocorrelation"], *rbm.parameters()))
+    assert all(torch.equal(a, b) for a, b in zip(*sides, strict=True))
+
+
+@pytest.mark.parametrize("pair", ["bernoulli-bernoulli", "softmax-spin", "gaussian-bernoulli"])
+def test_log_z_is_annealed_where_chains_are_left_to_themselves(pair, stream, alpha):
+    rbm, objective = machine(pair), TrajectoryTempering(chains=50, trust=0.0)
+    x = rbm.sample(200, generator=stream)
+    state = objective.start(rbm, x, generator=stream)
+    found = objective.log_partition(rbm, state=state)
+    assert (found.side, found.settings["chains"], found.settings["temperatures"]) == ("below", 100, 1000)
+    assert abs(found.value - float(Exact(rbm).log_z.detach())) < reach(alpha) * found.stderr
+    few = x[:2]  # more would bound log Z by what they add up to
+    rows = objective.log_likelihood(rbm, few, state=state)
+    assert rows.value == pytest.approx(float(rbm.log_density(few).detach().double().mean()) - found.value, abs=1e-5)
+
+
+def test_chains_left_to_themselves_are_said_in_words():
+    from deepgen.objectives.equilibrium_watch import EquilibriumWatch
+    from deepgen.train import Record
+
+    watch, model = EquilibriumWatch(), torch.nn.Linear(1, 1)
+    metrics = {"rungs": 9.0, "rollbacks": 0.0, "raised": 0.0, "apart": 0.0, "autocorrelation": 4.0}
+    watch(Record(1, 1000, 0.0, 0.0, metrics), model)
+    with pytest.warns(EquilibriumWarning, match="after 9 rungs log Z .* goes on as PersistentCD"):
+        watch(Record(2, 2000, 0.0, 0.0, {**metrics, "apart": 0.3}), model)  # from the middle of the epoch
+    watch(Record(3, 3000, 0.0, 0.0, {**metrics, "apart": 1.0}), model)  # once
+
+
 def test_slow_chains_are_said_in_words():
     from deepgen.objectives.equilibrium_watch import EquilibriumWatch
     from deepgen.train import Record
 
     watch = EquilibriumWatch()
-    metrics = {"rungs": 1.0, "rollbacks": 0.0, "raised": 0.0, "acceptance": 0.5, "autocorrelation": 4000.0}
+    metrics = {"rungs": 1.0, "rollbacks": 0.0, "raised": 0.0, "apart": 0.0, "autocorrelation": 4000.0}
     watch(Record(1, 17_000, 0.0, 0.0, metrics), torch.nn.Linear(1, 1))  # less than a quarter of the run
     with pytest.warns(EquilibriumWarning, match="autocorrelation time of 4e\\+03 sweeps in a run of 15000"):
         watch(Record(2, 15_000, 0.0, 0.0, metrics), torch.nn.Linear(1, 1))
@@ -438,7 +497,7 @@ def test_a_ladder_below_what_rows_prove_is_said_in_words():
     from deepgen.train import Record
 
     watch, model = EquilibriumWatch(), torch.nn.Linear(1, 1)
-    metrics = {"rungs": 1.0, "rollbacks": 0.0, "raised": 0.5, "acceptance": 0.5, "autocorrelation": 4.0}
+    metrics = {"rungs": 1.0, "rollbacks": 0.0, "raised": 0.5, "apart": 0.0, "autocorrelation": 4.0}
     watch(Record(1, 1000, 0.0, 0.0, metrics), model)
     with pytest.warns(EquilibriumWarning, match="fell 4 nats below what distinct rows alone add up to"):
         watch(Record(2, 2000, 0.0, 0.0, {**metrics, "raised": 4.0}), model)
@@ -451,7 +510,7 @@ def test_rungs_in_haste_are_said_in_words():
     from deepgen.train import Record
 
     def seen(epoch, rungs):
-        metrics = {"rungs": rungs, "rollbacks": 0.0, "raised": 0.0, "acceptance": 0.5, "autocorrelation": 2.0}
+        metrics = {"rungs": rungs, "rollbacks": 0.0, "raised": 0.0, "apart": 0.0, "autocorrelation": 2.0}
         return Record(epoch, 100 * epoch, 0.0, 0.0, metrics), torch.nn.Linear(1, 1)
 
     watch = EquilibriumWatch()
@@ -470,6 +529,7 @@ def test_rungs_in_haste_are_said_in_words():
         ({"lost": 0.6}, "lost must be a finite number from 0 to 0.5"),
         ({"depth": 0}, "depth must be"),
         ({"pace": 0}, "pace must be"),
+        ({"trust": -1.0}, "trust must be a finite number of at least 0"),
     ],
 )
 def test_odd_options_are_refused(options, says):
