@@ -97,7 +97,7 @@ class Estimate:
         return {**plain, "n": self.n or None, "settings": settings}
 
     def __str__(self) -> str:
-        return f"{_number(self)} {self.unit} ({self.side}; {self.method})"
+        return f"{number(self)} {self.unit} ({self.side}; {self.method})"
 
 
 class NoSingleValue(DeepgenError, AttributeError):
@@ -203,7 +203,7 @@ class Bracket:
             note = "; ends crossed: one bound or its error bar has failed"
         elif self.reversed:
             note = "; in reverse order, within their errors"
-        return f"[{_number(low)}, {_number(high)}] {low.unit} ({low.method} | {high.method}{note})"
+        return f"[{number(low)}, {number(high)}] {low.unit} ({low.method} | {high.method}{note})"
 
 
 @overload
@@ -244,7 +244,12 @@ def bits_per_dim(estimate: Estimate | Bracket, dimensions: int) -> Estimate | Br
     )
 
 
-def _number(estimate: Estimate) -> str:
+def number(estimate: Estimate) -> str:
+    """Its value, with ± its standard error unless it is exact.
+
+    >>> number(Estimate(-1.0, 0.0, "exact", "enumeration", 1)), number(Estimate(-1.0, 0.25, "below", "AIS", 100))
+    ('-1.00', '-1.00 ± 0.25')
+    """
     exact = estimate.side == "exact"
     return decimal(estimate.value) if exact else plus_minus(estimate.value, estimate.stderr)
 

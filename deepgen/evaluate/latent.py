@@ -19,8 +19,7 @@ from torch import Tensor
 from deepgen.errors import ArgumentError, DegenerateWeights, check_count
 from deepgen.evaluate.annealed import Temperatures
 from deepgen.evaluate.arguments import check_rows, split_context
-from deepgen.evaluate.error_bars import decimal, plus_minus
-from deepgen.evaluate.estimate import Estimate
+from deepgen.evaluate.estimate import Estimate, number
 from deepgen.evaluate.latent_ais import LatentAIS, latent_ais
 from deepgen.evaluate.latent_bound import LatentBound, latent_bound
 from deepgen.evaluate.latent_gap import BidirectionalGap, bidirectional_gap
@@ -117,8 +116,7 @@ class LikelihoodLadder:
         for name, rung in self.rungs.items():
             count = rung.settings["rows"]
             ess = "" if rung.ess != rung.ess else f"{rung.ess / count:.1f}"
-            value = decimal(rung.value) if rung.side == "exact" else plus_minus(rung.value, rung.stderr)
-            rows.append((name, value, rung.side, str(count), str(rung.n // count) if rung.n else "", ess))
+            rows.append((name, number(rung), rung.side, str(count), str(rung.n // count) if rung.n else "", ess))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         heavy = int((self.bound.pareto_k > TRUSTED).sum())

@@ -71,7 +71,7 @@ def check_units_axis(weight: Tensor, axis: int) -> None:
     Traceback (most recent call last):
     deepgen.errors.ShapeError: weights must have an axis 0 of units and one of inputs, got [3]
     """
-    if weight.ndim < 2 or not -weight.ndim <= axis < weight.ndim:
+    if weight.ndim < 2 or not isinstance(axis, int) or not -weight.ndim <= axis < weight.ndim:
         raise ShapeError(f"weights must have an axis {axis} of units and one of inputs, got {list(weight.shape)}")
 
 

@@ -46,7 +46,7 @@ def sparse_(
     """
     check_units_axis(weight, axis)
     units = weight.movedim(axis, 0)
-    inputs = units[0].numel()
+    inputs = units.flatten(1).shape[1]
     check_count(connections=connections)
     check_real("std", std, 0)
     if connections > inputs:

@@ -29,6 +29,7 @@ def test_every_choice_of_inputs_is_as_likely_and_weights_are_normal(stream, alph
 def test_streams_and_layers(stream):
     check_random(lambda generator: sparse_(torch.empty(4, 9), 2, generator=generator), generator=stream)
     net = dg.layers.linear(20, 6, generator=stream)
+    assert sparse_(torch.empty(0, 9), 2).shape == (0, 9)
     sparse_(net.weight, 5, generator=stream)  # a parameter, with its gradient still asked for
     assert net.weight.requires_grad
     assert net.weight.is_leaf
@@ -42,6 +43,8 @@ def test_streams_and_layers(stream):
         ((4, 3), {"connections": 2, "std": -1.0}, ArgumentError, "std"),
         ((4,), {"connections": 2}, ShapeError, r"an axis 0 of units and one of inputs, got \[4\]"),
         ((4, 3), {"connections": 2, "axis": 2}, ShapeError, "an axis 2 of units"),
+        ((4, 3), {"connections": 2, "axis": None}, ShapeError, "an axis None of units"),
+        ((0, 3), {"connections": 4}, ArgumentError, "at most the 3 inputs of a unit, got 4"),
     ],
 )
 def test_what_cannot_be_is_refused(shape, settings, error, said):
