@@ -137,7 +137,9 @@ class TrajectoryTempering(PersistentCD):
         self._latest.pop(model, None)  # type: ignore[attr-defined]  # of a run before: this one may be resumed elsewhere
         chains, family = rung.draws[-self.chains :].clone(), rung.family[-self.chains :].clone()
         probe, level = chains[:PROBES], rung.energy[-self.chains :][:PROBES]
-        state = TrajectoryState(chains, *offsets, family, rung, probe, level, seen, counts, ChainMemory.of(chains))
+        state = TrajectoryState(
+            chains, *offsets, family, rung, probe, level, seen, counts, tuple(ChainMemory.of(chains) or ())
+        )
         return trusted(state, self.trust)
 
     def update(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Update:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -48,7 +48,8 @@ class Counts(NamedTuple):
 class TrajectoryState(NamedTuple):
     """chains and running means as of PCD; family: the chains' among those of the rung's draws; rung: the last; probe:
     chains as they were after the last look ``[probes, hidden]``; level: their F then ``[probes]``; seen: mean
-    log-likelihood of the last batch looked at, acceptance and autocorrelation time, float64 ``[3]``; memory: as of PCD.
+    log-likelihood of the last batch looked at, acceptance and autocorrelation time, float64 ``[3]``; memory: as of PCD,
+    in a plain tuple, as chains that meet one another must not be split over ranks.
     """
 
     chains: Tensor
@@ -60,7 +61,7 @@ class TrajectoryState(NamedTuple):
     level: Tensor
     seen: Tensor
     counts: Counts
-    memory: ChainMemory | None = None
+    memory: tuple[Any, ...] = ()
 
 
 class TrajectoryStep:
@@ -82,9 +83,12 @@ class TrajectoryStep:
             if int(state.counts.idle) >= int(state.counts.wait):
                 state = self._meet(state, batch, generator)
         with _slowed(self.optimizer, 0.5 ** int(state.counts.halved)):
-            inner, metrics = self.step(ContrastiveState(*state[:3], state.memory), batch, generator=generator)
+            memory = ChainMemory(*state.memory) if state.memory else None
+            inner, metrics = self.step(ContrastiveState(*state[:3], memory), batch, generator=generator)
         chains, visible_mean, hidden_mean, memory = inner
-        state = state._replace(chains=chains, visible_mean=visible_mean, hidden_mean=hidden_mean, memory=memory)
+        state = state._replace(
+            chains=chains, visible_mean=visible_mean, hidden_mean=hidden_mean, memory=tuple(memory or ())
+        )
         if not apart:
             state = state._replace(counts=state.counts._replace(since=state.counts.since + 1))
         told = _told(state)
@@ -194,7 +198,9 @@ def trusted(state: TrajectoryState, most: float) -> TrajectoryState:
     """``state``, its chains left to themselves at the full rate where the error of log Z is more than ``most``."""
     if state.rung.error(state.rung.told) <= most:
         return state
-    return state._replace(memory=ChainMemory.of(state.chains), counts=_counts(state.counts, halved=0, apart=1))
+    return state._replace(
+        memory=tuple(ChainMemory.of(state.chains) or ()), counts=_counts(state.counts, halved=0, apart=1)
+    )
 
 
 def _spread(acceptance: float) -> float:

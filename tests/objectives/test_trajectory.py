@@ -9,6 +9,7 @@ import deepgen as dg
 from deepgen.errors import ArgumentError, DivergenceError, MissingCapability
 from deepgen.evaluate.bennett import leave_one_out
 from deepgen.objectives import EquilibriumWarning, PersistentCD, TrajectoryTempering
+from deepgen.objectives.chain_memory import ChainMemory
 from deepgen.objectives.contrastive_step import ContrastiveState
 from deepgen.objectives.trajectory_ladder import (
     Partners,
@@ -445,7 +446,7 @@ def test_chains_left_to_themselves_take_the_steps_of_persistent_cd(stream):
     state = objective.start(ours, x, generator=stream)
     assert int(state.counts.apart) == 1
     plain, plainly = twin(ours).requires_grad_(True), PersistentCD(chains=50)
-    own = ContrastiveState(state.chains, state.visible_mean, state.hidden_mean, state.memory)
+    own = ContrastiveState(state.chains, state.visible_mean, state.hidden_mean, ChainMemory(*state.memory))
     sides = []
     for rbm, options, at in ((ours, objective, state), (plain, plainly, own)):
         step, same = options.update(rbm, torch.optim.SGD(rbm.parameters(), lr=0.1)), dg.random.generator(3)
