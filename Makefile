@@ -8,6 +8,10 @@ BIN := $(VENV)/bin
 # pytest's own options, for example  make test PYTEST_ARGS='tests/cli -x'; two processes by default
 PYTEST_ARGS ?= -n 2
 
+# Modules are compiled when they are first loaded, and kept: pip would compile all of PyTorch, which takes as long as the rest.
+PIP := $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test lint docs slow statistical gpu build clean help
 .DELETE_ON_ERROR:
 
@@ -45,13 +49,13 @@ $(VENV)/.pip: constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and f"deepgen needs Python 3.10 or newer, {sys.executable} is {sys.version.split()[0]}: make PYTHON=python3.12")'
 	@echo "Making $(VENV) from constraints.txt; downloading PyTorch can take some minutes the first time."
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt hatchling editables
+	$(PIP) hatchling editables
 	@touch $@
 
 $(VENV)/.ready: $(VENV)/.pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable .
+	$(PIP) --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[dev,docs]'
+	$(PIP) --no-build-isolation --editable '.[dev,docs]'
 	@touch $@ $(VENV)/.ready

@@ -35,11 +35,11 @@ def test_a_gaussian_in_closed_form(stream):
     assert (found.side, covers(found, truth)) == ("above", True)
 
 
-@pytest.mark.parametrize("make", [wavy, waves])
-def test_annealing_meets_the_grid_and_the_sides_turn_for_likelihoods(make, stream):
+@pytest.mark.parametrize(("make", "temperatures"), [(wavy, "adaptive"), (waves, 300)])
+def test_annealing_meets_the_grid_and_the_sides_turn_for_likelihoods(make, temperatures, stream):
     model = make()
     truth = grid_log_z(model)
-    bracket = log_partition(model, generator=stream, chains=300)
+    bracket = log_partition(model, temperatures=temperatures, generator=stream, chains=300)
     assert (bracket.below.side, bracket.above.side) == ("below", "undetermined")
     assert covers(bracket.below, truth)
     assert covers(bracket.above, truth)
@@ -78,7 +78,7 @@ def test_bits_by_enumeration(stream):
         truth = float(model.log_density(states).double().logsumexp(0))
     assert exact.side == "exact"
     assert exact.value == pytest.approx(truth, abs=1e-9)
-    assert covers(log_partition(model, "ais", chains=300, generator=stream), truth)
+    assert covers(log_partition(model, "ais", temperatures=300, chains=300, generator=stream), truth)
     likelihood = log_likelihood(model, states)
     assert likelihood.side == "exact"
     with torch.no_grad():
