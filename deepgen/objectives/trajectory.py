@@ -19,7 +19,9 @@ the last rung again, its draws are the chains, the optimizer forgets its momenta
 Where many modes are near one another, rungs come fast and no set of draws can follow for long: log Z gets an error at
 every rung, and draws and chains part. Shares of modes that draws know by a factor of e are not worth meeting, so that
 chains are left to themselves, at the full rate, once the error of log Z is more than ``trust`` nats. What goes on is
-`PersistentCD`, and says so; a likelihood that is asked of it then is annealed.
+`PersistentCD`, and says so; likelihoods are annealed both ways then (`deepgen.objectives.trajectory_annealing`), which
+also says how far chains are from draws of the model. The first rung is held against the same, from chains that begin at
+data: a machine that is trained already may have modes that no ladder from small weights meets.
 
 What is exact: meetings leave draws and chains at their laws, if the model stands still. What is not: it learns from
 its chains, and so from what they were before they became draws, of which Gibbs steps alone make those forget. Chains
@@ -47,18 +49,15 @@ from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, MissingCapability, check_count, check_real
 from deepgen.evaluate.estimate import Estimate
-from deepgen.explicit.rbm import RBM
-from deepgen.objectives.chain_memory import ChainMemory
 from deepgen.objectives.contrastive import PersistentCD, as_rbm, refuse_deep
 from deepgen.objectives.equilibrium_watch import EquilibriumWarning, EquilibriumWatch
+from deepgen.objectives.trajectory_annealing import anneal_both_ways
 from deepgen.objectives.trajectory_start import first_rung
-from deepgen.objectives.trajectory_step import PROBES, Counts, TrajectoryState, TrajectoryStep, trusted
+from deepgen.objectives.trajectory_step import PROBES, Counts, TrajectoryState, TrajectoryStep, annealed, trusted
 from deepgen.objectives.trajectory_weights import least_log_z
-from deepgen.random import generator as stream_of
 from deepgen.typing import Update
 
 FAR = 3.0  # errors
-TEMPERATURES = 1000
 
 
 @dataclass(frozen=True)
@@ -70,8 +69,10 @@ class TrajectoryTempering(PersistentCD):
     ``acceptance`` at the last meeting; ``autocorrelation``, 1 + 2 sum rho in Gibbs steps if jumps alone made chains
     forget; ``rungs`` and ``rollbacks`` so far; ``raised``, the nats by which log Z was raised to a
     bound so far; ``slowed``, by what the rate is divided at present; ``apart``, 1 once chains are left to themselves:
-    then ``autocorrelation`` is that of `PersistentCD`, and the others stay as they were. A run that leaves
-    equilibrium warns, and ends with a `DivergenceError` where halving the rate 30 times in a row did not help.
+    then ``autocorrelation`` is that of `PersistentCD`, ``log_likelihood`` is annealed once in 20 steps for each of
+    ``temperatures``, and the others stay as they were; ``astray``, by how many nats annealing up and down contradicted
+    each other then, about 0 if chains are draws of the model. A run that leaves equilibrium warns, and ends with a
+    `DivergenceError` where halving the rate 30 times in a row did not help.
 
     Two layers of real units must be normalisable all the way, or the first rung fails.
 
@@ -84,6 +85,7 @@ class TrajectoryTempering(PersistentCD):
         pace: steps between rungs at least.
         freeze, lost: acceptance below which the model becomes a rung, and below which a step is taken back.
         trust: error of log Z, in nats, beyond which chains are left to themselves from then on; 1e9, say, for never.
+        temperatures: of annealing from then on, at least 2.
         k, centred, sliding, weight_decay, sparsity, binary: as of `PersistentCD`.
 
     Raises:
@@ -108,6 +110,7 @@ class TrajectoryTempering(PersistentCD):
     freeze: float = 0.5
     lost: float = 0.05
     trust: float = 1.0
+    temperatures: int = 100
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -115,6 +118,7 @@ class TrajectoryTempering(PersistentCD):
         check_count(depth=self.depth, every=self.every, pace=self.pace)
         check_count(**{n: v for n, v in (("meeting", self.meeting), ("least", self.least)) if v is not None})
         check_count(0, refresh=self.refresh)
+        check_count(2, temperatures=self.temperatures)
         check_real("freeze", self.freeze, 0, 1)
         check_real("lost", self.lost, 0, self.freeze)
         check_real("trust", self.trust, 0)
@@ -131,16 +135,16 @@ class TrajectoryTempering(PersistentCD):
         rbm, means = as_rbm(model), super().start(model, x, generator=generator)
         offsets = (means.visible_mean, means.hidden_mean)
         rung = first_rung(rbm, offsets, 2 * self.depth * self.chains, least=self.freeze, generator=generator)
-        seen = torch.tensor([0.0, 1.0, 1.0], dtype=torch.float64)
+        both = anneal_both_ways(rbm, means.chains, offsets[0], self.temperatures, generator=generator)
+        rung = rung._replace(gap=rung.gap + abs(both.value - float(rung.log_z)) + both.astray)
+        seen = torch.tensor([0.0, 1.0, 1.0, 0.0], dtype=torch.float64)
         seen[0] = float(rbm.log_density(x[: self.chains]).double().mean() - rung.log_z)
         counts = Counts(*(torch.tensor(n) for n in (0, 0, 1, 0, 1, 0, 0, 0, 0)))
         self._latest.pop(model, None)  # type: ignore[attr-defined]  # of a run before: this one may be resumed elsewhere
         chains, family = rung.draws[-self.chains :].clone(), rung.family[-self.chains :].clone()
         probe, level = chains[:PROBES], rung.energy[-self.chains :][:PROBES]
-        state = TrajectoryState(
-            chains, *offsets, family, rung, probe, level, seen, counts, tuple(ChainMemory.of(chains) or ())
-        )
-        return trusted(state, self.trust)
+        state = trusted(TrajectoryState(chains, *offsets, family, rung, probe, level, seen, counts), self.trust)
+        return state._replace(chains=means.chains) if int(state.counts.apart) else state
 
     def update(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Update:
         """The step function: now and then a meeting, a rung or a rollback; then a step of PCD."""
@@ -169,8 +173,8 @@ class TrajectoryTempering(PersistentCD):
 
         Returns:
             An `Estimate` with the error over ``n`` families of draws. Its side is ``undetermined``: it errs either way,
-            and a mode that nothing has been in is missing. Once chains are left to themselves it is that of annealing
-            100 chains over 1,000 temperatures, from the base rates of the run's chains: ``below``.
+            and a mode that nothing has been in is missing. Once chains are left to themselves it is annealed over
+            ``temperatures`` from base rates up and from at most 50 of the run's chains down.
 
         Raises:
             MissingCapability: the objective has not seen this model.
@@ -183,7 +187,11 @@ class TrajectoryTempering(PersistentCD):
                 "objective that trains it, or hand over state="
             )
         if int(state.counts.apart):
-            return self._annealed(rbm, state)
+            both = annealed(rbm, state, self.temperatures)
+            return Estimate(
+                both.value, both.stderr, "undetermined", "annealing both ways", both.chains,
+                settings={"temperatures": self.temperatures, "chains": both.chains, "astray": both.astray},
+            )  # fmt: skip
         rung = state.rung
         energy, ratio = rung.bridge(rbm)
         log_z, told = rung.reach(ratio)
@@ -193,15 +201,6 @@ class TrajectoryTempering(PersistentCD):
             settings=settings,
         )  # fmt: skip
         return found if rbm.hidden.states is None else _lifted(found, float(least_log_z(energy, rung.draws)))
-
-    def _annealed(self, rbm: RBM, state: TrajectoryState) -> Estimate:
-        from deepgen.evaluate.likelihood import log_partition  # which loads much
-
-        stream = stream_of(0, state.chains.device)
-        base = rbm.visible.sample(rbm.visible_field(state.chains), generator=stream)
-        found = log_partition(rbm, "ais", base=base, temperatures=TEMPERATURES, generator=stream)
-        assert isinstance(found, Estimate)
-        return found
 
     @torch.no_grad()
     def log_likelihood(self, model: nn.Module, x: Tensor, **options: Any) -> Estimate:

@@ -14,9 +14,11 @@ from deepgen.errors import DivergenceError
 from deepgen.explicit.rbm import RBM
 from deepgen.objectives.chain_memory import ChainMemory
 from deepgen.objectives.contrastive_step import ContrastiveState, ContrastiveStep
+from deepgen.objectives.trajectory_annealing import Annealed, anneal_both_ways
 from deepgen.objectives.trajectory_ladder import Rung, carry, hidden_free_energy, put, twin
 from deepgen.objectives.trajectory_meeting import Met, meet
 from deepgen.objectives.trajectory_weights import foreseen, least_log_z
+from deepgen.random import generator as stream_of
 
 if TYPE_CHECKING:
     from deepgen.objectives.trajectory import TrajectoryTempering
@@ -27,12 +29,13 @@ STRIDE = 0.2  # the deviation of its log density by then: at 0.5 a mode was lost
 STRICT = 0.15  # that where looks cost next to nothing
 CHEAP = 2000  # weights, up to which that is so; beyond, two steps pass between looks, each about as dear as a step
 TELLING = 40  # looks, of which one tells the likelihood of a batch
+RESTS = 20  # steps for each temperature between two annealings: about a twentieth of their time
 
 
 class Counts(NamedTuple):
-    """Whole numbers, 0-d on the CPU. since: steps since the last rung; idle: since the last meeting, wait: from that to
-    the next; looks, rungs, rollbacks: how many; failed: rollbacks since the last rung; halved: how often the rate
-    is, now; apart: 1 once chains meet no more partners."""
+    """Whole numbers, 0-d on the CPU. since: steps since the last rung, or since chains parted; idle: since the last
+    meeting, wait: from that to the next; looks, rungs, rollbacks: how many; failed: rollbacks since the last rung;
+    halved: how often the rate is, now; apart: 1 once chains meet no more partners."""
 
     since: Tensor
     idle: Tensor
@@ -48,8 +51,9 @@ class Counts(NamedTuple):
 class TrajectoryState(NamedTuple):
     """chains and running means as of PCD; family: the chains' among those of the rung's draws; rung: the last; probe:
     chains as they were after the last look ``[probes, hidden]``; level: their F then ``[probes]``; seen: mean
-    log-likelihood of the last batch looked at, acceptance and autocorrelation time, float64 ``[3]``; memory: as of PCD,
-    in a plain tuple, as chains that meet one another must not be split over ranks.
+    log-likelihood of the last batch looked at, acceptance, autocorrelation time and by how many nats chains are astray,
+    float64 ``[4]``; memory: as of PCD once chains are apart, in a plain tuple, as chains that meet one another must not
+    be split over ranks.
     """
 
     chains: Tensor
@@ -77,8 +81,9 @@ class TrajectoryStep:
     def __call__(
         self, state: TrajectoryState, batch: Tensor, *, generator: torch.Generator
     ) -> tuple[TrajectoryState, dict[str, Tensor]]:
-        apart = int(state.counts.apart)
-        if not apart:
+        if int(state.counts.apart):
+            state = self._annealed(state, batch)
+        else:
             state = state._replace(counts=state.counts._replace(idle=state.counts.idle + 1))
             if int(state.counts.idle) >= int(state.counts.wait):
                 state = self._meet(state, batch, generator)
@@ -87,14 +92,22 @@ class TrajectoryStep:
             inner, metrics = self.step(ContrastiveState(*state[:3], memory), batch, generator=generator)
         chains, visible_mean, hidden_mean, memory = inner
         state = state._replace(
-            chains=chains, visible_mean=visible_mean, hidden_mean=hidden_mean, memory=tuple(memory or ())
-        )
-        if not apart:
-            state = state._replace(counts=state.counts._replace(since=state.counts.since + 1))
+            chains=chains, visible_mean=visible_mean, hidden_mean=hidden_mean, memory=tuple(memory or ()),
+            counts=state.counts._replace(since=state.counts.since + 1),
+        )  # fmt: skip
         told = _told(state)
-        if apart and "autocorrelation" in metrics:
-            told["autocorrelation"] = metrics["autocorrelation"]
-        return state, {**metrics, **told}
+        measured = metrics.pop("autocorrelation", told["autocorrelation"])  # of chains apart alone
+        return state, {**metrics, **told, "autocorrelation": measured}
+
+    @torch.no_grad()
+    def _annealed(self, state: TrajectoryState, batch: Tensor) -> TrajectoryState:
+        """Now and then the likelihood of a batch, annealed: what chains do is not touched."""
+        if int(state.counts.since) % (RESTS * self.options.temperatures):
+            return state
+        found = annealed(self.model, state, self.options.temperatures)
+        seen = state.seen.clone()
+        seen[0], seen[3] = self._likelihood(batch, torch.tensor(found.value, dtype=torch.float64)), found.astray
+        return state._replace(seen=seen)
 
     @torch.no_grad()
     def _meet(self, state: TrajectoryState, batch: Tensor, generator: torch.Generator) -> TrajectoryState:
@@ -152,12 +165,16 @@ class TrajectoryStep:
         """A jump forgets all, so rho falls by the acceptance whenever a chain has its turn: 1 + 2 sum rho."""
         likelihood = float(state.seen[0])
         if int(state.counts.looks) % TELLING == 0:
-            density, log_z = self.model.log_density(batch), met.rung.reach(met.rung.bridge(self.model)[1])[0]
-            if self.model.visible.states is not None:
-                log_z = log_z.maximum(least_log_z(-density, batch))
-            likelihood = float(density.double().mean() - log_z)
+            likelihood = self._likelihood(batch, met.rung.reach(met.rung.bridge(self.model)[1])[0])
         turns = len(met.chains) / len(met.chance) * wait * self.options.k
-        return torch.tensor([likelihood, acceptance, max(turns * (2 / acceptance - 1), 1.0)], dtype=torch.float64)
+        return torch.tensor([likelihood, acceptance, max(turns * (2 / acceptance - 1), 1.0), 0.0], dtype=torch.float64)
+
+    def _likelihood(self, batch: Tensor, log_z: Tensor) -> float:
+        """Mean log-likelihood of a batch, whose distinct rows bound log Z."""
+        density = self.model.log_density(batch)
+        if self.model.visible.states is not None:
+            log_z = log_z.to(density.device).maximum(least_log_z(-density, batch))
+        return float(density.double().mean() - log_z)
 
     def _take_back(self, state: TrajectoryState, acceptance: float, generator: torch.Generator) -> TrajectoryState:
         failed, rung, count = int(state.counts.failed) + 1, state.rung, len(state.chains)
@@ -191,16 +208,22 @@ def _told(state: TrajectoryState) -> dict[str, Tensor]:
         "raised": state.rung.raised.double(),
         "slowed": 2.0 ** counts.halved.double(),
         "apart": counts.apart.double(),
+        "astray": state.seen[3],
     }
+
+
+def annealed(model: RBM, state: TrajectoryState, temperatures: int) -> Annealed:
+    """log Z of ``model`` by annealing from and to the chains of ``state``, the same whenever it is asked for."""
+    stream = stream_of(int(state.counts.since), state.chains.device)
+    return anneal_both_ways(model, state.chains, state.visible_mean, temperatures, generator=stream)
 
 
 def trusted(state: TrajectoryState, most: float) -> TrajectoryState:
     """``state``, its chains left to themselves at the full rate where the error of log Z is more than ``most``."""
     if state.rung.error(state.rung.told) <= most:
         return state
-    return state._replace(
-        memory=tuple(ChainMemory.of(state.chains) or ()), counts=_counts(state.counts, halved=0, apart=1)
-    )
+    memory = tuple(ChainMemory.of(state.chains) or ())
+    return state._replace(memory=memory, counts=_counts(state.counts, since=0, halved=0, apart=1))
 
 
 def _spread(acceptance: float) -> float:

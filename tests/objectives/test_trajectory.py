@@ -180,7 +180,10 @@ def test_log_z_up_the_ladder_is_that_of_enumeration(pair, stream):
     rbm = machine(pair)
     with torch.no_grad():
         rbm.weight.mul_(1.0 if "gaussian" in pair or "mixed" in pair else 3.0)
-    objective, truth = TrajectoryTempering(chains=40, depth=10, trust=1e9), float(Exact(rbm).log_z.detach())
+    objective, truth = (
+        TrajectoryTempering(chains=40, depth=10, trust=1e9, temperatures=2),
+        float(Exact(rbm).log_z.detach()),
+    )
 
     def estimate(generator):
         state = objective.start(rbm, rbm.sample(5, steps=1, generator=generator), generator=generator)
@@ -462,8 +465,8 @@ def test_log_z_is_annealed_where_chains_are_left_to_themselves(pair, stream, alp
     x = rbm.sample(200, generator=stream)
     state = objective.start(rbm, x, generator=stream)
     found = objective.log_partition(rbm, state=state)
-    assert (found.side, found.settings["chains"], found.settings["temperatures"]) == ("below", 100, 1000)
-    assert abs(found.value - float(Exact(rbm).log_z.detach())) < reach(alpha) * found.stderr
+    assert (found.side, found.n, found.settings["temperatures"]) == ("undetermined", 50, 100)
+    assert abs(found.value - float(Exact(rbm).log_z.detach())) < reach(alpha) * max(found.stderr, 1e-3)
     few = x[:2]  # more would bound log Z by what they add up to
     rows = objective.log_likelihood(rbm, few, state=state)
     assert rows.value == pytest.approx(float(rbm.log_density(few).detach().double().mean()) - found.value, abs=1e-5)
@@ -474,7 +477,7 @@ def test_chains_left_to_themselves_are_said_in_words():
     from deepgen.train import Record
 
     watch, model = EquilibriumWatch(), torch.nn.Linear(1, 1)
-    metrics = {"rungs": 9.0, "rollbacks": 0.0, "raised": 0.0, "apart": 0.0, "autocorrelation": 4.0}
+    metrics = {"rungs": 9.0, "rollbacks": 0.0, "raised": 0.0, "apart": 0.0, "astray": 0.0, "autocorrelation": 4.0}
     watch(Record(1, 1000, 0.0, 0.0, metrics), model)
     with pytest.warns(EquilibriumWarning, match="after 9 rungs log Z .* goes on as PersistentCD"):
         watch(Record(2, 2000, 0.0, 0.0, {**metrics, "apart": 0.3}), model)  # from the middle of the epoch
@@ -486,7 +489,7 @@ def test_slow_chains_are_said_in_words():
     from deepgen.train import Record
 
     watch = EquilibriumWatch()
-    metrics = {"rungs": 1.0, "rollbacks": 0.0, "raised": 0.0, "apart": 0.0, "autocorrelation": 4000.0}
+    metrics = {"rungs": 1.0, "rollbacks": 0.0, "raised": 0.0, "apart": 0.0, "astray": 0.0, "autocorrelation": 4000.0}
     watch(Record(1, 17_000, 0.0, 0.0, metrics), torch.nn.Linear(1, 1))  # less than a quarter of the run
     with pytest.warns(EquilibriumWarning, match="autocorrelation time of 4e\\+03 sweeps in a run of 15000"):
         watch(Record(2, 15_000, 0.0, 0.0, metrics), torch.nn.Linear(1, 1))
@@ -498,7 +501,7 @@ def test_a_ladder_below_what_rows_prove_is_said_in_words():
     from deepgen.train import Record
 
     watch, model = EquilibriumWatch(), torch.nn.Linear(1, 1)
-    metrics = {"rungs": 1.0, "rollbacks": 0.0, "raised": 0.5, "apart": 0.0, "autocorrelation": 4.0}
+    metrics = {"rungs": 1.0, "rollbacks": 0.0, "raised": 0.5, "apart": 0.0, "astray": 0.0, "autocorrelation": 4.0}
     watch(Record(1, 1000, 0.0, 0.0, metrics), model)
     with pytest.warns(EquilibriumWarning, match="fell 4 nats below what distinct rows alone add up to"):
         watch(Record(2, 2000, 0.0, 0.0, {**metrics, "raised": 4.0}), model)
@@ -511,7 +514,7 @@ def test_rungs_in_haste_are_said_in_words():
     from deepgen.train import Record
 
     def seen(epoch, rungs):
-        metrics = {"rungs": rungs, "rollbacks": 0.0, "raised": 0.0, "apart": 0.0, "autocorrelation": 2.0}
+        metrics = {"rungs": rungs, "rollbacks": 0.0, "raised": 0.0, "apart": 0.0, "astray": 0.0, "autocorrelation": 2.0}
         return Record(epoch, 100 * epoch, 0.0, 0.0, metrics), torch.nn.Linear(1, 1)
 
     watch = EquilibriumWatch()
@@ -626,7 +629,7 @@ def test_a_ladder_that_lost_a_mode_is_raised_to_what_rows_prove(stream):
     x = torch.cat([torch.zeros(1, 12), torch.ones(1, 12)])
     with torch.no_grad():
         rbm.visible_bias.add_(0.3)  # the other mode has more of the mass
-    objective = TrajectoryTempering(chains=100)
+    objective = TrajectoryTempering(chains=100, trust=1e9)  # the ladder alone: of these rows chains would be left alone
     state = objective.start(rbm, x, generator=stream)
     draws = torch.zeros_like(state.rung.draws)
     told = torch.zeros_like(state.rung.told)

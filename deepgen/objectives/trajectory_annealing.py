@@ -1,0 +1,100 @@
+"""log Z of a machine in training, annealed both ways: up from base rates, and down from chains taken for draws of it.
+
+    up      log Z_0 + log mean w of chains that begin at the base         at most log Z in expectation
+    down    log Z_0 - log mean 1 / w of chains that end there             at least log Z, if they began at draws of it
+    b       Bennett's ratio of the two sets of paths
+
+A path through all temperatures is one draw, and w the ratio of the densities of the two laws of paths there, so that b
+tends to log Z with more chains whatever the number of temperatures is (Crooks 2000; Shirts, Bair, Hooker & Pande 2003).
+
+Chains may be no draws of the machine, which shows in two ways:
+
+    behind a machine that moves: ``down`` comes out low, and b with it, while ``up``, which knows nothing of them, is
+    more than log Z + a with a chance of e^-a at most. So is, for discrete hidden layers, what the distinct ones that
+    chains are in add up to: at most log Z, without any chance. down should not lie below the greater of the two, low;
+    in a part that no path from the base comes to: the ways do not meet. The law of log w on the way down is that on the
+    way up times w Z_0 / Z, so where log w is normal, means of the two are apart by its variance, and should not be by
+    more.
+
+The greater of low - down and of that excess, in nats, says how far chains are astray. Where it is more than three
+errors of b it is in the error, and the value is no less than low. Chains take some Gibbs steps of the machine as it is
+first: a mode that it has just got, of most of its mass, say, is soon among the layers that they are in, while chains
+annealed to it seldom find it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from deepgen.evaluate.bennett import jackknife, leave_one_out
+from deepgen.explicit.rbm import RBM
+from deepgen.objectives.trajectory_ladder import gibbs, hidden_free_energy
+from deepgen.objectives.trajectory_weights import least_log_z
+from deepgen.samplers.annealing import anneal, rbm_path
+
+CHAINS = 50  # each way
+SETTLING = 20  # Gibbs steps before
+FAR = 3.0  # errors
+
+
+class Annealed(NamedTuple):
+    """value: of log Z, in nats; stderr: its error; astray: nats by which chains are, at least 0; chains: each way."""
+
+    value: float
+    stderr: float
+    astray: float
+    chains: int
+
+
+@torch.no_grad()
+def anneal_both_ways(
+    model: RBM, hidden: Tensor, mean: Tensor, temperatures: int, *, generator: torch.Generator
+) -> Annealed:
+    """log Z from at most 50 chains each way.
+
+    Args:
+        model: the machine.
+        hidden: hidden layers of the chains ``[chains, hidden]``, of which the first 50 serve; they stay as they are.
+        mean: of the visible units over data ``[visible]``, where the base is.
+        temperatures: how many, equally spaced, at least 2.
+        generator: source of randomness.
+
+    Raises:
+        DivergenceError: log weights are NaN or infinite.
+
+    >>> import deepgen as dg
+    >>> rbm, g = dg.RBM(visible=6, hidden=4, generator=0), dg.random.generator(0)
+    >>> h = torch.bernoulli(torch.full((50, 4), 0.5), generator=g)
+    >>> found = anneal_both_ways(rbm, h, torch.full((6,), 0.5), 10, generator=g)
+    >>> abs(found.value - dg.evaluate.log_partition(rbm).value) < 5 * found.stderr
+    True
+    """
+    n = min(max(len(hidden), 2), CHAINS)  # one would have no error
+    path = rbm_path(model, model.visible.base_field(mean, len(hidden)))
+    betas = torch.linspace(0, 1, temperatures, dtype=torch.float64)
+    layers = [hidden[torch.arange(n) % len(hidden)]]
+    for _ in range(SETTLING):
+        layers.append(gibbs(model, layers[-1], generator))
+    began = model.visible.sample(model.visible_field(layers[-1]), generator=generator)
+    _, up = anneal(path, path.init(path.start(n, generator=generator)), betas, generator=generator)
+    _, down = anneal(path, path.init(began), betas.flip(0), generator=generator)
+    ratio = leave_one_out(up.unsqueeze(1), -down.unsqueeze(1))
+    value, error = path.log_base + float(ratio[0]), jackknife(ratio)
+    low, high = path.log_base + _log_mean(up), path.log_base - _log_mean(down)
+    if model.hidden.states is not None:
+        every = torch.cat([*layers, hidden[n:]])
+        bound = float(least_log_z(hidden_free_energy(model, every), every))
+        value, low = max(value, bound), max(low, bound)
+    excess = -float(down.mean() + up.mean() + (up.var() + down.var()) / 2)
+    astray = max(low - high, excess, 0.0)
+    if astray > FAR * error:
+        value, error = max(value, low), math.hypot(error, astray)
+    return Annealed(value, error, astray, n)
+
+
+def _log_mean(log_w: Tensor) -> float:
+    return float(log_w.logsumexp(0)) - math.log(len(log_w))
