@@ -135,8 +135,10 @@ class TrajectoryTempering(PersistentCD):
         rbm, means = as_rbm(model), super().start(model, x, generator=generator)
         offsets = (means.visible_mean, means.hidden_mean)
         rung = first_rung(rbm, offsets, 2 * self.depth * self.chains, least=self.freeze, generator=generator)
-        both = anneal_both_ways(rbm, means.chains, offsets[0], self.temperatures, generator=generator)
-        rung = rung._replace(gap=rung.gap + abs(both.value - float(rung.log_z)) + both.astray)
+        both = anneal_both_ways(
+            rbm, means.chains, offsets[0], self.temperatures, chains=self.chains, generator=generator
+        )
+        rung = rung._replace(gap=rung.gap + abs(both.value - float(rung.log_z)) + both.lag)
         seen = torch.tensor([0.0, 1.0, 1.0, 0.0], dtype=torch.float64)
         seen[0] = float(rbm.log_density(x[: self.chains]).double().mean() - rung.log_z)
         counts = Counts(*(torch.tensor(n) for n in (0, 0, 1, 0, 1, 0, 0, 0, 0)))
@@ -174,7 +176,7 @@ class TrajectoryTempering(PersistentCD):
         Returns:
             An `Estimate` with the error over ``n`` families of draws. Its side is ``undetermined``: it errs either way,
             and a mode that nothing has been in is missing. Once chains are left to themselves it is annealed over
-            ``temperatures`` from base rates up and from at most 50 of the run's chains down.
+            ``temperatures`` from base rates up and from at most 20 of the run's chains down.
 
         Raises:
             MissingCapability: the objective has not seen this model.
@@ -200,7 +202,9 @@ class TrajectoryTempering(PersistentCD):
             float(log_z), rung.error(told), "undetermined", "weights along the trajectory", round(rung.families()),
             settings=settings,
         )  # fmt: skip
-        return found if rbm.hidden.states is None else _lifted(found, float(least_log_z(energy, rung.draws)))
+        return (
+            found if rbm.hidden.states is None else _lifted(found, float(least_log_z(energy, rung.draws, found.value)))
+        )
 
     @torch.no_grad()
     def log_likelihood(self, model: nn.Module, x: Tensor, **options: Any) -> Estimate:
@@ -217,7 +221,7 @@ class TrajectoryTempering(PersistentCD):
         error = standard_error(rows)
         log_z = self.log_partition(model, **options)
         if rbm.visible.states is not None:
-            log_z = _lifted(log_z, float(least_log_z(-rows, x)))
+            log_z = _lifted(log_z, float(least_log_z(-rows, x, log_z.value)))
         value = -log_z + float(rows.mean())
         each = rows.double() - float(rows.mean()) + value.value
         settings = {**value.settings, "rows": len(rows)}

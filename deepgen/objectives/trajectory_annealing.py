@@ -7,19 +7,20 @@
 A path through all temperatures is one draw, and w the ratio of the densities of the two laws of paths there, so that b
 tends to log Z with more chains whatever the number of temperatures is (Crooks 2000; Shirts, Bair, Hooker & Pande 2003).
 
+For discrete hidden layers log Z is at least what the distinct ones that chains are in add up to, too, and b is raised
+to that. Chains take some Gibbs steps of the machine as it is first: a mode that it has just got, of most of its mass,
+say, is soon among those, while chains annealed to it seldom find it.
+
 Chains may be no draws of the machine, which shows in two ways:
 
-    behind a machine that moves: ``down`` comes out low, and b with it, while ``up``, which knows nothing of them, is
-    more than log Z + a with a chance of e^-a at most. So is, for discrete hidden layers, what the distinct ones that
-    chains are in add up to: at most log Z, without any chance. down should not lie below the greater of the two, low;
+    behind a machine that moves: ``down`` comes out low, and b with it. ``up`` knows nothing of them, and is more than
+    log Z + a with a chance of e^-a at most, so that ``down`` should not lie below it, nor below that bound;
     in a part that no path from the base comes to: the ways do not meet. The law of log w on the way down is that on the
     way up times w Z_0 / Z, so where log w is normal, means of the two are apart by its variance, and should not be by
     more.
 
-The greater of low - down and of that excess, in nats, says how far chains are astray. Where it is more than three
-errors of b it is in the error, and the value is no less than low. Chains take some Gibbs steps of the machine as it is
-first: a mode that it has just got, of most of its mass, say, is soon among the layers that they are in, while chains
-annealed to it seldom find it.
+The greater of the two distances, in nats, says how far chains are astray. Beyond three of its own errors it is in the
+error of the value.
 """
 
 from __future__ import annotations
@@ -36,31 +37,34 @@ from deepgen.objectives.trajectory_ladder import gibbs, hidden_free_energy
 from deepgen.objectives.trajectory_weights import least_log_z
 from deepgen.samplers.annealing import anneal, rbm_path
 
-CHAINS = 50  # each way
+CHAINS = 20  # each way: at 100 temperatures a look costs what 50 steps of PCD with 100 chains do
 SETTLING = 20  # Gibbs steps before
 FAR = 3.0  # errors
 
 
 class Annealed(NamedTuple):
-    """value: of log Z, in nats; stderr: its error; astray: nats by which chains are, at least 0; chains: each way."""
+    """value: of log Z, in nats; stderr: its error; lag: nats by which ``down`` lies too low, which may be noise;
+    astray: nats by which chains are, 0 where that may be noise; chains: each way."""
 
     value: float
     stderr: float
+    lag: float
     astray: float
     chains: int
 
 
 @torch.no_grad()
 def anneal_both_ways(
-    model: RBM, hidden: Tensor, mean: Tensor, temperatures: int, *, generator: torch.Generator
+    model: RBM, hidden: Tensor, mean: Tensor, temperatures: int, *, chains: int = CHAINS, generator: torch.Generator
 ) -> Annealed:
-    """log Z from at most 50 chains each way.
+    """log Z from at most so many ``chains`` each way.
 
     Args:
         model: the machine.
-        hidden: hidden layers of the chains ``[chains, hidden]``, of which the first 50 serve; they stay as they are.
+        hidden: hidden layers of the chains ``[chains, hidden]``, of which the first ones serve; they stay as they are.
         mean: of the visible units over data ``[visible]``, where the base is.
         temperatures: how many, equally spaced, at least 2.
+        chains: at most so many each way.
         generator: source of randomness.
 
     Raises:
@@ -73,7 +77,7 @@ def anneal_both_ways(
     >>> abs(found.value - dg.evaluate.log_partition(rbm).value) < 5 * found.stderr
     True
     """
-    n = min(max(len(hidden), 2), CHAINS)  # one would have no error
+    n = min(max(len(hidden), 2), chains)  # one would have no error
     path = rbm_path(model, model.visible.base_field(mean, len(hidden)))
     betas = torch.linspace(0, 1, temperatures, dtype=torch.float64)
     layers = [hidden[torch.arange(n) % len(hidden)]]
@@ -84,17 +88,27 @@ def anneal_both_ways(
     _, down = anneal(path, path.init(began), betas.flip(0), generator=generator)
     ratio = leave_one_out(up.unsqueeze(1), -down.unsqueeze(1))
     value, error = path.log_base + float(ratio[0]), jackknife(ratio)
-    low, high = path.log_base + _log_mean(up), path.log_base - _log_mean(down)
+    (low, spread), (high, other) = _log_mean(up), _log_mean(down)
+    low, high = path.log_base + low, path.log_base - high
     if model.hidden.states is not None:
         every = torch.cat([*layers, hidden[n:]])
-        bound = float(least_log_z(hidden_free_energy(model, every), every))
-        value, low = max(value, bound), max(low, bound)
-    excess = -float(down.mean() + up.mean() + (up.var() + down.var()) / 2)
-    astray = max(low - high, excess, 0.0)
-    if astray > FAR * error:
-        value, error = max(value, low), math.hypot(error, astray)
-    return Annealed(value, error, astray, n)
+        bound = float(least_log_z(hidden_free_energy(model, every), every, min(value, low)))
+        value = max(value, bound)
+        low, spread = (bound, 0.0) if bound > low else (low, spread)
+    lag = max(low - high, 0.0)
+    found = [_beyond_noise(lag, spread + other)]
+    a, b = float(up.var()), float(down.var())
+    excess = -float(down.mean() + up.mean()) - (a + b) / 2
+    found.append(_beyond_noise(excess, (a + b) / n + (a * a + b * b) / (2 * (n - 1))))
+    astray = max(found)
+    return Annealed(value, math.hypot(error, astray), lag, astray, n)
 
 
-def _log_mean(log_w: Tensor) -> float:
-    return float(log_w.logsumexp(0)) - math.log(len(log_w))
+def _log_mean(log_w: Tensor) -> tuple[float, float]:
+    """log mean w, and its variance to first order."""
+    share = log_w.softmax(0)
+    return float(log_w.logsumexp(0)) - math.log(len(log_w)), float(share.square().sum()) - 1 / len(log_w)
+
+
+def _beyond_noise(distance: float, variance: float) -> float:
+    return distance if distance > FAR * math.sqrt(max(variance, 0.0)) else 0.0

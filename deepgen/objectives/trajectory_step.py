@@ -77,6 +77,7 @@ class TrajectoryStep:
         cheap = model.weight.numel() <= CHEAP
         self.least, self.stride = options.least or (1 if cheap else 2), STRICT if cheap else STRIDE
         self.holds: tuple[Tensor, ...] = ()  # whose parameters ``frozen`` has
+        self.said: tuple[Tensor | None, dict[str, Tensor]] = (None, {})  # of chains apart, which say the same for long
 
     def __call__(
         self, state: TrajectoryState, batch: Tensor, *, generator: torch.Generator
@@ -95,7 +96,9 @@ class TrajectoryStep:
             chains=chains, visible_mean=visible_mean, hidden_mean=hidden_mean, memory=tuple(memory or ()),
             counts=state.counts._replace(since=state.counts.since + 1),
         )  # fmt: skip
-        told = _told(state)
+        if not int(state.counts.apart) or self.said[0] is not state.seen:
+            self.said = state.seen, _told(state)
+        told = self.said[1]
         measured = metrics.pop("autocorrelation", told["autocorrelation"])  # of chains apart alone
         return state, {**metrics, **told, "autocorrelation": measured}
 
@@ -156,9 +159,9 @@ class TrajectoryStep:
         if self.model.hidden.states is not None:
             rows = torch.cat([rung.draws, rung.partners.draws, chains])
             energies = torch.cat([rung.energy, rung.partners.energy, hidden_free_energy(self.model, chains)])
-            bounds.append(least_log_z(energies, rows))
+            bounds.append(least_log_z(energies, rows, float(rung.log_z)))
         if self.model.visible.states is not None:
-            bounds.append(least_log_z(-self.model.log_density(batch), batch))
+            bounds.append(least_log_z(-self.model.log_density(batch), batch, float(rung.log_z)))
         return torch.stack(bounds).amax()
 
     def _seen(self, batch: Tensor, state: TrajectoryState, met: Met, acceptance: float, wait: int) -> Tensor:
@@ -173,7 +176,7 @@ class TrajectoryStep:
         """Mean log-likelihood of a batch, whose distinct rows bound log Z."""
         density = self.model.log_density(batch)
         if self.model.visible.states is not None:
-            log_z = log_z.to(density.device).maximum(least_log_z(-density, batch))
+            log_z = log_z.to(density.device).maximum(least_log_z(-density, batch, float(log_z)))
         return float(density.double().mean() - log_z)
 
     def _take_back(self, state: TrajectoryState, acceptance: float, generator: torch.Generator) -> TrajectoryState:

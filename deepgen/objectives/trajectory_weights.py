@@ -70,14 +70,17 @@ def foreseen(ratio: Tensor) -> Tensor:
     return ((len(rising) - rank + lower) / len(rising) * rising.softmax(0)).sum()
 
 
-def least_log_z(energies: Tensor, rows: Tensor) -> Tensor:
+def least_log_z(energies: Tensor, rows: Tensor, than: float = -math.inf) -> Tensor:
     """A lower bound of log Z, sum over distinct ``rows`` ``[rows, units]`` of e^-F with F ``[rows]``, float64 0-d.
 
-    It is proven where the units have states that can be counted: the sum leaves out all other states.
+    It is proven where the units have states that can be counted: the sum leaves out all other states. Where it cannot
+    be more ``than`` what it is for, as all rows together are not, they are not told apart, and it is -inf.
 
     >>> float(least_log_z(torch.zeros(3), torch.tensor([[0.0], [1.0], [1.0]])).exp())
     2.0
     """
+    if float((-energies.double()).logsumexp(0)) <= than:
+        return torch.full((), -torch.inf, dtype=torch.float64, device=rows.device)
     distinct, index = torch.unique(rows, dim=0, return_inverse=True)
     first = torch.full((len(distinct),), -torch.inf, dtype=torch.float64, device=rows.device)
     return first.scatter_reduce(0, index, -energies.double(), "amax").logsumexp(0)

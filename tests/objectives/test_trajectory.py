@@ -465,7 +465,7 @@ def test_log_z_is_annealed_where_chains_are_left_to_themselves(pair, stream, alp
     x = rbm.sample(200, generator=stream)
     state = objective.start(rbm, x, generator=stream)
     found = objective.log_partition(rbm, state=state)
-    assert (found.side, found.n, found.settings["temperatures"]) == ("undetermined", 50, 100)
+    assert (found.side, found.n, found.settings["temperatures"]) == ("undetermined", 20, 100)
     assert abs(found.value - float(Exact(rbm).log_z.detach())) < reach(alpha) * max(found.stderr, 1e-3)
     few = x[:2]  # more would bound log Z by what they add up to
     rows = objective.log_likelihood(rbm, few, state=state)
@@ -620,6 +620,12 @@ def test_the_least_log_z_counts_each_row_once():
     every = least_log_z(energy.repeat(3), h.repeat(3, 1))
     torch.testing.assert_close(every, Exact(rbm).log_z.detach().double())
     assert least_log_z(energy[:5].repeat(2), h[:5].repeat(2, 1)) < every
+
+
+def test_rows_are_told_apart_only_where_that_can_matter():
+    rows = torch.tensor([[0.0], [1.0], [1.0]])
+    assert float(least_log_z(torch.zeros(3), rows, 1.0)) == pytest.approx(0.6931, abs=1e-4)  # log 3 is more than 1
+    assert float(least_log_z(torch.zeros(3), rows, 1.1)) == -float("inf")
 
 
 @pytest.mark.filterwarnings("ignore:epoch")
