@@ -36,6 +36,7 @@ from deepgen.objectives.adversarial_losses import Loss, Relativistic, Wasserstei
 from deepgen.objectives.adversarial_penalties import R1, R2, Judged, Penalty
 from deepgen.objectives.adversarial_watch import AdversarialWarning, Watch, ends_in_sigmoid
 from deepgen.objectives.batch_norm import refuse_batch_norm
+from deepgen.objectives.give import give
 from deepgen.objectives.warmup import come_so_far
 from deepgen.rest import at_rest
 from deepgen.typing import Update
@@ -246,8 +247,7 @@ class Adversarial:
 def _take(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], gradients: Gradients) -> None:
     """One step of the parameters that have a gradient here; the others have none."""
     optimizer.zero_grad(set_to_none=True)
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = gradient
+    give(parameters, gradients)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
 

@@ -32,6 +32,7 @@ from deepgen import samplers
 from deepgen.errors import ArgumentError, MissingCapability, check_count, check_real
 from deepgen.explicit.energy import EnergyModel
 from deepgen.objectives.adam import adam
+from deepgen.objectives.give import give
 from deepgen.random import uniform
 from deepgen.samplers.composed import Cycle
 from deepgen.samplers.kernel import Exactness
@@ -247,8 +248,7 @@ class AdversarialChains(PersistentChains):
                 drawn = proposal.draw(len(position), generator=generator)
                 value = (model.log_density(drawn.x) - drawn.log_prob).mean()
             gradients = torch.autograd.grad(-balance() * value, parameters)  # to q alone: f learns from the chains
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            parameter.grad = gradient
+        give(parameters, gradients)
         return {"proposal": balance() * value.detach()}
 
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from deepgen.errors import ArgumentError
 from deepgen.layers.weight_constraints import projections_of
+from deepgen.objectives.give import give
 
 
 class Descent:
@@ -56,8 +57,7 @@ class Descent:
         if rate is not None:
             for parameter, gradient in zip(self.trained[self.products :], self.gradients[self.products :], strict=True):
                 parameter.add_(gradient, alpha=-rate)
-        for parameter, gradient in zip(self.trained, self.gradients, strict=True):
-            parameter.grad = gradient if rate is None else None
+        give(self.trained, self.gradients if rate is None else [None] * len(self.trained))
         if rate is None or not self.counted:
             self.optimizer.step()  # with plain SGD once, without gradients, to let a scheduler see that steps are taken
             self.counted = True

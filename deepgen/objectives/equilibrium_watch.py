@@ -13,7 +13,7 @@ RARE, EARLIEST = 0.05, 200  # swaps of a pair below which a ladder is broken; st
 LONG = 1000  # steps before anything is said of chains, whose time a shorter run cannot tell from a quarter of it
 SHARE = 0.25  # of the run so far: with a mode lost tau was half of it and more, in healthy runs an eighth at most
 FALLEN = 1.0  # nats
-ASTRAY = 5.0  # nats of log Z; low - down is so for chains that are draws with a chance of 2 e^-2.5 at most
+BEHIND = 5.0  # nats of log Z, on average over an epoch
 HASTY = 30.0  # steps from rung to rung: at one in 36 log Z of a machine 784-20 was still right within its error
 
 
@@ -60,7 +60,7 @@ class EquilibriumWatch:
     one another too fast to be believed, that log Z fell below what distinct rows prove, that chains were left to
     themselves, and that they are then no draws of the model.
 
-    >>> metrics = {"rungs": 1.0, "rollbacks": 2.0, "raised": 0.0, "apart": 0.0, "astray": 0.0, "autocorrelation": 3.0}
+    >>> metrics = {"rungs": 1.0, "rollbacks": 2.0, "raised": 0.0, "apart": 0.0, "behind": 0.0, "autocorrelation": 3.0}
     >>> with warnings.catch_warnings(record=True) as caught:
     ...     warnings.simplefilter("always")
     ...     EquilibriumWatch()(Record(9, 2000, 0.0, 0.0, metrics), nn.Linear(1, 1))
@@ -70,7 +70,7 @@ class EquilibriumWatch:
 
     def __init__(self, k: int = 1) -> None:
         self.taken_back, self.hasty, self.raised, self.chains = 0.0, False, False, ChainWatch(k)
-        self.apart, self.astray = False, False
+        self.apart, self.behind = False, False
         self.before: tuple[int, float] | None = None
 
     def __call__(self, record: Record, model: nn.Module) -> None:
@@ -106,16 +106,16 @@ class EquilibriumWatch:
             _warn(
                 record,
                 f"after {metrics['rungs']:.0f} rungs log Z of the ladder has an error beyond trust, so chains meet its "
-                "draws no more. The run goes on as PersistentCD, which may keep to some modes, and a likelihood is "
-                "annealed when it is asked for. Lower the rate, or take more draws (depth) or chains",
+                "draws no more. The run goes on as PersistentCD, which may keep to some modes, and likelihoods are "
+                "annealed. Lower the rate, take more draws (depth) or chains, or begin at smaller weights",
             )
-        if metrics["astray"] > ASTRAY and not self.astray:
-            self.astray = True
+        if metrics["behind"] > BEHIND and not self.behind:
+            self.behind = True
             _warn(
                 record,
-                f"the run left equilibrium: log Z annealed down from its chains and up from base rates contradict each "
-                f"other by {metrics['astray']:.2g} nats, so the chains are no draws of the model. Lower the rate, or "
-                "take more Gibbs steps k",
+                f"the run left equilibrium: log Z annealed down from its chains lies {metrics['behind']:.2g} nats "
+                "below log Z annealed up from base rates, so the chains lag behind the model. Lower the rate, or take "
+                "more Gibbs steps k",
             )
         self.before = record.step, metrics["rungs"]
         self.chains(record, model)

@@ -51,13 +51,12 @@ from deepgen.errors import ArgumentError, MissingCapability, check_count, check_
 from deepgen.evaluate.estimate import Estimate
 from deepgen.objectives.contrastive import PersistentCD, as_rbm, refuse_deep
 from deepgen.objectives.equilibrium_watch import EquilibriumWarning, EquilibriumWatch
-from deepgen.objectives.trajectory_annealing import anneal_both_ways
+from deepgen.objectives.trajectory_annealing import FAR, anneal_both_ways
 from deepgen.objectives.trajectory_start import first_rung
 from deepgen.objectives.trajectory_step import PROBES, Counts, TrajectoryState, TrajectoryStep, annealed, trusted
 from deepgen.objectives.trajectory_weights import least_log_z
+from deepgen.random import generator as stream_of
 from deepgen.typing import Update
-
-FAR = 3.0  # errors
 
 
 @dataclass(frozen=True)
@@ -70,9 +69,9 @@ class TrajectoryTempering(PersistentCD):
     forget; ``rungs`` and ``rollbacks`` so far; ``raised``, the nats by which log Z was raised to a
     bound so far; ``slowed``, by what the rate is divided at present; ``apart``, 1 once chains are left to themselves:
     then ``autocorrelation`` is that of `PersistentCD`, ``log_likelihood`` is annealed once in 20 steps for each of
-    ``temperatures``, and the others stay as they were; ``astray``, by how many nats annealing up and down contradicted
-    each other then, about 0 if chains are draws of the model. A run that leaves equilibrium warns, and ends with a
-    `DivergenceError` where halving the rate 30 times in a row did not help.
+    ``temperatures``, and the others stay as they were; ``behind``, by how many nats log Z from the chains was then too
+    low, 0 if they are draws of the model. A run that leaves equilibrium warns, and ends with a `DivergenceError` where
+    halving the rate 30 times in a row did not help.
 
     Two layers of real units must be normalisable all the way, or the first rung fails.
 
@@ -135,13 +134,13 @@ class TrajectoryTempering(PersistentCD):
         rbm, means = as_rbm(model), super().start(model, x, generator=generator)
         offsets = (means.visible_mean, means.hidden_mean)
         rung = first_rung(rbm, offsets, 2 * self.depth * self.chains, least=self.freeze, generator=generator)
-        both = anneal_both_ways(
-            rbm, means.chains, offsets[0], self.temperatures, chains=self.chains, generator=generator
-        )
+        salt = int(torch.randint(2**40, (), generator=generator, device=generator.device))  # looks draw nothing more
+        own = stream_of(salt + 2**41, means.chains.device)
+        both = anneal_both_ways(rbm, means.chains, offsets[0], self.temperatures, chains=self.chains, generator=own)
         rung = rung._replace(gap=rung.gap + abs(both.value - float(rung.log_z)) + both.lag)
         seen = torch.tensor([0.0, 1.0, 1.0, 0.0], dtype=torch.float64)
         seen[0] = float(rbm.log_density(x[: self.chains]).double().mean() - rung.log_z)
-        counts = Counts(*(torch.tensor(n) for n in (0, 0, 1, 0, 1, 0, 0, 0, 0)))
+        counts = Counts(*(torch.tensor(n) for n in (0, 0, 1, 0, 1, 0, 0, 0, 0, salt)))
         self._latest.pop(model, None)  # type: ignore[attr-defined]  # of a run before: this one may be resumed elsewhere
         chains, family = rung.draws[-self.chains :].clone(), rung.family[-self.chains :].clone()
         probe, level = chains[:PROBES], rung.energy[-self.chains :][:PROBES]
@@ -192,7 +191,7 @@ class TrajectoryTempering(PersistentCD):
             both = annealed(rbm, state, self.temperatures)
             return Estimate(
                 both.value, both.stderr, "undetermined", "annealing both ways", both.chains,
-                settings={"temperatures": self.temperatures, "chains": both.chains, "astray": both.astray},
+                settings={"temperatures": self.temperatures, "chains": both.chains, "behind": both.behind},
             )  # fmt: skip
         rung = state.rung
         energy, ratio = rung.bridge(rbm)

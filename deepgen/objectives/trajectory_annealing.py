@@ -4,23 +4,22 @@
     down    log Z_0 - log mean 1 / w of chains that end there             at least log Z, if they began at draws of it
     b       Bennett's ratio of the two sets of paths
 
-A path through all temperatures is one draw, and w the ratio of the densities of the two laws of paths there, so that b
-tends to log Z with more chains whatever the number of temperatures is (Crooks 2000; Shirts, Bair, Hooker & Pande 2003).
+A path through all temperatures is one draw, and w Z_0 / Z the ratio of the densities of the two laws of paths there, so
+that b tends to log Z with more chains whatever the number of temperatures is (Crooks 2000; Shirts, Bair, Hooker & Pande
+2003).
 
 For discrete hidden layers log Z is at least what the distinct ones that chains are in add up to, too, and b is raised
 to that. Chains take some Gibbs steps of the machine as it is first: a mode that it has just got, of most of its mass,
 say, is soon among those, while chains annealed to it seldom find it.
 
-Chains may be no draws of the machine, which shows in two ways:
+Two things go wrong without a sign in b, and are in its error where they are more than three errors of their own:
 
-    behind a machine that moves: ``down`` comes out low, and b with it. ``up`` knows nothing of them, and is more than
-    log Z + a with a chance of e^-a at most, so that ``down`` should not lie below it, nor below that bound;
-    in a part that no path from the base comes to: the ways do not meet. The law of log w on the way down is that on the
-    way up times w Z_0 / Z, so where log w is normal, means of the two are apart by its variance, and should not be by
-    more.
-
-The greater of the two distances, in nats, says how far chains are astray. Beyond three of its own errors it is in the
-error of the value.
+    chains lag behind a machine that moves, and are no draws of it: ``down`` comes out low, and b with it. ``up`` knows
+    nothing of them, and is more than log Z + a with a chance of e^-a at most; ``down`` should not lie below it, nor
+    below that bound. By how many nats it does says how far chains are ``behind``;
+    no path from the base comes to where chains are: the ways do not meet, and b is somewhere between. The law of log w
+    on the way down is that on the way up times w Z_0 / Z, so where log w is normal, its means are apart by its
+    variance, and should not be by more.
 """
 
 from __future__ import annotations
@@ -34,22 +33,22 @@ from torch import Tensor
 from deepgen.evaluate.bennett import jackknife, leave_one_out
 from deepgen.explicit.rbm import RBM
 from deepgen.objectives.trajectory_ladder import gibbs, hidden_free_energy
+from deepgen.objectives.trajectory_start import SETTLING
 from deepgen.objectives.trajectory_weights import least_log_z
 from deepgen.samplers.annealing import anneal, rbm_path
 
 CHAINS = 20  # each way: at 100 temperatures a look costs what 50 steps of PCD with 100 chains do
-SETTLING = 20  # Gibbs steps before
 FAR = 3.0  # errors
 
 
 class Annealed(NamedTuple):
     """value: of log Z, in nats; stderr: its error; lag: nats by which ``down`` lies too low, which may be noise;
-    astray: nats by which chains are, 0 where that may be noise; chains: each way."""
+    behind: the same, 0 where it may be noise; chains: each way."""
 
     value: float
     stderr: float
     lag: float
-    astray: float
+    behind: float
     chains: int
 
 
@@ -77,7 +76,7 @@ def anneal_both_ways(
     >>> abs(found.value - dg.evaluate.log_partition(rbm).value) < 5 * found.stderr
     True
     """
-    n = min(max(len(hidden), 2), chains)  # one would have no error
+    n = max(min(len(hidden), chains), 2)  # one would have no error
     path = rbm_path(model, model.visible.base_field(mean, len(hidden)))
     betas = torch.linspace(0, 1, temperatures, dtype=torch.float64)
     layers = [hidden[torch.arange(n) % len(hidden)]]
@@ -96,12 +95,20 @@ def anneal_both_ways(
         value = max(value, bound)
         low, spread = (bound, 0.0) if bound > low else (low, spread)
     lag = max(low - high, 0.0)
-    found = [_beyond_noise(lag, spread + other)]
-    a, b = float(up.var()), float(down.var())
-    excess = -float(down.mean() + up.mean()) - (a + b) / 2
-    found.append(_beyond_noise(excess, (a + b) / n + (a * a + b * b) / (2 * (n - 1))))
-    astray = max(found)
-    return Annealed(value, math.hypot(error, astray), lag, astray, n)
+    behind = _beyond_noise(lag, spread + other)
+    error = math.hypot(error, behind, _beyond_noise(*unmet(up, -down)))
+    return Annealed(value, error, lag, behind, n)
+
+
+def unmet(up: Tensor, down: Tensor) -> tuple[float, float]:
+    """By how much more than their variance normal log w ``[chains]`` of the two ways are apart, and its variance.
+
+    >>> up = torch.tensor([-1.0, 1.0])  # of variance 2
+    >>> unmet(up, up + 5)
+    (3.0, 6.0)
+    """
+    n, a, b = len(up), float(up.var()), float(down.var())
+    return float(down.mean() - up.mean()) - (a + b) / 2, (a + b) / n + (a * a + b * b) / (2 * (n - 1))
 
 
 def _log_mean(log_w: Tensor) -> tuple[float, float]:

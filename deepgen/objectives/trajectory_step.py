@@ -29,13 +29,13 @@ STRIDE = 0.2  # the deviation of its log density by then: at 0.5 a mode was lost
 STRICT = 0.15  # that where looks cost next to nothing
 CHEAP = 2000  # weights, up to which that is so; beyond, two steps pass between looks, each about as dear as a step
 TELLING = 40  # looks, of which one tells the likelihood of a batch
-RESTS = 20  # steps for each temperature between two annealings: about a twentieth of their time
+RESTS = 20  # steps for each temperature between two annealings: about a fortieth of their time
 
 
 class Counts(NamedTuple):
     """Whole numbers, 0-d on the CPU. since: steps since the last rung, or since chains parted; idle: since the last
     meeting, wait: from that to the next; looks, rungs, rollbacks: how many; failed: rollbacks since the last rung;
-    halved: how often the rate is, now; apart: 1 once chains meet no more partners."""
+    halved: how often the rate is, now; apart: 1 once chains meet no more partners; salt: of the streams of looks."""
 
     since: Tensor
     idle: Tensor
@@ -46,12 +46,13 @@ class Counts(NamedTuple):
     failed: Tensor
     halved: Tensor
     apart: Tensor
+    salt: Tensor
 
 
 class TrajectoryState(NamedTuple):
     """chains and running means as of PCD; family: the chains' among those of the rung's draws; rung: the last; probe:
     chains as they were after the last look ``[probes, hidden]``; level: their F then ``[probes]``; seen: mean
-    log-likelihood of the last batch looked at, acceptance, autocorrelation time and by how many nats chains are astray,
+    log-likelihood of the last batch looked at, acceptance, autocorrelation time and by how many nats chains are behind,
     float64 ``[4]``; memory: as of PCD once chains are apart, in a plain tuple, as chains that meet one another must not
     be split over ranks.
     """
@@ -82,12 +83,12 @@ class TrajectoryStep:
     def __call__(
         self, state: TrajectoryState, batch: Tensor, *, generator: torch.Generator
     ) -> tuple[TrajectoryState, dict[str, Tensor]]:
-        if int(state.counts.apart):
-            state = self._annealed(state, batch)
-        else:
+        if not int(state.counts.apart):
             state = state._replace(counts=state.counts._replace(idle=state.counts.idle + 1))
             if int(state.counts.idle) >= int(state.counts.wait):
                 state = self._meet(state, batch, generator)
+        if int(state.counts.apart):
+            state = self._annealed(state, batch)
         with _slowed(self.optimizer, 0.5 ** int(state.counts.halved)):
             memory = ChainMemory(*state.memory) if state.memory else None
             inner, metrics = self.step(ContrastiveState(*state[:3], memory), batch, generator=generator)
@@ -109,13 +110,14 @@ class TrajectoryStep:
             return state
         found = annealed(self.model, state, self.options.temperatures)
         seen = state.seen.clone()
-        seen[0], seen[3] = self._likelihood(batch, torch.tensor(found.value, dtype=torch.float64)), found.astray
+        seen[0], seen[3] = self._likelihood(batch, torch.tensor(found.value, dtype=torch.float64)), found.behind
         return state._replace(seen=seen)
 
     @torch.no_grad()
     def _meet(self, state: TrajectoryState, batch: Tensor, generator: torch.Generator) -> TrajectoryState:
         """Some chains meet partners; where too few would jump, freeze, slow down or take back."""
-        options, (since, idle, *_, halved) = self.options, (int(n) for n in state.counts)
+        options, counts = self.options, state.counts
+        since, idle, halved = (int(n) for n in (counts.since, counts.idle, counts.halved))
         if self.holds is not state.rung.parameters:
             put(self.frozen, state.rung.parameters)
             self.holds = state.rung.parameters
@@ -211,13 +213,13 @@ def _told(state: TrajectoryState) -> dict[str, Tensor]:
         "raised": state.rung.raised.double(),
         "slowed": 2.0 ** counts.halved.double(),
         "apart": counts.apart.double(),
-        "astray": state.seen[3],
+        "behind": state.seen[3],
     }
 
 
 def annealed(model: RBM, state: TrajectoryState, temperatures: int) -> Annealed:
     """log Z of ``model`` by annealing from and to the chains of ``state``, the same whenever it is asked for."""
-    stream = stream_of(int(state.counts.since), state.chains.device)
+    stream = stream_of(int(state.counts.salt + state.counts.since), state.chains.device)
     return anneal_both_ways(model, state.chains, state.visible_mean, temperatures, generator=stream)
 
 

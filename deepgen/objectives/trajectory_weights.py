@@ -73,8 +73,8 @@ def foreseen(ratio: Tensor) -> Tensor:
 def least_log_z(energies: Tensor, rows: Tensor, than: float = -math.inf) -> Tensor:
     """A lower bound of log Z, sum over distinct ``rows`` ``[rows, units]`` of e^-F with F ``[rows]``, float64 0-d.
 
-    It is proven where the units have states that can be counted: the sum leaves out all other states. Where it cannot
-    be more ``than`` what it is for, as all rows together are not, they are not told apart, and it is -inf.
+    It is proven where the units have states that can be counted: the sum leaves out all other states. Where even all
+    rows together add up to no more ``than`` that, the bound cannot matter: rows are not told apart, and it is -inf.
 
     >>> float(least_log_z(torch.zeros(3), torch.tensor([[0.0], [1.0], [1.0]])).exp())
     2.0

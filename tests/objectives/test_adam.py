@@ -1,8 +1,12 @@
 """Adam in one pass, as objectives begin it."""
 
+import pytest
 import torch
 from torch import nn
 
+import deepgen as dg
+from deepgen.implicit import GAN, DCGANDiscriminator, DCGANGenerator
+from deepgen.objectives import R1, R2, Adversarial
 from deepgen.objectives.adam import adam
 
 
@@ -34,3 +38,45 @@ def test_groups_keep_their_rates():
     optimizer.step()
     assert torch.allclose(first, torch.tensor(-0.1))
     assert torch.allclose(second, torch.tensor(-0.01))
+
+
+PENALISED = Adversarial(penalty=(R1(1.0), R2(1.0)))
+
+
+@pytest.mark.parametrize("objective", [Adversarial(penalty=()), PENALISED], ids=["plain", "penalties"])
+@pytest.mark.parametrize("networks", ["convolutions", "dense"])
+def test_a_fused_step_of_a_gan_is_that_of_the_plain_optimizer(networks, objective, stream):
+    """Gradients of convolutions come with channels last, which a fused step would take for shuffled ones."""
+    x = torch.rand(16, 28, 28, generator=stream)
+    shape = (28, 28)
+    moved = []
+    for fused in (True, False):
+        own = dg.random.generator(0)
+        if networks == "dense":
+            g, d = dg.layers.Dense(8, [16], shape, generator=own), dg.layers.Dense(shape, [16], (), generator=own)
+        else:
+            g = DCGANGenerator(8, shape, 8, norm=False, generator=own)
+            d = DCGANDiscriminator(shape, 8, norm=False, generator=own)
+        gan = GAN(g, d, latent=8)
+        before = [p.detach().clone() for p in gan.parameters()]
+        optimizer = torch.optim.SGD(gan.parameters(), lr=0.1, momentum=0.9, fused=fused)
+        step = objective.update(gan, optimizer)
+        state, again = objective.start(gan, x, generator=own), dg.random.generator(1)
+        for _ in range(2):
+            state, _ = step(state, x, generator=again)
+        moved.append([p.detach() - q for p, q in zip(gan.parameters(), before, strict=True)])
+    assert all(float(p.abs().max()) > 0 for p in moved[0][:2])
+    for one, other in zip(*moved, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-6)
+
+
+def test_gradients_of_backward_are_laid_out_as_their_parameters(stream):
+    """So that losses need no copies: of convolutions both ways, and of channels last."""
+    net = nn.Sequential(
+        nn.Conv2d(2, 4, 3, padding=1), nn.ConvTranspose2d(4, 3, 4, 2, 1), nn.Flatten(), nn.Linear(768, 2)
+    )
+    x = torch.randn(3, 2, 8, 8, generator=stream)
+    for rows in (x, x.contiguous(memory_format=torch.channels_last)):
+        net.zero_grad()
+        net(rows).square().sum().backward()
+        assert all(p.grad.stride() == p.stride() for p in net.parameters())

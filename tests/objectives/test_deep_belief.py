@@ -162,7 +162,7 @@ def fantasies(dbn):
 
 def test_each_machine_is_watched_on_its_own():
     watch = LayerWise(TrajectoryTempering()).watch()
-    calm = {"rungs": 1.0, "rollbacks": 0.0, "raised": 0.0, "apart": 0.0, "astray": 0.0, "autocorrelation": 2.0}
+    calm = {"rungs": 1.0, "rollbacks": 0.0, "raised": 0.0, "apart": 0.0, "behind": 0.0, "autocorrelation": 2.0}
     upset = {**{f"{name}_2": value for name, value in calm.items()}, "rollbacks_2": 3.0}
     dbn = DBN(6, [4, 3], generator=0)
     with pytest.warns(EquilibriumWarning, match="the run left equilibrium"):

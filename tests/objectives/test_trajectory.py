@@ -344,6 +344,23 @@ def test_a_step_too_far_is_taken_back(stream):
     torch.testing.assert_close(moved[0], moved[1], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(("before", "after"), [(0, 1), (2, 3)])
+def test_the_rate_is_halved_again_where_a_rung_is_due_at_once(before, after, stream):
+    """Sooner than ``pace`` steps after the last; it is doubled where a look finds little to do."""
+    x, objective = dg.data.bars_and_stripes(3), TrajectoryTempering(chains=50, every=1, pace=10, freeze=0.9)
+    rbm = dg.RBM(9, 4, generator=stream).initialise(x)
+    state = objective.start(rbm, x, generator=stream)
+    state = state._replace(counts=state.counts._replace(halved=torch.tensor(before)))
+    calm, _ = objective.update(rbm, still(rbm))(
+        state._replace(counts=state.counts._replace(since=torch.tensor(100))), x, generator=stream
+    )
+    assert int(calm.counts.halved) == max(before - 1, 0)
+    with torch.no_grad():
+        rbm.hidden_bias.add_(1.0)
+    hasty, metrics = objective.update(rbm, still(rbm))(state, x, generator=stream)
+    assert (int(hasty.counts.halved), float(metrics["slowed"])) == (after, 2.0**after)
+
+
 def test_a_model_that_cannot_be_followed_ends_in_words(stream):
     rbm = wide()
     x = rbm.sample(50, steps=5, generator=stream)
@@ -477,7 +494,7 @@ def test_chains_left_to_themselves_are_said_in_words():
     from deepgen.train import Record
 
     watch, model = EquilibriumWatch(), torch.nn.Linear(1, 1)
-    metrics = {"rungs": 9.0, "rollbacks": 0.0, "raised": 0.0, "apart": 0.0, "astray": 0.0, "autocorrelation": 4.0}
+    metrics = {"rungs": 9.0, "rollbacks": 0.0, "raised": 0.0, "apart": 0.0, "behind": 0.0, "autocorrelation": 4.0}
     watch(Record(1, 1000, 0.0, 0.0, metrics), model)
     with pytest.warns(EquilibriumWarning, match="after 9 rungs log Z .* goes on as PersistentCD"):
         watch(Record(2, 2000, 0.0, 0.0, {**metrics, "apart": 0.3}), model)  # from the middle of the epoch
@@ -489,7 +506,7 @@ def test_slow_chains_are_said_in_words():
     from deepgen.train import Record
 
     watch = EquilibriumWatch()
-    metrics = {"rungs": 1.0, "rollbacks": 0.0, "raised": 0.0, "apart": 0.0, "astray": 0.0, "autocorrelation": 4000.0}
+    metrics = {"rungs": 1.0, "rollbacks": 0.0, "raised": 0.0, "apart": 0.0, "behind": 0.0, "autocorrelation": 4000.0}
     watch(Record(1, 17_000, 0.0, 0.0, metrics), torch.nn.Linear(1, 1))  # less than a quarter of the run
     with pytest.warns(EquilibriumWarning, match="autocorrelation time of 4e\\+03 sweeps in a run of 15000"):
         watch(Record(2, 15_000, 0.0, 0.0, metrics), torch.nn.Linear(1, 1))
@@ -501,7 +518,7 @@ def test_a_ladder_below_what_rows_prove_is_said_in_words():
     from deepgen.train import Record
 
     watch, model = EquilibriumWatch(), torch.nn.Linear(1, 1)
-    metrics = {"rungs": 1.0, "rollbacks": 0.0, "raised": 0.5, "apart": 0.0, "astray": 0.0, "autocorrelation": 4.0}
+    metrics = {"rungs": 1.0, "rollbacks": 0.0, "raised": 0.5, "apart": 0.0, "behind": 0.0, "autocorrelation": 4.0}
     watch(Record(1, 1000, 0.0, 0.0, metrics), model)
     with pytest.warns(EquilibriumWarning, match="fell 4 nats below what distinct rows alone add up to"):
         watch(Record(2, 2000, 0.0, 0.0, {**metrics, "raised": 4.0}), model)
@@ -514,7 +531,7 @@ def test_rungs_in_haste_are_said_in_words():
     from deepgen.train import Record
 
     def seen(epoch, rungs):
-        metrics = {"rungs": rungs, "rollbacks": 0.0, "raised": 0.0, "apart": 0.0, "astray": 0.0, "autocorrelation": 2.0}
+        metrics = {"rungs": rungs, "rollbacks": 0.0, "raised": 0.0, "apart": 0.0, "behind": 0.0, "autocorrelation": 2.0}
         return Record(epoch, 100 * epoch, 0.0, 0.0, metrics), torch.nn.Linear(1, 1)
 
     watch = EquilibriumWatch()
