@@ -3,7 +3,8 @@
 Two machines 784-500 on binarised MNIST (without it, on the 8x8 digits, columns repeated to 784) take steps in turn, one
 by `PersistentCD`, one by `TrajectoryTempering`, both with 100 chains, batches of 100, float32, one thread, CPU time. A
 ratio is of all CPU seconds, meetings and new rungs included, in every tenth of the run and in all of it. The likelihood
-that the second knows as it trains is printed with its error, beside what annealing says at the end if `--ais` is given.
+that the second knows as it trains is printed with its error, beside what annealing says at the end if `--ais` is given;
+`--look 500` asks for one of 2,000 test rows every 500 steps, and prints the ratio with that time in it.
 """
 
 from __future__ import annotations
