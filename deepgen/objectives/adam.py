@@ -1,7 +1,8 @@
 """Adam as objectives begin it where no other optimizer is given: torch's, in one pass through memory where it can.
 
 Of small networks torch's plain Adam takes longer than all the rest of a step: some ten operations for each parameter.
-The fused form does them in one loop, on CPUs too, and differs in rounding alone.
+The fused form does them in one loop, on CPUs too, and differs in rounding alone where gradients are laid out in memory
+as their parameters, which those of `backward` are and `deepgen.objectives.give` sees to for others.
 """
 
 from __future__ import annotations

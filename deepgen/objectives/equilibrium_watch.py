@@ -39,14 +39,15 @@ class ChainWatch:
     """
 
     def __init__(self, k: int = 1) -> None:
-        self.k, self.said = k, False
+        self.k, self.said = k, set[str]()
 
     def __call__(self, record: Record, model: nn.Module) -> None:
         time, run = record.metrics.get("autocorrelation", 1.0), record.step * self.k
-        if record.step >= LONG and time > SHARE * run and not self.said:
-            self.said = True
-            _warn(
+        if record.step >= LONG and time > SHARE * run:
+            _once(
+                self.said,
                 record,
+                "chains",
                 f"chains forget slowly, with an autocorrelation time of {time:.3g} sweeps in a run of {run}: the "
                 "gradient's chains lag behind the model, and may keep to one of its modes. Lower the rate, take more "
                 "Gibbs steps k, or temper: ParallelTempering, TrajectoryTempering",
@@ -69,8 +70,7 @@ class EquilibriumWatch:
     """
 
     def __init__(self, k: int = 1) -> None:
-        self.taken_back, self.hasty, self.raised, self.chains = 0.0, False, False, ChainWatch(k)
-        self.apart, self.behind = False, False
+        self.taken_back, self.said, self.chains = 0.0, set[str](), ChainWatch(k)
         self.before: tuple[int, float] | None = None
 
     def __call__(self, record: Record, model: nn.Module) -> None:
@@ -83,36 +83,40 @@ class EquilibriumWatch:
                 f"({math.ceil(self.taken_back)} times so far), at half the rate each time. Start from a lower rate, or "
                 "take more chains or Gibbs steps k",
             )
-        if self.before is not None and not self.hasty:
+        if self.before is not None:
             steps, rungs = record.step - self.before[0], metrics["rungs"] - self.before[1]
             if rungs >= 2 and steps < HASTY * rungs:
-                self.hasty = True
-                _warn(
+                _once(
+                    self.said,
                     record,
+                    "rungs",
                     f"the run is fast for its chains: a new rung in every {steps / rungs:.0f} steps. Modes can be lost "
                     "on such a ladder, and log Z be off by more than its error: compare with annealing, whose log Z "
                     "lies below the truth, and lower the rate",
                 )
-        if metrics["raised"] > FALLEN and not self.raised:
-            self.raised = True
-            _warn(
+        if metrics["raised"] > FALLEN:
+            _once(
+                self.said,
                 record,
+                "raised",
                 f"log Z of the ladder fell {metrics['raised']:.2g} nats below what distinct rows alone add up to: the "
                 "draws have lost a part of the model. It was raised, and the distance is part of its error. Lower the "
                 "rate, or take more chains or draws (depth)",
             )
-        if metrics["apart"] > 0 and not self.apart:
-            self.apart = True
-            _warn(
+        if metrics["apart"] > 0:
+            _once(
+                self.said,
                 record,
+                "apart",
                 f"after {metrics['rungs']:.0f} rungs log Z of the ladder has an error beyond trust, so chains meet its "
                 "draws no more. The run goes on as PersistentCD, which may keep to some modes, and likelihoods are "
                 "annealed. Lower the rate, take more draws (depth) or chains, or begin at smaller weights",
             )
-        if metrics["behind"] > BEHIND and not self.behind:
-            self.behind = True
-            _warn(
+        if metrics["behind"] > BEHIND:
+            _once(
+                self.said,
                 record,
+                "behind",
                 f"the run left equilibrium: log Z annealed down from its chains lies {metrics['behind']:.2g} nats "
                 "below log Z annealed up from base rates, so the chains lag behind the model. Lower the rate, or take "
                 "more Gibbs steps k",
@@ -133,17 +137,24 @@ class LadderWatch:
     """
 
     def __init__(self, k: int = 1) -> None:
-        self.said, self.chains = False, ChainWatch(k)
+        self.said, self.chains = set[str](), ChainWatch(k)
 
     def __call__(self, record: Record, model: nn.Module) -> None:
         self.chains(record, model)
-        if record.step >= EARLIEST and record.metrics["rare"] < RARE and not self.said:
-            self.said = True
-            _warn(
+        if record.step >= EARLIEST and record.metrics["rare"] < RARE:
+            _once(
+                self.said,
                 record,
+                "ladder",
                 f"the ladder is broken: one pair of rungs swaps in {100 * record.metrics['rare']:.2g} % of its tries, "
                 "and hardly anything passes there. Give more betas, or a hotter end that is less hot",
             )
+
+
+def _once(said: set[str], record: Record, what: str, words: str) -> None:
+    if what not in said:
+        said.add(what)
+        _warn(record, words)
 
 
 def _warn(record: Record, words: str) -> None:

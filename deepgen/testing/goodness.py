@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import ArgumentError
+from deepgen.testing.cells import cells
 
 
 def chi_square(counts: Tensor, probabilities: Tensor, *, expected: float = 10.0) -> float:
@@ -49,14 +50,14 @@ def same_cells(first: Tensor, second: Tensor, *, expected: float = 10.0) -> floa
     (True, True)
     """
     m, n = len(first), len(second)
-    _, cell = torch.unique(torch.cat([first, second]).reshape(m + n, -1), dim=0, return_inverse=True)
+    cell = cells(torch.cat([first, second]))
     pooled = torch.bincount(cell).double()
     cell = _merge(pooled * (min(m, n) / (m + n)), expected)[cell]
     a, b = torch.bincount(cell[:m]).double(), torch.bincount(cell[m:]).double()
-    cells = max(len(a), len(b))
-    a, b = (torch.nn.functional.pad(x, (0, cells - len(x))) for x in (a, b))
+    most = max(len(a), len(b))
+    a, b = (torch.nn.functional.pad(x, (0, most - len(x))) for x in (a, b))
     statistic = ((a * math.sqrt(n / m) - b * math.sqrt(m / n)).square() / (a + b)).sum()
-    return _chi_square_tail(float(statistic), cells - 1)
+    return _chi_square_tail(float(statistic), most - 1)
 
 
 def symmetric(first: Tensor, second: Tensor, *, expected: float = 10.0) -> float:
@@ -70,9 +71,9 @@ def symmetric(first: Tensor, second: Tensor, *, expected: float = 10.0) -> float
     >>> symmetric(a, b) > 1e-6, symmetric(a, (a + 1) % 3) < 1e-6
     (True, True)
     """
-    cells = int(torch.maximum(first.max(), second.max())) + 1
-    table = torch.bincount(first * cells + second, minlength=cells**2).reshape(cells, cells).double()
-    upper = torch.triu_indices(cells, cells, 1)
+    size = int(torch.maximum(first.max(), second.max())) + 1
+    table = torch.bincount(first * size + second, minlength=size**2).reshape(size, size).double()
+    upper = torch.triu_indices(size, size, 1)
     there, back = table[upper[0], upper[1]], table[upper[1], upper[0]]
     there, back = there[there + back > 0], back[there + back > 0]
     if len(there) == 0:
@@ -147,7 +148,7 @@ def same_law(first: Tensor, second: Tensor, *, generator: torch.Generator) -> li
     both = torch.cat([first, second])
     if not bool(both.isfinite().all()):
         return [0.0]
-    if len(torch.unique(both, dim=0)) * 16 < len(both):
+    if (int(cells(both).max()) + 1) * 16 < len(both):
         return [same_cells(first, second)]
     scale = both.std(0).clamp_min(torch.finfo(torch.float64).tiny)
     if both.shape[1] > 1:

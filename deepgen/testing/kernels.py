@@ -22,6 +22,7 @@ from deepgen.random import generator as seeded
 from deepgen.random import key, streams
 from deepgen.samplers.kernel import Kernel, advance, require_kernel
 from deepgen.samplers.metropolis import Metropolis
+from deepgen.testing.cells import cells
 from deepgen.testing.failure import CheckFailed, demand
 from deepgen.testing.goodness import same_law, symmetric
 from deepgen.testing.sequential import STAGES, sequential
@@ -243,7 +244,7 @@ def _check_isolation(kernel: Kernel, start: Tensor, other: Tensor, source: torch
 def _reversed_law(first: Tensor, second: Tensor, generator: torch.Generator) -> list[float]:
     """p-values that (first, second) has the law of (second, first)."""
     first, second = (x.reshape(len(x), -1) for x in (first, second))
-    _, cell = torch.unique(torch.cat([first, second]), dim=0, return_inverse=True)
+    cell = cells(torch.cat([first, second]))
     if int(cell.max()) < len(first) // 64:
         return [symmetric(cell[: len(first)], cell[len(first) :])]
     if int(cell.max()) < len(first) // 8:  # too many pairs of cells: coarser ones from two projections, by sign

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from deepgen.explicit.units import Units
 from deepgen.random import resolve
+from deepgen.testing.cells import cells
 from deepgen.testing.goodness import chi_square, ks
 
 
@@ -109,7 +110,7 @@ class Law:
         z = z.double().cpu()
         listed = z.clone()
         listed[:, self.real] = 0.0
-        _, index = torch.unique(torch.cat([self.rows, listed]), dim=0, return_inverse=True)
+        index = cells(torch.cat([self.rows, listed]))
         place = torch.full((int(index.max()) + 1,), -1)
         place[index[: len(self.rows)]] = torch.arange(len(self.rows))
         row = place[index[len(self.rows) :]]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from deepgen.explicit.units import Units
 from deepgen.random import resolve
+from deepgen.testing.cells import cells
 from deepgen.testing.checkpoints import check_checkpoint
 from deepgen.testing.exact import Exact
 from deepgen.testing.failure import demand
@@ -128,7 +129,7 @@ def _check_draws(model: Any, alpha: float, stream: torch.Generator) -> bool:
 
     def p_values(n: int, g: torch.Generator) -> list[float]:
         fresh = model.sample(n, generator=g)
-        _, cell = torch.unique(torch.cat([rows, fresh]), dim=0, return_inverse=True)
+        cell = cells(torch.cat([rows, fresh]))
         place = torch.full((int(cell.max()) + 1,), len(rows))
         place[cell[: len(rows)]] = torch.arange(len(rows))
         return [chi_square(torch.bincount(place[cell[len(rows) :]], minlength=len(rows) + 1), probabilities)]

@@ -151,8 +151,7 @@ def _rounded(
     transform: nn.Module, value: Tensor, context: Tensor | None, towards: str, stream: torch.Generator
 ) -> Solved:
     """How far, at most, each row's result moves when input and parameters are off by a unit in the last place."""
-    eps, other = torch.finfo(value.dtype).eps, copy.deepcopy(transform)
-    pairs = list(zip(other.parameters(), transform.parameters(), strict=True))
+    eps, kept = torch.finfo(value.dtype).eps, [(p, p.clone()) for p in transform.parameters()]
     middle = solve(transform, value, context, towards=towards, method="auto")
     far, far_det = torch.zeros_like(middle.log_det), torch.zeros_like(middle.log_det)
 
@@ -160,12 +159,14 @@ def _rounded(
         return torch.randint(2, like.shape, generator=stream).to(like) * 2 - 1
 
     for _ in range(8):
-        for p, own in pairs:
+        for p, own in kept:
             p.copy_(own * (1 + eps * signs(p)))
         near = value + eps * signs(value) * (1 + value.abs())
-        moved = solve(other, near, context, towards=towards, method="auto")
+        moved = solve(transform, near, context, towards=towards, method="auto")
         far = torch.maximum(far, _size(moved.value - middle.value))
         far_det = torch.maximum(far_det, (moved.log_det - middle.log_det).abs())
+    for p, own in kept:
+        p.copy_(own)
     return Solved(far, far_det, ())
 
 

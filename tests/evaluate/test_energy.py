@@ -28,14 +28,14 @@ def test_a_gaussian_in_closed_form(stream):
     w, c, features = 2.0, 1.0, 5
     model = EnergyModel(Quadratic(features, w, c), base=MultivariateNormal(features))
     truth = -features / 2 * math.log(1 + 2 * w) - features * w * c**2 / (1 + 2 * w)
-    found = log_partition(model, "ais", chains=400, generator=stream)
+    found = log_partition(model, "ais", temperatures=200, chains=400, generator=stream)
     assert (found.side, covers(found, truth)) == ("below", True)
     exact = torch.randn(400, features, generator=stream) / math.sqrt(1 + 2 * w) + 2 * w * c / (1 + 2 * w)
     found = log_partition(model, "reverse", temperatures=200, samples=exact, exact_samples=True, generator=stream)
     assert (found.side, covers(found, truth)) == ("above", True)
 
 
-@pytest.mark.parametrize(("make", "temperatures"), [(wavy, "adaptive"), (waves, 300)])
+@pytest.mark.parametrize(("make", "temperatures"), [(wavy, "adaptive"), (waves, 150)])
 def test_annealing_meets_the_grid_and_the_sides_turn_for_likelihoods(make, temperatures, stream):
     model = make()
     truth = grid_log_z(model)
@@ -44,11 +44,11 @@ def test_annealing_meets_the_grid_and_the_sides_turn_for_likelihoods(make, tempe
     assert covers(bracket.below, truth)
     assert covers(bracket.above, truth)
     x = torch.randn(50, 2, generator=stream)
-    likelihood = log_likelihood(model, x, "ais", temperatures=200, generator=stream, chains=300)
+    likelihood = log_likelihood(model, x, "ais", temperatures=100, generator=stream, chains=300)
     with torch.no_grad():
         assert covers(likelihood, float(model.log_density(x).double().mean()) - truth)
     assert (likelihood.side, likelihood.unit) == ("above", "nats/example")
-    bound = log_likelihood(model, x, "raise", temperatures=200, generator=stream)
+    bound = log_likelihood(model, x, "raise", temperatures=100, generator=stream)
     assert bound.side == "below"
     with torch.no_grad():
         assert bound.value < float(model.log_density(x).double().mean()) - truth + REACH * bound.stderr
@@ -78,7 +78,7 @@ def test_bits_by_enumeration(stream):
         truth = float(model.log_density(states).double().logsumexp(0))
     assert exact.side == "exact"
     assert exact.value == pytest.approx(truth, abs=1e-9)
-    assert covers(log_partition(model, "ais", temperatures=300, chains=300, generator=stream), truth)
+    assert covers(log_partition(model, "ais", temperatures=100, chains=300, generator=stream), truth)
     likelihood = log_likelihood(model, states)
     assert likelihood.side == "exact"
     with torch.no_grad():
@@ -94,7 +94,7 @@ def test_the_path_of_states_and_that_of_kernels_agree(stream):
         return beta * model.tilt(x) + model.base().log_prob(x)
 
     other = KernelPath(tempered, path.at, lambda n, g: model.start(n, generator=g), 0.0)
-    betas = torch.linspace(0, 1, 100, dtype=torch.float64)
+    betas = torch.linspace(0, 1, 50, dtype=torch.float64)
     found = []
     for one in (path, other):
         with torch.no_grad():

@@ -73,7 +73,7 @@ def test_text_streaming(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_read_dates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    numbers = example("read_dates")(rows=3000, tests=300, hidden=24, out=tmp_path)
+    numbers = example("read_dates")(rows=2500, tests=200, hidden=24, out=tmp_path)
     reader, columns = numbers["Seq2Seq"], numbers["MADE, the text as columns"]
     assert numbers["the law itself"] - reader == pytest.approx(numbers["behind"], abs=1e-9)
     assert numbers["behind"] > -6 * numbers["behind, error"]  # nobody reads better than the law but by luck
@@ -124,7 +124,7 @@ def test_pyro_posterior(tmp_path: Path) -> None:
 
 def test_pyro_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stream = torch.get_rng_state()
-    numbers = example("pyro_program")(rounds=3, updates=60, draws=120, out=tmp_path)
+    numbers = example("pyro_program")(rounds=3, updates=40, draws=120, out=tmp_path)
     assert torch.equal(torch.get_rng_state(), stream)  # though Pyro draws from it
     assert numbers["exact"] == pytest.approx(0.6573, abs=5e-5)
     assert abs(numbers["MALA and flow"] - numbers["exact"]) < 6 * numbers["MALA and flow, error"] < 0.2
@@ -182,7 +182,7 @@ def test_neural_proposals(tmp_path: Path) -> None:
 
 
 def test_energy_digits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    numbers = example("energy_digits")(updates=130, hidden=64, chains=30, temperatures=60, out=tmp_path)
+    numbers = example("energy_digits")(updates=80, hidden=32, chains=30, temperatures=40, out=tmp_path)
     assert numbers["gaussian"] < numbers["mixture"]
     # the network starts at the Gaussian, and some steps of training take it above
     assert numbers["gaussian"] < numbers["low"] < numbers["high"] < numbers["mixture"] + 5
@@ -285,7 +285,7 @@ def test_nonnegative_rbm(tmp_path: Path) -> None:
 
 
 def test_complete_dbm(tmp_path: Path) -> None:
-    numbers = example("complete_dbm")(epochs=45, hidden=(50, 25), rows=200, copies=6, out=tmp_path)
+    numbers = example("complete_dbm")(epochs=35, hidden=(50, 25), rows=200, copies=6, out=tmp_path)
     ahead = numbers["DBM, pixels"] - numbers["base rates, pixels"]
     assert ahead > 2 * numbers["DBM, pixels, error"]  # a tenth of the full training
     assert numbers["judge"] > 0.8
@@ -326,7 +326,7 @@ def test_boltzmann_examples_of_mnist(name: str, tmp_path: Path, monkeypatch: pyt
 
 
 def test_impute_table(tmp_path: Path) -> None:
-    numbers = example("impute_table")(tables=2, rows=300, epochs=60, out=tmp_path)
+    numbers = example("impute_table")(tables=2, rows=300, epochs=40, out=tmp_path)
     for kind in ("yes/no, % wrong", "categories, % wrong", "numbers, RMSE"):
         best, rbm, blind = (numbers[f"{name}, {kind}"] for name in ("the law itself", "RBM", "mean, mode"))
         assert best < rbm < blind  # nothing beats the law but by luck, and 300 rows leave room for little of that
@@ -336,7 +336,7 @@ def test_impute_table(tmp_path: Path) -> None:
 
 
 def test_optimizers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    numbers = example("optimizers")(steps=60, seeds=2, rates=(3e-3, 0.03, 0.3, 1.0), rounds=2, out=tmp_path)
+    numbers = example("optimizers")(steps=40, seeds=2, rates=(3e-3, 0.03, 0.3, 1.0), rounds=2, out=tmp_path)
     last = {problem: {key: v for key, v in numbers.items() if problem in key} for problem in ("quadratic", "digits")}
     for problem, values in last.items():
         assert min(values, key=values.__getitem__) == f"K-FAC, {problem}"

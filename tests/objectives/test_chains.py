@@ -97,7 +97,7 @@ def test_bits_by_flips(stream):
 
 
 def flow_pair(learn):
-    flow = dg.explicit.RealNVP(2, transforms=4, hidden=[32], generator=1)
+    flow = dg.explicit.RealNVP(2, transforms=2, hidden=[16], generator=1)
     model = EnergyModel(Quadratic(2, 1.5, 1.5), base=MultivariateNormal(2), proposal=flow)
     return model, AdversarialChains(k=2, chains=200, learn=learn)
 

@@ -17,7 +17,7 @@ from tests.contracts.layers import machine
 
 
 def wide():
-    """Bits of which fifty draws of the hidden layer are a small part."""
+    """Bits of which twenty draws of the hidden layer are a small part."""
     rbm = dg.RBM(8, 10, generator=0)
     with torch.no_grad():
         rbm.weight.mul_(40.0)
@@ -46,7 +46,7 @@ def test_log_z_from_exact_draws_is_that_of_enumeration(name, stream):
 
     check_estimate(estimate, truth, seeds=200, slack=0.05, generator=stream)
     errors = torch.tensor([both.value - truth for both in found]).double()
-    # where it takes chains to lag though they do not, the greater of two values is taken
+    # the bound by distinct rows can raise a value and nothing lowers it
     assert abs(float(errors.mean())) < 0.5 * float(errors.std())
     assert all(both.chains == CHAINS for both in found)
     assert sum(both.behind > 0 for both in found) < 20  # of 200

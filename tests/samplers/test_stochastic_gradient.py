@@ -28,7 +28,7 @@ def kernels():
         "sgld, preconditioned": (sgld(batches, 0.3, covariance=WIDE), 20),
         "sgld, centred": (sgld(posterior.minibatches(5, centre=mode), e), 20),
         "sghmc": (sghmc(batches, e, friction=0.3), 600),
-        "sghmc, noise known": (sghmc(batches, e / 20, friction=0.3, gradient_noise=known), 3000),
+        "sghmc, noise known": (sghmc(batches, e / 5, friction=0.3, gradient_noise=known), 800),
         "sghmc, friction 1": (sghmc(batches, e, friction=1.0), 20),
         "constant_sgd": (constant_sgd(batches, e), 20),
         "constant_sgd, preconditioned": (constant_sgd(batches, 0.3, covariance=WIDE), 20),
