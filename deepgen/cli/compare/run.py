@@ -21,12 +21,13 @@ from deepgen.cli.compare.paired import paired
 from deepgen.cli.compare.told import Told
 from deepgen.cli.compare.training import trained
 from deepgen.cli.describe import counted
+from deepgen.cli.fitting import extras
 from deepgen.cli.options import applying
 from deepgen.cli.progress import told_of_compiling
 from deepgen.cli.recipes import build
 from deepgen.cli.rundir import load_arguments, weights
 from deepgen.cli.threads import fitting_threads
-from deepgen.cli.train import absolute, extras
+from deepgen.cli.train import absolute
 from deepgen.data import Data
 from deepgen.errors import DeepgenError
 from deepgen.train import Interrupted
