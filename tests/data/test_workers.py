@@ -6,6 +6,7 @@ import time
 import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import dataloader as torchs
 
 import deepgen as dg
 from deepgen.data.batches import batches
@@ -13,6 +14,13 @@ from deepgen.errors import DataError
 from tests.train.runs import equal, fitted, machine
 
 PCD = dg.objectives.PersistentCD
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    """torch looks for dead workers every five seconds, and waits as long for one to end: here every fifth of one."""
+    monkeypatch.setattr(torchs._utils, "MP_STATUS_CHECK_INTERVAL", 0.2)
+    monkeypatch.setattr(torchs._MultiProcessingDataLoaderIter._try_get_data, "__defaults__", (0.2,))
 
 
 class Deadly(Dataset):

@@ -122,6 +122,7 @@ def test_pyro_posterior(tmp_path: Path) -> None:
     assert imread(tmp_path / "pyro_posterior.png").ndim == 3
 
 
+@pytest.mark.slow  # deepgen.interop's own tests and its page run in little time
 def test_pyro_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stream = torch.get_rng_state()
     numbers = example("pyro_program")(rounds=3, updates=40, draws=120, out=tmp_path)
