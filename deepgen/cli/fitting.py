@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from deepgen.cli.recipes import Recipe
     from deepgen.train import Ranks
 
-FEW_UPDATES = 2000
+FEW_UPDATES = 2000  # below which an RBM is told to train longer
 
 
 def train(
@@ -28,7 +28,11 @@ def train(
     resume: bool,
     quiet: bool,
 ) -> None:
-    """Fit ``model`` to ``data`` and leave it in ``out``; ``source`` holds the options, as later commands find them."""
+    """Fit ``model`` to ``data`` and leave it in ``out``.
+
+    ``source`` holds the options as they are settled, for later commands too; ``patience`` is what was asked for, None
+    if nothing was: asked for in vain it is refused, while a model's own is left out.
+    """
     from deepgen import data as datasets
     from deepgen.cli.describe import describe
     from deepgen.cli.progress import Lines, told_of_compiling

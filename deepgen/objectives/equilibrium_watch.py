@@ -39,15 +39,14 @@ class ChainWatch:
     """
 
     def __init__(self, k: int = 1) -> None:
-        self.k, self.said = k, set[str]()
+        self.k, self.said = k, False
 
     def __call__(self, record: Record, model: nn.Module) -> None:
         time, run = record.metrics.get("autocorrelation", 1.0), record.step * self.k
-        if record.step >= LONG and time > SHARE * run:
-            _once(
-                self.said,
+        if record.step >= LONG and time > SHARE * run and not self.said:
+            self.said = True
+            _warn(
                 record,
-                "chains",
                 f"chains forget slowly, with an autocorrelation time of {time:.3g} sweeps in a run of {run}: the "
                 "gradient's chains lag behind the model, and may keep to one of its modes. Lower the rate, take more "
                 "Gibbs steps k, or temper: ParallelTempering, TrajectoryTempering",
@@ -88,8 +87,8 @@ class EquilibriumWatch:
             if rungs >= 2 and steps < HASTY * rungs:
                 _once(
                     self.said,
-                    record,
                     "rungs",
+                    record,
                     f"the run is fast for its chains: a new rung in every {steps / rungs:.0f} steps. Modes can be lost "
                     "on such a ladder, and log Z be off by more than its error: compare with annealing, whose log Z "
                     "lies below the truth, and lower the rate",
@@ -97,8 +96,8 @@ class EquilibriumWatch:
         if metrics["raised"] > FALLEN:
             _once(
                 self.said,
-                record,
                 "raised",
+                record,
                 f"log Z of the ladder fell {metrics['raised']:.2g} nats below what distinct rows alone add up to: the "
                 "draws have lost a part of the model. It was raised, and the distance is part of its error. Lower the "
                 "rate, or take more chains or draws (depth)",
@@ -106,8 +105,8 @@ class EquilibriumWatch:
         if metrics["apart"] > 0:
             _once(
                 self.said,
-                record,
                 "apart",
+                record,
                 f"after {metrics['rungs']:.0f} rungs log Z of the ladder has an error beyond trust, so chains meet its "
                 "draws no more. The run goes on as PersistentCD, which may keep to some modes, and likelihoods are "
                 "annealed. Lower the rate, take more draws (depth) or chains, or begin at smaller weights",
@@ -115,8 +114,8 @@ class EquilibriumWatch:
         if metrics["behind"] > BEHIND:
             _once(
                 self.said,
-                record,
                 "behind",
+                record,
                 f"the run left equilibrium: log Z annealed down from its chains lies {metrics['behind']:.2g} nats "
                 "below log Z annealed up from base rates, so the chains lag behind the model. Lower the rate, or take "
                 "more Gibbs steps k",
@@ -137,25 +136,26 @@ class LadderWatch:
     """
 
     def __init__(self, k: int = 1) -> None:
-        self.said, self.chains = set[str](), ChainWatch(k)
+        self.said, self.chains = False, ChainWatch(k)
 
     def __call__(self, record: Record, model: nn.Module) -> None:
         self.chains(record, model)
-        if record.step >= EARLIEST and record.metrics["rare"] < RARE:
-            _once(
-                self.said,
+        if record.step >= EARLIEST and record.metrics["rare"] < RARE and not self.said:
+            self.said = True
+            _warn(
                 record,
-                "ladder",
                 f"the ladder is broken: one pair of rungs swaps in {100 * record.metrics['rare']:.2g} % of its tries, "
                 "and hardly anything passes there. Give more betas, or a hotter end that is less hot",
             )
 
 
-def _once(said: set[str], record: Record, what: str, words: str) -> None:
+def _once(said: set[str], what: str, record: Record, words: str) -> None:
+    """Warn, unless ``what`` is among what has been ``said``."""
     if what not in said:
         said.add(what)
-        _warn(record, words)
+        _warn(record, words, 4)
 
 
-def _warn(record: Record, words: str) -> None:
-    warnings.warn(f"epoch {record.epoch}: {words}", EquilibriumWarning, stacklevel=3)
+def _warn(record: Record, words: str, stacklevel: int = 3) -> None:
+    """Warn in the name of whoever called the watch, so many calls up."""
+    warnings.warn(f"epoch {record.epoch}: {words}", EquilibriumWarning, stacklevel=stacklevel)

@@ -150,7 +150,10 @@ def _round_trip(
 def _rounded(
     transform: nn.Module, value: Tensor, context: Tensor | None, towards: str, stream: torch.Generator
 ) -> Solved:
-    """How far, at most, each row's result moves when input and parameters are off by a unit in the last place."""
+    """How far, at most, each row's result moves when input and parameters are off by a unit in the last place.
+
+    It moves the parameters of ``transform`` and puts them back: give it a copy.
+    """
     eps, kept = torch.finfo(value.dtype).eps, [(p, p.clone()) for p in transform.parameters()]
     middle = solve(transform, value, context, towards=towards, method="auto")
     far, far_det = torch.zeros_like(middle.log_det), torch.zeros_like(middle.log_det)

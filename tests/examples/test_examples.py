@@ -125,7 +125,7 @@ def test_pyro_posterior(tmp_path: Path) -> None:
 @pytest.mark.slow  # deepgen.interop's own tests and its page run in little time
 def test_pyro_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stream = torch.get_rng_state()
-    numbers = example("pyro_program")(rounds=3, updates=40, draws=120, out=tmp_path)
+    numbers = example("pyro_program")(rounds=3, updates=60, draws=120, out=tmp_path)
     assert torch.equal(torch.get_rng_state(), stream)  # though Pyro draws from it
     assert numbers["exact"] == pytest.approx(0.6573, abs=5e-5)
     assert abs(numbers["MALA and flow"] - numbers["exact"]) < 6 * numbers["MALA and flow, error"] < 0.2
@@ -183,7 +183,7 @@ def test_neural_proposals(tmp_path: Path) -> None:
 
 
 def test_energy_digits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    numbers = example("energy_digits")(updates=80, hidden=32, chains=30, temperatures=40, out=tmp_path)
+    numbers = example("energy_digits")(updates=130, hidden=64, chains=30, temperatures=60, out=tmp_path)
     assert numbers["gaussian"] < numbers["mixture"]
     # the network starts at the Gaussian, and some steps of training take it above
     assert numbers["gaussian"] < numbers["low"] < numbers["high"] < numbers["mixture"] + 5

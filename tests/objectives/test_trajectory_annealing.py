@@ -204,8 +204,9 @@ def test_chains_behind_are_said_in_words():
     watch(Record(1, 1000, 0.0, 0.0, metrics), model)
     with pytest.warns(
         EquilibriumWarning, match="left equilibrium: .* lies 6 nats below .* chains lag behind the model"
-    ):
+    ) as told:
         watch(Record(2, 2000, 0.0, 0.0, {**metrics, "behind": 6.0}), model)
+    assert told[0].filename == __file__  # where the watch was called
     watch(Record(3, 3000, 0.0, 0.0, {**metrics, "behind": 7.0}), model)  # once
 
 

@@ -136,7 +136,7 @@ def test_a_killed_rank_ends_the_job_of_torchrun_with_one_line(tmp_path):
     assert read(out)["kind"] == "run"
 
 
-@pytest.mark.slow
+@pytest.mark.slow  # several processes: what ranks train is held to one process's above, torchrun's start just before
 def test_the_command_by_torchrun_trains_what_one_process_does(tmp_path):
     words = ["train", "rbm", "--data", "digits", "--epochs", "1", "--hidden", "16", "--quiet", "--out"]
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "deepgen"]
