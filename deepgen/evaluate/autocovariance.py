@@ -5,7 +5,9 @@
 c_t is a chain's autocovariance at lag t, W the mean variance within chains, V that of all draws with the variance of
 the chains' means added, so that chains which disagree are worth little. The sum ends before the first pair below zero
 (Geyer's initial positive sequence), and pairs never grow (initial monotone sequence). All is as in Stan and ArviZ, and
-tau is at least 1 / log10(C N). Only the mean over chains is transformed back: one half of the work.
+tau is at least 1 / log10(C N). A pair that cancels counts as 0 however it was rounded; ArviZ goes by the rounding,
+which moves it by up to a tenth in short chains of 0 and 1. Only the mean over chains is transformed back: one half of
+the work.
 
 Sources: Geyer 1992, "Practical Markov chain Monte Carlo"; Vehtari et al. 2021.
 """
@@ -67,12 +69,13 @@ def autocorrelation_time(rho: Tensor) -> Tensor:
     count = max((rho.shape[1] - 3) // 2, 0) + 1
     even, odd = rho[:, 0 : 2 * count : 2], rho[:, 1 : 2 * count : 2]
     pairs = even + odd
-    stops = torch.cat([pairs[:, :-1] <= 0, torch.ones_like(pairs[:, :1], dtype=torch.bool)], 1)
+    zero = 100 * torch.finfo(rho.dtype).eps  # what cancels ends the sum on every machine
+    stops = torch.cat([pairs[:, :-1] <= zero, torch.ones_like(pairs[:, :1], dtype=torch.bool)], 1)
     last = stops.int().argmax(1, keepdim=True)  # the pair that ends the sum
     before = torch.arange(count, device=rho.device) < last
     steady = pairs.cummin(1).values
     end, end_pair = even.gather(1, last), pairs.gather(1, last)
-    rest = torch.where((end > 0) | (end_pair >= 0), end, torch.zeros_like(end)).squeeze(1)
+    rest = torch.where((end > 0) | (end_pair >= -zero), end, torch.zeros_like(end)).squeeze(1)
     tau = -1 + 2 * steady.where(before, 0.0).sum(1) + rest
     return tau.where(rho.isfinite().all(1), torch.nan)
 

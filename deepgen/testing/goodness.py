@@ -49,15 +49,7 @@ def same_cells(first: Tensor, second: Tensor, *, expected: float = 10.0) -> floa
     >>> same_cells(flips[0], flips[1]) > 1e-6, same_cells(flips[0], flips[1] * 0) < 1e-6
     (True, True)
     """
-    m, n = len(first), len(second)
-    cell = cells(torch.cat([first, second]))
-    pooled = torch.bincount(cell).double()
-    cell = _merge(pooled * (min(m, n) / (m + n)), expected)[cell]
-    a, b = torch.bincount(cell[:m]).double(), torch.bincount(cell[m:]).double()
-    most = max(len(a), len(b))
-    a, b = (torch.nn.functional.pad(x, (0, most - len(x))) for x in (a, b))
-    statistic = ((a * math.sqrt(n / m) - b * math.sqrt(m / n)).square() / (a + b)).sum()
-    return _chi_square_tail(float(statistic), most - 1)
+    return _same_counts(cells(torch.cat([first, second])), len(first), expected)
 
 
 def symmetric(first: Tensor, second: Tensor, *, expected: float = 10.0) -> float:
@@ -148,8 +140,9 @@ def same_law(first: Tensor, second: Tensor, *, generator: torch.Generator) -> li
     both = torch.cat([first, second])
     if not bool(both.isfinite().all()):
         return [0.0]
-    if (int(cells(both).max()) + 1) * 16 < len(both):
-        return [same_cells(first, second)]
+    cell = cells(both)
+    if (int(cell.max()) + 1) * 16 < len(both):
+        return [_same_counts(cell, len(first))]
     scale = both.std(0).clamp_min(torch.finfo(torch.float64).tiny)
     if both.shape[1] > 1:
         extra = torch.randn(both.shape[1], 3, generator=generator, dtype=torch.float64) / scale.unsqueeze(1)
@@ -160,6 +153,18 @@ def same_law(first: Tensor, second: Tensor, *, generator: torch.Generator) -> li
     for a, b, m in zip(first.T, second.T, middle, strict=True):
         found += [ks_same(a, b), same_mean(a, b), same_mean((a - m).square(), (b - m).square())]
     return found
+
+
+def _same_counts(cell: Tensor, m: int, expected: float = 10.0) -> float:
+    """`same_cells` from the numbers of the cells ``[m + n]``, those of the first set first."""
+    n = len(cell) - m
+    pooled = torch.bincount(cell).double()
+    cell = _merge(pooled * (min(m, n) / (m + n)), expected)[cell]
+    a, b = torch.bincount(cell[:m]).double(), torch.bincount(cell[m:]).double()
+    most = max(len(a), len(b))
+    a, b = (torch.nn.functional.pad(x, (0, most - len(x))) for x in (a, b))
+    statistic = ((a * math.sqrt(n / m) - b * math.sqrt(m / n)).square() / (a + b)).sum()
+    return _chi_square_tail(float(statistic), most - 1)
 
 
 def _merge(mean: Tensor, expected: float) -> Tensor:
