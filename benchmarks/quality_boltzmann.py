@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from quality_levels import guessed
 from quality_rows import Results, Row, Task, about, drawn, fitting_rows
 from torch import Tensor
 
@@ -37,7 +38,10 @@ def likelihood(row: Row, task: Task) -> Results:
     """Train one machine of bits with plain SGD, the rate falling linearly to zero, and state its likelihood."""
     s = row.setting
     train, valid, test, words = _rows(row, task)
-    base = drawn(train, task.seed)
+    base, told = drawn(train, task.seed), Results()
+    if "share drawn anew" in s:
+        train, told = guessed(row, task, base, s["share drawn anew"], valid)
+        words += f", {s['share drawn anew']} of the bits drawn anew from levels that the bits alone tell"
     rbm = dg.RBM(base.shape[1], s["hidden"], generator=task.seed).initialise(base)
     objective = _objective(s["trainer"])
     online = isinstance(objective, dg.objectives.TrajectoryTempering)  # a likelihood of some rows after every epoch
@@ -46,10 +50,9 @@ def likelihood(row: Row, task: Task) -> Results:
         optimizer=torch.optim.SGD(rbm.parameters(), lr=s["rate"]), schedule=lambda done: 1.0 - done,
         **({"valid": valid[:2000], "monitor": objective.log_likelihood} if online else {}),
     )  # fmt: skip
-    told: Results = {}
     if online:
         started = time.process_time()
-        told = {"online, valid": str(objective.log_likelihood(rbm, valid))}
+        told |= {"online, valid": str(objective.log_likelihood(rbm, valid))}
         told["online CPU s"] = round(time.process_time() - started, 1)
         told["exact, valid"] = str(dg.evaluate.log_likelihood(rbm, valid, "exact"))
     started = time.process_time()
@@ -147,12 +150,15 @@ TEMPERED = {"kind": "ParallelTempering", "chains": 100, "betas": 10}
 TRAJECTORY = {"kind": "TrajectoryTempering", "chains": 100}
 TRAINERS = {"PCD": PCD, "FPCD": FAST, "PT of 10": TEMPERED, "PTT": TRAJECTORY}
 _LARGE = {"data": "binarized_mnist", "hidden": 500, "trainer": {**PCD, "chains": 300}, "method": "bidirectional"}
+LEVELS = {"epochs": 8, "batch": 128, "rate": 3e-3, "products": "bfloat16"}
 
 RBMS = [
     Row("RBM 784-500", likelihood, {**_LARGE, "epochs": 100, "rate": 0.1, "both parts": True},
         ">= -86.0, interval <= 1 nat, < 600 CPU s"),
     Row("RBM 784-500, bits drawn anew", likelihood, {**_LARGE, "data": "mnist", "binarise": "dynamic", "epochs": 300,
         "rate": 0.1, "both parts": True}, ">= -84.9"),
+    Row("RBM 784-500, levels guessed", likelihood, {**_LARGE, "epochs": 300, "rate": 0.1, "both parts": True,
+        "share drawn anew": 0.5, "levels": LEVELS}, ">= -84.9"),
     Row("RBM 784-16", likelihood, {"data": "mnist", "hidden": 16, "trainer": PCD, "epochs": 50, "rate": 0.1,
         "method": "exact"}, "exact >= -142.5"),
     Row("RBM 784-16 flipped", likelihood, {"data": "mnist", "flipped": True, "hidden": 16, "trainer": PCD,
@@ -178,6 +184,9 @@ CANDIDATES = [
     for epochs in (60, 100) for rate in (0.05, 0.1) for decay in (0.0, 1e-4, 3e-4)
 ] + [
     replace(RBMS[1], setting={**RBMS[1].setting, "rate": rate}) for rate in (0.05, 0.1, 0.2, 0.4)
+] + [
+    replace(RBMS[2], setting={**RBMS[2].setting, "share drawn anew": share, "epochs": epochs})
+    for share, epochs in ((0.25, 100), (0.5, 100), (1.0, 100), (0.5, 300))
 ] + [
     replace(RBMS[-1], setting={**RBMS[-1].setting, "hidden": 1000, "epochs": 15, "rate": rate})
     for rate in (1e-3, 4e-3, 1.5e-2)
