@@ -40,7 +40,7 @@ def likelihood(row: Row, task: Task) -> Results:
     train, valid, test, words = _rows(row, task)
     base, told = drawn(train, task.seed), Results()
     if "share drawn anew" in s:
-        train, told = guessed(row, task, base, s["share drawn anew"], valid)
+        train, told = guessed(row, task, base)
         words += f", {s['share drawn anew']} of the bits drawn anew from levels that the bits alone tell"
     rbm = dg.RBM(base.shape[1], s["hidden"], generator=task.seed).initialise(base)
     objective = _objective(s["trainer"])

@@ -5,17 +5,19 @@ of old ones. Here p is a network that sees three quarters of the pixels and tell
 same bits: convolutions share what they learn between places, so that it fits rows that it has not seen nearly as well.
 A share of all pixels is drawn anew, each on its own, so that it is a step only as far as the network is right and
 pixels that are drawn together do not hang together; what that costs grows with the share, and validation rows choose
-it.
+it. Scales with skips are those of a U-net (Ronneberger et al. 2015), random sets of known pixels those of Uria, Murray
+& Larochelle 2014.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from quality_rows import Results, Row, Task, cosine, digest, products
+from quality_rows import Results, Row, Task, digest, trained
 from torch import Tensor, nn
 
 import deepgen as dg
@@ -71,27 +73,32 @@ class Neighbours(nn.Module):
         return found
 
 
-def guessed(row: Row, task: Task, x: Tensor, share: float, valid: Tensor) -> tuple[dg.data.Redrawn, Results]:
-    """Rows of which a ``share`` of the bits is drawn anew at each access, and what finding their levels took."""
+def guessed(row: Row, task: Task, x: Tensor) -> tuple[dg.data.Redrawn, Results]:
+    """Rows ``x`` of which the row's share of bits is drawn anew at each access, and what finding their levels took.
+
+    The network learns from the training rows alone, whichever ``x`` are, so that the validation rows judge it.
+    """
     s: Mapping[str, Any] = row.setting["levels"]
+    data = dg.data.load(row.setting["data"], root=task.root)
     torch.manual_seed(task.seed)  # torch's own layers start from it
     network = Neighbours().to(task.device)
-    x, chunk = x.to(task.device), valid[:2000].to(task.device)
-    with products(Row(row.name, row.run, s), task):
-        history = dg.fit(
-            network, x, dg.objectives.OrderAgnostic(), epochs=s["epochs"], batch_size=s["batch"], seed=task.seed,
-            optimizer=torch.optim.AdamW(network.parameters(), lr=s["rate"], weight_decay=1e-4), schedule=cosine,
-            out=task.folder.with_name(f"levels-of-{len(x)}_{digest(str(dict(s)))}_seed-{task.seed}"), valid=chunk,
-            monitor=lambda model, rows: model.order_log_prob(rows, generator=dg.random.generator(0)).mean().item(),
-        )  # fmt: skip
-        levels = network.levels(x, generator=dg.random.generator(task.seed))
-    told = {
-        "levels, nats an image of pixels given others: train, valid": [
-            round(history[-1].metrics["order_log_likelihood"], 2), round(history[-1].monitor or 0.0, 2)
-        ],
-        "levels, CPU s to train": round(history[-1].cpu_seconds),
-    }  # fmt: skip
-    return dg.data.Redrawn((1 - share) * x + share * levels, "binary"), told
+    name = f"levels-{data.provenance['name']}_{digest(str(dict(s)))}_seed-{task.seed}"  # one network for all shares
+    parts = {"train": data.train.to(task.device), "valid": data.valid[:2000].to(task.device)}
+    told = trained(
+        network, parts["train"], parts["valid"], dg.objectives.OrderAgnostic(),
+        replace(row, setting=s), replace(task, folder=task.folder.with_name(name)), monitor=_mean, decay=1e-4,
+    )  # fmt: skip
+    levels = network.levels(x.to(task.device), generator=dg.random.generator(task.seed, task.device)).to(x.device)
+    for part, rows in parts.items():  # 784 times the mean of a pixel
+        told[f"pixels given others, {part}, nats"] = round(_mean(network, rows[:2000]), 2)
+    found = dg.data.Redrawn(x.lerp(levels, row.setting["share drawn anew"]), "binary")
+    return found, {f"levels: {key}": value for key, value in told.items()}
+
+
+def _mean(network: nn.Module, rows: Tensor) -> float:
+    assert isinstance(network, Neighbours)
+    with torch.no_grad():
+        return float(network.order_log_prob(rows, generator=dg.random.generator(0, rows.device)).mean())
 
 
 def _one(width: int, out: int) -> nn.Sequential:

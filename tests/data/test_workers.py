@@ -20,7 +20,7 @@ PCD = dg.objectives.PersistentCD
 def impatient(monkeypatch):
     """torch looks for dead workers every five seconds, and waits as long for one to end: here every half of one.
 
-    It binds the first as a default argument. With a torch of other names these tests are only slower.
+    It binds the first as a default argument. Without these two names of torch the tests are only slower.
     """
     monkeypatch.setattr(torchs._utils, "MP_STATUS_CHECK_INTERVAL", 0.5, raising=False)
     look = getattr(torchs._MultiProcessingDataLoaderIter, "_try_get_data", None)
