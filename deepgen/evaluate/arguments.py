@@ -187,6 +187,8 @@ def check_rows(model: object, x: Any, context: Tensor | None = None) -> Tensor:
     """Return ``x`` if it is ``[rows, *event]`` of values that the model can take, or raise."""
     if not isinstance(x, Tensor) and hasattr(x, "train") and hasattr(x, "test"):
         raise ShapeError(f"x is a whole {type(x).__name__} object: pass one of its splits, such as data.test")
+    if isinstance(x, (tuple, list)) and context is None and getattr(model, "context", None):
+        raise ShapeError("x must be rows alone, got several: give their contexts by context=")
     require_tensor(x, "x")
     if x.ndim < 2 or len(x) == 0:
         raise ShapeError(f"x must be [rows, *event] with at least one row, got {list(x.shape)}")

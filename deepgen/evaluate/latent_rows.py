@@ -101,7 +101,8 @@ def require_joint(model: Any, context: Tensor | None, *, posterior: bool, purpos
     """Raise `MissingCapability` unless the model has what ``purpose`` needs: prior, likelihood, perhaps q(z | x)."""
     if context is None and getattr(model, "context", None):
         raise MissingCapability(
-            f"{type(model).__name__} has prior, likelihood and posterior at a context: give context="
+            f"{type(model).__name__} has prior, likelihood and posterior at a context: give context=, or to "
+            "likelihood_ladder rows and contexts as a pair"
         )
     view = at(model, context[:1] if isinstance(context, Tensor) and context.ndim else context)  # one says it all
     if not isinstance(view, Latent if posterior else Joint):

@@ -23,7 +23,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, check_count, unknown_name
+from deepgen.errors import ArgumentError, UnknownName, check_count, unknown_name
 from deepgen.evaluate.arguments import from_array
 from deepgen.evaluate.copies import in_words, same_rows
 from deepgen.evaluate.feature_maps import LEAST, Features, check_rows, classes_of, default_features, mapped, name_of
@@ -36,6 +36,11 @@ from deepgen.evaluate.supports import overlap_least
 from deepgen.random import on_host
 
 METRICS = ("frechet", "kernel", "overlap", "mmd", "classifier", "modes")
+OF = {  # figures that come with a metric of another name
+    "frechet_infinity": "frechet",
+    **dict.fromkeys(("precision", "recall", "density", "coverage"), "overlap"),
+    "mode_kl": "modes",
+}
 
 
 @dataclass(frozen=True)
@@ -116,6 +121,7 @@ def sample_quality(
     Raises:
         ShapeError: no tensors, empty ones, or events of different shapes.
         SupportError: NaN or infinite values, in the rows or in their features.
+        UnknownName: no such metric.
         ArgumentError: real and fake are the same rows, in any order; no metrics, or ``modes`` of features without
             classes. Or too few rows, with the number needed: 100, and with ``frechet`` above 1.2 (d + 2) fakes, with
             ``overlap`` 4 k + 16, and twice as many reals for the floors.
@@ -174,6 +180,10 @@ def _asked(metrics: Sequence[str] | None, *, alone: bool) -> tuple[str, ...] | N
             f"metrics is empty and train= is not given: nothing would be judged. Name some of {', '.join(METRICS)}"
         )
     for name in names:
+        if name in OF:
+            raise UnknownName(f"{name!r} is a figure of the metric {OF[name]!r}: ask for that by metrics=")
+        if name == "memorisation":
+            raise UnknownName("memorisation is judged whenever the training rows are given by train=")
         if name not in METRICS:
             raise unknown_name("metric", name, METRICS)
     return names

@@ -55,6 +55,11 @@ def manifold(
     """
     from deepgen.implicit.paths import at_places
 
+    latent = getattr(model, "latent", 2)
+    if z is None and codes is None and isinstance(latent, int) and latent != 2:
+        raise ShapeError(
+            f"a plane is of two latents, the model has {latent}: give z=, a code whose two units= are moved, or codes="
+        )
     x = at_places(model, plane_codes(side, z, units, codes, _like(model)))
     return draw(mosaic(x.flatten(0, 1), image_shape, columns=side, limits=limits), title, path, ax)
 

@@ -92,6 +92,13 @@ def test_what_is_done_is_kept(small, monkeypatch):
     assert json.dumps(again.to_dict()) == json.dumps(small.to_dict())
 
 
+def test_ctrl_c_before_anything_is_saved_says_so(deepgen, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "compare", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    stopped = deepgen("compare", "--models", "bernoulli", "--data", "bars_and_stripes", "--out", tmp_path / "none")
+    assert stopped.status == 130
+    assert "interrupted; nothing is saved yet; to start again: deepgen compare --models bernoulli" in stopped.err
+
+
 def test_another_comparison_in_the_directory_is_refused(small):
     with pytest.raises(ArgumentError, match=r"begun with budget 0.6, now 5.0: .*--fresh"):
         dg.compare("bars_and_stripes", "bernoulli,vae,lstm", budget="5s", out=small.directory, progress=False)
@@ -407,12 +414,12 @@ def test_an_end_of_no_certain_side_is_called_nothing_else():
     assert rbm.range()[0] == -math.inf
     (plain,) = rbm.to_dict()["likelihood"]
     assert {end: one["side"] for end, one in plain.items()} == {"lower": "undetermined", "upper": "above"}
-    alone, beside = tables.verdict([rbm]), tables.verdict([rbm, exact("made", -6.0)])
+    below, beside = (tables.verdict([rbm, other]) for other in (bound("gan", -7.0, "above"), exact("made", -6.0)))
     if_mixed = "if the chains behind the undetermined ends of RBM have mixed, RBM has the largest"
-    assert alone.startswith(f"no log-likelihood is known from below; {if_mixed}")
+    assert below.startswith(f"no log-likelihood is known from below; {if_mixed}")
     told = "made has at least -6.00 nats/example; that RBM lies above is not excluded"
     assert beside.startswith(f"{told}; {if_mixed}")
-    assert tables.verdict([bracket("rbm", -4.0, -3.5)]).startswith("rbm has the largest")
+    assert tables.verdict([bracket("rbm", -4.0, -3.5)]) == "rbm is the only model with a log-likelihood of these rows"
 
 
 def test_what_is_needed_to_repeat_it_is_stated_and_what_does_not_apply_is_not(small, deepgen, monkeypatch):

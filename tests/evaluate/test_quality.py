@@ -143,6 +143,10 @@ def test_what_is_refused(digits):
         sample_quality(real=real, fake=real.tolist())
     with pytest.raises(dg.errors.UnknownName, match="did you mean 'frechet'"):
         sample_quality(real=real, fake=real, metrics=["frechett"])
+    with pytest.raises(dg.errors.UnknownName, match="'recall' is a figure of the metric 'overlap'"):
+        sample_quality(real=real, fake=real, metrics="recall")
+    with pytest.raises(dg.errors.UnknownName, match="given by train="):
+        sample_quality(real=real, fake=real, metrics=["memorisation"])
     with pytest.raises(dg.errors.UnknownName, match="unknown figure"):
         sample_quality(real=real, fake=real.flip(1), metrics=["overlap"], splits=0)["fid"]
     with pytest.raises(dg.errors.ArgumentError, match="splits"):

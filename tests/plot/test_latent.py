@@ -57,8 +57,8 @@ def test_a_map_shows_each_label(stream):
 
 def test_what_has_no_plane_is_told(stream):
     model = dg.implicit.mlp_vae(16, [8], latent=3, generator=stream)
-    with pytest.raises(ShapeError):
-        manifold(model)  # of three latents
+    with pytest.raises(ShapeError, match="the model has 3: give z="):
+        manifold(model)
     with pytest.raises(ArgumentError, match="two numbers"):
         manifold(model, z=torch.zeros(3), units=(1, 1))
     with pytest.raises(ShapeError, match="one code"):

@@ -57,6 +57,7 @@ def command(
     except KeyboardInterrupt as error:
         words = [word for word in context.obj or [] if word != "--fresh"]
         where = str(error).partition(":")[0] or "interrupted"
-        raise Stopped(f"{where}; {out} keeps what is done; to resume: {shlex.join(['deepgen', *words])}") from error
+        kept = f"{out} keeps what is done; to resume" if out.exists() else "nothing is saved yet; to start again"
+        raise Stopped(f"{where}; {kept}: {shlex.join(['deepgen', *words])}") from error
     print(found)
     print(f"report: {found.page}")
