@@ -80,8 +80,9 @@ def guessed(row: Row, task: Task, x: Tensor) -> tuple[dg.data.Redrawn, Results]:
     """
     s: Mapping[str, Any] = row.setting["levels"]
     data = dg.data.load(row.setting["data"], root=task.root)
-    torch.manual_seed(task.seed)  # torch's own layers start from it
-    network = Neighbours().to(task.device)
+    with dg.random.lend(dg.random.generator(task.seed)):  # torch's own layers start from it
+        network = Neighbours()
+    network.to(task.device)
     name = f"levels-{data.provenance['name']}_{digest(str(dict(s)))}_seed-{task.seed}"  # one network for all shares
     parts = {"train": data.train.to(task.device), "valid": data.valid[:2000].to(task.device)}
     told = trained(
