@@ -186,7 +186,7 @@ CANDIDATES = [
     replace(RBMS[1], setting={**RBMS[1].setting, "rate": rate}) for rate in (0.05, 0.1, 0.2, 0.4)
 ] + [
     replace(RBMS[2], setting={**RBMS[2].setting, "share drawn anew": share, "epochs": epochs})
-    for share, epochs in ((0.25, 100), (0.5, 100), (1.0, 100), (0.5, 300))
+    for share, epochs in ((0.25, 100), (0.5, 100), (1.0, 100), (0.5, 300), (0.25, 300))
 ] + [
     replace(RBMS[-1], setting={**RBMS[-1].setting, "hidden": 1000, "epochs": 15, "rate": rate})
     for rate in (1e-3, 4e-3, 1.5e-2)

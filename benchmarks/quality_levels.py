@@ -56,10 +56,8 @@ class Neighbours(nn.Module):
         """784 times the mean of log p(x_i | seen) over the pixels of each row that are not seen, a random set."""
         share = LEAST + (MOST - LEAST) * torch.rand(len(x), 1, generator=generator, device=x.device)
         seen = (torch.rand(x.shape, generator=generator, device=x.device) < share).to(x)
-        return self._told(x, seen).sum(1) * x.shape[1] / (1 - seen).sum(1).clamp_min(1)
-
-    def _told(self, x: Tensor, seen: Tensor) -> Tensor:
-        return -F.binary_cross_entropy_with_logits(self(x, seen), x, reduction="none") * (1 - seen)
+        told = -F.binary_cross_entropy_with_logits(self(x, seen), x, reduction="none") * (1 - seen)
+        return told.sum(1) * x.shape[1] / (1 - seen).sum(1).clamp_min(1)
 
     @torch.no_grad()
     def levels(self, x: Tensor, *, generator: torch.Generator) -> Tensor:
