@@ -46,7 +46,7 @@ def energy_path(model: EnergyModel, *, generator: torch.Generator) -> TemperedPa
         )
     # without the jumps of a proposal, which are the model's at one temperature only
     if model.discrete:
-        return TemperedPath(thin(model.local_kernel(), model.base().event_shape.numel()))
+        return TemperedPath(thin(model.local_kernel("gibbs_with_gradients"), model.base().event_shape.numel()))
     return TemperedPath(model.local_kernel("hmc", step_size=0.3, leaps=_LEAPS)).tuned(generator=generator)
 
 

@@ -123,8 +123,8 @@ class EnergyModel(nn.Module):
 
     @property
     def usual_kernel(self) -> str:
-        """``mala``; for binary rows ``gibbs_with_gradients``."""
-        return "gibbs_with_gradients" if self.discrete else "mala"
+        """``mala``; for binary rows ``dmala``."""
+        return "dmala" if self.discrete else "mala"
 
     def check(self, x: Tensor) -> None:
         """Raise `ShapeError` or `SupportError` unless ``x`` are rows ``[n, *event]`` of finite values (or 0 and 1)."""

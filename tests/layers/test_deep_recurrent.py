@@ -83,8 +83,8 @@ def test_every_place_sees_what_it_should(cell, bidirectional, stream, float64):
 
 @cells
 def test_gradients(cell, stream, float64):
-    net = DeepRecurrent(2, 3, 2, cell, bidirectional=True, generator=stream).double()
-    x, lengths = torch.randn(2, 4, 2, generator=stream, requires_grad=True), torch.tensor([4, 2])
+    net = DeepRecurrent(2, 2, 2, cell, bidirectional=True, generator=stream).double()
+    x, lengths = torch.randn(2, 3, 2, generator=stream, requires_grad=True), torch.tensor([3, 2])
     assert gradcheck(lambda x, *_: net(x, lengths=lengths)[0], (x, *net.parameters()))
 
 

@@ -76,7 +76,8 @@ def kl(law, model, x):
     return float(gap.mean()), float(gap.std() / len(gap) ** 0.5)
 
 
-def test_bits_by_flips(stream):
+@pytest.mark.parametrize("kernel", ["auto", "flips"])
+def test_bits(kernel, stream):
     """Six bits drawn from a known model: the fit comes within the data's own error of the best likelihood."""
     _, states, log_p = binary(6)
     rows = torch.multinomial(log_p.exp(), 4000, True, generator=stream)
@@ -88,8 +89,8 @@ def test_bits_by_flips(stream):
     start = dg.evaluate.log_likelihood(model, x).value
     optimizer = torch.optim.Adam(model.net.parameters(), lr=0.01)
     dg.fit(
-        model, x, PersistentChains(k=12, chains=500), epochs=6, batch_size=200, optimizer=optimizer, progress=False,
-        schedule=lambda t: 1 - t,
+        model, x, PersistentChains(k=12, chains=500, kernel=kernel), epochs=6, batch_size=200, optimizer=optimizer,
+        schedule=lambda t: 1 - t, progress=False,
     )  # fmt: skip
     after, best = dg.evaluate.log_likelihood(model, x).value, float(log_p[rows].mean())
     assert best - start > 0.1
@@ -204,6 +205,39 @@ def test_full_restarts_are_short_runs_from_the_base(stream):
     position = step(state, x, generator=stream)[0].position
     assert position.mean().abs() < 5.5 / math.sqrt(8000)
     assert (position.var() - 1).abs() < 5.5 * math.sqrt(2 / 8000)
+
+
+def test_chains_that_no_local_move_frees_come_back_to_the_law(stream):
+    """Local moves of almost no length, from where there is no mass: what chains end at is the work of the base's draws.
+
+    f = -w |x|^2 over N(0, 1) has N(0, 1 / (1 + 2w)), f = b x over coins the odds e^b; always accepted they would have
+    the base's own. Of the chains that have not moved once after 60 offers (1 in 5 or more are taken) nothing is left.
+    """
+    n, w, b = 5000, 0.7, 1.5
+
+    class Field(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.tensor(b))
+
+        def forward(self, x):
+            return self.weight * x.sum(1)
+
+    coins = dg.distributions.IndependentBernoulli(3)
+    real = EnergyModel(Quadratic(2, w), base=MultivariateNormal(2)), torch.full((9, 2), 30.0), 1 / (1 + 2 * w)
+    rate = 1 / (1 + math.exp(-b))
+    bits = EnergyModel(Field(), base=coins, support="binary"), torch.zeros(9, 3), rate
+    for model, x, expected in (real, bits):
+        objective = PersistentChains(k=1, chains=n, step_size=1e-8)
+        state = objective.start(model, x, generator=stream)
+        step = objective.update(model, torch.optim.SGD(model.parameters(), lr=0.0))
+        for _ in range(60):
+            state, _ = step(state, x, generator=stream)
+        if model.discrete:
+            found, error = state.position.mean(), math.sqrt(rate * (1 - rate) / (3 * n))
+        else:
+            found, error = state.position.square().mean(), expected * math.sqrt(2 / (2 * n))
+        assert abs(found - expected) < 5.5 * error
 
 
 @pytest.mark.parametrize("rows", [1, 50])

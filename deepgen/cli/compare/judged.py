@@ -95,6 +95,11 @@ class Judged:
         return first.side
 
     @property
+    def comparable(self) -> bool:
+        """Whether it has a log-likelihood of these rows, as others have."""
+        return self.group not in ("failed", "none", "given")
+
+    @property
     def tentative(self) -> bool:
         """Whether an end of a bracket is on its side only if the chain behind it has mixed."""
         brackets = (each for each in self.likelihood if isinstance(each, Bracket))
@@ -176,7 +181,7 @@ def leaders(judged: Sequence[Judged], *, mixed: bool = False) -> tuple[list[Judg
     A lower bound alone excludes nothing above it, so its model is among the first whatever its value. ``mixed``: see
     `Judged.range`.
     """
-    known = [one for one in judged if one.likelihood and not one.given and not one.failed]
+    known = [one for one in judged if one.comparable]
     if not known:
         return [], None
     surest = max(known, key=lambda one: one.range(mixed=mixed)[0])

@@ -122,7 +122,7 @@ def verdict(judged: Sequence[Judged]) -> str:
     >>> verdict([*exact, Judged("c", "c", [Estimate(-3.0, 0.1, "below", "bound", n=9)])])
     'b has at least -1.00 nats/example; that c lies above is not excluded'
     """
-    known = [one.title for one in judged if one.likelihood and not one.given and not one.failed]
+    known = [one.title for one in judged if one.comparable]
     if len(known) == 1:
         return f"{known[0]} is the only model with a log-likelihood of these rows"
     sure, if_mixed = (_verdict(judged, mixed=mixed) for mixed in (False, True))
