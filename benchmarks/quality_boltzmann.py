@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from quality_levels import guessed
+from quality_levels import LEVELS, guessed
 from quality_rows import Results, Row, Task, about, drawn, fitting_rows
 from torch import Tensor
 
@@ -150,7 +150,6 @@ TEMPERED = {"kind": "ParallelTempering", "chains": 100, "betas": 10}
 TRAJECTORY = {"kind": "TrajectoryTempering", "chains": 100}
 TRAINERS = {"PCD": PCD, "FPCD": FAST, "PT of 10": TEMPERED, "PTT": TRAJECTORY}
 _LARGE = {"data": "binarized_mnist", "hidden": 500, "trainer": {**PCD, "chains": 300}, "method": "bidirectional"}
-LEVELS = {"epochs": 8, "batch": 128, "rate": 3e-3, "products": "bfloat16"}
 
 RBMS = [
     Row("RBM 784-500", likelihood, {**_LARGE, "epochs": 100, "rate": 0.1, "both parts": True},

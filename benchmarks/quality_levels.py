@@ -23,6 +23,7 @@ from torch import Tensor, nn
 import deepgen as dg
 
 SIDE, PARTS, ROWS = 28, 4, 500
+LEVELS = {"epochs": 8, "batch": 128, "rate": 3e-3, "products": "bfloat16"}  # of the network's training
 LEAST, MOST = 0.5, 0.95  # share of the pixels that are seen in training; in use it is 3/4
 
 

