@@ -3,8 +3,8 @@
     log Z = log sum_x exp f(x) r(x)            (at most 2^20 states)
     f_beta(x) = exp(beta f(x)) r(x)            Z_0 = 1, as the base r is normalised and drawn from exactly
 
-AIS moves by Hamiltonian steps in the scale of the base, whose size is tuned on other chains beforehand (binary rows: a
-sweep of single flips), so its moves are exact and log Z lies above its value in expectation.
+AIS moves by Hamiltonian steps in the scale of the base, of binary rows by ten Langevin ones, whose size is tuned on
+other chains beforehand, so its moves are exact and log Z lies above its value in expectation.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from deepgen.samplers.compose import thin
 from deepgen.samplers.tempered_path import TemperedPath
 
 MAX_BITS = 20
-_LEAPS, _ROWS = 5, 2**14
+_LEAPS, _MOVES, _ROWS = 5, 10, 2**14
 
 
 def energy_path(model: EnergyModel, *, generator: torch.Generator) -> TemperedPath:
@@ -46,8 +46,10 @@ def energy_path(model: EnergyModel, *, generator: torch.Generator) -> TemperedPa
         )
     # without the jumps of a proposal, which are the model's at one temperature only
     if model.discrete:
-        return TemperedPath(thin(model.local_kernel("gibbs_with_gradients"), model.base().event_shape.numel()))
-    return TemperedPath(model.local_kernel("hmc", step_size=0.3, leaps=_LEAPS)).tuned(generator=generator)
+        moves = thin(model.local_kernel("dmala", step_size=0.3), _MOVES)
+    else:
+        moves = model.local_kernel("hmc", step_size=0.3, leaps=_LEAPS)
+    return TemperedPath(moves).tuned(generator=generator)
 
 
 def prepare(

@@ -180,7 +180,8 @@ class PersistentChains:
         }
         log_step = chains.log_step
         if self.step_size is None and aim is not None:
-            log_step = log_step + _GAIN * (over_rows(metrics["acceptance"]).double() - aim)
+            excess = over_rows(metrics["acceptance"]).double() - aim
+            log_step = (log_step + _GAIN * excess).clamp(-30, 30)  # of bits that are free all steps are accepted
         return Chains(state.position, log_step), metrics
 
     def _kernel(self, model: EnergyModel, step: Tensor) -> Any:

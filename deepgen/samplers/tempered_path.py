@@ -18,6 +18,7 @@ from torch import Tensor
 from deepgen.errors import MissingCapability
 from deepgen.samplers.adaptation import Follower, aim_of
 from deepgen.samplers.annealing import Path
+from deepgen.samplers.composed import Thinned
 from deepgen.samplers.metropolis import Metropolis
 from deepgen.samplers.temperature import log_ratio, require_temperable, target_of
 
@@ -87,8 +88,16 @@ class TemperedPath:
 
         100 chains, or those at ``position`` (draws of the reference), go up 17 temperatures u^power with 12 steps at
         each. ``acceptance`` is the aim, the proposal's own by default. A kernel other than Metropolis with a proposal
-        that has a ``step_size``, and an ``acceptance`` where none is given here, is left as it is.
+        that has a ``step_size``, and an ``acceptance`` where none is given here, is left as it is; of `thin` of such a
+        one the pilot takes single steps.
         """
+        if isinstance(self.kernel, Thinned):
+            single = TemperedPath(self.kernel.kernel).tuned(
+                generator=generator, position=position, acceptance=acceptance, power=power
+            )
+            if single.log_steps is None:
+                return self
+            return TemperedPath(self.kernel, log_steps=torch.tensor(single.log_steps), power=power)
         proposal: Any = getattr(self.kernel, "proposal", None)
         aims = acceptance is not None or hasattr(proposal, "acceptance")
         if not (isinstance(self.kernel, Metropolis) and hasattr(proposal, "step_size") and aims):
@@ -109,7 +118,9 @@ class TemperedPath:
         return TemperedPath(self.kernel, log_steps=torch.stack(found), power=power)
 
 
-def _sized(kernel: Metropolis, step_size: Tensor) -> Metropolis:
+def _sized(kernel: Any, step_size: Tensor) -> Any:
+    if isinstance(kernel, Thinned):
+        return replace(kernel, kernel=_sized(kernel.kernel, step_size))
     proposal: Any = kernel.proposal
     return replace(kernel, proposal=replace(proposal, step_size=step_size))
 

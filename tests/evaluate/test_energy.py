@@ -120,6 +120,15 @@ def test_a_tuned_path_meets_its_aim_at_every_temperature(stream):
         assert 0.5 < float(kernel.step(state, generator=stream)[1].acceptance.mean()) < 0.97
 
 
+def test_moves_of_bits_are_tuned_and_few(stream):
+    """At the end of the path, from exact draws: the aim of dmala, by the mean over ten moves."""
+    model, states, log_p = binary(8)
+    kernel = energy_path(model, generator=stream).at(1.0)
+    assert kernel.steps == 10
+    x = states[torch.multinomial(log_p.exp(), 4000, True, generator=stream)].float()
+    assert 0.45 < float(kernel.step(kernel.init(x), generator=stream)[1].acceptance.mean()) < 0.7
+
+
 def test_randomness(stream):
     model = wavy()
 

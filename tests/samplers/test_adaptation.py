@@ -222,4 +222,6 @@ def test_a_proposal_without_an_aim_is_left_as_it_is(stream):
     target = dg.samplers.Target(lambda x: -x.square().sum(-1) / 2, reference=law)
     path = dg.samplers.kernel_path(dg.samplers.metropolis(target, Bare()))
     assert path.tuned(generator=stream) is path
+    thinned = dg.samplers.kernel_path(dg.samplers.thin(path.kernel, 3))
+    assert thinned.tuned(generator=stream) is thinned
     assert path.tuned(generator=stream, acceptance=0.5).log_steps is not None

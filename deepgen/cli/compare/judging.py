@@ -33,8 +33,8 @@ ROWS = 2000  # held-out rows at most: the same for all models and for both kinds
 DEAR = 1000  # steps of the chains of an energy model, each a pass through its network
 ANNEALED: dict[str, Any] = {
     "chains": 50,
-    "temperatures": 100,
-}  # of an energy model, whose kernels take many steps at each
+    "temperatures": 500,
+}  # of an energy model, whose kernels take several steps at each
 LETTERS = 800  # of a text
 
 
