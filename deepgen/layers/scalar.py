@@ -61,10 +61,14 @@ class ScalarMLP(nn.Module):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> ScalarMLP:
-        """Take shift and scale from rows ``x`` of data, mean and deviation (1 where there is none); return self."""
+        """Take shift and scale from rows ``x`` of data, mean and deviation (1 where there is none); return self.
+
+        The scale of zeros and ones is 1/2: by its deviation a pixel that is on in one row of 50,000 would stand for 224
+        where it is on. Chains turn it on, and the network there is as steep as it is unseen.
+        """
         mean, deviation = moments(x.flatten(1) if isinstance(x, Tensor) and x.ndim > 2 else x, self.features)
         self.shift.copy_(mean)
-        self.scale.copy_(deviation)
+        self.scale.copy_(torch.full_like(deviation, 0.5) if bool(((x == 0) | (x == 1)).all()) else deviation)
         return self
 
     def forward(self, x: Tensor) -> Tensor:

@@ -10,10 +10,6 @@ that move, by an amount that falls with the rate and with 1 / k; ``restart`` bri
 steps; ``ula`` has another law. What is exact: with an exact kernel, no restarts and a rate that goes to zero, the fixed
 points are those of maximum likelihood (Younes 1999).
 
-Before the k steps every chain is offered a draw of the model's base, which Metropolis takes or refuses: exact too. It
-is for chains that the changing model has left where it has no mass and no local move is taken. Their gradient pushes
-the density there down further, without end, and the means no longer tell of the model.
-
 `AdversarialChains` also trains the model's ``proposal`` q, a flow. Together they play
 
     min over q, max over f:   <log f>_d - <log f>_q - H(q),       which at the best q is <log p>_d (q = p),
@@ -40,7 +36,6 @@ from deepgen.objectives.give import give
 from deepgen.random import uniform
 from deepgen.samplers.composed import Cycle
 from deepgen.samplers.kernel import Exactness
-from deepgen.samplers.metropolis import Metropolis
 from deepgen.share_means import balance, over_rows
 from deepgen.typing import LogProb, Update
 
@@ -62,8 +57,6 @@ class Chains(NamedTuple):
 @dataclass(frozen=True)
 class PersistentChains:
     """Stochastic maximum likelihood for an `EnergyModel`, with chains as the replay buffer.
-
-    Of a model with a base every chain is offered one of its draws, by Metropolis, before the k steps.
 
     The metrics: ``gap``, the mean log density of the batch minus that of the chains, in nats, which says whether they
     can be told apart and nothing about the likelihood (for that `deepgen.evaluate.log_likelihood`); ``acceptance``.
@@ -159,10 +152,7 @@ class PersistentChains:
 
     @torch.no_grad()
     def _move(self, model: EnergyModel, chains: Chains, generator: torch.Generator) -> tuple[Chains, dict[str, Tensor]]:
-        position, target = chains.position, model.target()
-        if target.reference is not None:
-            jump = Metropolis(target, samplers.Independence(target.reference))
-            position = jump.step(jump.init(position), generator=generator)[0].position
+        position = chains.position
         if self.restart:
             fresh = model.start(len(position), generator=generator)
             coin = uniform((len(position),), generator=generator).to(position.device) < self.restart

@@ -54,3 +54,13 @@ def test_the_source_of_masks_is_handed_on(around, stream):
         wrapped(x)
     seeds = [torch.Generator().manual_seed(3) for _ in range(2)]
     assert torch.equal(wrapped(x, generator=seeds[0]), net(x, generator=seeds[1]))
+
+
+def test_a_rare_one_among_zeros_is_no_large_number(stream):
+    """On in one of 10,000 rows, a bit has a deviation of 0.01; the network's input there is 2 and not 100."""
+    x = torch.zeros(10_000, 3)
+    x[0, 0], x[::2, 1] = 1.0, 1.0
+    bits, real = (MADE["ScalarMLP"]().initialise(rows) for rows in (x, 3 * x))
+    assert torch.equal(bits.scale, torch.full((3,), 0.5))
+    torch.testing.assert_close(bits.shift, x.mean(0))
+    torch.testing.assert_close(real.scale, torch.tensor([0.03, 1.5, 1.0]), rtol=1e-3, atol=0)

@@ -207,39 +207,6 @@ def test_full_restarts_are_short_runs_from_the_base(stream):
     assert (position.var() - 1).abs() < 5.5 * math.sqrt(2 / 8000)
 
 
-def test_chains_that_no_local_move_frees_come_back_to_the_law(stream):
-    """Local moves of almost no length, from where there is no mass: what chains end at is the work of the base's draws.
-
-    f = -w |x|^2 over N(0, 1) has N(0, 1 / (1 + 2w)), f = b x over coins the odds e^b; always accepted they would have
-    the base's own. Of the chains that have not moved once after 60 offers (1 in 5 or more are taken) nothing is left.
-    """
-    n, w, b = 5000, 0.7, 1.5
-
-    class Field(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.weight = torch.nn.Parameter(torch.tensor(b))
-
-        def forward(self, x):
-            return self.weight * x.sum(1)
-
-    coins = dg.distributions.IndependentBernoulli(3)
-    real = EnergyModel(Quadratic(2, w), base=MultivariateNormal(2)), torch.full((9, 2), 30.0), 1 / (1 + 2 * w)
-    rate = 1 / (1 + math.exp(-b))
-    bits = EnergyModel(Field(), base=coins, support="binary"), torch.zeros(9, 3), rate
-    for model, x, expected in (real, bits):
-        objective = PersistentChains(k=1, chains=n, step_size=1e-8)
-        state = objective.start(model, x, generator=stream)
-        step = objective.update(model, torch.optim.SGD(model.parameters(), lr=0.0))
-        for _ in range(60):
-            state, _ = step(state, x, generator=stream)
-        if model.discrete:
-            found, error = state.position.mean(), math.sqrt(rate * (1 - rate) / (3 * n))
-        else:
-            found, error = state.position.square().mean(), expected * math.sqrt(2 / (2 * n))
-        assert abs(found - expected) < 5.5 * error
-
-
 @pytest.mark.parametrize("rows", [1, 50])
 def test_a_single_chain_of_single_numbers_has_a_step(rows, stream):
     model, x = EnergyModel(ScalarMLP(1, [4], generator=0), 1), torch.randn(rows, 1, generator=stream)
