@@ -85,7 +85,8 @@ class _Units(dg.data.Redrawn):
     """Hidden units of a machine, drawn anew at each access given its rows, which may be drawn anew themselves."""
 
     def __init__(self, below: dg.RBM, rows: Any) -> None:
-        super().__init__(torch.empty(len(rows), below.hidden_bias.numel()), "binary")
+        # its shape alone is used: draw() makes the rows
+        super().__init__(torch.zeros(len(rows), below.hidden_bias.numel()), "binary")
         self.below, self.rows = below, rows
 
     @torch.no_grad()

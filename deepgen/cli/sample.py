@@ -31,7 +31,9 @@ def command(
     ] = None,
     steps: Annotated[
         int | None,
-        typer.Option(min=0, help="rbm, energy (2000), autoencoder (500): steps from the start of each chain."),
+        typer.Option(
+            min=0, help="rbm, energy (2000, at least 40), autoencoder (500): steps from the start of each chain."
+        ),
     ] = None,
     label: Annotated[
         int | None, typer.Option(min=0, help="cvae: the label to draw rows of; all of them in turn by default.")

@@ -3,8 +3,9 @@
     log Z = log sum_x exp f(x) r(x)            (at most 2^20 states)
     f_beta(x) = exp(beta f(x)) r(x)            Z_0 = 1, as the base r is normalised and drawn from exactly
 
-AIS moves by Hamiltonian steps in the scale of the base, of binary rows by ten Langevin ones, whose size is tuned on
-other chains beforehand, so its moves are exact and log Z lies above its value in expectation.
+AIS moves by Hamiltonian steps in the scale of the base, or for binary rows by ten moves of `dmala` at each temperature;
+their size is tuned on other chains beforehand. So every move is exact, and the log Z that AIS states lies below the
+true one in expectation.
 """
 
 from __future__ import annotations

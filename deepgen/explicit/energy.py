@@ -6,7 +6,7 @@ f: ``net``, from rows to one number a row; r: ``base``, a normalised law, or 1 w
 finite whenever f grows more slowly than -log r (a network of Lipschitz layers over a Gaussian base), and where annealed
 importance sampling starts. Without one, nothing makes Z finite but the network itself, and no check can.
 
-Draws come from Markov chains. What is exact and what is biased: an exact kernel (`mala`, `hmc`, `flips`) has p as its
+Draws come from Markov chains. What is exact and what is biased: an exact kernel (`mala`, `hmc`, `dmala`) has p as its
 law in the limit of many steps, whatever ``proposal`` does, since its candidates are accepted or rejected; `ula`'s limit
 is another law. Sources: LeCun et al. 2006, "A tutorial on energy-based learning"; Song & Kingma 2021, "How to train
 your energy-based models". The network must treat rows apart: no batch normalisation, no dropout.
@@ -194,8 +194,8 @@ class EnergyModel(nn.Module):
 
         Args:
             method: a constructor of `deepgen.samplers` or its name. ``auto`` is `usual_kernel`.
-            options: the constructor's, such as ``step_size``; without one MALA and HMC are tuned in a warm-up. Over a
-                Gaussian base moves are in its scale, unless ``covariance`` is given.
+            options: the constructor's, such as ``step_size``; without one `mala`, `hmc` and `dmala` are tuned in a
+                warm-up. Over a Gaussian base moves are in its scale, unless ``covariance`` is given.
 
         Raises:
             ArgumentError: no such constructor, or one for rows of another kind.

@@ -61,10 +61,10 @@ class ScalarMLP(nn.Module):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> ScalarMLP:
-        """Take shift and scale from rows ``x`` of data, mean and deviation (1 where there is none); return self.
+        """Take shift and scale from rows ``x``, mean and deviation (1 where there is none), and return self.
 
-        The scale of zeros and ones is 1/2: by its deviation a pixel that is on in one row of 50,000 would stand for 224
-        where it is on. Chains turn it on, and the network there is as steep as it is unseen.
+        If all values are zeros and ones the scale is 1/2. By its deviation a bit that is on in one row of 50,000 would
+        enter as 224 where it is on, and chains that turn it on are where no data hold the network.
         """
         mean, deviation = moments(x.flatten(1) if isinstance(x, Tensor) and x.ndim > 2 else x, self.features)
         self.shift.copy_(mean)

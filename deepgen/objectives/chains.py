@@ -22,6 +22,7 @@ that chains are in; "reverse" is the game itself, min KL(q | p), which prefers t
 from __future__ import annotations
 
 import inspect
+import math
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -40,6 +41,7 @@ from deepgen.share_means import balance, over_rows
 from deepgen.typing import LogProb, Update
 
 _GAIN = 0.2  # of the log step size, for each update
+_LONGEST = math.log(100)
 _REPORTED = {"acceptance": "acceptance", "local_acceptance": "acceptance", "far_acceptance": "far"}  # of Info's fields
 
 
@@ -120,7 +122,7 @@ class PersistentChains:
         several = next((rows for rows in (position, energy.rows(x)) if rows.numel() > 1), None)
         scale = 1.0 if energy.scaled or several is None else float(several.std().clamp_min(1e-6))
         power = {"hmc": 1.0}.get(self.kernel, 2.0)  # a length or its square
-        guess = scale**power * position[0].numel() ** (-power / 6)
+        guess = 0.3 if energy.discrete else scale**power * position[0].numel() ** (-power / 6)
         step = guess if self.step_size is None else self.step_size
         return Chains(position, torch.tensor(step, dtype=torch.float64, device=position.device).log())
 
@@ -171,7 +173,9 @@ class PersistentChains:
         log_step = chains.log_step
         if self.step_size is None and aim is not None:
             excess = over_rows(metrics["acceptance"]).double() - aim
-            log_step = (log_step + _GAIN * excess).clamp(-30, 30)  # of bits that are free all steps are accepted
+            log_step = log_step + _GAIN * excess
+            if model.discrete:  # longer ones change nothing, and would take long to come back from
+                log_step = log_step.clamp_max(_LONGEST)
         return Chains(state.position, log_step), metrics
 
     def _kernel(self, model: EnergyModel, step: Tensor) -> Any:

@@ -97,7 +97,7 @@ class TemperedPath:
             )
             if single.log_steps is None:
                 return self
-            return TemperedPath(self.kernel, log_steps=torch.tensor(single.log_steps), power=power)
+            return TemperedPath(self.kernel, log_steps=torch.tensor(single.log_steps, dtype=torch.float64), power=power)
         proposal: Any = getattr(self.kernel, "proposal", None)
         aims = acceptance is not None or hasattr(proposal, "acceptance")
         if not (isinstance(self.kernel, Metropolis) and hasattr(proposal, "step_size") and aims):

@@ -12,7 +12,7 @@ from deepgen.evaluate import log_likelihood, log_partition
 from deepgen.evaluate.energy import energy_path
 from deepgen.explicit import EnergyModel
 from deepgen.layers import ScalarMLP
-from deepgen.samplers import KernelPath, TemperedPath, anneal
+from deepgen.samplers import KernelPath, TemperedPath, anneal, thin
 from tests.energies import Quadratic, binary, grid_log_z, waves, wavy
 
 REACH = 5.5  # stderrs: 4e-8 of normal estimates lie further off
@@ -72,6 +72,20 @@ def test_few_temperatures_stay_below_in_expectation(stream):
     assert float(log_weights.mean()) < truth - 0.02
 
 
+def test_few_temperatures_of_bits_stay_below_in_expectation(stream):
+    model, states, _ = binary(8)
+    with torch.no_grad():
+        truth = float(model.log_density(states).double().logsumexp(0))
+        path = energy_path(model, generator=stream)
+        start, betas = path.init(path.start(20_000, generator=stream)), torch.linspace(0, 1, 4, dtype=torch.float64)
+        _, log_weights = anneal(path, start, betas, generator=stream)
+    ratio = (log_weights - truth).exp()
+    error = float(ratio.std() / math.sqrt(len(ratio)))
+    assert abs(float(ratio.mean()) - 1) < REACH * error
+    assert error < 0.03
+    assert float(log_weights.mean()) < truth - 0.1
+
+
 def test_bits_by_enumeration(stream):
     model, _, _ = binary(6)
     exact = log_partition(model)
@@ -125,6 +139,9 @@ def test_moves_of_bits_are_tuned_and_few(stream):
     model, states, log_p = binary(8)
     kernel = energy_path(model, generator=stream).at(1.0)
     assert kernel.steps == 10
+    one, ten = (TemperedPath(thin(model.local_kernel("dmala", step_size=0.3), steps)) for steps in (1, 10))
+    found = [path.tuned(generator=dg.random.generator(3)).log_steps for path in (one, ten)]
+    assert found[0] == found[1]  # by single moves
     x = states[torch.multinomial(log_p.exp(), 4000, True, generator=stream)].float()
     assert 0.45 < float(kernel.step(kernel.init(x), generator=stream)[1].acceptance.mean()) < 0.7
 

@@ -45,7 +45,7 @@ def least_squares(stream, optimizer, projection):
     return x.numpy(), y.numpy(), net.weight.detach().numpy()[0]
 
 
-@pytest.mark.parametrize(
+@pytest.mark.parametrize(  # Adam without its maximum leaps now and then at a constant rate, 2 runs of 60
     "optimizer",
     [lambda p: torch.optim.SGD(p, lr=0.1), lambda p: torch.optim.Adam(p, lr=0.02, amsgrad=True)],
     ids=["sgd", "adam"],

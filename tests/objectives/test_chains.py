@@ -76,7 +76,7 @@ def kl(law, model, x):
     return float(gap.mean()), float(gap.std() / len(gap) ** 0.5)
 
 
-@pytest.mark.parametrize("kernel", ["auto", "flips"])
+@pytest.mark.parametrize("kernel", ["auto", "gibbs_with_gradients"])
 def test_bits(kernel, stream):
     """Six bits drawn from a known model: the fit comes within the data's own error of the best likelihood."""
     _, states, log_p = binary(6)
@@ -95,6 +95,22 @@ def test_bits(kernel, stream):
     after, best = dg.evaluate.log_likelihood(model, x).value, float(log_p[rows].mean())
     assert best - start > 0.1
     assert best - after < 0.2 * (best - start)
+
+
+def test_chains_of_bits_move_from_the_first_update_on(stream):
+    """By its own first step size most chains have moved after two updates of four moves; a lone step is bounded."""
+    model = EnergyModel(ScalarMLP(100, [8], generator=0), 100, support="binary")
+    x = (torch.rand(50, 100, generator=stream) < 0.1).float()
+    objective = PersistentChains(k=4, chains=60)
+    state = begun = objective.start(model, x, generator=stream)
+    step = objective.update(model, torch.optim.SGD(model.parameters(), lr=0.0))
+    for _ in range(2):
+        state, _ = step(state, x, generator=stream)
+    assert float((state.position != begun.position).any(1).float().mean()) > 0.9
+    for _ in range(150):  # nothing pulls on these bits, so that every move is accepted
+        state, metrics = step(state, x, generator=stream)
+    assert float(metrics["acceptance"]) > 0.9
+    assert float(state.log_step.exp()) == pytest.approx(100.0)
 
 
 def flow_pair(learn):

@@ -96,7 +96,7 @@ class Judged:
 
     @property
     def comparable(self) -> bool:
-        """Whether it has a log-likelihood of these rows, as others have."""
+        """Whether it has a likelihood of these rows by themselves: not failed, not without one, not given labels."""
         return self.group not in ("failed", "none", "given")
 
     @property

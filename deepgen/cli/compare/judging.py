@@ -31,10 +31,6 @@ if TYPE_CHECKING:
 FEWEST = 30  # held-out rows: of fewer a mean and its error say nothing
 ROWS = 2000  # held-out rows at most: the same for all models and for both kinds of figure
 DEAR = 1000  # steps of the chains of an energy model, each a pass through its network
-ANNEALED: dict[str, Any] = {
-    "chains": 50,
-    "temperatures": 500,
-}  # of an energy model, whose kernels take several steps at each
 LETTERS = 800  # of a text
 
 
@@ -50,6 +46,13 @@ def held_out(data: Data) -> Data:
     if labels is not None and labels.test is not None:
         labels = Splits(labels.train, labels.valid, torch.as_tensor(labels.test)[chosen])
     return replace(data, test=test, labels=labels)
+
+
+def _annealed(model: nn.Module) -> dict[str, Any]:
+    """Settings of annealing for an energy model, whose kernels take several steps at each temperature."""
+    if not isinstance(model, EnergyModel):
+        return {}
+    return {"chains": 50, "temperatures": 500 if model.discrete else 100}
 
 
 def check_enough(data: Data) -> None:
@@ -75,7 +78,7 @@ def judged(
     if why_none := silent(model):
         notes.append(why_none)
     else:
-        likelihood = [judge(model, rows, "test", seed=seed, **(ANNEALED if isinstance(model, EnergyModel) else {}))]
+        likelihood = [judge(model, rows, "test", seed=seed, **_annealed(model))]
         notes += weighted(likelihood[0])
     collapsed = ""
     if isinstance(model, TokenModel):
