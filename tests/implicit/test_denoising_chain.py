@@ -37,13 +37,16 @@ def steep(stream):
 
 
 def test_its_steps_follow_the_matrix_and_its_law_is_stationary(stream, alpha):
-    model = steep(stream)
-    noise, back = transition(model)
-    step = noise @ back
-    assert torch.allclose(step.sum(1), torch.ones(8, dtype=torch.float64))
-    # from where the matrix can be told best from one with twice the noise
-    apart, starts = (step - noise @ noise @ back).abs().sum(1).topk(2)
+    for _ in range(20):  # of some weights, 1 in some hundreds, even twice the noise would not be told
+        model = steep(stream)
+        noise, back = transition(model)
+        step = noise @ back
+        # from where the matrix can be told best from one with twice the noise
+        apart, starts = (step - noise @ noise @ back).abs().sum(1).topk(2)
+        if apart[0] > 0.05:
+            break
     assert apart[0] > 0.05
+    assert torch.allclose(step.sum(1), torch.ones(8, dtype=torch.float64))
     kernel = DenoisingChain(model, SaltAndPepper(RATE))
     chains = 4000
     for start in starts.tolist():
