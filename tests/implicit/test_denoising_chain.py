@@ -37,7 +37,7 @@ def steep(stream):
 
 
 def test_its_steps_follow_the_matrix_and_its_law_is_stationary(stream, alpha):
-    for _ in range(20):  # of some weights, 1 in some hundreds, even twice the noise would not be told
+    for _ in range(20):  # with 1 set of weights in 20 even twice the noise could not be told
         model = steep(stream)
         noise, back = transition(model)
         step = noise @ back
