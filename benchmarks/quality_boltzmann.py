@@ -38,10 +38,8 @@ def likelihood(row: Row, task: Task) -> Results:
     """Train one machine of bits with plain SGD, the rate falling linearly to zero, and state its likelihood."""
     s = row.setting
     train, valid, test, words = _rows(row, task)
-    base, told = drawn(train, task.seed), Results()
-    if "share drawn anew" in s:
-        train, told = guessed(row, task, base)
-        words += f", {s['share drawn anew']} of the bits drawn anew from levels that the bits alone tell"
+    base = drawn(train, task.seed)
+    train, words, told = guessed(row, task, train, words)
     rbm = dg.RBM(base.shape[1], s["hidden"], generator=task.seed).initialise(base)
     objective = _objective(s["trainer"])
     online = isinstance(objective, dg.objectives.TrajectoryTempering)  # a likelihood of some rows after every epoch

@@ -59,14 +59,13 @@ def stacked(row: Row, task: Task) -> Results:
     s = row.setting
     data = dg.data.load(s["data"], root=task.root)
     train, words = fitting_rows(row, task, data)
-    rows, told = train, Results()
-    if "share drawn anew" in s:
-        rows, told = guessed(row, task, train)
-        words += f", {s['share drawn anew']} of the bits drawn anew from levels that the bits alone tell"
+    rows, words, told = guessed(row, task, train, words)
     below = dg.RBM(784, s["hidden"][0], generator=task.seed).initialise(train)
     first = _climbed(below, rows, s, task, "below")
     dbn = dg.explicit.DBN.from_rbms([below]).deepened(width=s["hidden"][1], generator=task.seed)
-    second = _climbed(dbn.top, _Units(below, rows), {**s, **s["top"]}, task, "top")
+    with torch.no_grad():
+        units = dg.data.Redrawn(below.transform(train), "binary") if rows is train else _Units(below, rows)
+    second = _climbed(dbn.top, units, {**s, **s["top"]}, task, "top")
     started = time.process_time()
     answer = dg.evaluate.log_likelihood(
         dbn, getattr(data, task.judge), method="bidirectional", base=train, samples=s["draws"],
@@ -82,9 +81,9 @@ def stacked(row: Row, task: Task) -> Results:
 
 
 class _Units(dg.data.Redrawn):
-    """Hidden units of a machine, drawn anew at each access given its rows, which may be drawn anew themselves."""
+    """Hidden units of a machine, drawn anew at each access given its rows, which are drawn anew themselves."""
 
-    def __init__(self, below: dg.RBM, rows: Any) -> None:
+    def __init__(self, below: dg.RBM, rows: dg.data.Redrawn) -> None:
         # its shape alone is used: draw() makes the rows
         super().__init__(torch.zeros(len(rows), below.hidden_bias.numel()), "binary")
         self.below, self.rows = below, rows
@@ -92,9 +91,11 @@ class _Units(dg.data.Redrawn):
     @torch.no_grad()
     def draw(self, index: Any = slice(None), *, generator: torch.Generator | None = None) -> Tensor:
         source = self.generator if generator is None else generator
-        x = self.rows.draw(index, generator=source) if isinstance(self.rows, dg.data.Redrawn) else self.rows[index]
-        means = self.below.hidden.mean(self.below.hidden_field(x))
+        means = self.below.hidden.mean(self.below.hidden_field(self.rows.draw(index, generator=source)))
         return torch.empty_like(means).uniform_(generator=source).lt_(means)
+
+    def to(self, device: torch.device | str) -> _Units:
+        return _Units(self.below.to(device), self.rows.to(device))
 
 
 def _climbed(rbm: dg.RBM, train: Any, s: Mapping[str, Any], task: Task, name: str) -> float:

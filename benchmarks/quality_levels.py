@@ -72,11 +72,14 @@ class Neighbours(nn.Module):
         return found
 
 
-def guessed(row: Row, task: Task, x: Tensor) -> tuple[dg.data.Redrawn, Results]:
-    """Rows ``x`` of which the row's share of bits is drawn anew at each access, and what finding their levels took.
+def guessed(row: Row, task: Task, x: Tensor, words: str) -> tuple[Any, str, Results]:
+    """Rows ``x`` of which the row's share of bits is drawn anew at each access, if it has one; words for them, and what
+    finding their levels took.
 
     The network learns from the training rows alone, whichever ``x`` are, so that the validation rows judge it.
     """
+    if "share drawn anew" not in row.setting:
+        return x, words, {}
     s: Mapping[str, Any] = row.setting["levels"]
     data = dg.data.load(row.setting["data"], root=task.root)
     with dg.random.lend(dg.random.generator(task.seed)):  # torch's own layers start from it
@@ -92,7 +95,8 @@ def guessed(row: Row, task: Task, x: Tensor) -> tuple[dg.data.Redrawn, Results]:
     for part, rows in parts.items():  # 784 times the mean of a pixel
         told[f"pixels given others, {part}, nats"] = round(_mean(network, rows[:2000]), 2)
     found = dg.data.Redrawn(x.lerp(levels, row.setting["share drawn anew"]), "binary")
-    return found, {f"levels: {key}": value for key, value in told.items()}
+    words += f", {row.setting['share drawn anew']} of the bits drawn anew from levels that the bits alone tell"
+    return found, words, {f"levels: {key}": value for key, value in told.items()}
 
 
 def _mean(network: nn.Module, rows: Tensor) -> float:

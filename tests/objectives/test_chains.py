@@ -98,7 +98,7 @@ def test_bits(kernel, stream):
 
 
 def test_chains_of_bits_move_from_the_first_update_on(stream):
-    """By its own first step size most chains have moved after two updates of four moves; a lone step is bounded."""
+    """By the first step size most chains have moved after two updates of four moves; it grows to 100, no further."""
     model = EnergyModel(ScalarMLP(100, [8], generator=0), 100, support="binary")
     x = (torch.rand(50, 100, generator=stream) < 0.1).float()
     objective = PersistentChains(k=4, chains=60)
