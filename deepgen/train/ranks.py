@@ -10,9 +10,12 @@ process group that the caller has set up serves as well, and then Fabric is not 
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
+import pickle
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,8 +25,9 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, DeepgenError, MissingCapability, RankLost
+from deepgen.errors import ArgumentError, MissingCapability, RankLost
 from deepgen.share import Part, part, splitting
+from deepgen.train.messages import Messages, lost
 
 T = TypeVar("T")
 
@@ -45,6 +49,7 @@ class Ranks:
     def __init__(self, rank: int = 0, world: int = 1, device: torch.device | str = "cpu") -> None:
         self.rank, self.world, self.device = rank, world, torch.device(device)
         self.told = torch.device("cpu")
+        self._messages = Messages(world)
 
     @classmethod
     def joined(cls, device: torch.device | str = "cpu") -> Ranks:
@@ -80,8 +85,7 @@ class Ranks:
     def sum(self, x: Tensor) -> Tensor:
         """Add ``x`` up over all ranks, in place; the outcome is the same on each, to the bit."""
         if self.world > 1:
-            with self._together() as dist:
-                dist.all_reduce(x)
+            self._messages.sum(x)
         return x
 
     def gather(self, own: Tensor, part: Part) -> Tensor:
@@ -89,38 +93,39 @@ class Ranks:
         if not part.cut:
             return own
         whole = own.new_empty(part.total, *own.shape[1:])
-        with self._together() as dist:
-            places: list[Any] = [None] * self.world
-            dist.all_gather_object(places, (part.start, part.stop))
-            for rank, (start, stop) in enumerate(places):
-                if rank == self.rank:
-                    whole[start:stop] = own
-                dist.broadcast(whole[start:stop], rank)
+        places = torch.zeros(self.world, 2, dtype=torch.int64, device=self.told)
+        places[self.rank] = torch.tensor([part.start, part.stop])
+        for rank, (start, stop) in enumerate(self.sum(places).tolist()):
+            if rank == self.rank:
+                whole[start:stop] = own
+            self._messages.copy(whole[start:stop], rank)
         return whole
 
     def broadcast(self, thing: T) -> T:
         """What rank 0 calls ``thing``."""
         if self.world == 1:
             return thing
-        box = [thing]
-        with self._together() as dist:
-            dist.broadcast_object_list(box, 0, device=self.told)
-        return box[0]
+        said = bytearray(pickle.dumps(thing) if self.is_first else b"")
+        size = torch.tensor([len(said)], device=self.told)
+        self._messages.copy(size, 0)
+        sent = torch.frombuffer(said or bytearray(int(size)), dtype=torch.uint8).to(self.told)
+        self._messages.copy(sent, 0)
+        heard: T = thing if self.is_first else pickle.loads(sent.cpu().numpy().tobytes())
+        return heard
 
     def copy_weights(self, tensors: list[Tensor]) -> None:
         """Give every rank the values that ``tensors`` have on rank 0."""
         if self.world > 1:
-            with self._together() as dist, torch.no_grad():
+            with torch.no_grad():
                 for tensor in tensors:
-                    dist.broadcast(tensor.detach(), 0)
+                    self._messages.copy(tensor.detach(), 0)
 
     def agree(self, *flags: bool) -> tuple[bool, ...]:
         """Each of ``flags`` is true if it is on any rank."""
         if self.world == 1:
             return flags
         told = torch.tensor(flags, dtype=torch.int32, device=self.told)
-        with self._together() as dist:
-            dist.all_reduce(told, dist.ReduceOp.MAX)
+        self._messages.largest(told)
         return tuple(bool(flag) for flag in told.tolist())
 
     def same(self, thing: Any) -> bool:
@@ -143,6 +148,11 @@ class Ranks:
         done: T = value
         return done
 
+    @property
+    def hangs(self) -> bool:
+        """Whether an error left a message in the middle, such as one to a rank that was killed."""
+        return self._messages.hangs
+
     def part(self, total: int) -> Part:
         """This rank's stretch of ``total`` items, such as chains."""
         return part(total, self.rank, self.world)
@@ -162,39 +172,6 @@ class Ranks:
         """
         with splitting(self if self.world > 1 else None):
             yield
-
-    @contextmanager
-    def _together(self) -> Iterator[Any]:
-        """torch.distributed for a message that all ranks take part in; `RankLost` where one does not."""
-        import torch.distributed as dist
-
-        try:
-            yield dist
-        except DeepgenError:
-            raise
-        except RuntimeError as error:
-            if not _of_the_network(error):
-                raise
-            raise RankLost(_lost(self.world)) from error
-
-
-# What gloo and NCCL say where another rank is gone or silent, and not where a message was wrong.
-_NETWORK = ("closed", "reset by peer", "refused", "broken pipe", "timed out", "timeout", "remote", "aborted", "socket")
-
-
-def _of_the_network(error: RuntimeError) -> bool:
-    """Whether ``error`` is that of torch.distributed for a rank, or the store that all ask, that does not answer."""
-    import torch.distributed as dist
-
-    if isinstance(error, (dist.DistNetworkError, dist.DistStoreError)):
-        return True
-    said = str(error).lower()
-    ours = isinstance(error, dist.DistBackendError) or "gloo/" in said  # gloo names its own file, and has no type
-    return ours and any(word in said for word in _NETWORK)
-
-
-def _lost(world: int) -> str:
-    return f"one of {world} ranks is gone, so the others stop too"
 
 
 @contextmanager
@@ -220,13 +197,22 @@ def torchrun(device: torch.device | str = "auto") -> Iterator[Ranks]:
 
     local = int(os.environ.get("LOCAL_WORLD_SIZE", world))
     kind = _device(device, local).type
-    fabric = _fabric(kind, local, world // local)
+    ranks = Ranks.joined(_fabric(kind, local, world // local).device)
     try:
         with _ended_by_agent(world):
-            yield Ranks.joined(fabric.device)
+            yield ranks
     finally:
-        if dist.is_initialized():
+        if ranks.hangs:
+            atexit.register(_leave)
+        elif dist.is_initialized():
             dist.destroy_process_group()
+
+
+def _leave() -> None:
+    """End this process as it is: torch would wait for a message to a rank that is gone, until torchrun kills."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def _device(device: torch.device | str, local: int) -> torch.device:
@@ -267,16 +253,23 @@ def _fabric(kind: str, devices: int, nodes: int) -> Any:
 
 @contextmanager
 def _ended_by_agent(world: int) -> Iterator[None]:
-    """Turn the SIGTERM by which torchrun ends the ranks that are left into `RankLost`."""
+    """Turn the SIGTERM by which torchrun ends the ranks that are left into `RankLost`.
+
+    A rank that has heard of the loss by itself, a moment before, is left the time to say so: to it SIGTERM is nothing
+    any more. It ends, or torchrun kills it half a minute later.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def ended(number: int, frame: FrameType | None) -> None:
-        raise RankLost(_lost(world))
+        raise RankLost(lost(world))
 
     previous = signal.signal(signal.SIGTERM, ended)
     try:
         yield
+    except RankLost:
+        previous = signal.SIG_IGN
+        raise
     finally:
         signal.signal(signal.SIGTERM, previous)

@@ -1,5 +1,8 @@
 """What a rank makes of errors and devices, without other ranks: torch.distributed is asked in name only."""
 
+import signal
+import time
+
 import pytest
 import torch
 import torch.distributed as dist
@@ -89,3 +92,48 @@ def test_a_gpu_that_is_asked_for_and_not_there_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ArgumentError, match="1 rank on this machine asks for a GPU each, and torch sees none"):
         torchrun("cuda").__enter__()
+
+
+class Unanswered:
+    """A message to a rank that is gone, as gloo now and then leaves it: only slices of its wait come back."""
+
+    def is_completed(self):
+        return False
+
+    def wait(self, seconds):
+        time.sleep(0.01)
+        raise RuntimeError("Operation timed out!")
+
+
+def test_a_message_that_hangs_is_ended_by_a_signal_and_known_to_hang(monkeypatch):
+    def ended(number, frame):
+        raise RankLost("the agent ended this rank")
+
+    monkeypatch.setattr(dist, "all_reduce", lambda *args, **options: Unanswered())
+    previous = signal.signal(signal.SIGALRM, ended)
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    try:
+        ranks = Ranks(0, 2)
+        assert not ranks.hangs
+        with pytest.raises(RankLost, match="the agent ended this rank"):
+            ranks.agree(True)
+        assert ranks.hangs
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+
+
+def test_a_rank_that_knows_of_the_loss_is_left_the_time_to_say_so():
+    from deepgen.train.ranks import _ended_by_agent
+
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(RankLost, match="one of 2 ranks is gone"), _ended_by_agent(2):
+            signal.raise_signal(signal.SIGTERM)
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
+        signal.signal(signal.SIGTERM, before)
+        with pytest.raises(KeyError), _ended_by_agent(2):
+            raise KeyError
+        assert signal.getsignal(signal.SIGTERM) == before
+    finally:
+        signal.signal(signal.SIGTERM, before)
