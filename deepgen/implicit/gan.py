@@ -186,9 +186,9 @@ class Given:
     """
 
     def __init__(self, model: GAN, context: Tensor) -> None:
-        self.model = model
+        self.model, self.given = model, context
         self.batch_shape = context.shape if model.classes else context.shape[:-1]
-        self.context = context.reshape(-1) if model.classes else context.reshape(-1, context.shape[-1])
+        self.rows = context.reshape(-1) if model.classes else context.reshape(-1, context.shape[-1])
 
     def prior(self) -> Distribution:
         """The law of one latent z, whatever the context."""
@@ -208,18 +208,18 @@ class Given:
         A `CVAE` with contexts filled in draws one for each of its n contexts too.
         """
         check_count(n=n)
-        each = self.context.repeat(n, *(1,) * (self.context.ndim - 1))
+        each = self.rows.repeat(n, *(1,) * (self.rows.ndim - 1))
         x = self.model.sample(len(each), each, generator=generator)
         return x.view(n, *self.batch_shape, *x.shape[1:])
 
     def unfilled(self) -> tuple[GAN, Tensor]:
         """The GAN and the contexts, with which `deepgen.rest.at_rest` fills it in anew."""
-        return self.model, self.context.view(*self.batch_shape, *self.context.shape[1:])
+        return self.model, self.given
 
     def _repeated(self, rows: int) -> Tensor:
-        if len(self.context) != 1:
+        if len(self.rows) != 1:
             raise ShapeError(f"generate and logit take one context, and this has {list(self.batch_shape)} of them")
-        return self.context.expand(rows, *self.context.shape[1:])
+        return self.rows.expand(rows, *self.rows.shape[1:])
 
 
 def judging(model: Any) -> GAN:

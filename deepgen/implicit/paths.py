@@ -135,7 +135,7 @@ def at_places(model: Any, z: Tensor) -> Tensor:
     >>> at_places(gan, torch.zeros(3, 4, 2)).shape
     torch.Size([3, 4, 6])
     """
-    if getattr(model, "context", 0) and not isinstance(getattr(model, "context", 0), Tensor):
+    if getattr(model, "context", 0):
         raise MissingCapability(f"this {type(model).__name__} has a context: give model(context), with one for all")
     rows = z.reshape(-1, z.shape[-1])
     with at_rest(model) as resting:

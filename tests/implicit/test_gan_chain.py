@@ -9,7 +9,18 @@ from torch.distributions import Normal
 
 import deepgen as dg
 from deepgen.errors import ArgumentError, DivergenceError, MissingCapability, ShapeError, SupportError
-from deepgen.implicit import GAN, Calibration, calibrate, latent_langevin, latent_target, mh_gan, rejection
+from deepgen.implicit import (
+    GAN,
+    Calibration,
+    Concatenated,
+    Dense,
+    Projected,
+    calibrate,
+    latent_langevin,
+    latent_target,
+    mh_gan,
+    rejection,
+)
 from deepgen.implicit.calibration import _reliability
 from deepgen.testing import check_kernel, ks
 
@@ -184,3 +195,42 @@ def test_a_discriminator_that_has_left_the_numbers_is_told():
         rejection(known(shift=math.nan), 5, generator=0)
     with pytest.raises(ArgumentError, match="bound"):
         rejection(known(), 5, bound=math.nan, generator=0)
+
+
+@pytest.mark.parametrize("context", [2, torch.tensor(2), torch.tensor([2])])
+def test_a_filled_in_label_serves_wherever_a_gan_without_one_does(stream, context):
+    G = Concatenated(Dense(3, [8], 2, context=4, generator=stream), classes=4)
+    D = Projected(Dense(2, [8], 8, generator=stream), 8, classes=4, generator=stream)
+    served_alike(GAN(G, D, latent=3, classes=4), context, torch.full((400,), 2), stream)
+
+
+@pytest.mark.parametrize("shape", [(4,), (1, 4)])
+def test_a_filled_in_vector_serves_wherever_a_gan_without_one_does(stream, shape):
+    G = Concatenated(Dense(3, [8], 2, context=4, generator=stream), context=4)
+    D = Concatenated(Dense(2, [8], (), context=4, generator=stream), context=4)
+    context = torch.arange(4.0).view(shape)
+    served_alike(GAN(G, D, latent=3, context=4), context, torch.arange(4.0).expand(400, 4), stream)
+
+
+def served_alike(gan, context, each, stream):
+    z, x, given = torch.randn(400, 3, generator=stream), torch.randn(400, 2, generator=stream), gan(context)
+    made = gan.generate(z, each)
+    assert torch.equal(dg.implicit.at_places(given, z), made)
+    assert torch.equal(dg.implicit.interpolate(given, z[0], z[1], 3)[::2], made[:2])
+    assert torch.allclose(latent_target(given).log_density(z) + z.square().sum(1) / 2 - gan.logit(made, each),
+                          torch.full((400,), -1.5 * math.log(2 * math.pi)), atol=1e-5)  # fmt: skip
+    assert rejection(given, 6, generator=stream).x.shape == (6, 2)
+    found = calibrate(given, x, generator=0)
+    fixed = GAN(Filled(gan.averaged, each), Filled(gan.discriminator, each), latent=3)
+    assert found == calibrate(fixed, x, generator=0)
+
+
+class Filled(nn.Module):
+    """A network with its context beside it, of a GAN that takes none."""
+
+    def __init__(self, network, each):
+        super().__init__()
+        self.network, self.each = network, each
+
+    def forward(self, x):
+        return self.network(x, self.each[: len(x)])
