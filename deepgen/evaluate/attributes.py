@@ -18,8 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, ShapeError
+from deepgen.errors import ArgumentError, ShapeError, check_real
 from deepgen.evaluate.error_bars import plus_minus
+from deepgen.explicit.units import require_tensor
 
 
 def class_vectors(codes: Tensor, labels: Tensor) -> Tensor:
@@ -27,7 +28,10 @@ def class_vectors(codes: Tensor, labels: Tensor) -> Tensor:
 
     Args:
         codes: ``[rows, latent]``, such as ``model.encode(x)`` of training rows.
-        labels: integers ``[rows]`` from 0 on, each of which some row has.
+        labels: integers ``[rows]`` from 0 on, at least two classes, each of which some row has.
+
+    Raises:
+        ShapeError, ArgumentError, SupportError: no finite codes, or no such labels.
 
     >>> class_vectors(torch.tensor([[0.0], [2.0], [4.0]]), torch.tensor([0, 0, 1]))
     tensor([[-1.5000],
@@ -39,6 +43,8 @@ def class_vectors(codes: Tensor, labels: Tensor) -> Tensor:
     count = torch.bincount(labels)
     if bool((count == 0).any()):
         raise ArgumentError(f"no row has label {int((count == 0).nonzero()[0])}: number the classes without a gap")
+    if len(count) < 2:
+        raise ArgumentError("all rows have label 0: where a class lies is told against others, at least one")
     sums = codes.new_zeros(len(count), codes.shape[1]).index_add_(0, labels.long(), codes)
     means = sums / count.unsqueeze(1)
     return means - means.mean(0)
@@ -52,6 +58,9 @@ def attribute_vectors(codes: Tensor, attributes: Tensor) -> Tensor:
     Args:
         codes: ``[rows, latent]``.
         attributes: ``[rows, attributes]`` of 0 and 1, each with rows of both.
+
+    Raises:
+        ShapeError, ArgumentError, SupportError: no finite codes, or no such attributes.
 
     >>> attribute_vectors(torch.tensor([[0.0], [2.0], [4.0]]), torch.tensor([[0], [0], [1]]))
     tensor([[3.]])
@@ -69,6 +78,10 @@ def attribute_vectors(codes: Tensor, attributes: Tensor) -> Tensor:
 
 
 def _check(codes: Tensor, labels: Tensor, axes: int) -> None:
+    from deepgen.implicit.latent import check_codes
+
+    check_codes(codes, "codes")
+    require_tensor(labels, "labels" if axes == 1 else "attributes")
     if codes.ndim != 2 or labels.ndim != axes or len(labels) != len(codes) or len(codes) == 0:
         wanted = "labels [rows]" if axes == 1 else "attributes [rows, attributes]"
         raise ShapeError(f"give codes [rows, latent] and {wanted}, got {list(codes.shape)} and {list(labels.shape)}")
@@ -81,9 +94,10 @@ class AttributeEffect:
     Attributes:
         strengths: s, ``[steps]``.
         rates: share of rows in which the classifier sees the attribute ``[steps]``.
-        stderr: of each rate, rows taken as independent ``[steps]``.
+        stderr: of each rate ``[steps]``, rows taken as independent; where all n rows agree 1 / (n + 1), as if one more
+            did not.
         gain: the last rate less that at the first strength, of the same rows.
-        gain_stderr: of it.
+        gain_stderr: of it, in the same way.
         x: what was looked at ``[steps, rows, *event]``.
 
     >>> found = AttributeEffect(torch.tensor([0.0, 1.0]), torch.tensor([0.1, 0.8]), torch.zeros(2), 0.7, 0.05, None)
@@ -120,20 +134,29 @@ def attribute_effect(
         seen: rows ``[n, *event]`` to booleans ``[n]``, such as ``lambda x: digit_features(8).classes(x) == 3``.
         strengths: s, the first the one to compare with.
 
+    Raises:
+        ShapeError, ArgumentError, SupportError: codes or a vector that are not finite or not of one width, fewer than
+            two finite strengths, or a ``seen`` that gives no booleans.
+
     >>> import deepgen as dg
     >>> model = dg.implicit.Autoencoder(torch.nn.Identity(), torch.nn.Identity(), likelihood=dg.implicit.Gaussian())
     >>> codes = torch.tensor([[-0.8], [-0.2]])
     >>> print(attribute_effect(model, codes, torch.tensor([1.0]), lambda x: x[:, 0] > 0, (0, 0.5, 1)))
-    seen in 0% at strength 0, 50% at 0.5, 100% at 1: gain 1.00 ± 0
+    seen in 0% at strength 0, 50% at 0.5, 100% at 1: gain 1.00 ± 0.33
     """
+    from deepgen.implicit.latent import check_codes
     from deepgen.implicit.paths import at_places
 
+    check_codes(codes, "codes")
+    check_codes(vector, "vector")
     if codes.ndim != 2 or len(codes) < 2 or vector.shape not in (codes.shape, codes.shape[1:]):
         raise ShapeError(
             f"give codes [rows, latent] and a vector of that width, got {list(codes.shape)}, {list(vector.shape)}"
         )
     if len(strengths) < 2:
         raise ArgumentError(f"give at least two strengths, got {strengths}")
+    for strength in strengths:
+        check_real("each of strengths", float(strength))
     s = torch.tensor([float(one) for one in strengths], dtype=codes.dtype, device=codes.device)
     x = at_places(model, codes + s.view(-1, 1, 1) * vector)
     found = torch.stack([seen(rows) for rows in x])
@@ -141,8 +164,13 @@ def attribute_effect(
         raise ShapeError(f"seen must give one boolean a row, [{len(codes)}], got {list(found.shape[1:])}")
     if not bool(((found == 0) | (found == 1)).all()):
         raise ArgumentError(f"seen must give booleans, or 0 and 1, got values from {found.min()} to {found.max()}")
-    found, n = found.double().cpu(), len(codes)
-    difference = found[-1] - found[0]
-    rates = found.mean(1)
-    stderr = (rates * (1 - rates) / (n - 1)).sqrt()
-    return AttributeEffect(s.cpu(), rates, stderr, float(difference.mean()), float(difference.std()) / math.sqrt(n), x)
+    found = found.double().cpu()
+    rates, difference = found.mean(1), found[-1] - found[0]
+    errors = [_error(one) for one in found]
+    return AttributeEffect(s.cpu(), rates, torch.stack(errors), float(difference.mean()), float(_error(difference)), x)
+
+
+def _error(seen: Tensor) -> Tensor:
+    """Of the mean of whole numbers ``[rows]``; where all agree, that with one more row that differs by 1."""
+    n = len(seen)
+    return seen.std() / math.sqrt(n) if bool((seen != seen[0]).any()) else seen.new_tensor(1 / (n + 1))

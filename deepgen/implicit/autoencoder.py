@@ -20,7 +20,7 @@ from torch.distributions import Distribution
 
 from deepgen.errors import ArgumentError, ShapeError
 from deepgen.explicit.units import require_tensor
-from deepgen.implicit.latent import for_network
+from deepgen.implicit.latent import check_codes, for_network
 from deepgen.implicit.vae import check_likelihood, check_module, decoded, encoder_input, numbers_of
 from deepgen.rest import answered_at_rest
 
@@ -121,7 +121,12 @@ class Autoencoder(nn.Module):
 
     @answered_at_rest
     def decode(self, z: Tensor) -> Tensor:
-        """The mean of p(x | z): ``[*batch, latent] -> [*batch, *event]``; with gradients ``likelihood(z).mean``."""
+        """The mean of p(x | z): ``[*batch, latent] -> [*batch, *event]``; with gradients ``likelihood(z).mean``.
+
+        Raises:
+            ShapeError, ArgumentError, SupportError: no finite codes of the model's width.
+        """
+        check_codes(z)
         mean: Tensor = self.likelihood(z).mean
         return mean
 

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, Normal
 
-from deepgen.errors import MissingCapability, ShapeError, check_count
-from deepgen.explicit.units import require_tensor
+from deepgen.errors import ArgumentError, MissingCapability, ShapeError, check_count
+from deepgen.explicit.units import check_support, require_tensor
 from deepgen.random import draw, normal, resolve
 from deepgen.rest import answered_at_rest
 from deepgen.share import rows_on
@@ -154,6 +154,26 @@ def check_observed(observation: Any, x: Tensor) -> None:
     observation.check(x)
 
 
+def check_codes(z: Any, name: str = "z") -> None:
+    """Raise unless ``z`` are finite codes of floating point, ``[..., latent]``.
+
+    Raises:
+        ShapeError: no tensor, or a single number.
+        ArgumentError: whole or complex numbers.
+        SupportError: NaN or infinite ones.
+
+    >>> check_codes(torch.tensor([0.0, torch.nan]))
+    Traceback (most recent call last):
+    deepgen.errors.SupportError: values must be finite in z; got nan at [1], one of 1 such numbers: ...
+    """
+    require_tensor(z, name)
+    if z.ndim == 0:
+        raise ShapeError(f"{name} must be codes [..., latent], got a single number")
+    if not z.is_floating_point():
+        raise ArgumentError(f"{name} must be codes of floating point, got {z.dtype}: {name}.float() makes such")
+    check_support(z, z.isfinite(), f"finite in {name}")
+
+
 def for_network(network: nn.Module, z: Tensor) -> Tensor:
     """Codes or rows in the type of a network's parameters, if it has any; whole numbers, as labels are, as they are.
 
@@ -201,7 +221,11 @@ class LatentModel:
         """The mean of p(x | z), without gradients: ``[*batch, latent] -> [*batch, *event]``.
 
         With gradients it is ``likelihood(z).mean``, in the mode that the networks are in.
+
+        Raises:
+            ShapeError, ArgumentError, SupportError: no finite codes of the model's width.
         """
+        check_codes(z)
         mean: Tensor = self.likelihood(z).mean
         return mean
 

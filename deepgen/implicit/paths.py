@@ -19,12 +19,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, MissingCapability, ShapeError, check_count
+from deepgen.errors import ArgumentError, MissingCapability, ShapeError, check_count, is_whole
+from deepgen.explicit.units import check_support, require_tensor
+from deepgen.implicit.latent import check_codes
 from deepgen.rest import at_rest
 
 
 def lerp(a: Tensor, b: Tensor, steps: int = 9) -> Tensor:
     """The linear way from ``a`` to ``b``, both ends on it: ``[*batch, latent] -> [steps, *batch, latent]``.
+
+    Raises:
+        ShapeError, ArgumentError, SupportError: the ends are no finite codes of one shape; fewer than two steps.
 
     >>> lerp(torch.zeros(1), torch.ones(1), 3).flatten()
     tensor([0.0000, 0.5000, 1.0000])
@@ -40,6 +45,7 @@ def slerp(a: Tensor, b: Tensor, steps: int = 9) -> Tensor:
 
     Raises:
         ArgumentError: ends in opposite directions, between which no way is the shortest, or an end at 0.
+        ShapeError, ArgumentError, SupportError: as of `lerp`.
 
     >>> slerp(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]), 3)[1]
     tensor([0.7071, 0.7071])
@@ -62,10 +68,10 @@ def slerp(a: Tensor, b: Tensor, steps: int = 9) -> Tensor:
 
 def _ends(a: Tensor, b: Tensor, steps: int) -> tuple[Tensor, Tensor, Tensor]:
     check_count(2, steps=steps)
-    if a.shape != b.shape or a.ndim == 0:
+    check_codes(a, "a")
+    check_codes(b, "b")
+    if a.shape != b.shape:
         raise ShapeError(f"both ends must be [*batch, latent], got {list(a.shape)} and {list(b.shape)}")
-    if not a.is_floating_point() or not b.is_floating_point():
-        raise ArgumentError(f"the ends of a way are codes of floating point, got {a.dtype} and {b.dtype}")
     t = torch.linspace(0, 1, steps, dtype=a.dtype, device=a.device).view(-1, *(1,) * a.ndim)
     return a, b, t
 
@@ -81,6 +87,9 @@ def interpolate(model: Any, a: Tensor, b: Tensor, steps: int = 9, *, spherical: 
 
     Returns:
         ``[steps, *batch, *event]``.
+
+    Raises:
+        ShapeError, ArgumentError, SupportError, MissingCapability: as of `slerp` or `lerp` and `at_places`.
 
     >>> import deepgen as dg
     >>> vae = dg.implicit.mlp_vae(6, [8], latent=2, generator=0)
@@ -103,15 +112,21 @@ def traverse(model: Any, z: Tensor, values: Tensor, units: Sequence[int] | None 
     Returns:
         ``[units, steps, *event]``.
 
+    Raises:
+        ShapeError, ArgumentError, SupportError: no finite code and values, or ``units`` that it has not.
+
     >>> import deepgen as dg
     >>> vae = dg.implicit.mlp_vae(6, [8], latent=3, generator=0)
     >>> traverse(vae, torch.zeros(3), torch.linspace(-3, 3, 5), units=[0, 2]).shape
     torch.Size([2, 5, 6])
     """
+    check_codes(z)
+    require_tensor(values, "values")
     if z.ndim != 1 or values.ndim != 1:
         raise ShapeError(f"z must be one code [latent] and values [steps], got {list(z.shape)}, {list(values.shape)}")
+    check_support(values, values.isfinite(), "finite in values")
     moved = list(range(len(z))) if units is None else list(units)
-    if not moved or not all(-len(z) <= unit < len(z) for unit in moved):
+    if not moved or not all(is_whole(unit) and -len(z) <= unit < len(z) for unit in moved):
         raise ArgumentError(f"units must be numbers from 0 to {len(z) - 1}, got {units}")
     places = z.repeat(len(moved), len(values), 1)
     for row, unit in enumerate(moved):
@@ -128,7 +143,8 @@ def at_places(model: Any, z: Tensor) -> Tensor:
             ``model(context)`` with one context.
 
     Raises:
-        MissingCapability: it has none of them.
+        MissingCapability: it has none of them, or needs a context that was not filled in.
+        ShapeError, ArgumentError, SupportError: ``z`` are no finite codes.
 
     >>> import deepgen as dg
     >>> gan = dg.implicit.GAN(dg.implicit.Dense(2, [8], 6), dg.implicit.Dense(6, [8], ()), latent=2)
@@ -137,6 +153,7 @@ def at_places(model: Any, z: Tensor) -> Tensor:
     """
     if getattr(model, "context", 0):
         raise MissingCapability(f"this {type(model).__name__} has a context: give model(context), with one for all")
+    check_codes(z)
     rows = z.reshape(-1, z.shape[-1])
     with at_rest(model) as resting:
         if hasattr(model, "decode"):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, ShapeError, SupportError
+from deepgen.errors import ArgumentError, ShapeError, SupportError, check_real
 from deepgen.plot.figures import MISSING, PALETTE, PAPER, finished, new_figure
 
 if TYPE_CHECKING:
@@ -43,9 +43,15 @@ def mosaic(
         ink: draw high values dark on light, as on paper; when None, so for binary images only.
         gap: transparent pixels between images.
 
+    Raises:
+        ShapeError, SupportError: rows that make no images of that shape, or hold infinite values.
+        ArgumentError: ``limits`` that are no two finite numbers, the lower first.
+
     >>> mosaic(torch.zeros(6, 16), columns=3).shape  # 2 rows of 3 images of 4 x 4, and gaps of 1
     torch.Size([9, 14, 4])
     """
+    if limits is not None:
+        _check_limits(limits)
     images = as_images(x, image_shape)
     n, _channels, height, width = images.shape
     columns = _columns(n, columns)
@@ -198,6 +204,15 @@ def value_limits(images: Tensor) -> tuple[float, float]:
     if seen.numel() == 0 or (float(seen.min()) >= 0 and float(seen.max()) <= 1):
         return 0.0, 1.0
     return float(seen.min()), float(seen.max())
+
+
+def _check_limits(limits: object) -> None:
+    if not isinstance(limits, (tuple, list)) or len(limits) != 2:
+        raise ArgumentError(f"limits must be two numbers, the lower first, got {limits!r}")
+    for end in limits:
+        check_real("each of limits", end)
+    if not limits[0] < limits[1]:
+        raise ArgumentError(f"limits must be two numbers, the lower first, got {limits!r}")
 
 
 def _rgba(images: Tensor, limits: tuple[float, float], ink: bool) -> Tensor:

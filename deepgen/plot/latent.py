@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from deepgen.errors import ArgumentError, ShapeError, check_count, check_real
+from deepgen.errors import ArgumentError, ShapeError, check_count, check_real, is_whole
+from deepgen.explicit.contexts import check_labels
 from deepgen.plot.figures import PALETTE, axes_of, finished, quiet
 from deepgen.plot.images import draw, mosaic
 
@@ -76,13 +77,20 @@ def plane_codes(
     >>> plane_codes(3)[0, :, 1]  # the top row: the second latent at the quantile 5/6
     tensor([0.9674, 0.9674, 0.9674])
     """
+    from deepgen.implicit.latent import check_codes
+
     check_count(side=side)
+    for name, given in (("z", z), ("codes", codes)):
+        if given is not None:
+            check_codes(given, name)
+    if codes is not None and (codes.ndim != 2 or len(codes) == 0):
+        raise ShapeError(f"codes must be [rows, latent], at least one, got {list(codes.shape)}")
     if z is None:
         width = 2 if codes is None else codes.shape[1]
         z = torch.zeros(width) if codes is None else codes.mean(0)
     if z.ndim != 1 or (codes is not None and codes.shape[1:] != z.shape):
         raise ShapeError(f"z must be one code [latent], got {list(z.shape)}")
-    if len(units) != 2 or units[0] == units[1] or not all(0 <= unit < len(z) for unit in units):
+    if len(units) != 2 or units[0] == units[1] or not all(is_whole(unit) and 0 <= unit < len(z) for unit in units):
         raise ArgumentError(f"units must be two numbers from 0 to {len(z) - 1}, got {units}")
     z = z if like is None else z.to(like)
     share = ((torch.arange(side) + 0.5) / side).to(z)
@@ -127,8 +135,10 @@ def traversals(
     >>> traversals(vae, torch.zeros(3), steps=5).axes[0].images[0].get_size()
     (14, 24)
     """
+    from deepgen.implicit.latent import check_codes
     from deepgen.implicit.paths import traverse
 
+    check_codes(z)
     check_count(2, steps=steps)
     check_real("reach", reach, 1e-12)
     values = torch.linspace(-reach, reach, steps)
@@ -155,10 +165,15 @@ def code_map(
     >>> figure.axes[0].get_xlabel(), [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     ('z1', ['0', '1'])
     """
+    from deepgen.implicit.latent import check_codes
+
+    check_codes(codes, "codes")
     if codes.ndim != 2 or codes.shape[1] != 2 or len(codes) == 0:
         raise ShapeError(f"a map is of codes [rows, 2], at least one, got {list(codes.shape)}: choose two columns")
-    if labels is not None and (labels.shape != codes.shape[:1] or not 0 <= int(labels.min()) <= int(labels.max()) < 20):
-        raise ShapeError(f"labels must be [{len(codes)}], from 0 to 19, got {list(labels.shape)}")
+    if labels is not None:
+        check_labels(labels, 20)
+        if labels.shape != codes.shape[:1]:
+            raise ShapeError(f"labels must be [{len(codes)}], one for each code, got {list(labels.shape)}")
     ax = axes_of(560, 520, ax)
     codes = codes.detach().cpu()
     if labels is None:

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import deepgen as dg
-from deepgen.errors import ArgumentError, ShapeError
+from deepgen.errors import ArgumentError, ShapeError, SupportError
 from deepgen.evaluate import attribute_effect, attribute_vectors, class_vectors
 
 
@@ -43,6 +43,8 @@ def test_what_makes_no_vector_is_told(stream):
         class_vectors(z, torch.tensor([0, 2, 2, 0]))
     with pytest.raises(ArgumentError, match="integers"):
         class_vectors(z, torch.zeros(4))
+    with pytest.raises(ArgumentError, match="all rows have label 0"):
+        class_vectors(z, torch.zeros(4, dtype=torch.long))
     with pytest.raises(ShapeError, match=r"labels \[rows\]"):
         class_vectors(z, torch.zeros(3, dtype=torch.long))
     with pytest.raises(ArgumentError, match="that have it and rows that have not"):
@@ -66,3 +68,34 @@ def test_a_classifier_gives_booleans(dtype):
     assert found.rates.tolist() == [0.0, 0.5, 1.0]
     with pytest.raises(ArgumentError, match="booleans"):
         attribute_effect(model, codes, vector, lambda x: x[:, 0])
+
+
+@pytest.mark.parametrize("n", [2, 30])
+def test_rows_that_all_agree_leave_an_error_as_if_one_more_did_not(n):
+    model = dg.implicit.Autoencoder(nn.Identity(), nn.Identity(), likelihood=dg.implicit.Gaussian())
+    found = attribute_effect(model, torch.full((n, 1), -0.5), torch.ones(1), lambda x: x[:, 0] > 0, (0, 1))
+    assert (found.rates.tolist(), found.gain) == ([0.0, 1.0], 1.0)
+    other = torch.zeros(n + 1).double()
+    other[0] = 1
+    expected = float(other.std()) / (n + 1) ** 0.5
+    assert [*found.stderr.tolist(), found.gain_stderr] == pytest.approx([expected] * 3)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_numbers_that_are_not_finite_and_whole_codes_are_told(bad):
+    model = dg.implicit.Autoencoder(nn.Identity(), nn.Identity(), likelihood=dg.implicit.Gaussian())
+    z, v, labels = torch.zeros(4, 1), torch.ones(1), torch.tensor([0, 1, 1, 0])
+    wrong = z.clone()
+    wrong[1] = bad
+    for asked in (
+        lambda: class_vectors(wrong, labels),
+        lambda: attribute_vectors(wrong, labels.unsqueeze(1)),
+        lambda: attribute_effect(model, wrong, v, lambda x: x[:, 0] > 0),
+        lambda: attribute_effect(model, z, v * bad, lambda x: x[:, 0] > 0),
+    ):
+        with pytest.raises(SupportError, match="finite"):
+            asked()
+    with pytest.raises(ArgumentError, match="strengths"):
+        attribute_effect(model, z, v, lambda x: x[:, 0] > 0, (0, bad))
+    with pytest.raises(ArgumentError, match="floating point"):  # strengths would lose their decimals
+        attribute_effect(model, z.long(), v, lambda x: x[:, 0] > 0)

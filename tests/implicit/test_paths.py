@@ -6,7 +6,7 @@ from torch import nn
 
 import deepgen as dg
 import deepgen.testing
-from deepgen.errors import ArgumentError, MissingCapability, ShapeError
+from deepgen.errors import ArgumentError, DeepgenError, MissingCapability, ShapeError, SupportError
 from deepgen.implicit import at_places, interpolate, lerp, slerp, traverse
 
 
@@ -84,3 +84,35 @@ def test_a_traversal_moves_one_number_of_a_code(stream):
         traverse(model, z, values, units=[3])
     with pytest.raises(ShapeError, match="one code"):
         traverse(model, z.view(1, 3), values)
+
+
+NO_CODES = {
+    "nan": (torch.tensor([0.0, torch.nan]), SupportError),
+    "infinite": (torch.tensor([0.0, torch.inf]), SupportError),
+    "whole": (torch.tensor([0, 1]), ArgumentError),
+    "complex": (torch.tensor([0j, 1j]), ArgumentError),
+    "a list": ([0.0, 1.0], ShapeError),
+    "a number": (torch.tensor(1.0), ShapeError),
+}
+
+
+@pytest.mark.parametrize("name", NO_CODES)
+def test_what_are_no_codes_is_told(stream, name):
+    bad, error = NO_CODES[name]
+    vae, good = dg.implicit.mlp_vae(6, [8], latent=2, generator=stream), torch.ones(2)
+    autoencoder = dg.implicit.mlp_autoencoder(6, [8], latent=2, generator=stream)
+    cvae = dg.implicit.mlp_cvae(6, [8], latent=2, classes=3, generator=stream)(torch.tensor([1]))
+    for asked in (
+        lambda: lerp(good, bad),
+        lambda: slerp(bad, good),
+        lambda: interpolate(vae, good, bad),
+        lambda: traverse(vae, bad, torch.ones(2)),
+        *(lambda call=call: call(bad) for call in (vae.decode, autoencoder.decode, cvae.decode)),
+        lambda: at_places(vae, bad),
+    ):
+        with pytest.raises(error) as caught:
+            asked()
+        assert isinstance(caught.value, DeepgenError)
+    if error is SupportError:
+        with pytest.raises(error, match="finite in values"):
+            traverse(vae, good, bad)

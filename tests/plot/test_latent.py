@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 import deepgen as dg
-from deepgen.errors import ArgumentError, ShapeError
+from deepgen.errors import ArgumentError, ShapeError, SupportError
 from deepgen.plot import code_map, manifold, traversals
 from deepgen.plot.latent import plane_codes
 
@@ -65,7 +65,29 @@ def test_what_has_no_plane_is_told(stream):
         plane_codes(3, torch.zeros(1, 3))
     with pytest.raises(ShapeError, match="choose two columns"):
         code_map(torch.zeros(3, 3))
-    with pytest.raises(ShapeError, match="labels"):
+    with pytest.raises(SupportError, match="labels must be from 0 to 19, got 0 to 30"):
         code_map(torch.zeros(3, 2), torch.tensor([0, 1, 30]))
+    with pytest.raises(ArgumentError, match=r"integers from 0 to 19, got torch\.float32"):
+        code_map(torch.zeros(3, 2), torch.tensor([0, 1, 0.5]))
     with pytest.raises(ArgumentError, match="steps"):
         traversals(model, torch.zeros(3), steps=1)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_codes_that_are_not_finite_have_no_picture(stream, bad):
+    model, z = dg.implicit.mlp_vae(16, [8], latent=2, generator=stream), torch.tensor([0.0, bad])
+    for drawn in (
+        lambda: manifold(model, side=2, z=z),
+        lambda: manifold(model, side=2, codes=z.expand(3, 2)),
+        lambda: traversals(model, z),
+        lambda: code_map(z.expand(3, 2)),
+    ):
+        with pytest.raises(SupportError, match="finite"):
+            drawn()
+
+
+@pytest.mark.parametrize("limits", [(1, 0), (0.5, 0.5), (0, float("nan")), (0, 1, 2), 3, ("a", "b")])
+def test_limits_are_two_numbers_the_lower_first(stream, limits):
+    model = dg.implicit.mlp_vae(16, [8], latent=2, generator=stream)
+    with pytest.raises(ArgumentError, match="limits must be"):
+        manifold(model, side=2, limits=limits)
