@@ -23,6 +23,7 @@ from deepgen.evaluate.estimate import Estimate, number
 from deepgen.evaluate.latent_ais import LatentAIS, latent_ais
 from deepgen.evaluate.latent_bound import LatentBound, latent_bound
 from deepgen.evaluate.latent_gap import BidirectionalGap, bidirectional_gap
+from deepgen.evaluate.latent_path import check_annealing
 from deepgen.evaluate.latent_rows import at, is_joint, require_joint, require_one_device, with_contexts
 from deepgen.evaluate.pareto import TRUSTED
 from deepgen.random import resolve
@@ -175,8 +176,9 @@ def likelihood_ladder(
     """
     rows, context = split_context(model, x)
     check_count(2 if simulated else 0, simulated=simulated)  # now, not after the hours of AIS
+    check_annealing(chains, temperatures, leaps, start)
     require_one_device(model, rows, context)
-    require_joint(model, context, posterior=False, purpose="for its likelihood")
+    require_joint(model, context, posterior=start == "posterior", purpose="for its likelihood")
     check_rows(model, rows, context)
     model, context = with_contexts(model, len(rows), context)
     stream, beside = resolve(generator, rows.device), None if context is None else context[:1]

@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from deepgen.errors import DegenerateWeights, check_count
+from deepgen.errors import DegenerateWeights
 from deepgen.evaluate.annealed import Temperatures
 from deepgen.evaluate.arguments import check_rows
 from deepgen.evaluate.error_bars import standard_error
 from deepgen.evaluate.estimate import Estimate
 from deepgen.evaluate.importance import row_ess, row_log_mean_exp
-from deepgen.evaluate.latent_path import Plan, plan, run, starts
+from deepgen.evaluate.latent_path import Plan, check_annealing, plan, run, starts
 from deepgen.evaluate.latent_rows import (
     blocks,
     check_law_takes,
@@ -87,8 +87,7 @@ def latent_ais(
     >>> abs(found.estimate.value - float(model.log_prob(x).detach().mean())) < 0.2, found.estimate.side
     (True, 'below')
     """
-    check_count(2, chains=chains)
-    check_count(leaps=leaps)
+    check_annealing(chains, temperatures, leaps, start)
     start = temperatures.start if isinstance(temperatures, Plan) else start
     require_one_device(model, x, context)
     require_joint(model, context, posterior=start == "posterior", purpose="to anneal")

@@ -23,7 +23,7 @@ from deepgen.evaluate.annealed import Temperatures
 from deepgen.evaluate.estimate import Bracket, Estimate
 from deepgen.evaluate.importance import row_ess, row_log_mean_exp
 from deepgen.evaluate.latent_ais import latent_ais
-from deepgen.evaluate.latent_path import Plan, run
+from deepgen.evaluate.latent_path import Plan, check_annealing, run
 from deepgen.evaluate.latent_rows import blocks, prior_draw, require_joint, with_contexts
 from deepgen.random import draw, resolve
 
@@ -75,7 +75,8 @@ def bidirectional_gap(
     >>> low < float(model.log_prob(found.x).detach().mean()) < high, found.gap.value < 0.3
     (True, True)
     """
-    check_count(2, n=n, chains=chains)
+    check_count(2, n=n)
+    check_annealing(chains, temperatures, leaps, start)
     require_joint(model, context, posterior=start == "posterior", purpose="to simulate and anneal")
     model, context = with_contexts(model, n, context)
     like = next((p for p in getattr(model, "parameters", list)()), torch.empty(0))

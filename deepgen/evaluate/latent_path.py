@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.distributions import constraints
 
-from deepgen.errors import ArgumentError, MissingCapability, is_whole
+from deepgen.errors import ArgumentError, MissingCapability, check_count, is_whole
 from deepgen.evaluate.annealed import Temperatures
 from deepgen.evaluate.importance import check_weights
 from deepgen.evaluate.latent_rows import at, blocks, drawn, log_likelihood
@@ -100,6 +100,27 @@ def starts(model: Any, x: Tensor, context: Tensor | None, chains: int, start: st
 
 
 @torch.no_grad()
+def check_annealing(chains: int, temperatures: Temperatures | Plan, leaps: int, start: str) -> None:
+    """Raise `ArgumentError` unless these say how to anneal, before anything is computed.
+
+    >>> check_annealing(16, 1, 10, "prior")
+    Traceback (most recent call last):
+    deepgen.errors.ArgumentError: temperatures must be a number of at least 2, a tensor from 0 to 1, or "adaptive", ...
+    """
+    check_count(2, chains=chains)
+    check_count(leaps=leaps)
+    if isinstance(temperatures, Plan):
+        return
+    if not isinstance(start, str) or start not in _POWER:
+        raise ArgumentError(f'start must be "prior" or "posterior", got {start!r}')
+    if isinstance(temperatures, Tensor):
+        check_betas(temperatures)
+    elif not ((is_whole(temperatures) and temperatures >= 2) or temperatures == "adaptive"):
+        raise ArgumentError(
+            f'temperatures must be a number of at least 2, a tensor from 0 to 1, or "adaptive", got {temperatures!r}'
+        )
+
+
 def plan(
     model: Any,
     x: Tensor,
@@ -127,13 +148,7 @@ def plan(
     >>> len(found.betas), bool((found.betas.diff() > 0).all())
     (50, True)
     """
-    if start not in _POWER:
-        raise ArgumentError(f'start must be "prior" or "posterior", got {start!r}')
-    counted = is_whole(temperatures) and temperatures >= 2
-    if not (counted or isinstance(temperatures, Tensor) or temperatures == "adaptive"):
-        raise ArgumentError(
-            f'temperatures must be a number of at least 2, a tensor from 0 to 1, or "adaptive", got {temperatures!r}'
-        )
+    check_annealing(_CHAINS, temperatures, leaps, start)
     pick = torch.linspace(0, len(x) - 1, min(len(x), _ROWS)).round().long().to(x.device)
     rows, beside, power = x[pick], None if context is None else context[pick], _POWER[start]
     stream = streams(key(generator), generator.device)

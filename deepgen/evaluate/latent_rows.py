@@ -93,8 +93,16 @@ def is_joint(model: Any, context: Tensor | None = None) -> bool:
 
 
 def at(model: Any, context: Tensor | None) -> Any:
-    """The model of rows with this context: ``model(context)``, or ``model`` itself without one."""
-    return model if context is None else model(context)
+    """The model of rows with this context: ``model(context)``, or ``model`` itself without one.
+
+    Raises:
+        ArgumentError: a context for a model that takes none.
+    """
+    if context is None:
+        return model
+    if not callable(model) or getattr(type(model), "forward", None) is nn.Module.forward:
+        raise ArgumentError(f"{type(model).__name__} takes no context: leave context= out, and give rows alone")
+    return model(context)
 
 
 def require_joint(model: Any, context: Tensor | None, *, posterior: bool, purpose: str) -> None:

@@ -122,9 +122,9 @@ def sample_quality(
         ShapeError: no tensors, empty ones, or events of different shapes.
         SupportError: NaN or infinite values, in the rows or in their features.
         UnknownName: no such metric.
-        ArgumentError: real and fake are the same rows, in any order; no metrics, or ``modes`` of features without
-            classes. Or too few rows, with the number needed: 100, and with ``frechet`` above 1.2 (d + 2) fakes, with
-            ``overlap`` 4 k + 16, and twice as many reals for the floors.
+        ArgumentError: real and fake, or real and train, are the same rows, in any order; no metrics, or ``modes`` of
+            features without classes. Or too few rows, with the number needed: 100, and with ``frechet`` above
+            1.2 (d + 2) fakes, with ``overlap`` 4 k + 16, and twice as many reals for the floors.
 
     >>> import deepgen as dg
     >>> data = dg.data.load("digits")
@@ -147,6 +147,11 @@ def sample_quality(
         raise ArgumentError(
             f"real and fake are the same rows: all {len(fake):,} fakes are exact copies of the real rows, in their or "
             "another order. fake must be draws of a generator, real held-out data"
+        )
+    if train is not None and same_rows(real, train):
+        raise ArgumentError(
+            f"real and train are the same rows: all {len(train):,}, in their or another order. real must be held "
+            "out, or no fake could lie nearer to the training rows; leave train= out to judge without that test"
         )
     space = features if features is not None else default_features(real)
     name, metrics = name_of(space), _there(asked, space)

@@ -34,8 +34,9 @@ def table(quality: Quality, *, markdown: bool = False) -> str:
 
 
 def _row(key: str, score: Score) -> tuple[str, ...]:
-    whole = key == "modes"  # a count
-    value = f"{score.value:.0f}" if whole else plus_minus(score.value, score.stderr)
+    value = plus_minus(score.value, score.stderr)
+    if key == "modes":  # a count, whose error is far below 1 where all kinds are frequent
+        value = f"{score.value:.0f} ± {score.stderr:.2f}".removesuffix(".00")
     floor = "" if math.isnan(score.floor) else plus_minus(score.floor, score.floor_spread)
     p = "" if math.isnan(score.p_value) else f"{score.p_value:.2g}"
     sizes = f"{score.n_real:,}/{score.n_fake:,}"

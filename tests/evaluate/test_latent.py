@@ -272,3 +272,33 @@ def test_arrays_of_rows_and_labels_are_taken_as_tensors_are(stream):
         dg.evaluate.log_likelihood(cvae, (x.numpy(), y.numpy() / 2))
     with pytest.raises(dg.errors.ShapeError, match=r"got list; deepgen.data.as_tensor\(x\) makes one"):
         dg.evaluate.log_likelihood(vae, x.tolist())
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"start": "postrior"},
+        {"start": 1},
+        {"temperatures": 1},
+        {"temperatures": "adaptve"},
+        {"temperatures": torch.tensor([0.0, 0.5])},
+        {"leaps": 0},
+        {"chains": 1},
+        {"simulated": 1},
+    ],
+    ids=str,
+)
+def test_the_ladder_refuses_wrong_settings_before_it_computes_anything(given, monkeypatch):
+    model = dg.testing.LinearGaussian(4, 2, generator=0)
+    x = model.sample(5, generator=1)
+    monkeypatch.setattr(dg.evaluate.latent, "latent_bound", None)
+    with pytest.raises(dg.errors.ArgumentError, match=f"{next(iter(given))} must be"):
+        dg.evaluate.likelihood_ladder(model, x, **given)
+
+
+@pytest.mark.parametrize("call", ["latent_bound", "latent_ais", "bidirectional_gap"])
+def test_a_context_for_a_model_that_takes_none_is_told(call, stream):
+    model = dg.implicit.mlp_vae(6, [8], latent=2, generator=stream)
+    rows = 5 if call == "bidirectional_gap" else torch.zeros(5, 6)
+    with pytest.raises(dg.errors.ArgumentError, match="VAE takes no context: leave context= out"):
+        getattr(dg.evaluate, call)(model, rows, context=torch.zeros(5, dtype=torch.int64))

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from statistics import NormalDist
 
 import pytest
@@ -54,6 +55,10 @@ def test_training_rows_are_recognised(digits):
     assert copied["memorisation"].note == "200 of 200 fakes are training rows"
     assert copied["memorisation"].p_value < 1e-6
     assert "200 of 200 fake rows are exact copies of training rows (of the real rows 0 of 360)" in str(copied)
+    rows = digits.test
+    for train in (rows, rows.flip(0)):  # no generator could lie nearer to them than the rows themselves
+        with pytest.raises(dg.errors.ArgumentError, match="real and train are the same rows: all 360"):
+            sample_quality(real=rows, fake=digits.valid, train=train, metrics=[])
 
 
 def test_exact_copies_of_rows_are_told_whatever_the_features_see(stream):
@@ -344,3 +349,15 @@ def test_floors_hold_fresh_real_rows(stream):
             inside[key] += abs(score.value - score.floor) < 2.4 * score.floor_spread  # t of 9 degrees, and the mean's
     print(inside)
     assert min(inside.values()) > 80
+
+
+def test_the_error_of_a_count_is_printed(digits):
+    """Ten draws a kind are seen for certain; of a kind of which there is one, (1 - 1/m)^m of m draws see none."""
+    rare = torch.cat([digits.train[:400], digits.valid[:1]])
+    kinds = torch.cat([torch.zeros(400), torch.ones(1)]).long()
+    found = modes(kinds, kinds)["modes"]
+    missed = (1 - 1 / 401) ** 401
+    assert found.stderr == pytest.approx(math.sqrt(missed * (1 - missed)), rel=1e-6)
+    quality = sample_quality(real=digits.test, fake=rare, metrics=["modes"], splits=0, generator=0)
+    for score, printed in ((found, "2 ± 0.48 "), (replace(found, stderr=1e-9), "2 ± 0 ")):
+        assert printed in str(replace(quality, scores={"modes": score}))
