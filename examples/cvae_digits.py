@@ -46,7 +46,8 @@ def main(
         "classified": float((every.argmax(0) == test).double().mean()),
         "marginal": float((every.logsumexp(0) - math.log(10)).mean()),
     }
-    print(f"VAE:  log p(x)     {numbers['log p(x)']:.2f} nats/example (below; {draws}-draw bound, 360 test rows)")
+    about = f"{draws}-draw bound, {len(data.test)} test rows"
+    print(f"VAE:  log p(x)     {numbers['log p(x)']:.2f} nats/example (below; {about})")
     print(f"CVAE: log p(x | y) {numbers['log p(x | y)']:.2f} nats/example (below)")
     print(f"the same summed over labels, log p(x): {numbers['marginal']:.2f} nats/example (below)")
     print(f"gain by the label {numbers['gain']:.2f} ± {numbers['error']:.2f} nats")

@@ -72,6 +72,9 @@ def check_pair(context: Any, width: int, rows: int, *, labels: bool = False) -> 
 def each_context(context: Any, width: int, rows: int, *, labels: bool = False) -> Tensor | None:
     """The context of each of ``rows`` draws, ``[rows, width]`` or labels ``[rows]``: one for all is repeated.
 
+    Raises:
+        ArgumentError, ShapeError, SupportError: as of `check_context`; vectors that are not finite.
+
     >>> each_context(2, 3, 4, labels=True), each_context(torch.zeros(3), 3, 4).shape
     (tensor([2, 2, 2, 2]), torch.Size([4, 3]))
     """
@@ -85,7 +88,23 @@ def each_context(context: Any, width: int, rows: int, *, labels: bool = False) -
     if given.shape not in ((1, *event), (rows, *event)):
         name, shape = ("labels", f"[{rows}]") if labels else ("context", f"[{rows}, {width}]")
         raise ShapeError(f"{name} must be {shape}, one for each row, or one for all, got {list(context.shape)}")
+    check_support(given, given.isfinite(), "finite in a context")
     return given.expand(rows, *event)
+
+
+def check_beside(context: Any, width: int, rows: int, *, labels: bool = False) -> None:
+    """`check_context` of a network within a model: labels on another device than the CPU are not waited for.
+
+    >>> check_beside(torch.tensor([-1]), 3, 1, labels=True)
+    Traceback (most recent call last):
+    deepgen.errors.SupportError: labels must be from 0 to 2, got -1 to -1
+    """
+    if labels and isinstance(context, Tensor) and context.device.type != "cpu":
+        as_integers(context, width)
+        if context.shape != (rows,):
+            raise ShapeError(f"labels must be [{rows}], got {list(context.shape)}")
+        return
+    check_context(context, width, rows, labels=labels)
 
 
 def as_label(context: Any) -> Any:

@@ -18,7 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepgen.errors import ArgumentError, ShapeError, check_count
-from deepgen.explicit.contexts import as_integers
+from deepgen.explicit.contexts import as_integers, check_beside
+from deepgen.implicit.vae import check_module
 from deepgen.layers.activations import leaky_relu
 from deepgen.layers.conv_decoder import ConvDecoder
 from deepgen.layers.conv_encoder import ConvEncoder
@@ -40,6 +41,10 @@ class Concatenated(nn.Module):
         classes: k labels, integers from 0 on.
         context: or k numbers.
 
+    Raises:
+        ArgumentError: ``net`` is no module or takes a context of another width; not one of ``classes`` and ``context``.
+        ShapeError, SupportError: when called, a context that is missing, of another shape, or a label out of range.
+
     >>> import deepgen as dg
     >>> net = Concatenated(dg.implicit.Dense(3, [16], 2, context=10, generator=0), classes=10)
     >>> net(torch.zeros(5, 3), torch.arange(5)).shape
@@ -52,6 +57,7 @@ class Concatenated(nn.Module):
     def __init__(self, net: nn.Module, *, classes: int = 0, context: int = 0) -> None:
         super().__init__()
         _one_of(classes, context)
+        check_module("net", net)
         taken = getattr(net, "context", 0)
         if taken and taken != (classes or context):
             raise ArgumentError(f"net takes a context of width {taken}, and it would be handed {classes or context}")
@@ -62,6 +68,7 @@ class Concatenated(nn.Module):
         return {"net": self.net, "classes": self.classes, "context": self.context}
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        check_beside(context, self.classes or self.context, len(x), labels=self.classes > 0)
         code = F.one_hot(as_integers(context, self.classes), self.classes) if self.classes else context
         code = code.to(x)
         if self.apart:
@@ -69,8 +76,8 @@ class Concatenated(nn.Module):
             return given
         if x.ndim == 3:
             x = x.unsqueeze(1)
-        if x.ndim not in (2, 4) or code.shape[:1] != x.shape[:1]:
-            raise ShapeError(f"rows must be vectors or images, each with its context, got {list(x.shape)}")
+        if x.ndim not in (2, 4):
+            raise ShapeError(f"rows must be vectors or images, got {list(x.shape)}")
         maps = code.reshape(*code.shape, *(1,) * (x.ndim - 2)).expand(*code.shape, *x.shape[2:])
         value: Tensor = self.net(torch.cat([x, maps], 1))
         return value
@@ -85,6 +92,10 @@ class Projected(nn.Module):
         classes: number of labels, integers from 0 on, each with a v of its own.
         context: or the width of the vectors, v being linear in them.
         generator: source of the initial weights of psi and v.
+
+    Raises:
+        ArgumentError: ``features`` is no module; not one of ``classes`` and ``context``.
+        ShapeError, SupportError: when called, features or a context of another shape, or a label out of range.
 
     >>> import deepgen as dg
     >>> D = Projected(dg.implicit.Dense(2, [16], 16, generator=0), 16, classes=10, generator=1)
@@ -103,6 +114,7 @@ class Projected(nn.Module):
     ) -> None:
         super().__init__()
         _one_of(classes, context)
+        check_module("features", features)
         check_count(width=width)
         self.features, self.width, self.classes, self.context = features, int(width), int(classes), int(context)
         stream = resolve(generator)
@@ -114,6 +126,7 @@ class Projected(nn.Module):
         return {"features": self.features, "width": self.width, "classes": self.classes, "context": self.context}
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        check_beside(context, self.classes or self.context, len(x), labels=self.classes > 0)
         phi = self.features(x)
         if phi.shape != (len(x), self.width):
             raise ShapeError(f"features must give [{len(x)}, {self.width}], got {list(phi.shape)}")

@@ -209,6 +209,7 @@ class GivenContext(LatentModel):
         """
         check_count(n=n)
         self._codes(n)
+        check_support(self.code, self.code.isfinite(), "finite in a context")
         stream, prior = resolve(generator, self.code.device), self.prior()
         shape = () if len(prior.batch_shape) and prior.batch_shape[0] == n else (n,)
         z = draw(prior, shape, generator=stream).reshape(n, -1)

@@ -21,9 +21,11 @@ from torch.distributions import Distribution
 
 from deepgen.distributions import StandardNormal
 from deepgen.errors import ArgumentError, MissingCapability, ShapeError, SupportError, check_count, check_real
-from deepgen.explicit.contexts import as_label, check_context, check_pair, each_context
+from deepgen.explicit.contexts import as_label, check_beside, check_context, check_pair, each_context
+from deepgen.explicit.units import check_support, require_tensor
 from deepgen.implicit.conditions import check_taken
 from deepgen.implicit.latent import for_network
+from deepgen.implicit.vae import check_module
 from deepgen.optim.blend import blend, share
 from deepgen.random import draw, resolve
 from deepgen.rest import answered_at_rest
@@ -71,9 +73,8 @@ class GAN(nn.Module):
             raise ArgumentError("the context is a label (classes=) or a vector (context=), not both at once")
         if average is not None:
             check_real("average", average, 0, below=1)
-        for name, network in (("generator", generator), ("discriminator", discriminator)):
-            if not isinstance(network, nn.Module):
-                raise ArgumentError(f"{name} must be a torch.nn.Module, got {type(network).__name__}")
+        check_module("generator", generator)
+        check_module("discriminator", discriminator)
         if not isinstance(latent, (Distribution, nn.Module)):
             check_count(latent=latent)
             latent = StandardNormal(latent)
@@ -106,12 +107,21 @@ class GAN(nn.Module):
         return draw(self.prior(), (n,), generator=generator)
 
     def generate(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """x = G(z) by the averaged generator, where there is one: ``[rows, *latent] -> [rows, *event]``."""
-        return _call(self.generator if self.averaged is None else self.averaged, z, context)
+        """x = G(z) by the averaged generator, where there is one: ``[rows, *latent] -> [rows, *event]``.
+
+        Raises:
+            ArgumentError, ShapeError, SupportError: no tensor of real numbers, or a context that is missing or wrong.
+        """
+        return self._call(self.generator if self.averaged is None else self.averaged, "z", z, context)
 
     def logit(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """D(x), the discriminator's logit: ``[rows, *event] -> [rows]``."""
-        value = _call(self.discriminator, x, context)
+        """D(x), the discriminator's logit: ``[rows, *event] -> [rows]``.
+
+        Raises:
+            ArgumentError, ShapeError, SupportError: no tensor of real numbers, a context that is missing or wrong, or
+                a network that does not give one logit a row.
+        """
+        value = self._call(self.discriminator, "x", x, context)
         if value.shape == (len(x), 1):
             value = value.squeeze(1)
         if value.shape != (len(x),):
@@ -144,6 +154,7 @@ class GAN(nn.Module):
         self.check_context(given, None)
         if given is None:
             raise ArgumentError("this GAN takes no context, so that none is to be filled in: gan.sample(n) draws")
+        check_support(given, given.isfinite(), "finite in a context")
         return Given(self, given.to(self.updates.device))
 
     @torch.no_grad()
@@ -168,6 +179,15 @@ class GAN(nn.Module):
     def check_context(self, context: Any, rows: int | None) -> None:
         """Raise unless ``context`` is what the networks take: labels ``[rows]`` or vectors ``[rows, context]``."""
         check_context(context, self.context, rows, labels=self.classes > 0)
+
+    def _call(self, network: nn.Module, name: str, x: Tensor, context: Tensor | None) -> Tensor:
+        require_tensor(x, name)
+        if x.ndim == 0 or x.is_complex():
+            raise ShapeError(f"{name} must be rows of real numbers, [rows, ...], got {x.dtype} {list(x.shape)}")
+        check_beside(context, self.context, len(x), labels=self.classes > 0)
+        x = for_network(network, x)
+        value: Tensor = network(x) if context is None else network(x, for_network(network, context))
+        return value
 
     def extra_repr(self) -> str:
         kind = f", classes={self.classes}" if self.classes else f", context={self.context}" if self.context else ""
@@ -237,9 +257,3 @@ def judging(model: Any) -> GAN:
     if gan is model and gan.context:
         raise ArgumentError("this GAN takes a context: hand in gan(context), with one label or vector")
     return gan
-
-
-def _call(network: nn.Module, x: Tensor, context: Tensor | None) -> Tensor:
-    x = for_network(network, x)
-    value: Tensor = network(x) if context is None else network(x, for_network(network, context))
-    return value

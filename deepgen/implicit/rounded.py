@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from deepgen.errors import check_count
+from deepgen.implicit.vae import check_module
 
 
 class Rounded(nn.Module):
@@ -25,6 +26,9 @@ class Rounded(nn.Module):
         levels: how many, L; 2 for bits.
         squash: whether to put a sigmoid behind ``net``.
 
+    Raises:
+        ArgumentError: ``net`` is no module, or fewer than two levels.
+
     >>> generator = Rounded(nn.Identity(), squash=True)
     >>> generator(torch.zeros(1, 2)), generator.eval()(torch.tensor([[-1.0, 3.0]]))
     (tensor([[0.5000, 0.5000]]), tensor([[0., 1.]]))
@@ -32,6 +36,7 @@ class Rounded(nn.Module):
 
     def __init__(self, net: nn.Module, levels: int = 2, *, squash: bool = False) -> None:
         super().__init__()
+        check_module("net", net)
         check_count(2, levels=levels)
         self.net, self.levels, self.squash = net, int(levels), bool(squash)
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from deepgen.errors import ArgumentError
+from deepgen.implicit.vae import check_module
 from deepgen.layers.p4_conv import P4Conv
 from deepgen.random import lend, resolve
 
@@ -34,7 +35,7 @@ class SpectralNorm(nn.Module):
         generator: source of the first u and v, and of weights in the place of those that are all 0.
 
     Raises:
-        ArgumentError: it has no such layer, or is normalised already.
+        ArgumentError: it is no module, has no such layer, or is normalised already.
 
     >>> import deepgen as dg
     >>> net = SpectralNorm(dg.implicit.Dense(2, [16], (), generator=0), generator=1)
@@ -44,6 +45,7 @@ class SpectralNorm(nn.Module):
 
     def __init__(self, net: nn.Module, *, generator: torch.Generator | int | None = None) -> None:
         super().__init__()
+        check_module("net", net)
         layers = [part for part in net.modules() if isinstance(part, _LAYERS)]
         if not layers or any(nn.utils.parametrize.is_parametrized(part) for part in layers):
             raise ArgumentError(f"{type(net).__name__} has no layers to normalise, or they are normalised already")

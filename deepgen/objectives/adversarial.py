@@ -78,6 +78,9 @@ class Adversarial:
         generator_rate, discriminator_rate: of the default optimizer, Adam.
         betas: of Adam; no momentum, as is usual in games.
 
+    Raises:
+        ArgumentError: a loss or a penalty that is none, ``early`` without ``warmup``, or numbers out of range.
+
     >>> import deepgen as dg
     >>> G, D = dg.implicit.Dense(2, [8], 2, generator=0), dg.implicit.Dense(2, [8], (), generator=1)
     >>> gan = dg.implicit.GAN(G, D, latent=2)
@@ -101,6 +104,8 @@ class Adversarial:
         check_count(critic_steps=self.critic_steps)
         check_count(0, warmup=self.warmup)
         check_real("early", self.early, 1)
+        if self.early > 1 and self.warmup == 0:
+            raise ArgumentError(f"early={self.early} comes down over warmup updates, and there are none: give warmup=")
         check_real("generator_rate", self.generator_rate, 0)
         check_real("discriminator_rate", self.discriminator_rate, 0)
         if not isinstance(self.betas, tuple | list) or len(self.betas) != 2:
@@ -137,6 +142,7 @@ class Adversarial:
 
         Raises:
             MissingCapability: ``model`` is not a `GAN`.
+            ArgumentError, ShapeError, SupportError: a context that is missing, uncalled for or wrong.
             ShapeError: draws have another shape than rows.
             ArgumentError: a penalty, and batch norm in the discriminator.
 
@@ -148,8 +154,9 @@ class Adversarial:
                 gan.discriminator, "discriminator", "logit", "a gradient penalty", "SpectralNorm, or penalty=()"
             )
         rows, context = _parts(x)
+        gan.check_context(context, len(rows))
         few, context = rows[:_FIRST], None if context is None else context[:_FIRST]
-        with torch.no_grad():
+        with torch.no_grad(), at_rest(gan):  # norms and averages move by updates alone
             draws = gan.generator(gan.draw_latents(2, generator=generator), *_given(context, 2))
         if draws.shape[1:] != few.shape[1:]:
             raise ShapeError(
@@ -157,7 +164,8 @@ class Adversarial:
                 "they must have one shape, so reshape the data (x.view(len(x), ...)) or the generator's output"
             )
         self._warn_of_sigmoid(gan, few, context)
-        loss, gradients = self._generator(gan, few, context, generator)
+        with at_rest(gan):
+            loss, gradients = self._generator(gan, few, context, generator)
         return Played(torch.zeros((), dtype=torch.int64), loss, _norm(gradients))
 
     def update(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> Update:
@@ -214,7 +222,7 @@ class Adversarial:
         real, fake = (x.detach().requires_grad_(bool(self.penalties)) for x in (rows, draws))
         on_real, on_fake = Judged(real, score(real)), Judged(fake, score(fake))
         loss = self.loss.discriminator(on_real.logits, on_fake.logits).mean()
-        paid = [each(on_real, on_fake, score, generator=generator).mean() for each in self.penalties]
+        paid = [_mean(each, each(on_real, on_fake, score, generator=generator), len(rows)) for each in self.penalties]
         penalty = sum(paid, start=loss.new_zeros(()))
         factor = self.early ** (1 - come_so_far(done, self.warmup))
         judge = _trained(gan.discriminator)
@@ -242,6 +250,13 @@ class Adversarial:
         loss = self.loss.generator(real, score(draws)).mean()
         maker = _trained(gan.generator)
         return loss.detach(), torch.autograd.grad(loss, maker, allow_unused=True) if maker else ()
+
+
+def _mean(penalty: Penalty, paid: Tensor, rows: int) -> Tensor:
+    if not isinstance(paid, Tensor) or paid.shape != (rows,):
+        got = list(paid.shape) if isinstance(paid, Tensor) else type(paid).__name__
+        raise ShapeError(f"a penalty gives one number a row, [{rows}], got {got} of {penalty!r}")
+    return paid.mean()
 
 
 def _take(optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], gradients: Gradients) -> None:

@@ -139,3 +139,9 @@ def test_a_single_latent_has_a_likelihood_given_one_context(stream):
     one, many = model(torch.tensor([1])).likelihood(z), model(torch.tensor([1])).likelihood(z.expand(4, 2))
     assert one.batch_shape == ()
     assert torch.allclose(one.mean, many.mean[3])
+
+
+def test_a_context_that_is_not_finite_draws_nothing(stream):
+    model = dg.implicit.mlp_cvae(6, [8], latent=2, context=3, generator=stream)
+    with pytest.raises(SupportError, match="finite in a context"):
+        model.sample(4, torch.tensor([0.0, torch.nan, 0.0]))

@@ -238,3 +238,61 @@ def test_a_convolution_keeps_the_size_of_a_signal_through_rectifiers(transposed,
         assert out.square().mean() == pytest.approx(gain, rel=0.1)
         bound = scale / (32 * (4 if transposed else 16)) ** 0.5
         assert 0.99 * bound < net.weight.abs().max() <= bound
+
+
+WRONG = {
+    "below 0": (torch.tensor([0, -1, 1]), SupportError),
+    "too high": (torch.tensor([0, 3, 1]), SupportError),
+    "one for all": (torch.tensor([1]), ShapeError),
+    "a number": (torch.tensor(1), ShapeError),
+    "a list": ([0, 1, 2], ShapeError),
+    "halves": (torch.tensor([0.5, 1.0, 2.0]), ArgumentError),
+    "missing": (None, ArgumentError),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_labels_that_are_none_are_told_by_whatever_is_asked(name):
+    context, error = WRONG[name]
+    gan = conditional()
+    z = torch.zeros(3, 2)
+    joined = Concatenated(Dense(5, [8], 2, generator=0), classes=3)
+    for asked in (gan.generate, gan.logit, gan.generator, gan.discriminator, joined):
+        with pytest.raises(error):
+            asked(z, context)
+
+
+@pytest.mark.parametrize("bad", [torch.zeros(3, 4), torch.zeros(2, 5), torch.zeros(5), [0.0] * 5], ids=str)
+def test_vectors_of_another_shape_are_told(bad):
+    G = Concatenated(Dense(2, [8], 2, context=5, generator=0), context=5)
+    D = Projected(Dense(2, [8], 8, generator=1), 8, context=5, generator=2)
+    gan = GAN(G, D, latent=2, context=5)
+    for asked in (gan.generate, gan.logit, gan.generator, gan.discriminator):
+        with pytest.raises(ShapeError, match=r"context must be"):
+            asked(torch.zeros(3, 2), bad)
+    wrong = torch.full((5,), torch.nan)
+    for asked in (lambda: gan(wrong), lambda: gan.sample(3, wrong)):
+        with pytest.raises(SupportError, match="finite in a context"):
+            asked()
+
+
+@pytest.mark.parametrize("bad", [[[0.0, 0.0]], torch.zeros(3, 2, dtype=torch.complex64), torch.tensor(0.0)], ids=str)
+def test_rows_and_latents_are_tensors_of_real_numbers(bad):
+    for asked in (small().generate, small().logit, conditional().logit):
+        with pytest.raises(ShapeError, match=r"must be a tensor|real numbers"):
+            asked(bad)
+    with pytest.raises(ArgumentError, match="no context, got"):
+        small().generate(torch.zeros(3, 3), torch.zeros(3, 2))
+
+
+@pytest.mark.parametrize("part", [None, torch.tanh, "Dense"])
+def test_networks_are_modules(part):
+    for made in (
+        lambda: Concatenated(part, classes=3),
+        lambda: Projected(part, 8, classes=3),
+        lambda: SpectralNorm(part),
+        lambda: dg.implicit.Rounded(part),
+        lambda: GAN(part, nn.Identity(), latent=2),
+    ):
+        with pytest.raises(ArgumentError, match=r"must be a torch\.nn\.Module"):
+            made()

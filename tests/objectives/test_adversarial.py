@@ -1,12 +1,15 @@
 """Losses and steps of adversarial training against hand and quadrature."""
 
+import itertools
 import math
 import warnings
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
 from torch.distributions import Normal
+from torch.nn.utils import parameters_to_vector
 
 import deepgen as dg
 from deepgen.errors import ArgumentError, DivergenceError, MissingCapability, ShapeError
@@ -15,18 +18,22 @@ from deepgen.implicit import (
     Concatenated,
     ConvEncoder,
     DCGANDiscriminator,
+    DCGANGenerator,
     Dense,
     Projected,
     ResNetDiscriminator,
+    ResNetGenerator,
     SpectralNorm,
 )
 from deepgen.layers import P4Encoder
 from deepgen.objectives import (
     R1,
+    R2,
     Adversarial,
     AdversarialWarning,
     GradientPenalty,
     Hinge,
+    LeastSquares,
     Minimax,
     NonSaturating,
     Relativistic,
@@ -222,6 +229,48 @@ def test_every_network_learns_under_the_spectral_norm(name, objective, stream):
     assert all(not torch.equal(a, b) for a, b in weights)
 
 
+LOSSES = [Minimax(), NonSaturating(), LeastSquares(), Hinge(), Wasserstein(), Relativistic()]
+PENALTIES = {"none": (), "gradient": GradientPenalty(), "R1": R1(), "R2": R2(), "spectral norm": ()}
+KINDS = {
+    "dense": (lambda z, **o: Dense(z, [4], (1, 8, 8), **o), lambda c, out, **o: Dense((c, 8, 8), [4], out, **o)),
+    "dcgan": (
+        lambda z, **o: DCGANGenerator(z, (1, 8, 8), 2, norm=False, **o),
+        lambda c, out, **o: DCGANDiscriminator((c, 8, 8), 2, out, **o),
+    ),
+    "resnet": (
+        lambda z, **o: ResNetGenerator(z, (1, 8, 8), 2, **o),
+        lambda c, out, **o: ResNetDiscriminator((c, 8, 8), 2, out, **o),
+    ),
+}
+
+
+@pytest.mark.parametrize("condition", ["none", "concatenation", "projection"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_cell_of_the_grid_takes_a_step(kind, condition, stream):
+    """Objective x penalty x conditioning x networks: both networks move, and by finite steps."""
+    x, labels = torch.rand(6, 1, 8, 8, generator=stream), torch.arange(6) % 3
+    k = 0 if condition == "none" else 3
+    maker, judge = KINDS[kind]
+    for loss, (name, penalty) in itertools.product(LOSSES, PENALTIES.items()):
+        joined, projected = condition == "concatenation", condition == "projection"
+        G = maker(2 + k, generator=stream)
+        D = judge(1 + k if joined else 1, 4 if projected else (), generator=stream)
+        D = SpectralNorm(D, generator=stream) if name == "spectral norm" else D
+        G = Concatenated(G, classes=k) if k else G
+        D = Concatenated(D, classes=k) if joined else D
+        D = Projected(D, 4, classes=k, generator=stream) if projected else D
+        gan = GAN(G, D, latent=2, classes=k)
+        objective = Adversarial(loss, penalty)
+        batch = (x, labels) if k else x
+        step = objective.update(gan, objective.optimizer(gan))
+        before = [parameters_to_vector(network.parameters()).detach().clone() for network in (G, D)]
+        _, metrics = step(objective.start(gan, batch, generator=stream), batch, generator=stream)
+        assert all(bool(value.isfinite()) for value in metrics.values()), (loss, name)
+        for was, network in zip(before, (G, D), strict=True):
+            moved = parameters_to_vector(network.parameters()).detach() - was
+            assert 0 < float(moved.norm()) < math.inf, (loss, name)
+
+
 @pytest.mark.parametrize("name", CELLS)
 def test_a_run_cut_and_resumed_is_the_uninterrupted_run(name, tmp_path, stream):
     objective, options = CELLS[name]
@@ -283,7 +332,7 @@ def test_what_is_refused(stream):
         {"betas": (1.0, 0.9)},
         {"betas": (0.0,)},
     ]
-    for wrong in (*wrongs, {"early": 0.5}, {"warmup": -1}):
+    for wrong in (*wrongs, {"early": 0.5}, {"early": 2.0}, {"warmup": -1}):
         with pytest.raises(ArgumentError):
             Adversarial(**wrong)
 
@@ -375,3 +424,27 @@ def test_a_critic_that_tells_all_apart_is_no_fault_under_wasserstein(stream):
         )
     with pytest.warns(dg.objectives.AdversarialWarning, match="has won"):
         Adversarial(dg.objectives.NonSaturating()).watch()(record, nn.Linear(1, 1))
+
+
+def test_the_start_leaves_norms_as_they_are(stream):
+    """A run that is resumed does not start again, so nothing may have moved by then."""
+    G, D = (net((8, 8), 4, norm=True, generator=stream) for net in (partial(DCGANGenerator, 2), DCGANDiscriminator))
+    gan = GAN(G, SpectralNorm(D, generator=stream), latent=2)
+    before = {name: value.clone() for name, value in gan.state_dict().items()}
+    Adversarial(penalty=()).start(gan, torch.rand(10, 8, 8, generator=stream), generator=stream)
+    assert all(torch.equal(before[name], value) for name, value in gan.state_dict().items())
+    assert all(part.training for part in gan.generator.modules())
+
+
+@pytest.mark.parametrize("paid", [lambda rows: rows.flatten(1), lambda rows: rows.sum(), lambda rows: 0.0])
+def test_a_penalty_gives_a_number_a_row(paid, stream):
+    gan, x = small(), torch.randn(5, 2, generator=stream)
+    objective = Adversarial(penalty=lambda real, fake, score, *, generator: paid(real.rows))
+    step = objective.update(gan, objective.optimizer(gan))
+    with pytest.raises(ShapeError, match=r"one number a row, \[5\]"):
+        step(objective.start(gan, x, generator=stream), x, generator=stream)
+
+
+def test_a_missing_context_is_told_at_the_start(stream):
+    with pytest.raises(ArgumentError, match="labels as its context"):
+        Adversarial().start(cell(classes=3), torch.randn(5, 2, generator=stream), generator=stream)
