@@ -73,7 +73,8 @@ def describe(model: nn.Module, name: str | None = None) -> str:
         return f"{_convolved(model)}{kind}{_laws(model)}"
     if isinstance(model, GAN):
         residual = any(isinstance(part, ResNetGenerator) for part in model.modules())
-        return f"{'residual ' if residual else ''}GAN, {_count(model.prior().event_shape.numel(), 'latent')}"
+        kind = f"{'residual ' if residual else ''}GAN, {_count(model.prior().event_shape.numel(), 'latent')}"
+        return kind + (f", {_count(model.classes, 'label')}" if model.classes else "")
     if isinstance(model, Autoencoder):
         if isinstance(model.encoder, TiedDense):
             given = model.encoder.arguments()

@@ -54,7 +54,7 @@ def command(
     from deepgen.cli import denoising
     from deepgen.cli.progress import told_of_compiling
     from deepgen.cli.quality import judged_draws
-    from deepgen.cli.rundir import judge, open_run, rows_of, silent, weights
+    from deepgen.cli.rundir import given_labels, judge, open_run, rows_of, silent, weights
     from deepgen.cli.threads import fitting_threads
     from deepgen.evaluate.arguments import LIKELIHOOD
     from deepgen.evaluate.latent import OWN, methods_of
@@ -93,7 +93,7 @@ def command(
     if opened.unfinished:
         head["unfinished"] = opened.unfinished
     count = f"{opened.title} on {len(x)} {split.value} row{'s' if len(x) > 1 else ''} of {rows.provenance['name']}"
-    if isinstance(opened.model, CVAE):
+    if given_labels(opened.model):
         count, head["given"] = f"{count}, given their labels", "labels"
     if isinstance(opened.model, Autoencoder) and restored is not None:
         head |= {"log_likelihood": None, "why": why, **restored.to_dict()}

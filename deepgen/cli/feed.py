@@ -54,13 +54,18 @@ def labels_of(data: Data, split: str) -> Tensor:
     if found is None:
         where = "" if data.labels is None else f" for its {split} rows"
         raise ArgumentError(
-            f"cvae is a model of rows given their labels, and {name} has none{where}: train vae, or take a .npz with "
-            "arrays x and y"
+            f"cvae and cgan are models of rows given their labels, and {name} has none{where}: train vae or gan, or "
+            "take a .npz with arrays x and y"
         )
     labels = torch.as_tensor(found).long()
     if len(labels) and int(labels.min()) < 0:
         raise ArgumentError(f"labels must be whole numbers from 0 on, and {name} has {int(labels.min())}")
     return labels
+
+
+def classes_of(data: Data) -> int:
+    """How many labels there are in the training and validation rows, numbered from 0 on."""
+    return 1 + int(max(labels_of(data, split).max() for split in ("train", "valid") if len(getattr(data, split))))
 
 
 def labelled(data: Data, split: str) -> Any:

@@ -21,7 +21,9 @@ _LEARNED = {
 _IMAGES = {**_LEARNED, "epochs": 30, "channels": 32, "layers": 6}
 _FLOW = {**_LEARNED, "epochs": 50, "transforms": 5, "hidden": [128, 128]}
 _NETWORKS = {**_LEARNED, "epochs": 200, "hidden": [200, 200], "channels": 32, "latent": None, "max_norm": None}
-_GAME = {**_NETWORKS, "loss": None, "penalty": None, "spectral_norm": None}
+_GAME = {
+    **_NETWORKS, "patience": None, "networks": None, "latent": 16, "loss": None, "penalty": None, "spectral_norm": None
+}  # fmt: skip
 _LATENT = {**_NETWORKS, "networks": "dense", "prior": "normal", "posterior": "diagonal", "components": 50}
 _TEXT = {**_LEARNED, "epochs": 10, "patience": 3, "batch": 32, "rate": 3e-3, "length": None, "dropout": 0.0}
 
@@ -54,9 +56,12 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "iwae": {**_LATENT, "k": 5},
     "cvae": _LATENT,
     "autoencoder": {**_NETWORKS, "networks": "dense", "noise": 0.3, "penalty": None, "penalty_weight": None, **_SETS},
-    "gan": {**_GAME, "patience": None, "networks": None, "latent": 16},
+    "gan": _GAME,
+    "cgan": {**_GAME, "condition": "projection"},
     "energy": {**_LEARNED, "patience": None, "hidden": [256, 256], "k": 10, "chains": 100},
 }
+
+GAMES = ("gan", "cgan")
 
 # What an option can be that is one of a few words, and where that goes by the model.
 _WORDS = {
@@ -67,12 +72,13 @@ _WORDS = {
     "networks": ("kind of networks", ("dense", "conv")),
     "loss": ("loss", ("relativistic", "minimax", "non-saturating", "least-squares", "hinge", "wasserstein")),
     "penalty": ("penalty", ("none",)),
+    "condition": ("condition", ("projection", "concatenation")),
 }
 _OWN_WORDS = {
     ("networks", "autoencoder"): ("dense", "conv", "tied"),
-    ("networks", "gan"): ("dense", "maxout", "conv", "resnet"),
+    **dict.fromkeys((("networks", name) for name in GAMES), ("dense", "maxout", "conv", "resnet")),
     ("penalty", "autoencoder"): ("none", "contraction", "l1", "sparsity"),
-    ("penalty", "gan"): ("r1-r2", "r1", "r2", "gradient", "none"),
+    **dict.fromkeys((("penalty", name) for name in GAMES), ("r1-r2", "r1", "r2", "gradient", "none")),
 }
 _PENALTY = 0.1  # weight of an autoencoder's, in nats of the reconstruction loss
 _CONVOLVED = 256  # units of the hidden layer beside convolutions
@@ -98,11 +104,7 @@ _LEFT_OUT = {
     **dict.fromkeys(
         ("dcgan", "resnet-gan"), "networks are an option of the model: train gan with --networks conv or resnet"
     ),
-    **dict.fromkeys(
-        ("cgan", "conditional-gan"),
-        "a gan given labels is deepgen.implicit.GAN with a Projected or Concatenated discriminator in Python; cvae is "
-        "a model given labels here",
-    ),
+    "conditional-gan": "a gan given labels is cgan here",
     **dict.fromkeys(
         ("class-rbm", "classrbm"),
         "a machine with label units is a classifier, and its columns are rows and labels side by side: in Python it is "
@@ -183,7 +185,7 @@ def applying(model: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
     networks = chosen.get("networks")
     if networks in ("dense", "tied", "maxout"):
         idle.add("channels")
-    elif networks is not None and model == "gan":
+    elif networks is not None and model in GAMES:
         idle.add("hidden")
     if chosen.get("prior") in ("normal", "flow"):
         idle.add("components")
@@ -204,9 +206,9 @@ def _agree(model: str, chosen: dict[str, Any], given: dict[str, Any]) -> None:
         raise ArgumentError(
             f"--channels is of convolutions, and {networks} networks have none: give {model} --networks conv"
         )
-    if networks in ("conv", "resnet") and model == "gan" and given.get("hidden") is not None:
+    if networks in ("conv", "resnet") and model in GAMES and given.get("hidden") is not None:
         raise ArgumentError(f"--hidden is of dense networks; the size of {networks} ones is --channels")
-    if networks == "conv" and model != "gan":
+    if networks == "conv" and model not in GAMES:
         chosen["hidden"] = [_CONVOLVED] if given.get("hidden") is None else chosen["hidden"]
         if len(chosen["hidden"]) > 1:
             raise ArgumentError(

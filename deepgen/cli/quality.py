@@ -40,13 +40,12 @@ def fakes(model: nn.Module, rows: Data, split: str, *, steps: int, seed: Any, no
 
     A random choice of the labels, as the rows may be in their order.
     """
-    from deepgen.cli.rundir import draw, known_labels
-    from deepgen.implicit import CVAE
+    from deepgen.cli.rundir import draw, given_labels, known_labels
     from deepgen.random import generator
 
     total = len(getattr(rows, split))
     labels = None
-    if isinstance(model, CVAE):
+    if given_labels(model):
         labels = known_labels(model, rows, split)[torch.randperm(total, generator=generator(0))[:MOST]]
     return draw(model, min(total, MOST), steps=steps, seed=seed, labels=labels, noise=noise)
 

@@ -196,9 +196,11 @@ def draw(
             return denoising.chain_draws(model, n, noise, steps=steps, seed=seed).flatten(1)
         if isinstance(model, (*MACHINES, EnergyModel)):
             return decoded(model, model.sample(n, steps=steps, generator=seed).flatten(1))
-        if isinstance(model, CVAE):
-            labels = torch.arange(n) % model.classes if labels is None else labels
-            return model.sample(n, labels, generator=seed).flatten(1)
+        if classes := given_labels(model):
+            given: Any = model
+            labels = torch.arange(n) % classes if labels is None else labels
+            drawn: Tensor = given.sample(n, labels, generator=seed)
+            return drawn.flatten(1)
         if isinstance(model, Samples):
             return model.sample(n, generator=seed).flatten(1)
     raise MissingCapability(f"{type(model).__name__} cannot be sampled: it has no sample(n, generator=)")
@@ -242,12 +244,28 @@ def silent(model: nn.Module) -> str:
     return denoising.NO_LIKELIHOOD if isinstance(model, Autoencoder) else ""
 
 
-def known_labels(model: CVAE, data: Data, split: str) -> Tensor:
+def given_labels(model: nn.Module) -> int:
+    """How many labels a `CVAE` or a `GAN` is given, 0 of one without, and of another model.
+
+    Raises:
+        MissingCapability: it is given vectors, which no file holds.
+    """
+    if not isinstance(model, (CVAE, GAN)):
+        return 0
+    if model.context and not model.classes:
+        raise MissingCapability(
+            f"this {type(model).__name__} is given vectors, which no file here says: in Python it is model = "
+            "deepgen.load(DIR), and model.sample(n, context) with one for each row"
+        )
+    return model.classes
+
+
+def known_labels(model: nn.Module, data: Data, split: str) -> Tensor:
     """The labels of a split, all of them among those that ``model`` was trained on."""
-    labels = labels_of(data, split)
-    if int(labels.max()) >= model.classes:
+    labels, classes = labels_of(data, split), given_labels(model)
+    if int(labels.max()) >= classes:
         raise ArgumentError(
-            f"the model was trained on labels 0 to {model.classes - 1}, and the {split} rows of "
+            f"the model was trained on labels 0 to {classes - 1}, and the {split} rows of "
             f"{data.provenance['name']} have {int(labels.max())}"
         )
     return labels

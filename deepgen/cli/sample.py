@@ -36,7 +36,7 @@ def command(
         ),
     ] = None,
     label: Annotated[
-        int | None, typer.Option(min=0, help="cvae: the label to draw rows of; all of them in turn by default.")
+        int | None, typer.Option(min=0, help="cvae, cgan: the label to draw rows of; all of them in turn by default.")
     ] = None,
     prompt: Annotated[str, typer.Option(help="Of a text: what it begins with.")] = "",
     length: Annotated[int | None, typer.Option(min=1, help="Of a text: characters to draw (500).")] = None,
@@ -49,11 +49,11 @@ def command(
     import torch
 
     from deepgen.cli.progress import told_of_compiling
-    from deepgen.cli.rundir import CHAINED, draw, open_run, usual_steps, weights
+    from deepgen.cli.rundir import CHAINED, draw, given_labels, open_run, usual_steps, weights
     from deepgen.cli.texts import LENGTH, write_texts
     from deepgen.cli.threads import fitting_threads
     from deepgen.explicit.tokens import TokenModel
-    from deepgen.implicit import CVAE, Autoencoder
+    from deepgen.implicit import Autoencoder
 
     opened = open_run(run)
     if steps is not None and not isinstance(opened.model, CHAINED):
@@ -61,8 +61,8 @@ def command(
             "--steps is for the chains of an rbm, dbn, dbm, energy model or autoencoder, and this run is of "
             f"{opened.title}, which has none"
         )
-    if label is not None and not (isinstance(opened.model, CVAE) and label < opened.model.classes):
-        has = f"labels 0 to {opened.model.classes - 1}" if isinstance(opened.model, CVAE) else "no labels"
+    if label is not None and label >= (classes := given_labels(opened.model)):
+        has = f"labels 0 to {classes - 1}" if classes else "no labels"
         raise ArgumentError(f"--label {label}: this run is of {opened.title}, which has {has}")
     alphabet = opened.source.get("alphabet")
     if isinstance(opened.model, TokenModel) and alphabet is not None:

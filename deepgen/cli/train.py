@@ -24,8 +24,8 @@ def command(
         typer.Argument(
             metavar="MODEL",
             help="rbm, dbn, dbm, bernoulli (independent units), mixture; made, nade, deep-nade; for images pixelcnn, "
-            "gated-pixelcnn; flows nice, realnvp, maf, nsf; vae, iwae, cvae (given labels), gan, energy; autoencoder "
-            "(no likelihood); for text rnn, lstm, gru, mlstm (multiplicative LSTM), transformer.",
+            "gated-pixelcnn; flows nice, realnvp, maf, nsf; vae, iwae, cvae (given labels), gan, cgan (given labels), "
+            "energy; autoencoder (no likelihood); for text rnn, lstm, gru, mlstm (multiplicative LSTM), transformer.",
         ),
     ],
     data: Annotated[str, typer.Option(help="A name from `deepgen data list`, or the path of your own file.")],
@@ -44,7 +44,7 @@ def command(
         typer.Option(
             min=0,
             help="Stop after so many epochs without a better validation likelihood, and keep the best (20; text 3; "
-            "rbm, dbn, dbm and energy, by a quick AIS, mixture and gan: never). 0 keeps the last epoch.",
+            "rbm, dbn, dbm and energy, by a quick AIS, mixture, gan and cgan: never). 0 keeps the last epoch.",
         ),
     ] = None,
     binarise: Annotated[
@@ -92,9 +92,9 @@ def command(
     networks: Annotated[
         str | None,
         typer.Option(
-            help="vae, iwae, cvae, autoencoder: dense or, for images, conv (dense); autoencoder of bits also tied; gan "
-            "also maxout and resnet (conv for images of levels with sides that are multiples of 4 from 16 on, else "
-            "dense)."
+            help="vae, iwae, cvae, autoencoder: dense or, for images, conv (dense); autoencoder of bits also tied; "
+            "gan, cgan also maxout and resnet (conv for images of levels with sides that are multiples of 4 from 16 "
+            "on, else dense)."
         ),
     ] = None,
     prior: Annotated[
@@ -126,19 +126,23 @@ def command(
     loss: Annotated[
         str | None,
         typer.Option(
-            help="gan: relativistic, minimax, non-saturating, least-squares, hinge or wasserstein (relativistic)."
+            help="gan, cgan: relativistic, minimax, non-saturating, least-squares, hinge or wasserstein (relativistic)."
         ),
     ] = None,
     penalty: Annotated[
         str | None,
         typer.Option(
-            help="gan: on the discriminator's gradient, r1-r2, r1, r2, gradient (of WGAN-GP) or none (r1-r2); "
+            help="gan, cgan: on the discriminator's gradient, r1-r2, r1, r2, gradient (of WGAN-GP) or none (r1-r2); "
             "autoencoder: on codes, none, contraction, l1 or sparsity (none)."
         ),
     ] = None,
     penalty_weight: Annotated[float | None, typer.Option(help="autoencoder: of --penalty (0.1).")] = None,
     spectral_norm: Annotated[
-        bool | None, typer.Option("--spectral-norm", help="gan: normalise the layers of the discriminator.")
+        bool | None, typer.Option("--spectral-norm", help="gan, cgan: normalise the layers of the discriminator.")
+    ] = None,
+    condition: Annotated[
+        str | None,
+        typer.Option(help="cgan: how the discriminator sees a label, projection or concatenation (projection)."),
     ] = None,
     weight_decay: Annotated[
         float | None, typer.Option(min=0.0, help="rbm, dbn, dbm: of the weights, not the biases (0).")
@@ -146,8 +150,8 @@ def command(
     max_norm: Annotated[
         float | None,
         typer.Option(
-            help="rbm, made, vae, iwae, cvae, autoencoder, gan: the greatest norm of the weights into a unit, after "
-            "every step (none). The gradient of an rbm is then not centred."
+            help="rbm, made, vae, iwae, cvae, autoencoder, gan, cgan: the greatest norm of the weights into a unit, "
+            "after every step (none). The gradient of an rbm is then not centred."
         ),
     ] = None,
     non_negative: Annotated[
@@ -194,7 +198,7 @@ def command(
              "hidden_units": hidden_units, "networks": networks, "prior": prior, "posterior": posterior,
              "optimizer": optimizer, "schedule": schedule, "loss": loss, "penalty": penalty,
              "penalty_weight": penalty_weight, "spectral_norm": spectral_norm, "max_norm": max_norm,
-             "non_negative": non_negative}  # fmt: skip
+             "non_negative": non_negative, "condition": condition}  # fmt: skip
     chosen = {"seed": seed, "binarise": binarise, "monitors": monitors or None, **settle(model, given)}
     source = {"model": model, "data": absolute(data), "root": root and str(Path(root).resolve()), **chosen}
     if out.exists() and not out.is_dir():

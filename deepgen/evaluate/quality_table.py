@@ -34,10 +34,15 @@ def table(quality: Quality, *, markdown: bool = False) -> str:
 
 
 def _row(key: str, score: Score) -> tuple[str, ...]:
-    value = plus_minus(score.value, score.stderr)
-    if key == "modes":  # a count, whose error is far below 1 where all kinds are frequent
-        value = f"{score.value:.0f} ± {score.stderr:.2f}".removesuffix(".00")
-    floor = "" if math.isnan(score.floor) else plus_minus(score.floor, score.floor_spread)
+    written = _counted if key == "modes" else plus_minus
+    value = written(score.value, score.stderr)
+    floor = "" if math.isnan(score.floor) else written(score.floor, score.floor_spread)
     p = "" if math.isnan(score.p_value) else f"{score.p_value:.2g}"
     sizes = f"{score.n_real:,}/{score.n_fake:,}"
     return score.name, value, floor, _BETTER.get(key, "low"), p, sizes, score.note
+
+
+def _counted(count: float, error: float) -> str:
+    """A whole number, or a mean of some, whose error is next to nothing where all kinds are frequent."""
+    whole = f"{count:.0f}" if count == round(count) else f"{count:.2f}"
+    return f"{whole} ± {error:.2f}".removesuffix(".00")

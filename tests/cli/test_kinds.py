@@ -45,7 +45,7 @@ BUILT = {
     "bars_and_stripes": "rbm --visible spin; dbn; dbm; bernoulli; made; nade; deep-nade; energy; pixelcnn; "
     "gated-pixelcnn; nsf; vae --prior vamp --components 2 --posterior full; vae --posterior flow --networks conv; "
     "gan --networks conv; gan --networks resnet; autoencoder --networks tied",
-    "digits": "rbm --visible softmax; vae; cvae",
+    "digits": "rbm --visible softmax; vae; cvae; cgan; cgan --condition concatenation; cgan --spectral-norm",
     "grey.npy": "vae",
     "moons": "vae; gan",
     "rows.txt": "gru; transformer",
@@ -53,7 +53,7 @@ BUILT = {
 # What is built in Python alone, and why: options.py or the manual says so of each model among these.
 PYTHON = {
     "explicit": {"ClassRBM", "IAF", "Ising", "MeanFieldNetwork", "Potts", "PlanarFlow", "Product", "Seq2Seq"},
-    "implicit": {"Concatenated", "Projected", "SemiSupervised", "SpectralNorm", "Decoder", "SaltAndPepper"},
+    "implicit": {"SemiSupervised", "Decoder", "SaltAndPepper"},
 }
 
 
@@ -219,6 +219,57 @@ def test_networks_of_a_gan(deepgen, trained, networks, part):
     assert told(deepgen)["sample_quality"]["n_fake"] == 360
 
 
+@pytest.mark.parametrize("networks", ["dense", "maxout", "conv", "resnet"])
+@pytest.mark.parametrize("condition", ["projection", "concatenation"])
+def test_a_gan_is_given_labels(deepgen, trained, networks, condition):
+    size = "--hidden 8" if networks in ("dense", "maxout") else "--channels 2"
+    model = trained(f"cgan --condition {condition} --networks {networks} {size} --latent 3 {DIGITS}")
+    parts = [type(module).__name__ for module in model.discriminator.modules()]
+    assert (model.classes, parts[0]) == (10, "Projected" if condition == "projection" else "Concatenated")
+    found = told(deepgen)
+    assert (found["given"], found["log_likelihood"]) == ("labels", None)
+    assert found["model"] == f"{'residual ' if networks == 'resnet' else ''}GAN, 3 latents, 10 labels"
+    assert found["sample_quality"]["n_fake"] == 360
+    for words, labels in (((), torch.arange(20) % 10), (("--label", 7), torch.full((20,), 7))):
+        assert deepgen("sample", "run", "-n", 20, *words, "--out", "a.npy").status == 0
+        assert np.array_equal(np.load("a.npy"), model.sample(20, labels, generator=0).flatten(1).numpy())
+    assert "which has labels 0 to 9" in deepgen("sample", "run", "--label", 10).err
+
+
+@pytest.mark.parametrize("condition", ["projection", "concatenation"])
+def test_draws_of_a_label_are_like_the_rows_that_have_it(deepgen, trained, tmp_path, stream, condition):
+    """Three bits are the label's, and three say nothing; without a look at the label half of the draws would agree."""
+    labels = torch.randint(2, (600,), generator=stream)
+    bits = torch.randint(2, (600, 3), generator=stream)
+    np.savez(tmp_path / "pairs.npz", x=torch.cat([labels.unsqueeze(1).expand(600, 3), bits], 1).numpy(), y=labels)
+    words = f"--data pairs.npz --epochs 30 --batch 20 --hidden 16 --latent 4 --rate 3e-3 --condition {condition}"
+    model = trained(f"cgan {words}")
+    for label in (0, 1):
+        assert deepgen("sample", "run", "-n", 500, "--label", label, "--out", "a.npy").status == 0
+        draws = np.load("a.npy")
+        assert (draws[:, :3] == label).all(1).mean() > 0.9
+    assert model.classes == 2
+
+
+@pytest.mark.parametrize("given", ["labels", "vectors"])
+def test_a_saved_gan_is_drawn_from_and_judged_where_files_can_say_what_it_is_given(
+    deepgen, tmp_path, monkeypatch, given
+):
+    monkeypatch.chdir(tmp_path)
+    k = {"classes" if given == "labels" else "context": 10}
+    made = dg.implicit.Concatenated(dg.implicit.Dense(2, [8], 64, context=10, generator=0), **k)
+    judge = dg.implicit.Projected(dg.implicit.Dense(64, [8], 8, generator=1), 8, **k, generator=2)
+    dg.save(dg.implicit.GAN(made, judge, latent=2, **k), "run")
+    drawn, judged = deepgen("sample", "run", "-n", 5, "--out", "a.npy"), deepgen("evaluate", "run", "--data", "digits")
+    if given == "vectors":
+        for done in (drawn, judged):
+            assert (done.status, "given vectors, which no file here says" in done.err) == (2, True), done.err
+        return
+    assert (drawn.status, judged.status) == (0, 0), drawn.err + judged.err
+    assert "GAN, 2 latents, 10 labels on 360 test rows of digits, given their labels" in judged.out
+    assert deepgen("sample", "run", "--label", 10).status == 2
+
+
 @pytest.mark.parametrize(
     ("words", "title"),
     [
@@ -264,7 +315,10 @@ def test_networks_of_an_autoencoder(deepgen, trained, words, title):
         ("lstm --data digits --cell gru", "--cell"),
         ("conv-vae --data digits", "train vae or cvae with --networks conv"),
         ("dcgan --data digits", "train gan with --networks conv or resnet"),
-        ("cgan --data digits", "deepgen.implicit.GAN"),
+        ("conditional-gan --data digits", "a gan given labels is cgan here"),
+        ("cgan --data digits --condition projected", "unknown condition 'projected': did you mean 'projection'"),
+        ("gan --data digits --condition projection", "--condition is an option of cgan"),
+        ("cgan --data bars_and_stripes", "bars_and_stripes has none"),
     ],
 )
 def test_what_does_not_go_together_is_one_line_with_status_2(deepgen, tmp_path, monkeypatch, stream, words, said):

@@ -22,19 +22,20 @@ def page(found: Comparison, rows: Data) -> Path:
     from deepgen.cli.compare.comparison import draws_of, history_of
     from deepgen.cli.compare.paired import in_words
     from deepgen.cli.describe import counted
+    from deepgen.cli.options import GAMES
     from deepgen.cli.pages import drawn
     from deepgen.implicit import GAN, Autoencoder
     from deepgen.plot import Entry, report
 
     entries = []
-    kinds: dict[str, type] = {"gan": GAN, "autoencoder": Autoencoder}
+    kinds: dict[str, type] = {**dict.fromkeys(GAMES, GAN), "autoencoder": Autoencoder}
     many = GRID if rows.image_shape is not None else ROWS
     for one in found.models:
         name = one.model.split()[0]
         draws = draws_of(found.directory, one.model)
         history = history_of(found.directory, one.model)
         levels = rows.levels if "alphabet" not in rows.provenance else None
-        if draws is not None and levels is not None and name != "gan":  # in whole levels, as models take them
+        if draws is not None and levels is not None and name not in GAMES:  # in whole levels, as models take them
             draws = draws / (levels - 1)
         settings = {
             "model": one.model,

@@ -32,7 +32,7 @@ _RECIPES: dict[str, Callable[[str, Data, Mapping[str, Any]], Recipe]] = {
     **dict.fromkeys(("rnn", "lstm", "gru", "mlstm", "transformer"), tokens),
     **dict.fromkeys(("vae", "iwae", "cvae"), latent),
     "autoencoder": autoencoder,
-    "gan": gan,
+    **dict.fromkeys(("gan", "cgan"), gan),
     "energy": energy,
 }
 

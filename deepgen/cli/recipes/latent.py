@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from deepgen.cli.feed import labels_of
+from deepgen.cli.feed import classes_of
 from deepgen.cli.recipes.autoregressive import FEW
 from deepgen.cli.recipes.columns import caution, varying
 from deepgen.cli.recipes.laws import posterior_of, prior_of
@@ -36,8 +36,7 @@ DRAWS = 10  # behind a validation bound: enough to choose an epoch by
 def latent(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
     """``vae``, ``iwae`` and ``cvae``."""
     data, caveat, notes = prepared(name, data)
-    classes = int(max(labels_of(data, split).max() for split in ("train", "valid") if len(getattr(data, split)))) + 1 \
-        if name == "cvae" else 0  # fmt: skip
+    classes = classes_of(data) if name == "cvae" else 0
     model = _model(data, options, classes)
     draws = options["k"] if name == "iwae" else DRAWS
     return by_adam(
