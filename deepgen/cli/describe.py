@@ -31,6 +31,7 @@ from deepgen.implicit import (
     Dense,
     FullGaussian,
     ResNetGenerator,
+    SemiSupervised,
     TiedDense,
     VampPrior,
 )
@@ -71,6 +72,10 @@ def describe(model: nn.Module, name: str | None = None) -> str:
         kind = f"{'IWAE' if name == 'iwae' else type(model).__name__}, {_count(model.latent, 'latent')}"
         kind += f", {_count(model.classes, 'label')}" if isinstance(model, CVAE) and model.classes else ""
         return f"{_convolved(model)}{kind}{_laws(model)}"
+    if isinstance(model, SemiSupervised):
+        return (
+            f"{_convolved(model)}M2, {_count(model.cvae.latent, 'latent')}, {model.classes} labels{_laws(model.cvae)}"
+        )
     if isinstance(model, GAN):
         residual = any(isinstance(part, ResNetGenerator) for part in model.modules())
         kind = f"{'residual ' if residual else ''}GAN, {_count(model.prior().event_shape.numel(), 'latent')}"

@@ -52,6 +52,7 @@ def command(
     import torch
 
     from deepgen.cli import denoising
+    from deepgen.cli.classified import classified
     from deepgen.cli.progress import told_of_compiling
     from deepgen.cli.quality import judged_draws
     from deepgen.cli.rundir import given_labels, judge, open_run, rows_of, silent, weights
@@ -86,6 +87,7 @@ def command(
         elif not why:
             shown = sys.stderr.isatty() and not as_json
             answer = judge(opened.model, rows, split.value, method=method, seed=seed, progress=shown)
+        labelled = classified(opened.model, rows, split.value)
         held_out = split is not Split.train
         asked = quality or isinstance(opened.model, GAN)
         draws = judged_draws(opened, rows, split.value, held_out=held_out, seed=seed) if asked else None
@@ -106,6 +108,9 @@ def command(
         beside = method != "pseudo" and not isinstance(opened.model, CVAE)  # which states another quantity, or none
         told, lines = _likelihood(answer, opened.model, rows, x, beside=beside)
         head, lines = {**head, **told}, [f"{count}: {answer}", *lines]
+    if labelled:
+        head["classification_error"] = labelled[0]
+        lines.append(labelled[1])
     if draws:
         found, fallen = draws
         head["sample_quality"], head["collapsed"] = found.to_dict(), fallen

@@ -54,8 +54,8 @@ def labels_of(data: Data, split: str) -> Tensor:
     if found is None:
         where = "" if data.labels is None else f" for its {split} rows"
         raise ArgumentError(
-            f"cvae and cgan are models of rows given their labels, and {name} has none{where}: train vae or gan, or "
-            "take a .npz with arrays x and y"
+            f"cvae, cgan and m2 learn from labels, and {name} has none{where}: train vae or gan, or take a .npz with "
+            "arrays x and y"
         )
     labels = torch.as_tensor(found).long()
     if len(labels) and int(labels.min()) < 0:
@@ -68,9 +68,10 @@ def classes_of(data: Data) -> int:
     return 1 + int(max(labels_of(data, split).max() for split in ("train", "valid") if len(getattr(data, split))))
 
 
-def labelled(data: Data, split: str) -> Any:
-    """The rows of a split with their labels, as pairs."""
+def labelled(data: Data, split: str, known: Tensor | None = None) -> Any:
+    """The rows of a split with their labels, as pairs; -1 in the place of those that are not ``known``."""
     rows, labels = getattr(data, split), labels_of(data, split)
+    labels = labels if known is None else torch.where(known, labels, -1)
     return TensorDataset(rows, labels) if isinstance(rows, Tensor) else Feed(rows, labels)
 
 

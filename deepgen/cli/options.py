@@ -55,6 +55,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "vae": _LATENT,
     "iwae": {**_LATENT, "k": 5},
     "cvae": _LATENT,
+    "m2": {**_LATENT, "labelled": 100},
     "autoencoder": {**_NETWORKS, "networks": "dense", "noise": 0.3, "penalty": None, "penalty_weight": None, **_SETS},
     "gan": _GAME,
     "cgan": {**_GAME, "condition": "projection"},
@@ -87,11 +88,7 @@ _LEFT_OUT = {
     "iaf": "an iaf scores given data one variable after the other, so training it by likelihood would take as many "
     "network passes a step as there are columns: maf is the same flow with the fast direction towards the data, and "
     "--posterior flow of a vae is an iaf",
-    **dict.fromkeys(
-        ("m2", "semi-supervised"),
-        "M2 learns from rows of which only some have labels, which no file given here can say: in Python it is "
-        "deepgen.implicit.SemiSupervised; where all rows have labels train cvae",
-    ),
+    "semi-supervised": "a model of rows of which only some have labels is m2 here",
     **dict.fromkeys(
         ("planar", "planarflow", "planar-flow"),
         "a planar flow has one direction only, so it is trained on data or drawn from and never both: in Python it is "

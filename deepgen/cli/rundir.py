@@ -20,7 +20,7 @@ from deepgen.cli.values import as_trained
 from deepgen.errors import ArgumentError, CheckpointError, MissingCapability
 from deepgen.evaluate import Bracket, Estimate, log_likelihood
 from deepgen.explicit import DBM, DBN, RBM, Dequantised, EnergyModel
-from deepgen.implicit import CVAE, GAN, Autoencoder
+from deepgen.implicit import CVAE, GAN, Autoencoder, SemiSupervised
 from deepgen.random import generator
 from deepgen.train import History, load, load_run
 from deepgen.typing import Samples
@@ -188,14 +188,16 @@ def draw(
 ) -> Tensor:
     """``n`` samples ``[n, features]``: the ends of ``n`` chains of a Boltzmann machine or a denoiser, or exact draws.
 
-    Of a model with labels those given ``[n]``, by default all of its own in turn. ``noise`` is what an autoencoder was
-    trained under. ``seed`` may be a generator.
+    Of a model given labels those of ``labels`` ``[n]``, by default all of its own in turn; by default M2 draws them.
+    ``noise`` is what an autoencoder was trained under. ``seed`` may be a generator.
     """
     with torch.no_grad():
         if isinstance(model, Autoencoder):
             return denoising.chain_draws(model, n, noise, steps=steps, seed=seed).flatten(1)
         if isinstance(model, (*MACHINES, EnergyModel)):
             return decoded(model, model.sample(n, steps=steps, generator=seed).flatten(1))
+        if labels is not None and isinstance(model, SemiSupervised):
+            model = model.cvae
         if classes := given_labels(model):
             given: Any = model
             labels = torch.arange(n) % classes if labels is None else labels

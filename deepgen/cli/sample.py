@@ -36,7 +36,7 @@ def command(
         ),
     ] = None,
     label: Annotated[
-        int | None, typer.Option(min=0, help="cvae, cgan: the label to draw rows of; all of them in turn by default.")
+        int | None, typer.Option(min=0, help="cvae, cgan, m2: the label to draw rows of; all by default.")
     ] = None,
     prompt: Annotated[str, typer.Option(help="Of a text: what it begins with.")] = "",
     length: Annotated[int | None, typer.Option(min=1, help="Of a text: characters to draw (500).")] = None,
@@ -53,7 +53,7 @@ def command(
     from deepgen.cli.texts import LENGTH, write_texts
     from deepgen.cli.threads import fitting_threads
     from deepgen.explicit.tokens import TokenModel
-    from deepgen.implicit import Autoencoder
+    from deepgen.implicit import Autoencoder, SemiSupervised
 
     opened = open_run(run)
     if steps is not None and not isinstance(opened.model, CHAINED):
@@ -61,7 +61,8 @@ def command(
             "--steps is for the chains of an rbm, dbn, dbm, energy model or autoencoder, and this run is of "
             f"{opened.title}, which has none"
         )
-    if label is not None and label >= (classes := given_labels(opened.model)):
+    classes = opened.model.classes if isinstance(opened.model, SemiSupervised) else given_labels(opened.model)
+    if label is not None and label >= classes:
         has = f"labels 0 to {classes - 1}" if classes else "no labels"
         raise ArgumentError(f"--label {label}: this run is of {opened.title}, which has {has}")
     alphabet = opened.source.get("alphabet")

@@ -24,8 +24,9 @@ def command(
         typer.Argument(
             metavar="MODEL",
             help="rbm, dbn, dbm, bernoulli (independent units), mixture; made, nade, deep-nade; for images pixelcnn, "
-            "gated-pixelcnn; flows nice, realnvp, maf, nsf; vae, iwae, cvae (given labels), gan, cgan (given labels), "
-            "energy; autoencoder (no likelihood); for text rnn, lstm, gru, mlstm (multiplicative LSTM), transformer.",
+            "gated-pixelcnn; flows nice, realnvp, maf, nsf; vae, iwae, cvae (given labels), m2 (few labels), gan, cgan "
+            "(given labels), energy; autoencoder (no likelihood); for text rnn, lstm, gru, mlstm (multiplicative "
+            "LSTM), transformer.",
         ),
     ],
     data: Annotated[str, typer.Option(help="A name from `deepgen data list`, or the path of your own file.")],
@@ -92,16 +93,16 @@ def command(
     networks: Annotated[
         str | None,
         typer.Option(
-            help="vae, iwae, cvae, autoencoder: dense or, for images, conv (dense); autoencoder of bits also tied; "
+            help="vae, iwae, cvae, m2, autoencoder: dense or, for images, conv (dense); autoencoder of bits also tied; "
             "gan, cgan also maxout and resnet (conv for images of levels with sides that are multiples of 4 from 16 "
             "on, else dense)."
         ),
     ] = None,
     prior: Annotated[
-        str | None, typer.Option(help="vae, iwae, cvae: of latents, normal, mixture, vamp or flow (normal).")
+        str | None, typer.Option(help="vae, iwae, cvae, m2: of latents, normal, mixture, vamp or flow (normal).")
     ] = None,
     posterior: Annotated[
-        str | None, typer.Option(help="vae, iwae, cvae: of latents given a row, diagonal, full or flow (diagonal).")
+        str | None, typer.Option(help="vae, iwae, cvae, m2: of latents given a row, diagonal, full or flow (diagonal).")
     ] = None,
     k: Annotated[
         int | None,
@@ -140,6 +141,9 @@ def command(
     spectral_norm: Annotated[
         bool | None, typer.Option("--spectral-norm", help="gan, cgan: normalise the layers of the discriminator.")
     ] = None,
+    labelled: Annotated[
+        int | None, typer.Option(min=1, help="m2: how many training rows keep their labels (100).")
+    ] = None,
     condition: Annotated[
         str | None,
         typer.Option(help="cgan: how the discriminator sees a label, projection or concatenation (projection)."),
@@ -150,8 +154,8 @@ def command(
     max_norm: Annotated[
         float | None,
         typer.Option(
-            help="rbm, made, vae, iwae, cvae, autoencoder, gan, cgan: the greatest norm of the weights into a unit, "
-            "after every step (none). The gradient of an rbm is then not centred."
+            help="rbm, made, vae, iwae, cvae, m2, autoencoder, gan, cgan: the greatest norm of the weights into a "
+            "unit, after every step (none). The gradient of an rbm is then not centred."
         ),
     ] = None,
     non_negative: Annotated[
@@ -198,7 +202,7 @@ def command(
              "hidden_units": hidden_units, "networks": networks, "prior": prior, "posterior": posterior,
              "optimizer": optimizer, "schedule": schedule, "loss": loss, "penalty": penalty,
              "penalty_weight": penalty_weight, "spectral_norm": spectral_norm, "max_norm": max_norm,
-             "non_negative": non_negative, "condition": condition}  # fmt: skip
+             "non_negative": non_negative, "condition": condition, "labelled": labelled}  # fmt: skip
     chosen = {"seed": seed, "binarise": binarise, "monitors": monitors or None, **settle(model, given)}
     source = {"model": model, "data": absolute(data), "root": root and str(Path(root).resolve()), **chosen}
     if out.exists() and not out.is_dir():

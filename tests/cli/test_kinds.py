@@ -45,7 +45,7 @@ BUILT = {
     "bars_and_stripes": "rbm --visible spin; dbn; dbm; bernoulli; made; nade; deep-nade; energy; pixelcnn; "
     "gated-pixelcnn; nsf; vae --prior vamp --components 2 --posterior full; vae --posterior flow --networks conv; "
     "gan --networks conv; gan --networks resnet; autoencoder --networks tied",
-    "digits": "rbm --visible softmax; vae; cvae; cgan; cgan --condition concatenation; cgan --spectral-norm",
+    "digits": "rbm --visible softmax; vae; cvae; cgan; cgan --condition concatenation; cgan --spectral-norm; m2",
     "grey.npy": "vae",
     "moons": "vae; gan",
     "rows.txt": "gru; transformer",
@@ -53,7 +53,7 @@ BUILT = {
 # What is built in Python alone, and why: options.py or the manual says so of each model among these.
 PYTHON = {
     "explicit": {"ClassRBM", "IAF", "Ising", "MeanFieldNetwork", "Potts", "PlanarFlow", "Product", "Seq2Seq"},
-    "implicit": {"SemiSupervised", "Decoder", "SaltAndPepper"},
+    "implicit": {"Decoder", "SaltAndPepper"},
 }
 
 
@@ -251,6 +251,38 @@ def test_draws_of_a_label_are_like_the_rows_that_have_it(deepgen, trained, tmp_p
     assert model.classes == 2
 
 
+def test_a_model_of_few_labels_classifies_and_has_a_bound(deepgen, trained):
+    model = trained(f"m2 {DIGITS} --hidden 8 --latent 2 --labelled 50")
+    data = dg.data.load("digits")
+    x, labels = data.test, data.labels.test
+    found = told(deepgen, "--seed", 4)
+    assert (found["model"], found["log_likelihood"]["side"]) == ("M2, 2 latents, 10 labels", "below")
+    expected = dg.evaluate.log_likelihood(model, x, generator=4)
+    assert found["log_likelihood"]["value"] == pytest.approx(expected.value, rel=1e-6)
+    wrong = (model.predict(x).argmax(1) != torch.as_tensor(labels)).double()
+    assert found["classification_error"]["value"] == pytest.approx(float(wrong.mean()))
+    assert found["classification_error"]["stderr"] == pytest.approx(float(wrong.std()) / 360**0.5)
+    assert f"of {len(x)} rows for another label" in deepgen("evaluate", "run").out
+    for words, made in (((), model.sample(9, generator=0)), (("--label", 3), model(3).sample(9, generator=0))):
+        assert deepgen("sample", "run", "-n", 9, *words, "--out", "a.npy").status == 0
+        assert np.array_equal(np.load("a.npy"), made.numpy())
+    assert "which has labels 0 to 9" in deepgen("sample", "run", "--label", 10).err
+
+
+@pytest.mark.parametrize("n", [10, 37, 1078])
+def test_labels_are_kept_evenly_by_the_seed_and_the_others_are_not_told(n):
+    rows = dg.data.load("digits")
+    made = build("m2", rows, {**asked.options(f"m2 --labelled {n}")[1], "seed": 3})
+    y, labels = made.train.tensors[1], torch.as_tensor(rows.labels.train)
+    assert int((y >= 0).sum()) == n
+    assert torch.equal(y[y >= 0], labels[y >= 0])
+    counts = y[y >= 0].bincount()
+    assert n == 1078 or int(counts.max() - counts.min()) <= 1
+    again, other = (build("m2", rows, {**asked.options(f"m2 --labelled {n}")[1], "seed": seed}) for seed in (3, 4))
+    assert torch.equal(again.train.tensors[1], y)
+    assert torch.equal(other.train.tensors[1], y) == (n == 1078)
+
+
 @pytest.mark.parametrize("given", ["labels", "vectors"])
 def test_a_saved_gan_is_drawn_from_and_judged_where_files_can_say_what_it_is_given(
     deepgen, tmp_path, monkeypatch, given
@@ -319,6 +351,11 @@ def test_networks_of_an_autoencoder(deepgen, trained, words, title):
         ("cgan --data digits --condition projected", "unknown condition 'projected': did you mean 'projection'"),
         ("gan --data digits --condition projection", "--condition is an option of cgan"),
         ("cgan --data bars_and_stripes", "bars_and_stripes has none"),
+        ("semi-supervised --data digits", "is m2 here"),
+        ("m2 --data digits --labelled 9", "--labelled must be from 10, one row for each label, to the 1078"),
+        ("m2 --data digits --labelled 1079", "got 1079"),
+        ("m2 --data digits --prior vamp", "pseudo-inputs have no label"),
+        ("m2 --data moons", "moons has none"),
     ],
 )
 def test_what_does_not_go_together_is_one_line_with_status_2(deepgen, tmp_path, monkeypatch, stream, words, said):

@@ -2,10 +2,11 @@
 
 import json
 
+import pytest
 import torch
 
 import deepgen as dg
-from deepgen.cli.quality import in_grey
+from deepgen.cli.quality import in_grey, training
 from deepgen.evaluate import sample_quality
 
 
@@ -39,6 +40,15 @@ def test_too_few_rows_are_refused(deepgen, trained):
     refused = deepgen("evaluate", trained, "--quality")
     assert refused.status == 2
     assert "at least" in refused.err
+
+
+@pytest.mark.parametrize(("name", "apart"), [("bars_and_stripes", False), ("digits", True)])
+def test_copies_are_looked_for_where_rows_are_held_out(name, apart):
+    """Bars and stripes hold all that there is, in every split."""
+    rows = dg.data.load(name)
+    train = training(rows, rows.test.flatten(1))
+    assert (train is not None) == apart
+    assert train is None or torch.equal(train, rows.train)
 
 
 def test_draws_beyond_grey_are_judged_as_a_picture_shows_them(stream):

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from deepgen.cli.classified import classified
 from deepgen.cli.collapse import collapse
 from deepgen.cli.describe import describe
 from deepgen.cli.evaluate import weighted
-from deepgen.cli.quality import against, fakes, in_grey, shown
+from deepgen.cli.quality import against, fakes, in_grey, shown, training
 from deepgen.cli.restated import restated
 from deepgen.cli.rundir import judge, rows_of, silent, usual_steps
 from deepgen.data import Splits
@@ -90,6 +91,8 @@ def judged(
         quality, why = graded(rows, draws, seed=seed)
         notes += [why] if why else []
         collapsed = collapse(quality, shown(rows, rows_of(rows.test)), shown(rows, draws))
+    if told := classified(model, rows, "test"):
+        notes.append(told[1])
     bits = restated(likelihood[0], rows) if likelihood else None
     given = "labels" if isinstance(model, CVAE) else ""
     title = describe(model, one.model.split()[0])
@@ -111,7 +114,7 @@ def graded(rows: Data, draws: Tensor, *, seed: int) -> tuple[Quality | None, str
         given: dict[str, Any] = {
             "real": real,
             "fake": in_grey(real, shown(rows, draws)),
-            "train": shown(rows, rows_of(rows.train)),
+            "train": training(rows, real),
         }
         try:
             known = hasattr(default_features(real), "classes")

@@ -16,6 +16,7 @@ from deepgen.cli.recipes.latent import latent
 from deepgen.cli.recipes.mixture import mixture
 from deepgen.cli.recipes.rbm import annealed, below_base_rates, deep, rbm
 from deepgen.cli.recipes.recipe import Recipe
+from deepgen.cli.recipes.semi_supervised import m2
 from deepgen.cli.recipes.tokens import tokens
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ _RECIPES: dict[str, Callable[[str, Data, Mapping[str, Any]], Recipe]] = {
     **dict.fromkeys(("nice", "realnvp", "maf", "nsf"), flow),
     **dict.fromkeys(("rnn", "lstm", "gru", "mlstm", "transformer"), tokens),
     **dict.fromkeys(("vae", "iwae", "cvae"), latent),
+    "m2": m2,
     "autoencoder": autoencoder,
     **dict.fromkeys(("gan", "cgan"), gan),
     "energy": energy,

@@ -37,7 +37,7 @@ def latent(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
     """``vae``, ``iwae`` and ``cvae``."""
     data, caveat, notes = prepared(name, data)
     classes = classes_of(data) if name == "cvae" else 0
-    model = _model(data, options, classes)
+    model = latent_model(data, options, classes)
     draws = options["k"] if name == "iwae" else DRAWS
     return by_adam(
         model,
@@ -78,7 +78,8 @@ def code_width(options: Mapping[str, Any], features: int) -> int:
     return options["latent"] or max(2, min(50, features // 8))
 
 
-def _model(data: Data, options: Mapping[str, Any], classes: int) -> VAE | CVAE:
+def latent_model(data: Data, options: Mapping[str, Any], classes: int) -> VAE | CVAE:
+    """A `VAE`, or of so many ``classes`` a `CVAE`, with the networks and laws that the options name."""
     width, stream = code_width(options, data.event_shape.numel()), generator(options["seed"])
     likelihood = law_of_values(data)
     posterior = posterior_of(options, width, stream)

@@ -46,7 +46,8 @@ def _vamp(data: Data, components: int, classes: int, likelihood: Any, stream: to
     """Pseudo-inputs that start as different training rows, as the encoder is handed them."""
     if classes:
         raise ArgumentError(
-            "--prior vamp is of a vae or iwae, as its pseudo-inputs have no label: give a cvae --prior mixture or flow"
+            "--prior vamp is of a vae or iwae, as its pseudo-inputs have no label: give a cvae or m2 --prior mixture "
+            "or flow"
         )
     if kind(data) == "real":
         raise ArgumentError(

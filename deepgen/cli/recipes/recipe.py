@@ -33,6 +33,7 @@ class Recipe:
         caution: what to warn of, whatever comes out.
         notes: what later commands must know of the numbers that the model takes.
         labelled: the model takes rows together with their labels.
+        known: of which training rows it is told the label, bool ``[rows]``; None for all.
         settled: options that were left open, as they came out for these data.
     """
 
@@ -47,12 +48,13 @@ class Recipe:
     caution: str | None = None
     notes: dict[str, Any] | None = None
     labelled: bool = False
+    known: Tensor | None = None
     settled: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def train(self) -> Any:
         """What `deepgen.fit` trains on."""
-        return labelled(self.data, "train") if self.labelled else coded(self.model, self.data.train)
+        return labelled(self.data, "train", self.known) if self.labelled else coded(self.model, self.data.train)
 
     @property
     def valid(self) -> Any:
