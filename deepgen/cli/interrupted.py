@@ -11,6 +11,23 @@ from deepgen.cli.frame import Stopped
 
 
 @contextmanager
+def keeping(out: Path, words: Sequence[str]) -> Iterator[None]:
+    """Turn Ctrl-C inside the block into a `Stopped` that says how to go on with the models that ``out`` keeps.
+
+    Args:
+        out: the directory with one run for each model.
+        words: the command line behind ``deepgen``.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        where = str(error).partition(":")[0] or "interrupted"
+        kept = f"{out} keeps what is done; to resume" if out.exists() else "nothing is saved yet; to start again"
+        again = shlex.join(["deepgen", *(word for word in words if word != "--fresh")])
+        raise Stopped(f"{where}; {kept}: {again}") from error
+
+
+@contextmanager
 def parting(out: Path, words: Sequence[str], *, fresh: bool) -> Iterator[None]:
     """Turn Ctrl-C inside the block into a `Stopped` that says what the directory ``out`` of the run holds by then.
 

@@ -49,14 +49,24 @@ class Bar:
         else:
             self.bar.set_description_str(what)
 
-    def every(self, epochs: int) -> Any:
+    def every(self, epochs: int) -> Steps:
         """A callback for `deepgen.fit` that moves the bar on once in so many epochs."""
+        return Steps(self.bar, epochs)
 
-        def advance(record: Any, model: Any) -> None:
-            if record.epoch % epochs == 0:
-                self.bar.update(1)
 
-        return advance
+class Steps:
+    """A callback that moves a bar on once in so many ``epochs``, those of a run that is taken up again included."""
+
+    def __init__(self, shown: Any, epochs: int) -> None:
+        self.shown, self.epochs, self.done = shown, epochs, 0
+
+    def __call__(self, record: Any, model: Any) -> None:
+        self.to(record.epoch)
+
+    def to(self, epoch: int) -> None:
+        """The bar as it stands after ``epoch``."""
+        self.shown.update(epoch // self.epochs - self.done)
+        self.done = epoch // self.epochs
 
 
 class Shares:

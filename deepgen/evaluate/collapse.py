@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from deepgen.errors import check_count
+from deepgen.errors import check_count, check_real
 from deepgen.evaluate.arguments import check_rows
 from deepgen.evaluate.information import Information, mutual_information
 from deepgen.evaluate.latent_rows import at, with_contexts
 from deepgen.evaluate.latent_units import ActiveUnits, active_units
+from deepgen.explicit.units import require_tensor
 from deepgen.random import resolve
 from deepgen.typing import Latent
 
@@ -168,6 +169,10 @@ class WatchLatents:
     ) -> None:
         check_count(every=every)
         check_count(0, after=after)
+        check_real("threshold", threshold, 0)
+        require_tensor(x, "x")
+        if context is not None:
+            require_tensor(context, "context")
         self.x, self.context, self.every, self.threshold, self.after = x, context, every, threshold, after
         self.epochs: list[int] = []
         self.found: list[LatentUsage] = []

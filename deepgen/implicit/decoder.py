@@ -19,6 +19,7 @@ from torch.distributions import Distribution
 
 from deepgen.distributions import StandardNormal
 from deepgen.errors import ArgumentError, ShapeError, check_count, check_real, is_whole
+from deepgen.implicit.gan import Given
 from deepgen.implicit.latent import for_network
 from deepgen.implicit.likelihoods import FLOOR, Gaussian
 from deepgen.implicit.vae import check_module, decoded
@@ -62,6 +63,8 @@ class Decoder(nn.Module):
             likelihood = Gaussian(likelihood)
         elif not hasattr(likelihood, "numbers"):
             raise ArgumentError(f"{type(likelihood).__name__} does not say how many numbers a value takes: numbers = 1")
+        if isinstance(network, Given):
+            raise ArgumentError("a Decoder takes no gan(context): hand in a module that fills the context in itself")
         check_module("network", network)
         if is_whole(prior):
             check_count(prior=prior)

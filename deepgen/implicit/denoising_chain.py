@@ -20,7 +20,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from deepgen.errors import ShapeError
+from deepgen.errors import ArgumentError, ShapeError
 from deepgen.implicit.autoencoder import Autoencoder
 from deepgen.implicit.corruption import Corruption
 from deepgen.random import draw, sequential
@@ -60,6 +60,12 @@ class DenoisingChain:
     model: Autoencoder
     corruption: Corruption
     exactness: ClassVar[Exactness] = Exactness("biased", "as far as the denoiser is from the exact posterior")
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.model, Autoencoder):
+            raise ArgumentError(f"model must be an Autoencoder, got {type(self.model).__name__}")
+        if isinstance(self.corruption, type) or not callable(self.corruption):
+            raise ArgumentError(f"corruption must be such as SaltAndPepper(0.3), got {self.corruption!r}")
 
     def init(self, position: Tensor) -> DenoisingState:
         """The state at rows ``[chains, *event]`` that the model's likelihood can take."""

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from deepgen.errors import DivergenceError, check_count, check_real
+from deepgen.errors import ArgumentError, DivergenceError, check_count, check_real
 from deepgen.implicit.calibration import Calibration, finite_logits
 from deepgen.implicit.gan import judging
 from deepgen.random import draw, resolve, uniform
@@ -52,7 +52,7 @@ def latent_target(model: Any, calibration: Calibration | None = None) -> Target:
     torch.Size([5])
     """
     judging(model).eval()
-    line, prior = Calibration() if calibration is None else calibration, model.prior()
+    line, prior = _line(calibration), model.prior()
     log_prior = density_of(prior)
     return Target(lambda z: log_prior(z) + line.log_ratio(model.logit(model.generate(z))), reference=prior)
 
@@ -142,7 +142,7 @@ def rejection(
     if bound is not None:
         check_real("bound", bound)
     stream = resolve(generator, judging(model).updates.device)
-    line, prior = Calibration() if calibration is None else calibration, model.prior()
+    line, prior = _line(calibration), model.prior()
 
     def candidates(count: int) -> tuple[Tensor, Tensor]:
         x = model.generate(draw(prior, (count,), generator=stream))
@@ -163,3 +163,11 @@ def rejection(
         f"{have} of {seen} draws were kept, {n} were asked for: the discriminator finds hardly any as good as its best "
         f"(log ratio {bound:.3g}); take mh_gan, which needs no bound"
     )
+
+
+def _line(calibration: Any) -> Calibration:
+    if calibration is None:
+        return Calibration()
+    if not isinstance(calibration, Calibration):
+        raise ArgumentError(f"calibration must be of deepgen.implicit.calibrate, or None, got {calibration!r}")
+    return calibration

@@ -27,7 +27,7 @@ from torch.distributions import Distribution, Independent, Normal
 
 from deepgen.distributions.bits import IndependentBits
 from deepgen.distributions.levels import DiscretisedLogisticMixture, LevelCategorical
-from deepgen.errors import check_count, check_real, unknown_name
+from deepgen.errors import ArgumentError, check_count, check_real, unknown_name
 from deepgen.explicit.units import check_levels, check_support
 from deepgen.share_means import over_rows
 
@@ -94,6 +94,8 @@ class Gaussian(nn.Module):
         super().__init__()
         check_real("sigma", sigma, FLOOR)
         check_real("momentum", momentum, 0, 1)
+        if momentum == 0:
+            raise ArgumentError("momentum must be above 0, or sigma would never learn from a step, got 0")
         if kind not in KINDS:
             raise unknown_name("kind of sigma", kind, KINDS)
         self.sigma, self.kind, self.momentum, self.numbers = float(sigma), kind, float(momentum), 1

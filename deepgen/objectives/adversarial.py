@@ -22,7 +22,8 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, NamedTuple
 
@@ -156,7 +157,7 @@ class Adversarial:
         rows, context = _parts(x)
         gan.check_context(context, len(rows))
         few, context = rows[:_FIRST], None if context is None else context[:_FIRST]
-        with torch.no_grad(), at_rest(gan):  # norms and averages move by updates alone
+        with torch.no_grad(), _unmoved(gan):
             draws = gan.generator(gan.draw_latents(2, generator=generator), *_given(context, 2))
         if draws.shape[1:] != few.shape[1:]:
             raise ShapeError(
@@ -164,7 +165,7 @@ class Adversarial:
                 "they must have one shape, so reshape the data (x.view(len(x), ...)) or the generator's output"
             )
         self._warn_of_sigmoid(gan, few, context)
-        with at_rest(gan):
+        with _unmoved(gan):
             loss, gradients = self._generator(gan, few, context, generator)
         return Played(torch.zeros((), dtype=torch.int64), loss, _norm(gradients))
 
@@ -250,6 +251,17 @@ class Adversarial:
         loss = self.loss.generator(real, score(draws)).mean()
         maker = _trained(gan.generator)
         return loss.detach(), torch.autograd.grad(loss, maker, allow_unused=True) if maker else ()
+
+
+@contextmanager
+def _unmoved(gan: GAN) -> Iterator[None]:
+    """Leave the statistics of norms as they were: in training mode a look at the networks would move them."""
+    before = [buffer.clone() for buffer in gan.buffers()]
+    try:
+        yield
+    finally:
+        for buffer, was in zip(gan.buffers(), before, strict=True):
+            buffer.copy_(was)
 
 
 def _mean(penalty: Penalty, paid: Tensor, rows: int) -> Tensor:

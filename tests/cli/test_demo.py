@@ -9,7 +9,10 @@ import torch
 import deepgen as dg
 from deepgen.cli.compare.judged import Judged
 from deepgen.cli.compare.tables import HEAD, table
+from deepgen.cli.demo.fits import latent
 from deepgen.cli.demo.tables import paired, position
+from deepgen.cli.progress import Bar, Steps
+from deepgen.errors import CheckpointError
 from deepgen.evaluate import Bracket, Estimate
 
 # after three epochs a VAE's posterior is far from the true one, and that is said
@@ -38,6 +41,57 @@ def test_it_leaves_page_picture_numbers_and_models(small):
         assert type(dg.load(out / name)).__name__ in ("RBM", "BernoulliMixture", "VAE", "GAN")
         assert bool(row["estimates"]) == (name != "gan")
         assert row["quality"]["n_fake"] == 360
+
+
+def test_a_model_that_was_stopped_goes_on_and_one_that_is_trained_stays(tmp_path, monkeypatch):
+    data = dg.data.load("digits")
+
+    def fitted(name, seed=1, *, resume=True):
+        with Bar(1) as bar:
+            return latent(data, tmp_path / name, bar, seed, 3, resume=resume)
+
+    whole, called = fitted("whole"), Steps.__call__
+
+    def stop(self, record, model):
+        called(self, record, model)
+        if record.epoch == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Steps, "__call__", stop)
+        with pytest.raises(KeyboardInterrupt):
+            fitted("cut")
+    resumed = fitted("cut")
+    assert len(resumed.history) == 3
+    assert resumed.estimates[0].value == whole.estimates[0].value
+    again = fitted("cut")
+    assert (again.history[-1].seconds, again.estimates[0].value) == (
+        resumed.history[-1].seconds,
+        whole.estimates[0].value,
+    )
+    with pytest.raises(CheckpointError, match="seed: "):
+        fitted("cut", seed=2)
+    anew = fitted("cut", seed=2, resume=False)
+    assert anew.history[-1].step == whole.history[-1].step
+    assert anew.estimates[0].value != whole.estimates[0].value
+
+
+def test_the_command_says_how_to_go_on_and_how_to_begin_anew(deepgen, tmp_path, monkeypatch):
+    from deepgen.cli.demo import run as demo
+
+    def fail(error):
+        def run(*args, **options):
+            raise error
+
+        return run
+
+    monkeypatch.setattr(demo, "run", fail(KeyboardInterrupt()))
+    stopped = deepgen("demo", "--fresh", "--out", tmp_path)
+    assert (stopped.status, "keeps what is done; to resume: deepgen demo --out" in stopped.err) == (130, True)
+    monkeypatch.setattr(demo, "run", fail(CheckpointError("x holds a run (seed: 0 there): pass resume=False to ...")))
+    refused = deepgen("demo", "--out", tmp_path)
+    assert refused.status == 2
+    assert "x holds a run (seed: 0 there): choose another --out, or discard it with --fresh" in refused.err
 
 
 def test_its_directories_evaluate_to_the_printed_numbers(small, deepgen):

@@ -415,7 +415,6 @@ def test_a_report_of_each_kind(deepgen, files):
         ("maf --data short.csv", "maf needs at least 2 training rows"),
         ("gan --data short.csv", "gan needs at least 2 training rows"),
         ("iaf --data table.csv", "maf is the same flow"),
-        ("m2 --data digits", "deepgen.implicit.SemiSupervised"),
         ("planar --data table.csv", "realnvp, maf and nsf have both"),
         ("ising --data digits", "nothing to learn"),
         ("seq2seq --data digits", "come in pairs"),

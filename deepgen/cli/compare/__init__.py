@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from deepgen.cli.frame import Stopped
+from deepgen.cli.interrupted import keeping
 from deepgen.cli.options import Root
 
 
@@ -42,7 +41,7 @@ def command(
     """
     from deepgen.cli.compare.run import compare
 
-    try:
+    with keeping(out, context.obj or []):
         found = compare(
             data,
             models,
@@ -54,10 +53,5 @@ def command(
             resume=resume,
             progress=not quiet,
         )
-    except KeyboardInterrupt as error:
-        words = [word for word in context.obj or [] if word != "--fresh"]
-        where = str(error).partition(":")[0] or "interrupted"
-        kept = f"{out} keeps what is done; to resume" if out.exists() else "nothing is saved yet; to start again"
-        raise Stopped(f"{where}; {kept}: {shlex.join(['deepgen', *words])}") from error
     print(found)
     print(f"report: {found.page}")

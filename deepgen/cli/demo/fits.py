@@ -26,7 +26,7 @@ from deepgen.objectives import ExpectationMaximisation, PersistentCD
 from deepgen.train import EarlyStopping, fit, save
 
 if TYPE_CHECKING:
-    from deepgen.cli.progress import Bar
+    from deepgen.cli.progress import Bar, Steps
     from deepgen.data import Data
     from deepgen.evaluate import Quality
     from deepgen.train import History
@@ -70,11 +70,11 @@ class Fitted:
         return replace(self, quality=against(data, "test", draws, held_out=True, seed=seed))
 
 
-def independent(data: Data, out: Path, bar: Bar) -> Fitted:
+def independent(data: Data, out: Path, bar: Bar, *, resume: bool) -> Fitted:
     """Each pixel on its own: the base rates."""
     bar.say("independent pixels")
     model = BernoulliMixture(64).initialise(_rows(data))
-    history = _fit(model, data, ExpectationMaximisation(), out / "independent", bar.every(1), epochs=1)
+    history = _fit(model, data, ExpectationMaximisation(), out / "independent", bar.every(1), epochs=1, resume=resume)
     return Fitted("independent Bernoulli", model, history, [log_likelihood(model, data.test)], {})
 
 
@@ -100,7 +100,7 @@ def mixture(data: Data, out: Path, bar: Bar, seed: int) -> Fitted:
     return Fitted(f"Bernoulli mixture, {model.components} components", model, history, estimates, settings)
 
 
-def machine(data: Data, out: Path, bar: Bar, hidden: int, seed: int, epochs: int) -> Fitted:
+def machine(data: Data, out: Path, bar: Bar, hidden: int, seed: int, epochs: int, *, resume: bool) -> Fitted:
     """An RBM by persistent contrastive divergence, left at the epoch with the best annealed validation likelihood."""
     name, base = f"RBM 64-{hidden}", _rows(data)
     bar.say(name)
@@ -119,6 +119,7 @@ def machine(data: Data, out: Path, bar: Bar, hidden: int, seed: int, epochs: int
         valid=data.valid,
         monitor=partial(annealed, base),
         callbacks=[EarlyStopping(patience=epochs)],
+        resume=resume,
     )
     bar.say(f"log Z of {name}")
     estimates: list[Estimate | Bracket] = []
@@ -136,19 +137,21 @@ def machine(data: Data, out: Path, bar: Bar, hidden: int, seed: int, epochs: int
     )
 
 
-def latent(data: Data, out: Path, bar: Bar, seed: int, epochs: int) -> Fitted:
+def latent(data: Data, out: Path, bar: Bar, seed: int, epochs: int, *, resume: bool) -> Fitted:
     """A VAE, left at the epoch with the best validation bound."""
     bar.say("VAE")
-    return _by_recipe("vae", {"epochs": epochs, "hidden": [200]}, data, out / "vae", bar, seed)
+    return _by_recipe("vae", {"epochs": epochs, "hidden": [200]}, data, out / "vae", bar, seed, resume=resume)
 
 
-def adversarial(data: Data, out: Path, bar: Bar, seed: int, epochs: int) -> Fitted:
+def adversarial(data: Data, out: Path, bar: Bar, seed: int, epochs: int, *, resume: bool) -> Fitted:
     """A GAN, left at the epoch whose draws are nearest to the validation rows."""
     bar.say("GAN")
-    return _by_recipe("gan", {"epochs": epochs}, data, out / "gan", bar, seed)
+    return _by_recipe("gan", {"epochs": epochs}, data, out / "gan", bar, seed, resume=resume)
 
 
-def _by_recipe(name: str, options: dict[str, Any], data: Data, out: Path, bar: Bar, seed: int) -> Fitted:
+def _by_recipe(
+    name: str, options: dict[str, Any], data: Data, out: Path, bar: Bar, seed: int, *, resume: bool
+) -> Fitted:
     """What `deepgen train` would fit with these options, and `deepgen compare` would say of it."""
     options = {**settle(name, {}), **options, "seed": seed}
     recipe = build(name, data, options)
@@ -166,6 +169,7 @@ def _by_recipe(name: str, options: dict[str, Any], data: Data, out: Path, bar: B
         valid=recipe.valid,
         monitor=recipe.monitor,
         callbacks=[EarlyStopping(patience=options["epochs"])],
+        resume=resume,
         source={"model": name, **(recipe.notes or {})},
     )
     title = describe(recipe.model, name)
@@ -181,26 +185,27 @@ def _fit(
     data: Data,
     objective: Any,
     out: Path | None,
-    bar: Any,
+    bar: Steps,
     *,
     batch_size: int | None = None,
     callbacks: Sequence[Any] = (),
     source: dict[str, Any] | None = None,
     **options: Any,
 ) -> History:
-    """`fit` afresh under the demo's bar; the directory says where the data are from, for `deepgen evaluate`."""
-    return fit(
+    """`fit` under the demo's bar; the directory says where the data are from, for `deepgen evaluate`."""
+    history = fit(
         model,
         data.train,
         objective,
         batch_size=batch_size or len(data.train),
         callbacks=[*callbacks, bar],
         out=out,
-        resume=False,
         progress=False,
         extras={"data": "digits", "binarise": None, "image_shape": [8, 8], **(source or {})},
         **options,
     )
+    bar.to(len(history))  # of a run that was done before no epoch is told
+    return history
 
 
 def _rows(data: Data) -> Tensor:

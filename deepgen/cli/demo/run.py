@@ -32,13 +32,18 @@ if TYPE_CHECKING:
     from deepgen.plot import Entry
 
 
-def run(out: Path, *, seed: int = 0, epochs: int = 300) -> list[Fitted]:
+def run(out: Path, *, seed: int = 0, epochs: int = 300, resume: bool = True) -> list[Fitted]:
     """Train and judge the models, print the table, write ``out``/report.html; return what was fitted.
 
     Args:
         out: directory of the page, the picture, the numbers as JSON, and one trained model each.
         seed: of everything drawn, except that the digits are always split the same way.
         epochs: of each RBM, and at most of the others; fewer for a quick look.
+        resume: keep the models that ``out`` holds, and go on with the one that was stopped.
+
+    Raises:
+        CheckpointError: ``out`` holds runs of another seed or number of epochs.
+        KeyboardInterrupt: Ctrl-C, after what is done was saved.
     """
     from deepgen.plot import report
 
@@ -49,12 +54,12 @@ def run(out: Path, *, seed: int = 0, epochs: int = 300) -> list[Fitted]:
     total = 2 * epochs + 3 * len(COMPONENTS) + 1 + sum(one // 10 for one in few)
     with fitting_threads(64 * 256), Bar(total) as bar:
         fitted = [
-            independent(data, out, bar),
+            independent(data, out, bar, resume=resume),
             mixture(data, out, bar, seeds[0]),
-            machine(data, out, bar, 20, seeds[1], epochs),
-            machine(data, out, bar, 256, seeds[2], epochs),
-            latent(data, out, bar, seeds[4], few[0]),
-            adversarial(data, out, bar, seeds[5], few[1]),
+            machine(data, out, bar, 20, seeds[1], epochs, resume=resume),
+            machine(data, out, bar, 256, seeds[2], epochs, resume=resume),
+            latent(data, out, bar, seeds[4], few[0], resume=resume),
+            adversarial(data, out, bar, seeds[5], few[1], resume=resume),
         ]
         bar.say("drawing")
         fitted = [f.with_quality(data, seeds[3]) for f in fitted]
