@@ -184,6 +184,10 @@ def torchrun(device: torch.device | str = "auto") -> Iterator[Ranks]:
     Raises:
         ArgumentError: ``"cuda"``, and this machine has fewer GPUs than ranks.
         MissingCapability: several ranks, and lightning-fabric is not installed.
+        RankLost: inside the block, another rank is gone, or torchrun ends this one because one is (SIGTERM).
+
+    After a `RankLost` a message to the rank that is gone may hang for half an hour. Then the process ends by
+    ``os._exit`` when the program is done: stdout and stderr are flushed, exit handlers registered before are left out.
 
     >>> with torchrun() as ranks:
     ...     ranks.rank, ranks.world

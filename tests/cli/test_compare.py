@@ -597,3 +597,22 @@ def test_a_collapsed_model_is_called_so_and_noise_is_not(tmp_path):
     assert "KL of modes" in text
     assert "three has collapsed" in whole.to_markdown()
     assert Judged.from_dict(json.loads(json.dumps(found["three"].to_dict()))).collapsed == found["three"].collapsed
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        *(({"seed": seed}, "seed must be an integer of at least 0") for seed in ("a", -1, True, 1.5, None)),
+        ({"models": 3}, "must be names of models"),
+        ({"models": [3]}, "must be names of models"),
+        ({"out": 3}, "out must be a folder's path, got int"),
+        ({"data": torch.zeros(40, 3)}, "data must be a name or the path of a file, .* got Tensor"),
+        ({"budget": None}, "must be above 0"),
+    ],
+    ids=str,
+)
+def test_a_wrong_call_is_refused_before_anything_is_written(tmp_path, given, said):
+    right = {"data": "bars_and_stripes", "models": ["bernoulli"], "budget": "1s", "out": tmp_path / "out"}
+    with pytest.raises(ArgumentError, match=said):
+        dg.compare(**{**right, "progress": False, **given})
+    assert not (tmp_path / "out").exists()

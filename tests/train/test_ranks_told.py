@@ -1,6 +1,8 @@
 """What a rank makes of errors and devices, without other ranks: torch.distributed is asked in name only."""
 
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -137,3 +139,29 @@ def test_a_rank_that_knows_of_the_loss_is_left_the_time_to_say_so():
         assert signal.getsignal(signal.SIGTERM) == before
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+HUNG = """
+import os, sys
+from types import SimpleNamespace
+from deepgen.train import ranks
+
+os.environ |= {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": "2"}
+ranks._fabric = lambda *given: SimpleNamespace(device="cpu")
+ranks.Ranks.joined = staticmethod(lambda device: SimpleNamespace(hangs=HANGS))
+with ranks.torchrun("cpu"):
+    pass
+sys.stdout.write("the program goes on to its end")
+"""
+
+
+@pytest.mark.parametrize("hangs", [True, False])
+def test_a_process_whose_message_hangs_leaves_at_its_end_with_what_it_wrote(hangs):
+    done = subprocess.run(
+        [sys.executable, "-c", HUNG.replace("HANGS", str(hangs))],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (int(hangs), "the program goes on to its end"), done.stderr

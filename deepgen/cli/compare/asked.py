@@ -51,8 +51,8 @@ def chosen(models: Sequence[str] | str | None, data: Data) -> list[str]:
     if models is None:
         return usual(data)
     # A comma before a digit parts the widths of --hidden.
-    given = re.split(r",(?!\s*\d)", models) if isinstance(models, str) else list(models)
-    if not all(isinstance(each, str) for each in given):
+    given = re.split(r",(?!\s*\d)", models) if isinstance(models, str) else models
+    if not isinstance(given, Sequence) or not all(isinstance(each, str) for each in given):
         raise ArgumentError(f"--models must be names of models, such as rbm,made,vae, got {models!r}")
     names: dict[str, str] = {}  # by folder
     for name, *words in (each.split() for each in given if each.strip()):

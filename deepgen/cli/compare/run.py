@@ -6,6 +6,7 @@ was found of it. Whatever is done is kept; a run that was stopped goes on from i
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -29,7 +30,7 @@ from deepgen.cli.rundir import load_arguments, weights
 from deepgen.cli.threads import fitting_threads
 from deepgen.cli.train import absolute
 from deepgen.data import Data
-from deepgen.errors import DeepgenError
+from deepgen.errors import ArgumentError, DeepgenError, check_count
 from deepgen.train import Interrupted
 from deepgen.train.lock import held
 from deepgen.train.state import ANEW, KEPT
@@ -70,7 +71,8 @@ def compare(
 
     Raises:
         UnknownName: no such model or data, with the nearest name.
-        ArgumentError: a budget that is none, data with fewer than 30 test rows, or another comparison in ``out``.
+        ArgumentError: a budget, a seed, models or a path that are none, data with fewer than 30 test rows, or another
+            comparison in ``out``.
         KeyboardInterrupt: Ctrl-C, after what is done was saved.
 
     >>> import tempfile, deepgen as dg
@@ -79,6 +81,14 @@ def compare(
     >>> found["bernoulli"].group, found["lstm"].failed[:17]
     ('exact', 'lstm takes a text')
     """
+    check_count(0, seed=seed)
+    places: dict[str, Any] = {"data": data, "out": out}
+    for name, place in places.items():
+        if not isinstance(place, str | os.PathLike):
+            what = (
+                "a name or the path of a file, as a later call reads it again" if name == "data" else "a folder's path"
+            )
+            raise ArgumentError(f"{name} must be {what}, got {type(place).__name__}")
     total = asked.seconds(budget)
     rows = datasets.load(str(data), **load_arguments(binarise, root))
     names, out = asked.chosen(models, rows), Path(out)
