@@ -104,8 +104,8 @@ _LEFT_OUT = {
     "conditional-gan": "a gan given labels is cgan here",
     **dict.fromkeys(
         ("class-rbm", "classrbm"),
-        "a machine with label units is a classifier, and its columns are rows and labels side by side: in Python it is "
-        "deepgen.explicit.ClassRBM; cvae is a model given labels here",
+        "a machine with label units is a law of rows and labels side by side: in Python it is "
+        "deepgen.explicit.ClassRBM; here cvae and cgan are given labels, and m2 classifies",
     ),
     "seq2seq": "rows of tokens given rows of tokens come in pairs, which no file given here can say: in Python it is "
     "deepgen.explicit.Seq2Seq; of one text train lstm or transformer",
