@@ -3,7 +3,7 @@
 Each script runs in a folder of its own on one thread. A small copy of its picture goes to ``docs/images/gallery``; the
 text block of the script's section is replaced by what was printed, with the CPU seconds taken in its title.
 
-    python docs/draw_gallery.py             # all, one after the other; word_vectors wants DEEPGEN_DATA
+    python docs/draw_gallery.py             # all, one after the other; two want DEEPGEN_DATA
     python docs/draw_gallery.py rbm_digits karate_club
 """
 
@@ -22,7 +22,10 @@ from PIL import Image
 DOCS = Path(__file__).resolve().parent
 EXAMPLES, PICTURES, PAGE = DOCS.parent / "examples", DOCS / "images" / "gallery", DOCS / "gallery.md"
 LIMIT = 60_000  # bytes of a picture
-ARGUMENTS = {"families": ["--budget", "5m"]}  # wall time, of which other work takes most on a busy machine
+ARGUMENTS = {
+    "families": ["--budget", "5m"],  # wall time, of which other work takes most on a busy machine
+    "vae_manifold": ["--data", "mnist"],
+}
 
 
 def run(name: str, folder: Path) -> tuple[Path, str, float]:
