@@ -79,19 +79,20 @@ def test_a_model_that_was_stopped_goes_on_and_one_that_is_trained_stays(tmp_path
 def test_the_command_says_how_to_go_on_and_how_to_begin_anew(deepgen, tmp_path, monkeypatch):
     from deepgen.cli.demo import run as demo
 
-    def fail(error):
-        def run(*args, **options):
-            raise error
+    def stop(*args, **options):
+        raise KeyboardInterrupt
 
-        return run
-
-    monkeypatch.setattr(demo, "run", fail(KeyboardInterrupt()))
+    monkeypatch.setattr(demo, "machine", stop)
     stopped = deepgen("demo", "--fresh", "--out", tmp_path)
     assert (stopped.status, "keeps what is done; to resume: deepgen demo --out" in stopped.err) == (130, True)
-    monkeypatch.setattr(demo, "run", fail(CheckpointError("x holds a run (seed: 0 there): pass resume=False to ...")))
-    refused = deepgen("demo", "--out", tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and path.name != "run.lock"}
+    assert {path.parent.name for path in before} > {"independent", "mixture"}
+    refused = deepgen("demo", "--seed", 1, "--out", tmp_path)
     assert refused.status == 2
-    assert "x holds a run (seed: 0 there): choose another --out, or discard it with --fresh" in refused.err
+    assert "begun with seed 0, now 1: repeat its command to go on, choose another --out, or discard it" in refused.err
+    assert all(path.read_bytes() == held for path, held in before.items())
+    assert deepgen("demo", "--seed", 1, "--fresh", "--out", tmp_path).status == 130
+    assert "independent" in deepgen("evaluate", tmp_path).err  # one of the models, as of a comparison
 
 
 def test_its_directories_evaluate_to_the_printed_numbers(small, deepgen):

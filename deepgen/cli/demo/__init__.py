@@ -7,9 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deepgen.cli.begun import ELSEWHERE
 from deepgen.cli.interrupted import keeping
-from deepgen.errors import CheckpointError
 
 
 def command(
@@ -28,8 +26,5 @@ def command(
     """
     from deepgen.cli.demo.run import run
 
-    try:
-        with keeping(out, context.obj or []):
-            run(out, seed=seed, resume=resume)
-    except CheckpointError as error:
-        raise CheckpointError(f"{str(error).partition(': pass resume')[0]}: {ELSEWHERE}") from error
+    with keeping(out, context.obj or []):
+        run(out, seed=seed, resume=resume)

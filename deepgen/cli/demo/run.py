@@ -19,6 +19,8 @@ import torch
 
 from deepgen import data as datasets
 from deepgen.cli.compare import tables
+from deepgen.cli.compare.asked import settled
+from deepgen.cli.compare.comparison import forget
 from deepgen.cli.compare.judged import GROUPS
 from deepgen.cli.demo.fits import COMPONENTS, STEPS, Fitted, adversarial, independent, latent, machine, mixture
 from deepgen.cli.demo.tables import store, verdict
@@ -26,10 +28,13 @@ from deepgen.cli.pages import entry
 from deepgen.cli.progress import Bar
 from deepgen.cli.threads import fitting_threads
 from deepgen.random import generator, spawn
+from deepgen.train.lock import held
 
 if TYPE_CHECKING:
     from deepgen.data import Data
     from deepgen.plot import Entry
+
+FOLDERS = ("independent", "mixture", "rbm-64-20", "rbm-64-256", "vae", "gan")
 
 
 def run(out: Path, *, seed: int = 0, epochs: int = 300, resume: bool = True) -> list[Fitted]:
@@ -42,9 +47,17 @@ def run(out: Path, *, seed: int = 0, epochs: int = 300, resume: bool = True) -> 
         resume: keep the models that ``out`` holds, and go on with the one that was stopped.
 
     Raises:
-        CheckpointError: ``out`` holds runs of another seed or number of epochs.
+        ArgumentError: ``out`` holds a demo of another seed or number of epochs, or something else.
         KeyboardInterrupt: Ctrl-C, after what is done was saved.
     """
+    with held(out):
+        settled(out, {"data": "digits", "seed": seed, "epochs": epochs}, resume=resume)
+        if not resume:
+            forget(out, FOLDERS)
+        return _run(out, seed, epochs, resume=resume)
+
+
+def _run(out: Path, seed: int, epochs: int, *, resume: bool) -> list[Fitted]:
     from deepgen.plot import report
 
     data = datasets.load("digits")
