@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from deepgen.errors import check_count
+from deepgen.errors import MissingCapability, check_count
 from deepgen.implicit.latent import Terms, draw_latents, draw_terms, score
 from deepgen.objectives.bounds import Ascent, Loss
 
@@ -70,7 +70,13 @@ def _doubly(latent: Any, x: Tensor, samples: int, generator: torch.Generator, le
     q = latent.posterior(x)
     z, _ = draw_latents(q, samples, generator, reparametrised=True)
     leaf = z.detach().requires_grad_()
-    log_q = q.log_prob(leaf)
+    try:
+        log_q = q.log_prob(leaf)
+    except MissingCapability as error:  # of a flow that knows the density of its own draws alone
+        raise MissingCapability(
+            f"DReG needs log q of latents by themselves, and this posterior has it only as it draws them: use "
+            f"IWAE(k={samples}), or a posterior with both, such as RealNVP, MAF and NSF"
+        ) from error
     (slope_q,) = torch.autograd.grad(log_q.sum(), leaf)  # d log q / dz, its parameters held
     at = z.view_as(z)
     terms = score(latent, x, q, at, log_q.detach(), learn=learn)

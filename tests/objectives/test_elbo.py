@@ -284,3 +284,12 @@ def test_products_in_16_bits_leave_draws_and_sums_in_32(stream, objective):
     assert near.dtype == torch.float32
     assert abs(float(near - bound)) < 0.02  # of some 14 nats: three digits of a logit, twenty times
     assert float((near_slope - slope).norm() / slope.norm()) < 0.03
+
+
+def test_a_flow_that_knows_its_own_draws_alone_is_for_the_plain_bound(stream):
+    flow = dg.explicit.PlanarFlow(2, 2, context=8, fast="sample", generator=stream)
+    networks = dg.implicit.Dense(6, [8], 8, generator=stream), dg.implicit.Dense(2, [8], 6, generator=stream)
+    vae, x = dg.implicit.VAE(*networks, latent=2, posterior=flow), torch.randint(2, (9, 6), generator=stream).float()
+    with pytest.raises(MissingCapability, match=r"use IWAE\(k=3\), or a posterior with both"):
+        IWAE(3, dreg=True).loss(vae, x, generator=stream)
+    assert bool(IWAE(3).loss(vae, x, generator=stream).value.isfinite())
