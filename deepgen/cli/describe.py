@@ -14,6 +14,7 @@ from deepgen.explicit import (
     Bernoulli,
     BernoulliMixture,
     CharRNN,
+    ClassRBM,
     DeepNADE,
     Dequantised,
     EnergyModel,
@@ -43,6 +44,8 @@ _FLOWS = {"nice": "NICE", "realnvp": "RealNVP", "maf": "MAF", "nsf": "NSF"}
 
 def describe(model: nn.Module, name: str | None = None) -> str:
     """Such as ``RBM 64-20``; ``name`` is what `deepgen train` called it, which a flow does not know of itself."""
+    if isinstance(model, ClassRBM):
+        return f"class RBM {_chain(model.features, model.hidden.width)}, {model.classes} labels"
     if isinstance(model, RBM):
         layers = (("visible", model.visible), ("hidden", model.hidden))
         other = [f"{type(units).__name__} {side}" for side, units in layers if not isinstance(units, Bernoulli)]

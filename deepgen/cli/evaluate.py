@@ -59,6 +59,7 @@ def command(
     from deepgen.cli.threads import fitting_threads
     from deepgen.evaluate.arguments import LIKELIHOOD
     from deepgen.evaluate.latent import OWN, methods_of
+    from deepgen.explicit import ClassRBM
     from deepgen.implicit import CVAE, GAN, Autoencoder
     from deepgen.typing import Bound, Joint, LogProb
 
@@ -97,6 +98,8 @@ def command(
     count = f"{opened.title} on {len(x)} {split.value} row{'s' if len(x) > 1 else ''} of {rows.provenance['name']}"
     if given_labels(opened.model):
         count, head["given"] = f"{count}, given their labels", "labels"
+    if isinstance(opened.model, ClassRBM):
+        count, head["of"] = f"{count} with their labels", "rows and labels"
     if isinstance(opened.model, Autoencoder) and restored is not None:
         head |= {"log_likelihood": None, "why": why, **restored.to_dict()}
         first, *others = restored.lines(opened.model, noise)
@@ -105,7 +108,9 @@ def command(
         head |= {"log_likelihood": None, "why": why}
         lines = [f"{count}: {why}"]
     else:
-        beside = method != "pseudo" and not isinstance(opened.model, CVAE)  # which states another quantity, or none
+        beside = method != "pseudo" and not isinstance(
+            opened.model, (CVAE, ClassRBM)
+        )  # which state another quantity, or none
         told, lines = _likelihood(answer, opened.model, rows, x, beside=beside)
         head, lines = {**head, **told}, [f"{count}: {answer}", *lines]
     if labelled:

@@ -39,6 +39,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "rbm": {**_MACHINE, "visible": "bernoulli", "hidden": 128, "hidden_units": "bernoulli", **_SETS},
     "dbn": {**_MACHINE, "hidden": [128, 128]},
     "dbm": {**_MACHINE, "hidden": [128, 128]},
+    "class-rbm": {**_LEARNED, "rate": 0.01, "hidden": 128, "k": 1, "chains": 100},
     "bernoulli": {"epochs": 200, "patience": None},
     "mixture": {"epochs": 200, "patience": None, "components": 20},
     "made": {**_LEARNED, "hidden": [500], "orders": 1, "max_norm": None},
@@ -102,11 +103,7 @@ _LEFT_OUT = {
         ("dcgan", "resnet-gan"), "networks are an option of the model: train gan with --networks conv or resnet"
     ),
     "conditional-gan": "a gan given labels is cgan here",
-    **dict.fromkeys(
-        ("class-rbm", "classrbm"),
-        "a machine with label units is a law of rows and labels side by side: in Python it is "
-        "deepgen.explicit.ClassRBM; here cvae and cgan are given labels, and m2 classifies",
-    ),
+    "classrbm": "a machine with label units is class-rbm here",
     "seq2seq": "rows of tokens given rows of tokens come in pairs, which no file given here can say: in Python it is "
     "deepgen.explicit.Seq2Seq; of one text train lstm or transformer",
     **dict.fromkeys(
@@ -243,7 +240,7 @@ def _widths(model: str, text: str) -> int | list[int]:
     widths = [int(word) for word in words]
     if isinstance(DEFAULTS[model]["hidden"], list):
         return widths
-    if len(widths) > 1 and model == "rbm":
+    if len(widths) > 1 and model in ("rbm", "class-rbm"):
         raise ArgumentError(f"an RBM has one hidden layer, so --hidden is one number, got {text!r}")
     if len(widths) > 1:
         raise ArgumentError(f"--hidden of {model} is one number, as all its layers are alike, got {text!r}")

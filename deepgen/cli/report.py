@@ -28,6 +28,7 @@ def command(
     from deepgen.cli.restated import in_words, restated
     from deepgen.cli.rundir import judge, open_run, rows_of, silent, usual_steps, weights
     from deepgen.cli.threads import fitting_threads
+    from deepgen.explicit import ClassRBM
     from deepgen.implicit import CVAE, Autoencoder
     from deepgen.plot import Entry, report
     from deepgen.plot.rows import FEW
@@ -48,7 +49,9 @@ def command(
             noise=noise,
             seed=seed,
         )
-        judged = len(rows.test) and not (why or isinstance(opened.model, CVAE))  # beside what has log p(x) itself
+        judged = len(rows.test) and not (
+            why or isinstance(opened.model, (CVAE, ClassRBM))
+        )  # beside what has log p(x) itself
         marks = [baseline(opened.model, rows, rows.test), law(rows, rows.test)] if judged else []
         restored = None
         if isinstance(opened.model, Autoencoder) and len(rows.test):
@@ -56,6 +59,7 @@ def command(
     said = [f"{why[0].upper()}{why[1:]}."] if why else []
     said += [f"On test rows {'; '.join(restored)}.".replace(" -", " −")] if restored else []
     said += ["The likelihood is that of rows given their labels."] if isinstance(opened.model, CVAE) else []
+    said += ["The likelihood is that of rows with their labels."] if isinstance(opened.model, ClassRBM) else []
     said += [f"This run is unfinished: {opened.unfinished}."] if opened.unfinished else []
     if again := next((found for found in (restated(e, rows) for e in shown.each_estimate()) if found), None):
         said.append(f"On test rows {in_words(again)}.".replace("-", "−"))

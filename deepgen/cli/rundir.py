@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +15,11 @@ from deepgen.cli import denoising
 from deepgen.cli.describe import counted, describe
 from deepgen.cli.feed import labels_of
 from deepgen.cli.options import applying
-from deepgen.cli.units import coded, columns, decoded
+from deepgen.cli.units import columns, decoded, taken
 from deepgen.cli.values import as_trained
 from deepgen.errors import ArgumentError, CheckpointError, MissingCapability
 from deepgen.evaluate import Bracket, Estimate, log_likelihood
-from deepgen.explicit import DBM, DBN, RBM, Dequantised, EnergyModel
+from deepgen.explicit import DBM, DBN, RBM, ClassRBM, Dequantised, EnergyModel
 from deepgen.implicit import CVAE, GAN, Autoencoder, SemiSupervised
 from deepgen.random import generator
 from deepgen.train import History, load, load_run
@@ -218,7 +218,7 @@ def judge(
     progress: bool = False,
     **options: Any,
 ) -> Estimate | Bracket:
-    """The log-likelihood of a split of ``data``, given the labels where the model takes them.
+    """The log-likelihood of a split of ``data``, given the labels where the model takes them, or of both.
 
     Annealing starts from the base rates of the training rows; ``options`` are others of `log_likelihood`.
 
@@ -227,8 +227,11 @@ def judge(
     """
     if why := silent(model):
         raise MissingCapability(why)
-    x = coded(model, rows_of(getattr(data, split)))
-    base = coded(model, rows_of(data.train)) if isinstance(model, MACHINES) else None
+    if isinstance(model, ClassRBM):
+        known_labels(model, data, split)
+    still = replace(data, train=rows_of(data.train))  # a split that is redrawn is drawn once
+    x = taken(model, still, split)
+    base = taken(model, still, "train") if isinstance(model, MACHINES) else None
     given = (x, known_labels(model, data, split)) if isinstance(model, CVAE) else x
     return log_likelihood(model, given, method=method, base=base, generator=seed, progress=progress, **options)
 
@@ -262,9 +265,14 @@ def given_labels(model: nn.Module) -> int:
     return model.classes
 
 
+def own_labels(model: nn.Module) -> int:
+    """How many labels a model knows, whether it is given them or has a law of them; 0 of one of rows alone."""
+    return model.classes if isinstance(model, (SemiSupervised, ClassRBM)) else given_labels(model)
+
+
 def known_labels(model: nn.Module, data: Data, split: str) -> Tensor:
     """The labels of a split, all of them among those that ``model`` was trained on."""
-    labels, classes = labels_of(data, split), given_labels(model)
+    labels, classes = labels_of(data, split), own_labels(model)
     if int(labels.max()) >= classes:
         raise ArgumentError(
             f"the model was trained on labels 0 to {classes - 1}, and the {split} rows of "

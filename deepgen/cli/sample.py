@@ -49,11 +49,12 @@ def command(
     import torch
 
     from deepgen.cli.progress import told_of_compiling
-    from deepgen.cli.rundir import CHAINED, draw, given_labels, open_run, usual_steps, weights
+    from deepgen.cli.rundir import CHAINED, draw, open_run, own_labels, usual_steps, weights
     from deepgen.cli.texts import LENGTH, write_texts
     from deepgen.cli.threads import fitting_threads
+    from deepgen.explicit import ClassRBM
     from deepgen.explicit.tokens import TokenModel
-    from deepgen.implicit import Autoencoder, SemiSupervised
+    from deepgen.implicit import Autoencoder
 
     opened = open_run(run)
     if steps is not None and not isinstance(opened.model, CHAINED):
@@ -61,7 +62,9 @@ def command(
             "--steps is for the chains of an rbm, dbn, dbm, energy model or autoencoder, and this run is of "
             f"{opened.title}, which has none"
         )
-    classes = opened.model.classes if isinstance(opened.model, SemiSupervised) else given_labels(opened.model)
+    classes = own_labels(opened.model)
+    if label is not None and isinstance(opened.model, ClassRBM):
+        raise ArgumentError(f"{opened.title} draws rows with labels of their own: leave --label out")
     if label is not None and label >= classes:
         has = f"labels 0 to {classes - 1}" if classes else "no labels"
         raise ArgumentError(f"--label {label}: this run is of {opened.title}, which has {has}")

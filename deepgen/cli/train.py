@@ -23,10 +23,10 @@ def command(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="rbm, dbn, dbm, bernoulli (independent units), mixture; made, nade, deep-nade; for images pixelcnn, "
-            "gated-pixelcnn; flows nice, realnvp, maf, nsf; vae, iwae, cvae (given labels), m2 (few labels), gan, cgan "
-            "(given labels), energy; autoencoder (no likelihood); for text rnn, lstm, gru, mlstm (multiplicative "
-            "LSTM), transformer.",
+            help="rbm, dbn, dbm, class-rbm (of rows and labels), bernoulli (independent units), mixture; made, nade, "
+            "deep-nade; for images pixelcnn, gated-pixelcnn; flows nice, realnvp, maf, nsf; vae, iwae, cvae (given "
+            "labels), m2 (few labels), gan, cgan (given labels), energy; autoencoder (no likelihood); for text rnn, "
+            "lstm, gru, mlstm (multiplicative LSTM), transformer.",
         ),
     ],
     data: Annotated[str, typer.Option(help="A name from `deepgen data list`, or the path of your own file.")],
@@ -58,8 +58,8 @@ def command(
     rate: Annotated[
         float | None,
         typer.Option(
-            help="Learning rate at the start (rbm, dbn, dbm 0.1, rnn to mlstm 0.003, others 0.001; of another "
-            "optimizer its own)."
+            help="Learning rate at the start (rbm, dbn, dbm 0.1, class-rbm 0.01, rnn to mlstm 0.003, others 0.001; of "
+            "another optimizer its own)."
         ),
     ] = None,
     optimizer: Annotated[
@@ -75,8 +75,9 @@ def command(
     hidden: Annotated[
         str | None,
         typer.Option(
-            help="Hidden units (rbm 128, nade 500, rnn to mlstm 256), or of each layer: dbn, dbm 128,128; made 500; "
-            "deep-nade 500,500; flows 128,128; vae, autoencoder, gan 200,200, beside convolutions 256; energy 256,256."
+            help="Hidden units (rbm, class-rbm 128, nade 500, rnn to mlstm 256), or of each layer: dbn, dbm 128,128; "
+            "made 500; deep-nade 500,500; flows 128,128; vae, autoencoder, gan 200,200, beside convolutions 256; "
+            "energy 256,256."
         ),
     ] = None,
     components: Annotated[
@@ -107,10 +108,13 @@ def command(
     k: Annotated[
         int | None,
         typer.Option(
-            min=1, help="rbm, dbn, dbm (1), energy (10): chain steps per update; iwae: draws of the bound (5)."
+            min=1,
+            help="rbm, class-rbm, dbn, dbm (1), energy (10): chain steps per update; iwae: draws of the bound (5).",
         ),
     ] = None,
-    chains: Annotated[int | None, typer.Option(min=1, help="rbm, dbn, dbm, energy: persistent chains (100).")] = None,
+    chains: Annotated[
+        int | None, typer.Option(min=1, help="rbm, class-rbm, dbn, dbm, energy: persistent chains (100).")
+    ] = None,
     latent: Annotated[
         int | None,
         typer.Option(

@@ -9,12 +9,16 @@ values, and only training and estimates see those of the units.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deepgen.explicit import DBM, DBN, RBM, Softmax, Spin
+from deepgen.cli.feed import labels_of
+from deepgen.explicit import DBM, DBN, RBM, ClassRBM, Softmax, Spin
+
+if TYPE_CHECKING:
+    from deepgen.data import Data
 
 
 def coded(model: nn.Module, x: Any) -> Any:
@@ -33,12 +37,14 @@ def coded(model: nn.Module, x: Any) -> Any:
 
 
 def decoded(model: nn.Module, v: Tensor) -> Tensor:
-    """Undo `coded`.
+    """Undo `coded`; labels beside the rows are left out.
 
     >>> import torch
     >>> decoded(RBM(Softmax(2, 3), 1, generator=0), torch.tensor([[1.0, 0.0, 0.0, 0.0, 0.0, 1.0]]))
     tensor([[0., 2.]])
     """
+    if isinstance(model, ClassRBM):
+        return v[..., : model.features]
     units = getattr(model, "visible", None) if isinstance(model, RBM) else None
     if isinstance(units, Spin):
         return (v + 1) / 2
@@ -47,7 +53,15 @@ def decoded(model: nn.Module, v: Tensor) -> Tensor:
     return v
 
 
+def taken(model: nn.Module, data: Data, split: str) -> Any:
+    """The rows of a split as `coded` has them; of a machine with label units with their labels beside them."""
+    rows = getattr(data, split)
+    return model.join(rows, labels_of(data, split)) if isinstance(model, ClassRBM) else coded(model, rows)
+
+
 def columns(model: RBM | DBM | DBN) -> int:
     """How many columns of data its visible units stand for."""
+    if isinstance(model, ClassRBM):
+        return model.features
     units = model.visible
     return int(units.groups if isinstance(units, Softmax) else units.width)

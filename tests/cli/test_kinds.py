@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from torch import nn
 import deepgen as dg
 from deepgen.cli.compare import asked
 from deepgen.cli.recipes import build
+from deepgen.cli.recipes.class_rbm import LogLabels
 from deepgen.cli.recipes.flows import FAMILIES
 from deepgen.errors import ArgumentError, ShapeError, UnknownName
 
@@ -47,12 +49,13 @@ BUILT = {
     "gan --networks conv; gan --networks resnet; autoencoder --networks tied",
     "digits": "rbm --visible softmax; vae; cvae; cgan; cgan --condition concatenation; cgan --spectral-norm; m2",
     "grey.npy": "vae",
+    "pairs.npz": "class-rbm",
     "moons": "vae; gan",
     "rows.txt": "gru; transformer",
 }
 # What is built in Python alone, and why: options.py or the manual says so of each model among these.
 PYTHON = {
-    "explicit": {"ClassRBM", "IAF", "Ising", "MeanFieldNetwork", "Potts", "PlanarFlow", "Product", "Seq2Seq"},
+    "explicit": {"IAF", "Ising", "MeanFieldNetwork", "Potts", "PlanarFlow", "Seq2Seq"},
     "implicit": {"Decoder", "SaltAndPepper"},
 }
 
@@ -60,6 +63,8 @@ PYTHON = {
 def test_every_model_of_the_library_is_built_or_refused_with_what_to_do(tmp_path, monkeypatch, stream):
     monkeypatch.chdir(tmp_path)
     np.save("grey.npy", torch.randint(256, (60, 4, 4), generator=stream).numpy().astype(np.uint8))
+    bits = torch.randint(2, (60, 4), generator=stream)
+    np.savez("pairs.npz", x=bits.numpy(), y=bits[:, 0].numpy())
     (tmp_path / "rows.txt").write_text("abc" * 200)
     seen = {family.__name__ for family in FAMILIES.values()}  # whose transforms stand behind an affine map
     for name, commands in BUILT.items():
@@ -262,11 +267,41 @@ def test_a_model_of_few_labels_classifies_and_has_a_bound(deepgen, trained):
     wrong = (model.predict(x).argmax(1) != torch.as_tensor(labels)).double()
     assert found["classification_error"]["value"] == pytest.approx(float(wrong.mean()))
     assert found["classification_error"]["stderr"] == pytest.approx(float(wrong.std()) / 360**0.5)
-    assert f"of {len(x)} rows for another label" in deepgen("evaluate", "run").out
+    assert f"of {len(x)} rows" in deepgen("evaluate", "run").out
     for words, made in (((), model.sample(9, generator=0)), (("--label", 3), model(3).sample(9, generator=0))):
         assert deepgen("sample", "run", "-n", 9, *words, "--out", "a.npy").status == 0
         assert np.array_equal(np.load("a.npy"), made.numpy())
     assert "which has labels 0 to 9" in deepgen("sample", "run", "--label", 10).err
+
+
+def test_a_machine_of_rows_and_labels_states_the_law_of_both_and_classifies(deepgen, trained):
+    model = trained("class-rbm --data digits --epochs 3 --hidden 9")
+    data = dg.data.load("digits")
+    x, labels = data.test, torch.as_tensor(data.labels.test).long()
+    found = told(deepgen)
+    assert (found["model"], found["of"]) == ("class RBM 64-9, 10 labels", "rows and labels")
+    assert found["log_likelihood"]["side"] == "exact"
+    expected = dg.evaluate.log_likelihood(model, model.join(x, labels))
+    assert found["log_likelihood"]["value"] == pytest.approx(expected.value, rel=1e-6)
+    assert "baseline" not in found
+    wrong = (model.predict(x) != labels).double()
+    assert found["classification_error"]["value"] == pytest.approx(float(wrong.mean()))
+    assert deepgen("sample", "run", "-n", 7, "--steps", 20, "--out", "a.npy").status == 0
+    assert np.array_equal(np.load("a.npy"), model.sample(7, steps=20, generator=0)[:, :64].numpy())
+    assert "leave --label out" in deepgen("sample", "run", "--label", 1).err
+    page = deepgen("report", "run", "--steps", 20)
+    assert page.status == 0, page.err
+    assert "The likelihood is that of rows with their labels." in Path("run/report.html").read_text(encoding="utf-8")
+    with pytest.raises(ArgumentError, match="compares with no other"):
+        dg.compare("digits", "class-rbm", budget="1s", out="compared", progress=False)
+
+
+def test_a_monitor_of_labels_is_their_mean_log_probability(stream):
+    machine = dg.explicit.ClassRBM(6, classes=3, hidden=4, generator=stream)
+    x, y = torch.randint(2, (20, 6), generator=stream).float(), torch.randint(3, (20,), generator=stream)
+    with torch.no_grad():
+        expected = sum(float(machine.log_labels(x)[i, y[i]]) for i in range(20)) / 20
+    assert LogLabels()(machine, machine.join(x, y)) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("n", [10, 37, 1078])
@@ -352,6 +387,11 @@ def test_networks_of_an_autoencoder(deepgen, trained, words, title):
         ("gan --data digits --condition projection", "--condition is an option of cgan"),
         ("cgan --data bars_and_stripes", "bars_and_stripes has none"),
         ("semi-supervised --data digits", "is m2 here"),
+        ("classrbm --data digits", "is class-rbm here"),
+        ("class-rbm --data moons", "class-rbm takes zeros and ones"),
+        ("class-rbm --data bars_and_stripes", "bars_and_stripes has none"),
+        ("class-rbm --data digits --binarise dynamic", "bits that stay as they are"),
+        ("class-rbm --data digits --hidden 8,8", "--hidden is one number"),
         ("m2 --data digits --labelled 9", "--labelled must be from 10, one row for each label, to the 1078"),
         ("m2 --data digits --labelled 1079", "got 1079"),
         ("m2 --data digits --prior vamp", "pseudo-inputs have no label"),

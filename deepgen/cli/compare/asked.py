@@ -57,6 +57,11 @@ def chosen(models: Sequence[str] | str | None, data: Data) -> list[str]:
     names: dict[str, str] = {}  # by folder
     for name, *words in (each.split() for each in given if each.strip()):
         each = " ".join([model_name(name), *words])
+        if model_name(name) == "class-rbm":
+            raise ArgumentError(
+                "class-rbm is a law of rows and labels together, log p(x, label), which compares with no other: train "
+                "it by itself, or compare m2, which classifies too"
+            )
         before = names.get(folder(each))
         if before is not None:
             twice = f"{each!r} twice" if each == before else f"{before!r} and {each!r}, which share a folder"

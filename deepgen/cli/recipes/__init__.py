@@ -10,6 +10,7 @@ from deepgen.cli.optimizers import stepped
 from deepgen.cli.recipes.adversarial import gan
 from deepgen.cli.recipes.autoencoder import autoencoder
 from deepgen.cli.recipes.autoregressive import autoregressive
+from deepgen.cli.recipes.class_rbm import class_rbm
 from deepgen.cli.recipes.energy import energy
 from deepgen.cli.recipes.flows import flow
 from deepgen.cli.recipes.latent import latent
@@ -33,6 +34,7 @@ _RECIPES: dict[str, Callable[[str, Data, Mapping[str, Any]], Recipe]] = {
     **dict.fromkeys(("rnn", "lstm", "gru", "mlstm", "transformer"), tokens),
     **dict.fromkeys(("vae", "iwae", "cvae"), latent),
     "m2": m2,
+    "class-rbm": class_rbm,
     "autoencoder": autoencoder,
     **dict.fromkeys(("gan", "cgan"), gan),
     "energy": energy,

@@ -18,7 +18,7 @@ from deepgen.cli.units import coded
 from deepgen.cli.values import column, kind, refused, whole
 from deepgen.errors import ArgumentError, DegenerateWeights
 from deepgen.evaluate import Bracket, Estimate, log_likelihood, plus_minus
-from deepgen.explicit import DBM, DBN, RBM, Bernoulli, BernoulliMixture, Gaussian, Softmax, Spin, Units
+from deepgen.explicit import DBM, DBN, RBM, Bernoulli, BernoulliMixture, ClassRBM, Gaussian, Softmax, Spin, Units
 from deepgen.layers import sparse_
 from deepgen.objectives import LayerWise, PersistentCD
 
@@ -169,7 +169,7 @@ def below_base_rates(model: nn.Module, data: Data) -> str | None:
     Both are judged by their pseudo-likelihood, which for independent columns is the log-likelihood. It is no
     likelihood of the RBM, but a machine that loses even by this measure has learned nothing.
     """
-    if not isinstance(model, RBM) or kind(data) != "binary":
+    if not isinstance(model, RBM) or isinstance(model, ClassRBM) or kind(data) != "binary":
         return None
     split, x = ("validation", data.valid) if len(data.valid) else ("training", rows_of(data.train))
     own = _pseudo(model, coded(model, x))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from deepgen.cli.feed import labelled
-from deepgen.cli.units import coded
+from deepgen.cli.units import taken
 from deepgen.evaluate import Bracket, Estimate, log_likelihood
 from deepgen.objectives.adam import adam
 from deepgen.typing import Objective
@@ -54,14 +54,14 @@ class Recipe:
     @property
     def train(self) -> Any:
         """What `deepgen.fit` trains on."""
-        return labelled(self.data, "train", self.known) if self.labelled else coded(self.model, self.data.train)
+        return labelled(self.data, "train", self.known) if self.labelled else taken(self.model, self.data, "train")
 
     @property
     def valid(self) -> Any:
         """What the monitor judges by; None where there is no monitor or no such rows."""
         if self.monitor is None or not len(self.data.valid):
             return None
-        return labelled(self.data, "valid") if self.labelled else coded(self.model, self.data.valid)
+        return labelled(self.data, "valid") if self.labelled else taken(self.model, self.data, "valid")
 
 
 def mean(model: nn.Module, x: Tensor) -> Estimate | Bracket:
