@@ -81,7 +81,8 @@ def describe(model: nn.Module, name: str | None = None) -> str:
         )
     if isinstance(model, GAN):
         residual = any(isinstance(part, ResNetGenerator) for part in model.modules())
-        kind = f"{'residual ' if residual else ''}GAN, {_count(model.prior().event_shape.numel(), 'latent')}"
+        kind = f"{'residual ' if residual else ''}{'conditional ' if model.context else ''}GAN"
+        kind += f", {_count(model.prior().event_shape.numel(), 'latent')}"
         return kind + (f", {_count(model.classes, 'label')}" if model.classes else "")
     if isinstance(model, Autoencoder):
         if isinstance(model.encoder, TiedDense):

@@ -54,8 +54,8 @@ def labels_of(data: Data, split: str) -> Tensor:
     if found is None:
         where = "" if data.labels is None else f" for its {split} rows"
         raise ArgumentError(
-            f"cvae, cgan, m2 and class-rbm learn from labels, and {name} has none{where}: train vae, gan or rbm, or "
-            "take a .npz with arrays x and y"
+            f"cvae, cgan, m2 and class-rbm are of rows with labels, and {name} has none{where}: take data with labels, "
+            "such as a .npz with arrays x and y, or a model of rows alone (vae, gan, rbm)"
         )
     labels = torch.as_tensor(found).long()
     if len(labels) and int(labels.min()) < 0:

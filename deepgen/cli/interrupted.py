@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ def keeping(out: Path, words: Sequence[str]) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
-        where = str(error).partition(":")[0] or "interrupted"
+        where = re.split("[:;]", str(error))[0] or "interrupted"  # what the fit itself saved is a part of what is kept
         kept = f"{out} keeps what is done; to resume" if out.exists() else "nothing is saved yet; to start again"
         again = shlex.join(["deepgen", *(word for word in words if word != "--fresh")])
         raise Stopped(f"{where}; {kept}: {again}") from error

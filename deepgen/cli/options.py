@@ -14,6 +14,13 @@ from deepgen.errors import ArgumentError, DeepgenError, unknown_name
 
 Root = Annotated[str | None, typer.Option(help="Folder with the files of a named data set; $DEEPGEN_DATA by default.")]
 
+Binarise = Annotated[
+    str | None,
+    typer.Option(
+        help="none, threshold, fixed or dynamic; by default the data set's own way, of a run as it was trained."
+    ),
+]
+
 # Adam at a rate that falls to zero, left at its best epoch on validation rows.
 _LEARNED = {
     "epochs": 100, "patience": 20, "batch": 50, "rate": 1e-3, "optimizer": "adam", "schedule": "linear"

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from deepgen.evaluate import Quality
 
 MOST = 2000  # rows of each sample: distances are of all pairs
+DRAWN_GIVEN = (
+    "its draws are given the labels of the rows they are judged against, so the shares of labels among them are no "
+    "work of its own, and figures that depend on these (KL of modes first of all) flatter it beside a model given none"
+)
 
 
 def judged_draws(opened: Opened, rows: Data, split: str, *, held_out: bool, seed: int) -> tuple[Quality, str]:
@@ -31,6 +35,12 @@ def judged_draws(opened: Opened, rows: Data, split: str, *, held_out: bool, seed
     fake = fakes(
         opened.model, rows, split, steps=usual_steps(opened.model), seed=seed, noise=opened.source.get("noise")
     )
+    width = rows.event_shape.numel()
+    if fake.shape[1] != width:
+        raise ArgumentError(
+            f"draws of this run have {fake.shape[1]} columns, and {rows.provenance['name']} has {width}: give --data "
+            "with as many"
+        )
     quality = against(rows, split, fake, held_out=held_out, seed=seed)
     return quality, collapse(quality, shown(rows, rows_of(getattr(rows, split))), shown(rows, fake))
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from deepgen.cli.options import Root
+from deepgen.cli.options import Binarise, Root
 
 
 def command(
@@ -15,6 +15,7 @@ def command(
     out: Annotated[Path | None, typer.Option(help="Where to; DIR/report.html by default.")] = None,
     data: Annotated[str | None, typer.Option(help="Other data than those it was trained on: a name or a path.")] = None,
     root: Root = None,
+    binarise: Binarise = None,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Chain steps behind each sample and in each traced chain (2000; 500).")
     ] = None,
@@ -23,6 +24,7 @@ def command(
     """Write one self-contained HTML page: samples, filters, learning curves, chains, likelihood."""
     from deepgen.cli import denoising
     from deepgen.cli.baseline import baseline, law
+    from deepgen.cli.classified import classified
     from deepgen.cli.pages import entry
     from deepgen.cli.progress import told_of_compiling
     from deepgen.cli.restated import in_words, restated
@@ -34,7 +36,7 @@ def command(
     from deepgen.plot.rows import FEW
 
     opened = open_run(run)
-    rows, why = opened.data(data, root), silent(opened.model)
+    rows, why = opened.data(data, root, binarise), silent(opened.model)
     noise = opened.source.get("noise")
     with fitting_threads(weights(opened.model)), told_of_compiling():
         shown = entry(
@@ -60,6 +62,8 @@ def command(
     said += [f"On test rows {'; '.join(restored)}.".replace(" -", " −")] if restored else []
     said += ["The likelihood is that of rows given their labels."] if isinstance(opened.model, CVAE) else []
     said += ["The likelihood is that of rows with their labels."] if isinstance(opened.model, ClassRBM) else []
+    told = classified(opened.model, rows, "test", opened.source) if len(rows.test) else None
+    said += [f"Of test rows {line}." for line in (told[1] if told else [])]
     said += [f"This run is unfinished: {opened.unfinished}."] if opened.unfinished else []
     if again := next((found for found in (restated(e, rows) for e in shown.each_estimate()) if found), None):
         said.append(f"On test rows {in_words(again)}.".replace("-", "−"))

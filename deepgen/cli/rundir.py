@@ -95,12 +95,16 @@ class Opened:
             return f"{counted(self.passes or 0.0)} passes over the training rows done, of a time that is not over"
         return None if done >= planned else f"{done} of {planned} epoch{'s' if planned != 1 else ''} done"
 
-    def data(self, other: str | None = None, root: str | None = None) -> Data:
-        """The data it was trained on, or ``other`` ones, read the same way (from the folder ``root``, if given)."""
+    def data(self, other: str | None = None, root: str | None = None, binarise: str | None = None) -> Data:
+        """The data it was trained on, or ``other`` ones, read the same way (from the folder ``root``, if given).
+
+        Where ``binarise`` is given too it takes the place of the training's own.
+        """
         name = other or self.source.get("data")
         if name is None:
             raise ArgumentError(f"{self.directory} does not say what it was trained on: name the data with --data")
-        given = load_arguments(self.source.get("binarise"), root or self.source.get("root"), self.source.get("length"))
+        bits = binarise or self.source.get("binarise")
+        given = load_arguments(bits, root or self.source.get("root"), self.source.get("length"))
         found = as_trained(datasets.load(name, **given), self.source)
         own, width = _features(self.model), found.event_shape.numel()
         if other is not None and own not in (None, width):

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -49,7 +49,7 @@ def command(
     import torch
 
     from deepgen.cli.progress import told_of_compiling
-    from deepgen.cli.rundir import CHAINED, draw, open_run, own_labels, usual_steps, weights
+    from deepgen.cli.rundir import CHAINED, draw, given_labels, open_run, own_labels, usual_steps, weights
     from deepgen.cli.texts import LENGTH, write_texts
     from deepgen.cli.threads import fitting_threads
     from deepgen.explicit import ClassRBM
@@ -90,12 +90,19 @@ def command(
     if out.suffix not in FORMATS:
         raise ArgumentError(f"--out must end in one of {', '.join(FORMATS)}, got {str(out)!r}")
     with fitting_threads(weights(opened.model)), told_of_compiling():
-        labels = None if label is None else torch.full((n or 64,), label)
+        total, several = n or 64, given_labels(opened.model)
+        every = torch.arange(total) % several if several else None
+        labels = every if label is None else torch.full((total,), label)
         steps = usual_steps(opened.model) if steps is None else steps
         noise = opened.source.get("noise")
-        samples = draw(opened.model, n or 64, steps=steps, seed=seed, labels=labels, noise=noise)
-    write(samples, out, opened.image_shape, opened.source.get("levels"), opened.source.get("columns"))
-    print(f"{n or 64} samples from {run} in {out}")
+        samples = draw(opened.model, total, steps=steps, seed=seed, labels=labels, noise=noise)
+    if out.suffix == ".png" and opened.image_shape is None and "data" not in opened.source:
+        raise ArgumentError(
+            f"{run} does not say that its rows are images, as `deepgen train` would have: take --out samples.npy, and "
+            "in Python deepgen.plot.image_grid(samples, (height, width), path=)"
+        )
+    write(samples, out, opened.image_shape, opened.source.get("levels"), opened.source.get("columns"), labels)
+    print(f"{total} samples from {run} in {out}")
     if isinstance(opened.model, Autoencoder):
         print(
             f"ends of chains of {steps} steps, noise and a draw of the denoiser: no exact draws, their law is as near "
@@ -109,10 +116,12 @@ def write(
     image_shape: tuple[int, ...] | None,
     levels: int | None = None,
     columns: Sequence[str] | None = None,
+    labels: Tensor | None = None,
 ) -> None:
     """Store ``[n, features]`` in the format that the ending of ``out`` names.
 
-    ``levels`` are those of grey values, ``columns`` the names of the features, for the first line of a table.
+    ``levels`` are those of grey values, ``columns`` the names of the features, for the first line of a table; a .npz
+    holds the ``labels`` too that the rows were drawn for.
     """
     import numpy as np
 
@@ -131,7 +140,9 @@ def write(
             write_npy(file, samples.numpy())
     elif out.suffix == ".npz":
         with replacing(out) as file:
-            np.savez_compressed(file, samples=samples.numpy())
+            arrays: dict[str, Any] = {"samples": samples.numpy()}
+            arrays |= {} if labels is None else {"labels": labels.numpy()}
+            np.savez_compressed(file, **arrays)
     else:
         with replacing(out) as file:
             if columns is not None:

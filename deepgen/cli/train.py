@@ -10,7 +10,7 @@ import typer
 from deepgen.cli.fitting import train
 from deepgen.cli.interrupted import parting
 from deepgen.cli.optimizers import OPTIMIZERS, SCHEDULES
-from deepgen.cli.options import Root, model_name, settle
+from deepgen.cli.options import Binarise, Root, model_name, settle
 from deepgen.cli.ranks import ranks_of
 from deepgen.errors import ArgumentError, unknown_name
 
@@ -48,9 +48,7 @@ def command(
             "rbm, dbn, dbm and energy, by a quick AIS, mixture, gan and cgan: never). 0 keeps the last epoch.",
         ),
     ] = None,
-    binarise: Annotated[
-        str | None, typer.Option(help="none, threshold, fixed or dynamic; the data set's own way by default.")
-    ] = None,
+    binarise: Binarise = None,
     root: Root = None,
     resume: Annotated[
         bool, typer.Option("--resume/--fresh", help="Go on from what is in --out, or discard it.")

@@ -75,9 +75,8 @@ def refused(what: str, data: Data) -> ArgumentError:
 def _advice(data: Data) -> str:
     found, images = kind(data), data.image_shape is not None
     if found == BITS:
-        grey = data.provenance["binarisation"].partition(" ")[0] in ("threshold", "fixed", "dynamic")
         others = f"{MODELS[BITS]}{', or pixelcnn or gated-pixelcnn' if images else ''}"
-        return f"{'keep the grey levels by --binarise none, or ' if grey else ''}train {others}"
+        return f"{'keep the grey levels by --binarise none, or ' if data.binarised else ''}train {others}"
     if found in ("grey", "unit"):
         few = ", or made where levels are few" if found == "grey" else ""
         return f"make bits of them by --binarise threshold (or fixed, or dynamic), or train a flow such as nsf{few}"

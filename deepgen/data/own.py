@@ -99,8 +99,13 @@ def _single(arrays: dict[str, Array], path: Path) -> _Rows:
     names = [k for k in numeric if k in ("x", "X", "data", "images")] or [k for k, v in numeric.items() if v.ndim > 1]
     if len(names) != 1:
         raise DataError(f"{path}: expected arrays train, valid and test, or one named x; found {', '.join(arrays)}")
-    labels = next((numeric[k] for k in ("y", "Y", "labels") if k in numeric), None)
-    return _Rows(numeric[names[0]], labels)
+    labels = next((arrays[k] for k in ("y", "Y", "labels") if k in arrays), None)
+    if labels is None or labels.dtype.kind in "biuf":
+        return _Rows(numeric[names[0]], labels)
+    if labels.dtype.kind not in "US" or labels.ndim != 1:
+        raise DataError(f"{path}: labels must be whole numbers or names, got {labels.dtype} {list(labels.shape)}")
+    classes, numbers = np.unique(labels.astype(str), return_inverse=True)
+    return _Rows(numeric[names[0]], numbers, {"classes": classes.tolist()})
 
 
 def _split_npz(arrays: dict[str, Array], path: Path) -> Raw:

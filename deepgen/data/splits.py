@@ -70,6 +70,11 @@ class Data:
     lengths: Splits | None = field(default=None)
     levels: int | None = None
 
+    @property
+    def binarised(self) -> bool:
+        """Whether bits were made of grey levels."""
+        return str(self.provenance.get("binarisation")).partition(" ")[0] in ("threshold", "fixed", "dynamic")
+
     def __repr__(self) -> str:
         rows = "/".join(str(len(x)) for x in (self.train, self.valid, self.test))
         name, binarisation = self.provenance.get("name"), self.provenance.get("binarisation")

@@ -99,6 +99,11 @@ def require_machine(model: object) -> Layered | EnergyModel:
                 f"{type(model).__name__} is a kernel that is yet to be tuned: give it a step_size, or hand over the "
                 "kernel of a trace, which is frozen"
             )
+        if hasattr(model, "generate") and hasattr(model, "logit"):
+            raise MissingCapability(
+                "a GAN has no likelihood: judge its draws by sample_quality, or state the noise around them, as "
+                "Decoder(gan.averaged, gan.latent, likelihood=0.3), and judge that"
+            )
         raise MissingCapability(
             f"{type(model).__name__} has neither a normalised log_prob, nor a bound, nor layers of units (an RBM, DBM "
             "or DBN), nor is it an EnergyModel: there is no estimator of its likelihood here"

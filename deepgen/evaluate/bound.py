@@ -82,5 +82,6 @@ def importance_bound(
         n=draws * len(each),
         unit="nats/example",
         stderr_data=standard_error(each),
+        settings={"k": draws},
         each=each,
     )

@@ -214,6 +214,10 @@ class Given:
         """The law of one latent z, whatever the context."""
         return self.model.prior()
 
+    def draw_latents(self, n: int, *, generator: torch.Generator) -> Tensor:
+        """``n`` draws of the prior ``[n, *latent]``."""
+        return self.model.draw_latents(n, generator=generator)
+
     def generate(self, z: Tensor) -> Tensor:
         """x = G(z, context) for one context: ``[rows, *latent] -> [rows, *event]``."""
         return self.model.generate(z, self._repeated(len(z)))
@@ -235,6 +239,10 @@ class Given:
     def unfilled(self) -> tuple[GAN, Tensor]:
         """The GAN and the contexts, with which `deepgen.rest.at_rest` fills it in anew."""
         return self.model, self.given
+
+    def __repr__(self) -> str:
+        kind = f"of {self.model.classes} labels" if self.model.classes else f"[{self.model.context}]"
+        return f"{type(self.model).__name__} given a batch {list(self.batch_shape)} of contexts, {kind}"
 
     def _repeated(self, rows: int) -> Tensor:
         if len(self.rows) != 1:

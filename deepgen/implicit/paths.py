@@ -143,7 +143,8 @@ def at_places(model: Any, z: Tensor) -> Tensor:
             ``model(context)`` with one context.
 
     Raises:
-        MissingCapability: it has none of them, or needs a context that was not filled in.
+        MissingCapability: it has none of them.
+        ArgumentError: it takes a context, and none was filled in.
         ShapeError, ArgumentError, SupportError: ``z`` are no finite codes.
 
     >>> import deepgen as dg
@@ -152,7 +153,7 @@ def at_places(model: Any, z: Tensor) -> Tensor:
     torch.Size([3, 4, 6])
     """
     if getattr(model, "context", 0):
-        raise MissingCapability(f"this {type(model).__name__} has a context: give model(context), with one for all")
+        raise ArgumentError(f"this {type(model).__name__} takes a context: hand in model(context), with one for all")
     check_codes(z)
     rows = z.reshape(-1, z.shape[-1])
     with at_rest(model) as resting:

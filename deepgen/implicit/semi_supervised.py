@@ -3,10 +3,13 @@
     p(x, y) = p(y) int p(z) p(x | y, z) dz,        q(y, z | x) = q(y | x) q(z | x, y)
 
     labelled rows:    log p(x, y) >= L(x, y) + log p(y)
-    unlabelled rows:  log p(x)    >= sum_y q(y | x) [ L(x, y) + log p(y) - log q(y | x) ]
+    unlabelled rows:  log p(x)    >= log sum_y exp( L(x, y) + log p(y) )
+                                  >= sum_y q(y | x) [ L(x, y) + log p(y) - log q(y | x) ]
 
 L(x, y) is the bound of a `CVAE` given the label. The sum is over all classes, so a row costs as many passes as there
-are labels. Source: Kingma, Rezende, Mohamed & Welling 2014, equations 6 and 7.
+are labels. The last line is what is trained by, as the classifier learns from it; the line before is stated, as it is
+nearer, and the same where q(y | x) is the posterior of the labels that the bounds make. Source: Kingma, Rezende,
+Mohamed & Welling 2014, equations 6 and 7.
 """
 
 from __future__ import annotations
@@ -85,10 +88,12 @@ class SemiSupervised(nn.Module):
         return each.view(len(x), self.classes) - math.log(self.classes)
 
     def bound(self, x: Tensor, *, samples: int = 1, generator: torch.Generator | int | None = None) -> Tensor:
-        """Below log p(x) in expectation, labels summed out: ``[rows, *event] -> [rows]``, nats."""
+        """Below log p(x) in expectation, log sum_y exp L(x, y) p(y): ``[rows, *event] -> [rows]``, nats.
+
+        It is log p(x) itself in the limit of many ``samples``, whatever the classifier says.
+        """
         self.check(x)
-        log_q = self.log_labels(x)
-        return (log_q.exp() * (self.joint_bounds(x, samples=samples, generator=generator) - log_q)).sum(1)
+        return self.joint_bounds(x, samples=samples, generator=generator).logsumexp(1)
 
     @answered_at_rest
     def sample(self, n: int, *, generator: torch.Generator | int | None = None) -> Tensor:

@@ -28,8 +28,8 @@ from deepgen.typing import Update
 class SemiSupervisedELBO:
     """Gradient ascent for a `deepgen.implicit.SemiSupervised`, on pairs (x, y) with y = -1 where it is not known.
 
-    The metrics are ``bound``, on log p(x) of all rows with their labels summed out, in nats per example; and
-    ``log_label``, the mean log q(y | x) of the labelled rows of the batch (0 where there are none).
+    The metrics are ``bound``, on log p(x) of all rows with their labels summed out by q(y | x), in nats per example;
+    and ``log_label``, the mean log q(y | x) of the labelled rows of the batch (0 where there are none).
 
     Args:
         alpha: weight of the classifier's loss on labelled rows.

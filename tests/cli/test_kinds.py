@@ -14,6 +14,7 @@ from deepgen.cli.compare import asked
 from deepgen.cli.recipes import build
 from deepgen.cli.recipes.class_rbm import LogLabels
 from deepgen.cli.recipes.flows import FAMILIES
+from deepgen.cli.recipes.semi_supervised import labelled_rows
 from deepgen.errors import ArgumentError, ShapeError, UnknownName
 
 # models of one epoch have posteriors far from the true ones, and that is said
@@ -233,7 +234,7 @@ def test_a_gan_is_given_labels(deepgen, trained, networks, condition):
     assert (model.classes, parts[0]) == (10, "Projected" if condition == "projection" else "Concatenated")
     found = told(deepgen)
     assert (found["given"], found["log_likelihood"]) == ("labels", None)
-    assert found["model"] == f"{'residual ' if networks == 'resnet' else ''}GAN, 3 latents, 10 labels"
+    assert found["model"] == f"{'residual ' if networks == 'resnet' else ''}conditional GAN, 3 latents, 10 labels"
     assert found["sample_quality"]["n_fake"] == 360
     for words, labels in (((), torch.arange(20) % 10), (("--label", 7), torch.full((20,), 7))):
         assert deepgen("sample", "run", "-n", 20, *words, "--out", "a.npy").status == 0
@@ -267,7 +268,21 @@ def test_a_model_of_few_labels_classifies_and_has_a_bound(deepgen, trained):
     wrong = (model.predict(x).argmax(1) != torch.as_tensor(labels)).double()
     assert found["classification_error"]["value"] == pytest.approx(float(wrong.mean()))
     assert found["classification_error"]["stderr"] == pytest.approx(float(wrong.std()) / 360**0.5)
-    assert f"of {len(x)} rows" in deepgen("evaluate", "run").out
+    nearest, told_rows = (
+        found["classification_error"]["nearest"],
+        labelled_rows(data.labels.train, {"labelled": 50, "seed": 0}),
+    )
+    by = torch.cdist(x, data.train[told_rows]).argmin(1)
+    assert nearest["labelled"] == 50
+    assert nearest["value"] == pytest.approx(
+        float((data.labels.train[told_rows][by] != labels).double().mean()), abs=0.02
+    )
+    said = deepgen("evaluate", "run").out
+    assert f"of {len(x)} rows; that of the nearest of 50 of the 1,078 training rows" in said
+    assert "10 labels, with 50 draws of the code for each" in said
+    assert deepgen("report", "run").status == 0
+    page = Path("run/report.html").read_text(encoding="utf-8")
+    assert "Of test rows its likeliest label is wrong of" in page
     for words, made in (((), model.sample(9, generator=0)), (("--label", 3), model(3).sample(9, generator=0))):
         assert deepgen("sample", "run", "-n", 9, *words, "--out", "a.npy").status == 0
         assert np.array_equal(np.load("a.npy"), made.numpy())
@@ -333,8 +348,18 @@ def test_a_saved_gan_is_drawn_from_and_judged_where_files_can_say_what_it_is_giv
             assert (done.status, "given vectors, which no file here says" in done.err) == (2, True), done.err
         return
     assert (drawn.status, judged.status) == (0, 0), drawn.err + judged.err
-    assert "GAN, 2 latents, 10 labels on 360 test rows of digits, given their labels" in judged.out
+    assert "conditional GAN, 2 latents, 10 labels on 360 test rows of digits, given their labels" in judged.out
+    assert "its draws are given the labels" in judged.out
+    assert "digits is binarised by its own way, threshold 0.5, as run does not say" in judged.out
+    grey = deepgen("evaluate", "run", "--data", "digits", "--binarise", "none")
+    assert grey.status == 0
+    assert "its own way" not in grey.out
     assert deepgen("sample", "run", "--label", 10).status == 2
+    assert deepgen("sample", "run", "-n", 23, "--out", "a.npz").status == 0
+    assert np.array_equal(np.load("a.npz")["labels"], np.arange(23) % 10)
+    assert "run does not say that its rows are images" in deepgen("sample", "run", "--out", "a.png").err
+    wide = deepgen("evaluate", "run", "--data", "moons")
+    assert (wide.status, "moons has" in wide.err) == (2, True), wide.err
 
 
 @pytest.mark.parametrize(

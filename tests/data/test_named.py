@@ -235,6 +235,16 @@ def test_impossible_values_of_ones_own_are_told(tmp_path, name, values, message)
         load(tmp_path / name)
 
 
+def test_names_serve_as_labels_of_an_npz(tmp_path):
+    names = np.array(["wolf", "ant", "wolf", "bee", "ant"])
+    np.savez(tmp_path / "named.npz", x=np.arange(10.0).reshape(5, 2), y=names)
+    data = load(tmp_path / "named.npz")
+    assert data.provenance["classes"] == ["ant", "bee", "wolf"]
+    for part in ("train", "valid", "test"):
+        rows, labels = getattr(data, part), getattr(data.labels, part)
+        assert [data.provenance["classes"][i] for i in labels] == [*names[(rows[:, 0] / 2).long().numpy()]]
+
+
 def test_what_cannot_be_told_apart_is_refused(tmp_path):
     np.savez(tmp_path / "two.npz", a=np.ones((2, 2)), b=np.ones((2, 2)))
     np.savez(tmp_path / "part.npz", train=np.ones((2, 2)))
@@ -242,6 +252,7 @@ def test_what_cannot_be_told_apart_is_refused(tmp_path):
     np.savez(tmp_path / "labels.npz", x=np.ones((4, 2)), y=np.ones(3))
     np.savez(tmp_path / "halves.npz", x=np.ones((4, 2)), y=np.array([0.0, 1.0, 0.5, 1.0]))
     np.savez(tmp_path / "nan.npz", x=np.ones((4, 2)), y=np.array([np.nan, 1.0, 0.0, 1.0]))
+    np.savez(tmp_path / "pairs.npz", x=np.ones((4, 2)), y=np.array([["a", "b"]] * 4))
     (tmp_path / "what.ever").write_text("1,2")
     (tmp_path / "folder").mkdir()
     for name, message in (
@@ -251,6 +262,7 @@ def test_what_cannot_be_told_apart_is_refused(tmp_path):
         ("labels.npz", "labels are"),
         ("halves.npz", "labels must be whole numbers, got 0.5 in row 2"),
         ("nan.npz", "labels must be whole numbers, got nan in row 0"),
+        ("pairs.npz", "whole numbers or names"),
         ("what.ever", "cannot tell the format"),
         ("folder", r"one file train\.\*"),
     ):

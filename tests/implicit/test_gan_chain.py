@@ -216,6 +216,11 @@ def served_alike(gan, context, each, stream):
     z, x, given = torch.randn(400, 3, generator=stream), torch.randn(400, 2, generator=stream), gan(context)
     made = gan.generate(z, each)
     assert torch.equal(dg.implicit.at_places(given, z), made)
+    assert torch.equal(*(m.draw_latents(5, generator=dg.random.generator(3)) for m in (given, gan)))
+    assert "GAN given a batch" in repr(given)
+    for model in (given, gan):
+        with pytest.raises(MissingCapability, match="a GAN has no likelihood: judge its draws"):
+            dg.evaluate.log_likelihood(model, (x, each) if model is gan else x)
     assert torch.allclose(dg.implicit.interpolate(given, z[0], z[1], 3)[::2], made[:2], atol=1e-6)
     assert torch.allclose(latent_target(given).log_density(z) + z.square().sum(1) / 2 - gan.logit(made, each),
                           torch.full((400,), -1.5 * math.log(2 * math.pi)), atol=1e-5)  # fmt: skip

@@ -61,8 +61,8 @@ def test_every_model_has_something_at_a_code(stream):
         (decoder, decoder.network(z)),
     ):
         assert torch.allclose(at_places(model, z), expected, atol=1e-6)
-    for wrong in (cvae, nn.Linear(2, 6)):
-        with pytest.raises(MissingCapability):
+    for wrong, error in ((cvae, ArgumentError), (nn.Linear(2, 6), MissingCapability)):
+        with pytest.raises(error, match="takes a context" if wrong is cvae else "nothing stands"):
             at_places(wrong, z)
     noisy = dg.implicit.Autoencoder(nn.Linear(6, 2), nn.Sequential(nn.Linear(2, 6), nn.Dropout()))
     assert torch.equal(at_places(noisy, z), at_places(noisy, z))  # at rest

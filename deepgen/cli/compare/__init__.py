@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from deepgen.cli.interrupted import keeping
-from deepgen.cli.options import Root
+from deepgen.cli.options import Binarise, Root
 
 
 def command(
@@ -24,9 +24,7 @@ def command(
     ] = None,
     budget: Annotated[str, typer.Option(help="Time to train in all, shared out evenly: 90s, 10m, 1h.")] = "10m",
     seed: Annotated[int, typer.Option(min=0, help="Seed of everything drawn.")] = 0,
-    binarise: Annotated[
-        str | None, typer.Option(help="none, threshold, fixed or dynamic; the data set's own way by default.")
-    ] = None,
+    binarise: Binarise = None,
     root: Root = None,
     resume: Annotated[
         bool, typer.Option("--resume/--fresh", help="Go on from what is in --out, or begin anew.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,10 @@ from torch import Tensor, nn
 from deepgen.cli.classified import classified
 from deepgen.cli.collapse import collapse
 from deepgen.cli.describe import describe
-from deepgen.cli.evaluate import weighted
-from deepgen.cli.quality import against, fakes, in_grey, shown, training
+from deepgen.cli.evaluate import few_draws, weighted
+from deepgen.cli.quality import DRAWN_GIVEN, against, fakes, in_grey, shown, training
 from deepgen.cli.restated import restated
-from deepgen.cli.rundir import judge, rows_of, silent, usual_steps
+from deepgen.cli.rundir import given_labels, judge, rows_of, silent, usual_steps
 from deepgen.data import Splits
 from deepgen.errors import ArgumentError
 from deepgen.evaluate import Bracket, Estimate, Quality, sample_quality
@@ -22,7 +23,7 @@ from deepgen.evaluate.feature_maps import default_features
 from deepgen.evaluate.quality import METRICS
 from deepgen.explicit import EnergyModel
 from deepgen.explicit.tokens import TokenModel
-from deepgen.implicit import CVAE
+from deepgen.implicit import CVAE, SemiSupervised
 from deepgen.random import generator
 
 if TYPE_CHECKING:
@@ -70,10 +71,11 @@ def check_enough(data: Data) -> None:
         )
 
 
-def judged(
-    one: Judged, model: nn.Module, rows: Data, *, seed: int, noise: float | None = None
-) -> tuple[Judged, Tensor]:
-    """``one`` with what is found of ``model`` on the test rows of ``rows``, and its draws ``[n, features]``."""
+def judged(one: Judged, model: nn.Module, rows: Data, *, seed: int, source: Mapping[str, Any]) -> tuple[Judged, Tensor]:
+    """``one`` with what is found of ``model`` on the test rows of ``rows``, and its draws ``[n, features]``.
+
+    ``source`` are the options of its training.
+    """
     notes = list(one.notes)
     likelihood: list[Estimate | Bracket] = []
     if why_none := silent(model):
@@ -87,12 +89,14 @@ def judged(
         quality = None
     else:
         steps = DEAR if isinstance(model, EnergyModel) else usual_steps(model)
-        draws = fakes(model, rows, "test", steps=steps, seed=seed, noise=noise)
+        draws = fakes(model, rows, "test", steps=steps, seed=seed, noise=source.get("noise"))
         quality, why = graded(rows, draws, seed=seed)
         notes += [why] if why else []
         collapsed = collapse(quality, shown(rows, rows_of(rows.test)), shown(rows, draws))
-    if told := classified(model, rows, "test"):
-        notes.append(told[1])
+    notes += [DRAWN_GIVEN] if given_labels(model) else []
+    notes += [few_draws(model, likelihood[0])] if isinstance(model, SemiSupervised) else []
+    if told := classified(model, rows, "test", source):
+        notes += told[1]
     bits = restated(likelihood[0], rows) if likelihood else None
     given = "labels" if isinstance(model, CVAE) else ""
     title = describe(model, one.model.split()[0])

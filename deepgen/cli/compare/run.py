@@ -148,7 +148,7 @@ def _one(words: str, rows: Data, out: Path, share: float, source: dict[str, Any]
                     notes=[said for said in (recipe.caution, "" if done.updates else UNTRAINED) if said],
                     settings={**told_of(name, {**options, **recipe.settled}), "weights": weights(model), "seed": seed},
                 )
-                one, draws = judging.judged(one, model.eval(), recipe.data, seed=seed, noise=options.get("noise"))
+                one, draws = judging.judged(one, model.eval(), recipe.data, seed=seed, source={**source, **options})
         said = [" ".join(str(warning.message).split()) for warning in caught if _ours(warning)]
         said = [text for text in said if "Pareto k" not in text]  # which the notes have with the draws
         one = replace(one, notes=[*one.notes, *dict.fromkeys(said)])

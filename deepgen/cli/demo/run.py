@@ -29,6 +29,7 @@ from deepgen.cli.progress import Bar
 from deepgen.cli.threads import fitting_threads
 from deepgen.random import generator, spawn
 from deepgen.train.lock import held
+from deepgen.train.store import MANIFEST
 
 if TYPE_CHECKING:
     from deepgen.data import Data
@@ -54,6 +55,8 @@ def run(out: Path, *, seed: int = 0, epochs: int = 300, resume: bool = True) -> 
         settled(out, {"data": "digits", "seed": seed, "epochs": epochs}, resume=resume)
         if not resume:
             forget(out, FOLDERS)
+        elif any((out / name / MANIFEST).exists() for name in FOLDERS):
+            print(f"{out} has models of this demo already: what is trained is kept (--fresh trains anew)")
         return _run(out, seed, epochs, resume=resume)
 
 

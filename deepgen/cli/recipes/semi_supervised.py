@@ -37,7 +37,7 @@ def m2(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
             f"{data.provenance['name']}, got {kept}"
         )
     cvae: Any = latent_model(data, options, classes)
-    first, second = spawn(generator(options["seed"]), 2)
+    first, _ = spawn(generator(options["seed"]), 2)
     classifier, _ = encoder_decoder(data, options, classes, cvae.latent, law_of_values(data), generator=first)
     return by_adam(
         SemiSupervised(cvae, classifier),
@@ -48,9 +48,14 @@ def m2(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
         caution=caveat,
         notes=notes,
         labelled=True,
-        known=evenly(labels, kept, second),
+        known=labelled_rows(labels, options),
         settled={"latent": cvae.latent},
     )
+
+
+def labelled_rows(labels: Tensor, options: Mapping[str, Any]) -> Tensor:
+    """Which training rows keep their labels, bool ``[rows]``: of the options "labelled" and "seed" of a run."""
+    return evenly(labels, options["labelled"], spawn(generator(options["seed"]), 2)[1])
 
 
 def evenly(labels: Tensor, n: int, stream: torch.Generator) -> Tensor:
