@@ -24,7 +24,8 @@ Array = NDArray[Any]
 def log_ratio(field: Array, probability: Array, change: float, terms: int, run: int, out: Array) -> None:
     """out[r] = -sum_j log(1 + p_j expm1(x_j)) with x = change field, expm1 by ``terms`` terms of its Taylor series.
 
-    The product over ``run`` units, in whichever order is fastest, is taken before the logarithm.
+    The product over ``run`` units, in whichever order is fastest, is taken before the logarithm, and in float64 from
+    1 + p expm1 on: see `deepgen.samplers.binary_path`.
     """
     rows, width = field.shape
     one, scale = field.dtype.type(1), field.dtype.type(change)
@@ -38,11 +39,11 @@ def log_ratio(field: Array, probability: Array, change: float, terms: int, run: 
             for j in range(width):
                 factor[j] = one + share * y[j] * factor[j]
         for j in range(width):
-            factor[j] = one + p[j] * (scale * y[j]) * factor[j]
+            factor[j] *= p[j] * (scale * y[j])
         total = 0.0
         for first in range(0, width, run):
-            product = one
+            product = 1.0
             for j in range(first, min(first + run, width)):
-                product *= factor[j]
+                product *= 1.0 + np.float64(factor[j])
             total -= math.log(product)
         out[r] = total

@@ -7,6 +7,9 @@ y = t (b + v.W) the hidden field at the new temperature t, p = sigmoid(y) is nee
 
 an identity, not an expansion; the product over units is taken before the logarithm, in runs that cannot overflow. expm1
 is its Taylor polynomial, with as many terms as it takes to be right to 1e-7 for the largest field any v can cause.
+Factors are within 1e-4 of 1 where temperatures are many, and a float32 has twice the spacing above 1 that it has below:
+rounded there, each step of 500 units gains some 6e-6 nats whichever way temperatures run, 0.13 nats over 20,000 that
+lift AIS and lower reverse AIS. So p_j expm1 is a float32, and 1 + p_j expm1 and the product are float64.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from deepgen.explicit.rbm import RBM
 
 _LARGEST_STEP = 0.25  # of a field between two temperatures, for the polynomial
-LOG_LARGEST = 60.0  # e^60 and e^-60 are far from float32's ends
+LOG_LARGEST = 600.0  # e^600 and e^-600 are far from float64's ends
 _PRECISION = 1e-7
 
 
@@ -129,11 +132,11 @@ class BinaryPath:
         torch.add(self._one, y, alpha=-c / terms, out=work)  # Horner: expm1(x) = x (1 + x/2 (1 + x/3 (...)))
         for k in range(terms - 1, 1, -1):
             torch.addcmul(self._one, y, work, value=-c / k, out=work)
-        torch.addcmul(self._one, p, work.mul_(y), value=-c, out=work)
+        factors = work.mul_(y).mul_(p).double().mul_(-c).add_(1.0)
         if abs(new - old) * self._total <= LOG_LARGEST:
-            return work.prod(1).double().log_().neg_()
+            return factors.prod(1).log_().neg_()
         run = int(LOG_LARGEST / largest)  # of units of the largest reach: they may lie side by side
-        return -torch.stack([part.prod(1).double().log_() for part in work.split(run, 1)]).sum(0)
+        return -torch.stack([part.prod(1).log_() for part in factors.split(run, 1)]).sum(0)
 
 
 def log_base(base: Tensor, hidden: int) -> float:
