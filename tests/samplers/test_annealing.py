@@ -52,6 +52,21 @@ def test_weight_of_one_step_is_the_ratio_of_densities(kind, old, new, scale, str
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=3e-5)
 
 
+@pytest.mark.parametrize("old", [0.5, 1.0])
+@pytest.mark.parametrize("step", [5e-5, -5e-5])
+@pytest.mark.parametrize("kind", [BinaryPath, SparsePath])
+def test_many_temperatures_add_up_to_no_error_in_either_direction(kind, step, old, stream):
+    """Weights of 20,000 steps like this one: rounded to float32 they gained a tenth of a nat, and more downwards."""
+    model = machine(60, 1000, 0.5, stream)
+    with torch.no_grad():
+        model.hidden_bias.sub_(5.0)  # most units are off, as in trained machines
+    path, general = (one(model, model.visible_bias) for one in (kind, RBMPath))
+    v, old = path.start(200, generator=stream), old - max(step, 0.0)
+    _, expected = general.step(general.init(v.clone()), old, old + step, generator=stream)
+    _, found = path.step(path.init(v), old, old + step, generator=stream)
+    assert abs(float((found - expected).mean())) / abs(step) < 2e-3
+
+
 @pytest.mark.parametrize("kind", [BinaryPath, SparsePath, RBMPath])
 def test_log_base_is_the_sum_at_beta_zero(kind, stream):
     model = machine(6, 4, 1.0, stream)
