@@ -27,6 +27,7 @@ import quality_deep
 import quality_embeddings
 import quality_flows
 import quality_latent
+import quality_photos
 import quality_rbm
 import quality_small
 import quality_text
@@ -38,7 +39,7 @@ SUITES = {
     "latent": quality_latent.ROWS,
     "rbm": quality_rbm.ROWS,
     "tractable": [*quality_binary.MNIST, *quality_flows.ROWS, *quality_binary.TABLES, *quality_text.ROWS],
-    "adversarial": quality_adversarial.ROWS,
+    "adversarial": [*quality_adversarial.ROWS, *quality_photos.ROWS],
     "embeddings": quality_embeddings.ROWS,
 }
 CANDIDATES = {
@@ -54,7 +55,7 @@ FULL = {
     "latent": quality_latent.FULL,
     "rbm": quality_rbm.ROWS,
     "tractable": [*quality_binary.FULL, *quality_flows.FULL, *quality_text.FULL],
-    "adversarial": quality_adversarial.FULL,
+    "adversarial": [*quality_adversarial.FULL, *quality_photos.ROWS],
     "embeddings": quality_embeddings.ROWS,
 }
 OVER_SEEDS = ("likelihood", "error, %", "bits", "modes found", "good draws", "KL, nats", "Fréchet distance",

@@ -242,7 +242,7 @@ _STACKED = Row(
     "bound less two-sided log Z >= -86.2",
 )  # fmt: skip
 _GUESSED = replace(
-    _other(_STACKED, epochs=300, runs=1000, **{"share drawn anew": 0.5, "levels": LEVELS}),
+    _other(_STACKED, epochs=300, runs=300, **{"share drawn anew": 0.5, "levels": LEVELS}),
     name="DBN 784-500-2000, levels guessed",
 )
 ROWS = [_DEEP, _PLAIN, _TUNED, _STACKED, _GUESSED]
