@@ -28,8 +28,9 @@ def classified(
     """The share of rows whose likeliest label is wrong, as JSON and in words; None of a model or rows without labels.
 
     Its standard error takes rows as independent, and where all or none are wrong one more as the other way. ``source``
-    is what a run says of its training: of M2 the rows that kept their labels follow from it. The nearest row is left
-    out for training rows, which are nearest to themselves, and for a model of which nothing is known but the weights.
+    is what a run on these ``data`` says of its training: of M2 the rows that kept their labels follow from it. The
+    nearest row is left out for training rows, which are nearest to themselves, and where ``source`` is empty: of a run
+    on other data, or of a model of which nothing is known but the weights.
     """
     from deepgen.explicit import ClassRBM
     from deepgen.implicit import SemiSupervised

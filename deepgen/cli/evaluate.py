@@ -90,7 +90,7 @@ def command(
         elif not why:
             shown = sys.stderr.isatty() and not as_json
             answer = judge(opened.model, rows, split.value, method=method, seed=seed, progress=shown)
-        labelled = classified(opened.model, rows, split.value, opened.source)
+        labelled = classified(opened.model, rows, split.value, {} if data else opened.source)
         held_out = split is not Split.train
         asked = quality or isinstance(opened.model, GAN)
         draws = judged_draws(opened, rows, split.value, held_out=held_out, seed=seed) if asked else None

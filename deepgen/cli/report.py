@@ -62,7 +62,7 @@ def command(
     said += [f"On test rows {'; '.join(restored)}.".replace(" -", " −")] if restored else []
     said += ["The likelihood is that of rows given their labels."] if isinstance(opened.model, CVAE) else []
     said += ["The likelihood is that of rows with their labels."] if isinstance(opened.model, ClassRBM) else []
-    told = classified(opened.model, rows, "test", opened.source) if len(rows.test) else None
+    told = classified(opened.model, rows, "test", {} if data else opened.source) if len(rows.test) else None
     said += [f"Of test rows {line}." for line in (told[1] if told else [])]
     said += [f"This run is unfinished: {opened.unfinished}."] if opened.unfinished else []
     if again := next((found for found in (restated(e, rows) for e in shown.each_estimate()) if found), None):

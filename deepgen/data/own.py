@@ -102,9 +102,9 @@ def _single(arrays: dict[str, Array], path: Path) -> _Rows:
     labels = next((arrays[k] for k in ("y", "Y", "labels") if k in arrays), None)
     if labels is None or labels.dtype.kind in "biuf":
         return _Rows(numeric[names[0]], labels)
-    if labels.dtype.kind not in "US" or labels.ndim != 1:
-        raise DataError(f"{path}: labels must be whole numbers or names, got {labels.dtype} {list(labels.shape)}")
-    classes, numbers = np.unique(labels.astype(str), return_inverse=True)
+    if labels.dtype.kind != "U" or labels.ndim != 1:
+        raise DataError(f"{path}: labels must be whole numbers or text, got {labels.dtype} {list(labels.shape)}")
+    classes, numbers = np.unique(labels, return_inverse=True)
     return _Rows(numeric[names[0]], numbers, {"classes": classes.tolist()})
 
 

@@ -280,6 +280,11 @@ def test_a_model_of_few_labels_classifies_and_has_a_bound(deepgen, trained):
     said = deepgen("evaluate", "run").out
     assert f"of {len(x)} rows; that of the nearest of 50 of the 1,078 training rows" in said
     assert "10 labels, with 50 draws of the code for each" in said
+    others = deepgen(
+        "evaluate", "run", "--data", "digits"
+    )  # named as others are: whether they are the same is not known
+    assert "is wrong of" in others.out
+    assert "nearest" not in others.out
     assert deepgen("report", "run").status == 0
     page = Path("run/report.html").read_text(encoding="utf-8")
     assert "Of test rows its likeliest label is wrong of" in page

@@ -262,7 +262,7 @@ def test_what_cannot_be_told_apart_is_refused(tmp_path):
         ("labels.npz", "labels are"),
         ("halves.npz", "labels must be whole numbers, got 0.5 in row 2"),
         ("nan.npz", "labels must be whole numbers, got nan in row 0"),
-        ("pairs.npz", "whole numbers or names"),
+        ("pairs.npz", "whole numbers or text"),
         ("what.ever", "cannot tell the format"),
         ("folder", r"one file train\.\*"),
     ):
