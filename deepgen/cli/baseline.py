@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import constraints
 
-from deepgen.cli.rundir import rows_of
+from deepgen.cli.asking import rows_of
 from deepgen.cli.values import in_whole_numbers
 from deepgen.data.catalogue import law_of
 from deepgen.evaluate import Bracket, Estimate, log_likelihood

@@ -19,9 +19,7 @@ def begun(out: Path, source: dict[str, Any]) -> int:
     from deepgen.train.store import MANIFEST
 
     if (out / ASKED).exists():
-        raise ArgumentError(
-            f"{out} holds a comparison by `deepgen compare`, and a run needs its own folder: choose another --out"
-        )
+        raise ArgumentError(f"{out} holds a comparison or a demo, and a run needs its own folder: choose another --out")
     if not (out / MANIFEST).exists():
         return 0
     try:

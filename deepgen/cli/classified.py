@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from deepgen.cli.asking import known_labels, rows_of
 from deepgen.cli.feed import labels_of
-from deepgen.cli.rundir import rows_of
 from deepgen.evaluate import plus_minus
+from deepgen.evaluate.error_bars import error_of_share
 from deepgen.evaluate.squared_distances import centred, squared_distances
 
 if TYPE_CHECKING:
@@ -37,10 +38,9 @@ def classified(
 
     if not isinstance(model, (SemiSupervised, ClassRBM)) or data.labels is None or getattr(data.labels, split) is None:
         return None
-    labels, x = labels_of(data, split), rows_of(getattr(data, split))
-    likeliest = (model.log_labels(x) if isinstance(model, ClassRBM) else model.predict(x)).argmax(1)
-    told = _errors(likeliest, labels)
-    said = f"its likeliest label is wrong of {_percent(told)} of {told['n']:,} rows"
+    labels, x = known_labels(model, data, split), rows_of(getattr(data, split))
+    told = _errors(torch.as_tensor(model.predict(x)), labels)
+    said = f"its likeliest label is wrong for {_percent(told)} of {told['n']:,} rows"
     known = known_rows(model, data, source)
     if known is None or split == "train":
         return told, [said]
@@ -48,7 +48,7 @@ def classified(
     nearest = _errors(labels_of(data, "train")[known][_nearest(x, base)], labels)
     all_of = "" if bool(known.all()) else f" {len(base):,} of the"
     told["nearest"] = {**nearest, "labelled": len(base)}
-    return told, [f"{said}; that of the nearest of{all_of} {len(known):,} training rows, whose labels it was told, of "
+    return told, [f"{said}; that of the nearest of{all_of} {len(known):,} training rows, whose labels it was told, for "
                   f"{_percent(nearest)}"]  # fmt: skip
 
 
@@ -64,9 +64,8 @@ def known_rows(model: nn.Module, data: Data, source: Mapping[str, Any]) -> Tenso
 
 
 def _errors(chosen: Tensor, labels: Tensor) -> dict[str, Any]:
-    n, wrong = len(labels), int((chosen.cpu() != labels).sum())
-    share = wrong / n
-    return {"value": share, "stderr": (share * (1 - share) / max(n - 1, 1)) ** 0.5 or 1 / (n + 1), "n": n}
+    wrong = (chosen.cpu() != labels).double()
+    return {"value": float(wrong.mean()), "stderr": error_of_share(wrong), "n": len(wrong)}
 
 
 def _percent(told: Mapping[str, Any]) -> str:

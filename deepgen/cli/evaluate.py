@@ -54,10 +54,11 @@ def command(
     import torch
 
     from deepgen.cli import denoising
+    from deepgen.cli.asking import given_labels, judge, of_rows_alone, rows_of, silent, weights
     from deepgen.cli.classified import classified
     from deepgen.cli.progress import told_of_compiling
     from deepgen.cli.quality import DRAWN_GIVEN, judged_draws
-    from deepgen.cli.rundir import given_labels, judge, open_run, rows_of, silent, weights
+    from deepgen.cli.rundir import open_run
     from deepgen.cli.threads import fitting_threads
     from deepgen.evaluate.arguments import LIKELIHOOD
     from deepgen.evaluate.latent import OWN, methods_of
@@ -110,9 +111,7 @@ def command(
         head |= {"log_likelihood": None, "why": why}
         lines = [f"{count}: {why}"]
     else:
-        beside = method != "pseudo" and not isinstance(
-            opened.model, (CVAE, ClassRBM)
-        )  # which state another quantity, or none
+        beside = method != "pseudo" and of_rows_alone(opened.model)  # else of another quantity
         told, lines = _likelihood(answer, opened.model, rows, x, beside=beside)
         head, lines = {**head, **told}, [f"{count}: {answer}", *lines]
     if labelled:

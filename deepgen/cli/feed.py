@@ -63,9 +63,12 @@ def labels_of(data: Data, split: str) -> Tensor:
     return labels
 
 
-def classes_of(data: Data) -> int:
-    """How many labels there are in the training and validation rows, numbered from 0 on."""
-    return 1 + int(max(labels_of(data, split).max() for split in ("train", "valid") if len(getattr(data, split))))
+def classes_of(data: Data, least: int = 1) -> int:
+    """One more than the largest label of the training and validation rows, as labels are numbered from 0 on."""
+    found = 1 + int(max(labels_of(data, split).max() for split in ("train", "valid") if len(getattr(data, split))))
+    if found < least:
+        raise ArgumentError(f"all rows of {data.provenance['name']} have label 0: there is nothing to tell apart")
+    return found
 
 
 def labelled(data: Data, split: str, known: Tensor | None = None) -> Any:

@@ -34,10 +34,11 @@ def train(
     if nothing was: asked for in vain it is refused, while a model's own is left out.
     """
     from deepgen import data as datasets
+    from deepgen.cli.asking import weights
     from deepgen.cli.describe import describe
     from deepgen.cli.progress import Lines, told_of_compiling
     from deepgen.cli.recipes import below_base_rates, build
-    from deepgen.cli.rundir import DIVERGED, load_arguments, weights
+    from deepgen.cli.rundir import DIVERGED, load_arguments
     from deepgen.cli.threads import fitting_threads
     from deepgen.train import EarlyStopping, Monitors, fit
     from deepgen.train.state import ANEW, KEPT

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from deepgen.cli.rundir import draw
+from deepgen.cli.asking import draw
 from deepgen.cli.units import columns
 from deepgen.evaluate import Bracket, Estimate
 from deepgen.explicit import DBM, DBN, RBM

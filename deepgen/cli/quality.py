@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 MOST = 2000  # rows of each sample: distances are of all pairs
 DRAWN_GIVEN = (
-    "its draws are given the labels of the rows they are judged against, so the shares of labels among them are no "
-    "work of its own, and figures that depend on these (KL of modes first of all) flatter it beside a model given none"
+    "its draws are given labels in the shares that the rows have, which are no work of its own, and figures that "
+    "depend on these (KL of modes first of all) flatter it beside a model given none"
 )
 
 
@@ -26,8 +26,8 @@ def judged_draws(opened: Opened, rows: Data, split: str, *, held_out: bool, seed
 
     Memorisation is looked for where the split is ``held_out``.
     """
+    from deepgen.cli.asking import rows_of, usual_steps
     from deepgen.cli.collapse import collapse
-    from deepgen.cli.rundir import rows_of, usual_steps
     from deepgen.explicit.tokens import TokenModel
 
     if isinstance(opened.model, TokenModel):
@@ -46,11 +46,10 @@ def judged_draws(opened: Opened, rows: Data, split: str, *, held_out: bool, seed
 
 
 def fakes(model: nn.Module, rows: Data, split: str, *, steps: int, seed: Any, noise: float | None = None) -> Tensor:
-    """As many draws ``[n, features]`` as the split has rows, 2,000 at most, with its labels where the model takes them.
-
-    A random choice of the labels, as the rows may be in their order.
+    """As many draws ``[n, features]`` as the split has rows, 2,000 at most; of a model given labels with labels of the
+    split, a random choice of them, as the rows may be in their order.
     """
-    from deepgen.cli.rundir import draw, given_labels, known_labels
+    from deepgen.cli.asking import draw, given_labels, known_labels
     from deepgen.random import generator
 
     total = len(getattr(rows, split))
@@ -66,7 +65,7 @@ def against(rows: Data, split: str, fake: Tensor, *, held_out: bool, seed: int) 
     Of more than 2,000 rows as many are chosen at random: the first of a file need not be like the others (MNIST's
     are easier).
     """
-    from deepgen.cli.rundir import rows_of
+    from deepgen.cli.asking import rows_of
     from deepgen.evaluate import sample_quality
     from deepgen.evaluate.mmd import at_most
     from deepgen.random import generator
@@ -80,7 +79,7 @@ def against(rows: Data, split: str, fake: Tensor, *, held_out: bool, seed: int) 
 def training(rows: Data, real: Tensor) -> Tensor | None:
     """The training rows as `shown`, for the memorisation test; None where the held-out ones are the same, as of sets
     that hold all there is (bars and stripes): no draw could be nearer to these than those are."""
-    from deepgen.cli.rundir import rows_of
+    from deepgen.cli.asking import rows_of
     from deepgen.evaluate.copies import same_rows
 
     train = shown(rows, rows_of(rows.train))

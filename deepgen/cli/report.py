@@ -23,12 +23,13 @@ def command(
 ) -> None:
     """Write one self-contained HTML page: samples, filters, learning curves, chains, likelihood."""
     from deepgen.cli import denoising
+    from deepgen.cli.asking import judge, of_rows_alone, rows_of, silent, usual_steps, weights
     from deepgen.cli.baseline import baseline, law
     from deepgen.cli.classified import classified
     from deepgen.cli.pages import entry
     from deepgen.cli.progress import told_of_compiling
     from deepgen.cli.restated import in_words, restated
-    from deepgen.cli.rundir import judge, open_run, rows_of, silent, usual_steps, weights
+    from deepgen.cli.rundir import open_run
     from deepgen.cli.threads import fitting_threads
     from deepgen.explicit import ClassRBM
     from deepgen.implicit import CVAE, Autoencoder
@@ -51,9 +52,7 @@ def command(
             noise=noise,
             seed=seed,
         )
-        judged = len(rows.test) and not (
-            why or isinstance(opened.model, (CVAE, ClassRBM))
-        )  # beside what has log p(x) itself
+        judged = len(rows.test) and not why and of_rows_alone(opened.model)
         marks = [baseline(opened.model, rows, rows.test), law(rows, rows.test)] if judged else []
         restored = None
         if isinstance(opened.model, Autoencoder) and len(rows.test):

@@ -36,7 +36,8 @@ def command(
         ),
     ] = None,
     label: Annotated[
-        int | None, typer.Option(min=0, help="cvae, cgan, m2: the label to draw rows of; all by default.")
+        int | None,
+        typer.Option(min=0, help="cvae, cgan, m2: the label to draw rows of; by default all in turn, of m2 at random."),
     ] = None,
     prompt: Annotated[str, typer.Option(help="Of a text: what it begins with.")] = "",
     length: Annotated[int | None, typer.Option(min=1, help="Of a text: characters to draw (500).")] = None,
@@ -48,8 +49,9 @@ def command(
     """Draw samples from a trained model."""
     import torch
 
+    from deepgen.cli.asking import CHAINED, draw, given_labels, own_labels, usual_steps, weights
     from deepgen.cli.progress import told_of_compiling
-    from deepgen.cli.rundir import CHAINED, draw, given_labels, open_run, own_labels, usual_steps, weights
+    from deepgen.cli.rundir import open_run
     from deepgen.cli.texts import LENGTH, write_texts
     from deepgen.cli.threads import fitting_threads
     from deepgen.explicit import ClassRBM

@@ -98,7 +98,8 @@ def command(
         ),
     ] = None,
     prior: Annotated[
-        str | None, typer.Option(help="vae, iwae, cvae, m2: of latents, normal, mixture, vamp or flow (normal).")
+        str | None,
+        typer.Option(help="vae, iwae, cvae, m2: of latents, normal, mixture, vamp (vae, iwae) or flow (normal)."),
     ] = None,
     posterior: Annotated[
         str | None, typer.Option(help="vae, iwae, cvae, m2: of latents given a row, diagonal, full or flow (diagonal).")

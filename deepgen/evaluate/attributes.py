@@ -10,8 +10,7 @@ for the attribute: one that errs on real rows errs here. Sources: Larsen, Sonder
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +18,7 @@ import torch
 from torch import Tensor
 
 from deepgen.errors import ArgumentError, ShapeError, check_real
-from deepgen.evaluate.error_bars import plus_minus
+from deepgen.evaluate.error_bars import error_of_share, plus_minus
 from deepgen.explicit.units import require_tensor
 
 
@@ -40,6 +39,8 @@ def class_vectors(codes: Tensor, labels: Tensor) -> Tensor:
     _check(codes, labels, 1)
     if labels.is_floating_point() or labels.dtype == torch.bool or bool((labels < 0).any()):
         raise ArgumentError(f"labels must be integers from 0 on, got {labels.dtype} from {labels.min().item()}")
+    if int(labels.max()) >= len(labels):
+        raise ArgumentError(f"{len(labels)} rows with a label of {int(labels.max())}: number the classes without a gap")
     count = torch.bincount(labels)
     if bool((count == 0).any()):
         raise ArgumentError(f"no row has label {int((count == 0).nonzero()[0])}: number the classes without a gap")
@@ -153,24 +154,31 @@ def attribute_effect(
         raise ShapeError(
             f"give codes [rows, latent] and a vector of that width, got {list(codes.shape)}, {list(vector.shape)}"
         )
-    if len(strengths) < 2:
-        raise ArgumentError(f"give at least two strengths, got {strengths}")
-    for strength in strengths:
-        check_real("each of strengths", float(strength))
-    s = torch.tensor([float(one) for one in strengths], dtype=codes.dtype, device=codes.device)
+    many = _plain(strengths)
+    if len(many) < 2:
+        raise ArgumentError(f"give at least two strengths, got {strengths!r}")
+    for strength in many:
+        check_real("each of strengths", strength)
+    if not callable(seen):
+        raise ArgumentError(f"seen must be a function from rows to booleans, got {type(seen).__name__}")
+    s = torch.tensor([float(one) for one in many], dtype=codes.dtype, device=codes.device)
     x = at_places(model, codes + s.view(-1, 1, 1) * vector)
-    found = torch.stack([seen(rows) for rows in x])
+    told = [seen(rows) for rows in x]
+    for one in told:
+        require_tensor(one, "what seen gives")
+    found = torch.stack(told)
     if found.shape != x.shape[:2]:
         raise ShapeError(f"seen must give one boolean a row, [{len(codes)}], got {list(found.shape[1:])}")
     if not bool(((found == 0) | (found == 1)).all()):
         raise ArgumentError(f"seen must give booleans, or 0 and 1, got values from {found.min()} to {found.max()}")
     found = found.double().cpu()
     rates, difference = found.mean(1), found[-1] - found[0]
-    errors = [_error(one) for one in found]
-    return AttributeEffect(s.cpu(), rates, torch.stack(errors), float(difference.mean()), float(_error(difference)), x)
+    errors = torch.tensor([error_of_share(one) for one in found], dtype=torch.float64)
+    return AttributeEffect(s.cpu(), rates, errors, float(difference.mean()), error_of_share(difference), x)
 
 
-def _error(seen: Tensor) -> Tensor:
-    """Of the mean of whole numbers ``[rows]``; where all agree, that with one more row that differs by 1."""
-    n = len(seen)
-    return seen.std() / math.sqrt(n) if bool((seen != seen[0]).any()) else seen.new_tensor(1 / (n + 1))
+def _plain(strengths: Any) -> list[Any]:
+    """Numbers out of tensors; nothing of what is no sequence."""
+    if isinstance(strengths, str) or not isinstance(strengths, Iterable):
+        return []
+    return [one.item() if isinstance(one, Tensor) and one.numel() == 1 else one for one in strengths]

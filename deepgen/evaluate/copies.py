@@ -50,6 +50,17 @@ def same_rows(real: Tensor, fake: Tensor) -> bool:
     return ours == theirs or (2 * len(set(ours)) > len(ours) and Counter(ours) == Counter(theirs))
 
 
+def within(real: Tensor, train: Tensor) -> bool:
+    """Whether all rows of ``real`` are rows of ``train`` and chance cannot make that, as more than half of them differ.
+
+    >>> x = torch.arange(6.0).view(3, 2)
+    >>> within(x[:2], x), within(x, x[:2]), within(torch.zeros(3, 1), torch.zeros(9, 1))
+    (True, False, False)
+    """
+    ours = _keys(real, train)
+    return 2 * len(set(ours)) > len(ours) and set(ours) <= set(_keys(train, real))
+
+
 def in_words(*, real: Tensor, fake: Tensor, train: Tensor | None = None) -> str:
     """How many fakes are copies of real rows, and of training rows; empty where none is.
 

@@ -21,6 +21,16 @@ def standard_error(rows: Tensor) -> float:
     return float(rows.std()) / math.sqrt(len(rows)) if len(rows) > 1 else math.nan
 
 
+def error_of_share(seen: Tensor) -> float:
+    """Of the mean of whole numbers ``[rows]``, rows independent; where all agree, as if one more differed by 1.
+
+    >>> import torch
+    >>> round(error_of_share(torch.tensor([0.0, 1.0])), 6), error_of_share(torch.ones(9))
+    (0.5, 0.1)
+    """
+    return standard_error(seen) if bool((seen != seen[0]).any()) else 1 / (len(seen) + 1)
+
+
 def plus_minus(value: float | Tensor, error: float, *, signed: bool = False) -> str:
     """Return ``value ± error``: the error to two significant digits, the value to as many decimals, at least two.
 

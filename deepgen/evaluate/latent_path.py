@@ -99,7 +99,6 @@ def starts(model: Any, x: Tensor, context: Tensor | None, chains: int, start: st
     return torch.cat(found)
 
 
-@torch.no_grad()
 def check_annealing(chains: int, temperatures: Temperatures | Plan, leaps: int, start: str) -> None:
     """Raise `ArgumentError` unless these say how to anneal, before anything is computed.
 
@@ -115,12 +114,15 @@ def check_annealing(chains: int, temperatures: Temperatures | Plan, leaps: int, 
         raise ArgumentError(f'start must be "prior" or "posterior", got {start!r}')
     if isinstance(temperatures, Tensor):
         check_betas(temperatures)
-    elif not ((is_whole(temperatures) and temperatures >= 2) or temperatures == "adaptive"):
+    elif not (
+        (is_whole(temperatures) and temperatures >= 2) or (isinstance(temperatures, str) and temperatures == "adaptive")
+    ):
         raise ArgumentError(
             f'temperatures must be a number of at least 2, a tensor from 0 to 1, or "adaptive", got {temperatures!r}'
         )
 
 
+@torch.no_grad()
 def plan(
     model: Any,
     x: Tensor,

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from deepgen.errors import ArgumentError, UnknownName, check_count, unknown_name
 from deepgen.evaluate.arguments import from_array
-from deepgen.evaluate.copies import in_words, same_rows
+from deepgen.evaluate.copies import in_words, same_rows, within
 from deepgen.evaluate.feature_maps import LEAST, Features, check_rows, classes_of, default_features, mapped, name_of
 from deepgen.evaluate.frechet import frechet_least
 from deepgen.evaluate.memorisation import memorisation_test
@@ -122,9 +122,9 @@ def sample_quality(
         ShapeError: no tensors, empty ones, or events of different shapes.
         SupportError: NaN or infinite values, in the rows or in their features.
         UnknownName: no such metric.
-        ArgumentError: real and fake, or real and train, are the same rows, in any order; no metrics, or ``modes`` of
-            features without classes. Or too few rows, with the number needed: 100, and with ``frechet`` above
-            1.2 (d + 2) fakes, with ``overlap`` 4 k + 16, and twice as many reals for the floors.
+        ArgumentError: real and fake are the same rows, in any order, or real are rows of train; no metrics, or
+            ``modes`` of features without classes. Or too few rows, with the number needed: 100, and with ``frechet``
+            above 1.2 (d + 2) fakes, with ``overlap`` 4 k + 16, and twice as many reals for the floors.
 
     >>> import deepgen as dg
     >>> data = dg.data.load("digits")
@@ -152,6 +152,11 @@ def sample_quality(
         raise ArgumentError(
             f"real and train are the same rows: all {len(train):,}, in their or another order. real must be held "
             "out, or no fake could lie nearer to the training rows; leave train= out to judge without that test"
+        )
+    if train is not None and within(real, train):
+        raise ArgumentError(
+            f"all {len(real):,} rows of real are rows of train: real must be held out, or no fake could lie nearer to "
+            "the training rows; leave train= out to judge without that test"
         )
     space = features if features is not None else default_features(real)
     name, metrics = name_of(space), _there(asked, space)

@@ -44,5 +44,7 @@ def _row(key: str, score: Score) -> tuple[str, ...]:
 
 def _counted(count: float, error: float) -> str:
     """A whole number, or a mean of some, whose error is next to nothing where all kinds are frequent."""
+    if not math.isfinite(count):
+        return plus_minus(count, error)
     whole = f"{count:.0f}" if count == round(count) else f"{count:.2f}"
-    return f"{whole} ± {error:.2f}".removesuffix(".00")
+    return f"{whole} ± {f'{error:.2f}' if error >= 0.005 else '0' if error == 0 else '<0.01'}"

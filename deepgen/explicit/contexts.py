@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from deepgen.compiled import followed
 from deepgen.errors import ArgumentError, ShapeError, SupportError, is_whole
 from deepgen.explicit.units import check_support
 
@@ -93,13 +94,14 @@ def each_context(context: Any, width: int, rows: int, *, labels: bool = False) -
 
 
 def check_beside(context: Any, width: int, rows: int, *, labels: bool = False) -> None:
-    """`check_context` of a network within a model: labels on another device than the CPU are not waited for.
+    """`check_context` of a network within a model: labels on another device than the CPU are not waited for, and their
+    values not looked at where something follows each operation (`torch.compile`, `torch.func`).
 
     >>> check_beside(torch.tensor([-1]), 3, 1, labels=True)
     Traceback (most recent call last):
     deepgen.errors.SupportError: labels must be from 0 to 2, got -1 to -1
     """
-    if labels and isinstance(context, Tensor) and context.device.type != "cpu":
+    if labels and isinstance(context, Tensor) and (context.device.type != "cpu" or followed()):
         as_integers(context, width)
         if context.shape != (rows,):
             raise ShapeError(f"labels must be [{rows}], got {list(context.shape)}")

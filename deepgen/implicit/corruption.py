@@ -61,7 +61,7 @@ class GaussianNoise:
     def __post_init__(self) -> None:
         if isinstance(self.sigma, Sequence):
             object.__setattr__(self, "sigma", tuple(self.sigma))  # so that it is hashed and compared by its numbers
-        if self.sigma == ():
+        if isinstance(self.sigma, tuple) and not self.sigma:
             raise ArgumentError("sigma must be a number or one for each column, got none")
         for one in self.sigma if isinstance(self.sigma, tuple) else (self.sigma,):
             check_real("sigma", one, 0)

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from deepgen.compiled import followed
 from deepgen.errors import ArgumentError, ShapeError, check_count
 from deepgen.explicit.contexts import as_label, check_context, check_labels
 from deepgen.explicit.units import check_support, require_tensor
@@ -169,6 +170,8 @@ class GivenContext(LatentModel):
         self.model, self.given, self.observation = model, context, model.observation
         if model.embed is None:
             self.code = model.code(context)  # a wrong context is refused here
+            if self.code.is_cpu and not followed():  # a device would be waited for in every step of training
+                check_support(self.code, self.code.isfinite(), "finite in a context")
 
     @cached_property
     def code(self) -> Tensor:

@@ -109,13 +109,15 @@ class GAN(nn.Module):
     def generate(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """x = G(z) by the averaged generator, where there is one: ``[rows, *latent] -> [rows, *event]``.
 
+        Values of z and of vectors are not looked at: NaN goes in and comes out, as in any network.
+
         Raises:
             ArgumentError, ShapeError, SupportError: no tensor of real numbers, or a context that is missing or wrong.
         """
         return self._call(self.generator if self.averaged is None else self.averaged, "z", z, context)
 
     def logit(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """D(x), the discriminator's logit: ``[rows, *event] -> [rows]``.
+        """D(x), the discriminator's logit: ``[rows, *event] -> [rows]``; as of `generate` values are not looked at.
 
         Raises:
             ArgumentError, ShapeError, SupportError: no tensor of real numbers, a context that is missing or wrong, or

@@ -125,9 +125,11 @@ def traverse(model: Any, z: Tensor, values: Tensor, units: Sequence[int] | None 
     if z.ndim != 1 or values.ndim != 1:
         raise ShapeError(f"z must be one code [latent] and values [steps], got {list(z.shape)}, {list(values.shape)}")
     check_support(values, values.isfinite(), "finite in values")
+    if units is not None and not isinstance(units, Sequence):
+        raise ArgumentError(f"units must be several numbers, such as [0, 2], got {units!r}")
     moved = list(range(len(z))) if units is None else list(units)
     if not moved or not all(is_whole(unit) and -len(z) <= unit < len(z) for unit in moved):
-        raise ArgumentError(f"units must be numbers from 0 to {len(z) - 1}, got {units}")
+        raise ArgumentError(f"units must be numbers from {-len(z)} to {len(z) - 1}, got {units}")
     places = z.repeat(len(moved), len(values), 1)
     for row, unit in enumerate(moved):
         places[row, :, unit] = values.to(z)

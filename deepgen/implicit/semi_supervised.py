@@ -41,7 +41,7 @@ class SemiSupervised(nn.Module):
     >>> import deepgen as dg
     >>> cvae = dg.implicit.mlp_cvae(6, [8], latent=2, classes=3, generator=0)
     >>> model = SemiSupervised(cvae, dg.implicit.Dense(6, [8], 3, generator=1))
-    >>> model.bound(torch.zeros(5, 6), generator=0).shape, model.predict(torch.zeros(5, 6)).shape
+    >>> model.bound(torch.zeros(5, 6), generator=0).shape, model.predict_proba(torch.zeros(5, 6)).shape
     (torch.Size([5]), torch.Size([5, 3]))
     """
 
@@ -74,10 +74,15 @@ class SemiSupervised(nn.Module):
         return logits.log_softmax(1)
 
     @answered_at_rest
-    def predict(self, x: Tensor) -> Tensor:
+    def predict_proba(self, x: Tensor) -> Tensor:
         """q(y | x): ``[rows, classes]``."""
         self.check(x)
         return self.log_labels(x).exp()
+
+    @torch.no_grad()
+    def predict(self, x: Tensor) -> Tensor:
+        """The likeliest label by q(y | x): ``[rows]``."""
+        return self.predict_proba(x).argmax(1)
 
     def joint_bounds(self, x: Tensor, *, samples: int = 1, generator: torch.Generator | int | None = None) -> Tensor:
         """Bounds on log p(x, y) for every label: ``[rows, classes]``, nats."""

@@ -157,15 +157,15 @@ class Adversarial:
         rows, context = _parts(x)
         gan.check_context(context, len(rows))
         few, context = rows[:_FIRST], None if context is None else context[:_FIRST]
-        with torch.no_grad(), _unmoved(gan):
-            draws = gan.generator(gan.draw_latents(2, generator=generator), *_given(context, 2))
-        if draws.shape[1:] != few.shape[1:]:
-            raise ShapeError(
-                f"the generator draws {list(draws.shape[1:])} and the data have rows {list(few.shape[1:])}: "
-                "they must have one shape, so reshape the data (x.view(len(x), ...)) or the generator's output"
-            )
-        self._warn_of_sigmoid(gan, few, context)
         with _unmoved(gan):
+            with torch.no_grad():
+                draws = gan.generator(gan.draw_latents(2, generator=generator), *_given(context, 2))
+            if draws.shape[1:] != few.shape[1:]:
+                raise ShapeError(
+                    f"the generator draws {list(draws.shape[1:])} and the data have rows {list(few.shape[1:])}: "
+                    "they must have one shape, so reshape the data (x.view(len(x), ...)) or the generator's output"
+                )
+            self._warn_of_sigmoid(gan, few, context)
             loss, gradients = self._generator(gan, few, context, generator)
         return Played(torch.zeros((), dtype=torch.int64), loss, _norm(gradients))
 
@@ -255,13 +255,16 @@ class Adversarial:
 
 @contextmanager
 def _unmoved(gan: GAN) -> Iterator[None]:
-    """Leave the statistics of norms as they were: in training mode a look at the networks would move them."""
-    before = [buffer.clone() for buffer in gan.buffers()]
+    """Leave all buffers as they were, such as statistics of norms, which a look at networks in training would move."""
+    before = [(part, name, b, b.clone()) for part in gan.modules() for name, b in part.named_buffers(recurse=False)]
     try:
         yield
     finally:
-        for buffer, was in zip(gan.buffers(), before, strict=True):
-            buffer.copy_(was)
+        for part, name, buffer, was in before:
+            if getattr(part, name) is buffer and buffer.shape == was.shape:
+                buffer.copy_(was)  # whoever else holds it sees it too
+            else:
+                setattr(part, name, was)
 
 
 def _mean(penalty: Penalty, paid: Tensor, rows: int) -> Tensor:

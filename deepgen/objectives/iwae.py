@@ -34,6 +34,11 @@ class IWAE(Ascent):
     The metrics are ``bound``, L_k itself, and of a model with `Latent` ``reconstruction`` and ``kl``, whose difference
     is the ELBO.
 
+    Raises:
+        ArgumentError: ``k`` below 1.
+        MissingCapability: in training, with ``dreg``, a posterior that cannot be drawn from by reparametrising or that
+            knows the density of its own draws alone, as an IAF does.
+
     >>> import deepgen as dg
     >>> vae, x = dg.implicit.mlp_vae(6, [8], latent=2, generator=0), torch.zeros(100, 6)
     >>> history = dg.fit(vae, x, IWAE(k=3, dreg=True), epochs=2, progress=False)

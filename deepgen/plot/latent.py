@@ -90,7 +90,12 @@ def plane_codes(
         z = torch.zeros(width) if codes is None else codes.mean(0)
     if z.ndim != 1 or (codes is not None and codes.shape[1:] != z.shape):
         raise ShapeError(f"z must be one code [latent], got {list(z.shape)}")
-    if len(units) != 2 or units[0] == units[1] or not all(is_whole(unit) and 0 <= unit < len(z) for unit in units):
+    if (
+        not isinstance(units, Sequence)
+        or len(units) != 2
+        or units[0] == units[1]
+        or not all(is_whole(unit) and 0 <= unit < len(z) for unit in units)
+    ):
         raise ArgumentError(f"units must be two numbers from 0 to {len(z) - 1}, got {units}")
     z = z if like is None else z.to(like)
     share = ((torch.arange(side) + 0.5) / side).to(z)

@@ -187,7 +187,8 @@ def torchrun(device: torch.device | str = "auto") -> Iterator[Ranks]:
         RankLost: inside the block, another rank is gone, or torchrun ends this one because one is (SIGTERM).
 
     After a `RankLost` a message to the rank that is gone may hang for half an hour. Then the process ends by
-    ``os._exit`` when the program is done: stdout and stderr are flushed, exit handlers registered before are left out.
+    ``os._exit`` when the program is done, with status 1 even where the program finished: stdout and stderr are flushed,
+    exit handlers registered before are left out.
 
     >>> with torchrun() as ranks:
     ...     ranks.rank, ranks.world

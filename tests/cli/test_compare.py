@@ -453,6 +453,11 @@ def test_too_few_rows_are_refused_before_anything_is_trained(deepgen, tmp_path):
     )
 
 
+def test_a_folder_that_is_none_is_refused(tmp_path):
+    with pytest.raises(ArgumentError, match="root must be a folder's path, got int"):
+        dg.compare("digits", "bernoulli", budget="1s", out=tmp_path, root=3, progress=False)
+
+
 def test_a_model_named_twice_is_refused(deepgen, tmp_path):
     twice = deepgen("compare", "--models", "made,vae,VAE", *SMALL, tmp_path)
     assert (twice.status, twice.err.count("\n")) == (2, 1)

@@ -91,6 +91,11 @@ def test_the_command_says_how_to_go_on_and_how_to_begin_anew(deepgen, tmp_path, 
     assert refused.status == 2
     assert "begun with seed 0, now 1: repeat its command to go on, choose another --out, or discard it" in refused.err
     assert all(path.read_bytes() == held for path, held in before.items())
+    assert "holds a demo begun" in refused.err
+    mixed = deepgen(
+        "compare", "--data", "digits", "--models", "bernoulli", "--budget", "1s", "--fresh", "--out", tmp_path
+    )
+    assert (mixed.status, "holds a demo, and a comparison needs a folder" in mixed.err) == (2, True)
     assert deepgen("demo", "--seed", 1, "--fresh", "--out", tmp_path).status == 130
     assert "independent" in deepgen("evaluate", tmp_path).err  # one of the models, as of a comparison
 

@@ -265,7 +265,7 @@ def test_a_model_of_few_labels_classifies_and_has_a_bound(deepgen, trained):
     assert (found["model"], found["log_likelihood"]["side"]) == ("M2, 2 latents, 10 labels", "below")
     expected = dg.evaluate.log_likelihood(model, x, generator=4)
     assert found["log_likelihood"]["value"] == pytest.approx(expected.value, rel=1e-6)
-    wrong = (model.predict(x).argmax(1) != torch.as_tensor(labels)).double()
+    wrong = (model.predict(x) != torch.as_tensor(labels)).double()
     assert found["classification_error"]["value"] == pytest.approx(float(wrong.mean()))
     assert found["classification_error"]["stderr"] == pytest.approx(float(wrong.std()) / 360**0.5)
     nearest, told_rows = (
@@ -283,15 +283,38 @@ def test_a_model_of_few_labels_classifies_and_has_a_bound(deepgen, trained):
     others = deepgen(
         "evaluate", "run", "--data", "digits"
     )  # named as others are: whether they are the same is not known
-    assert "is wrong of" in others.out
+    assert "is wrong for" in others.out
     assert "nearest" not in others.out
     assert deepgen("report", "run").status == 0
     page = Path("run/report.html").read_text(encoding="utf-8")
-    assert "Of test rows its likeliest label is wrong of" in page
+    assert "Of test rows its likeliest label is wrong for" in page
     for words, made in (((), model.sample(9, generator=0)), (("--label", 3), model(3).sample(9, generator=0))):
         assert deepgen("sample", "run", "-n", 9, *words, "--out", "a.npy").status == 0
         assert np.array_equal(np.load("a.npy"), made.numpy())
     assert "which has labels 0 to 9" in deepgen("sample", "run", "--label", 10).err
+
+
+def test_labels_that_a_model_does_not_know_are_refused(deepgen, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cvae = dg.implicit.mlp_cvae(64, [8], latent=2, classes=3, generator=0)
+    dg.save(dg.implicit.SemiSupervised(cvae, dg.implicit.Dense(64, [8], 3, generator=1)), "few")
+    dg.save(dg.implicit.mlp_cvae(16, [8], latent=2, context=3, generator=0), "vectors")
+    for words, message in (
+        (("few", "--data", "digits"), "was trained on labels 0 to 2, and the test rows of digits have 9"),
+        (("vectors", "--data", "bars_and_stripes"), "is given vectors, which no file here says"),
+    ):
+        refused = deepgen("evaluate", *words)
+        assert (refused.status, message in refused.err) == (2, True), refused.err
+    rows = np.random.default_rng(0).integers(2, size=(300, 6))
+    np.savez("gaps.npz", x=rows, y=np.array([0, 2, 7])[np.arange(300) % 3])
+    assert (
+        deepgen("train", "m2", "--data", "gaps.npz", "--labelled", 3, "--epochs", 1, "--quiet", "--out", "m").status
+        == 0
+    )
+    np.savez("same.npz", x=rows, y=np.zeros(300, dtype=int))
+    for model in ("m2", "class-rbm"):
+        refused = deepgen("train", model, "--data", "same.npz", "--epochs", 1, "--out", "n")
+        assert (refused.status, "all rows of same.npz have label 0" in refused.err) == (2, True), refused.err
 
 
 def test_a_machine_of_rows_and_labels_states_the_law_of_both_and_classifies(deepgen, trained):
@@ -354,7 +377,7 @@ def test_a_saved_gan_is_drawn_from_and_judged_where_files_can_say_what_it_is_giv
         return
     assert (drawn.status, judged.status) == (0, 0), drawn.err + judged.err
     assert "conditional GAN, 2 latents, 10 labels on 360 test rows of digits, given their labels" in judged.out
-    assert "its draws are given the labels" in judged.out
+    assert "its draws are given labels in the shares" in judged.out
     assert "digits is binarised by its own way, threshold 0.5, as run does not say" in judged.out
     grey = deepgen("evaluate", "run", "--data", "digits", "--binarise", "none")
     assert grey.status == 0

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 import deepgen as dg
+from deepgen.cli.asking import draw, judge
 from deepgen.cli.commands import app
 from deepgen.cli.frame import run
-from deepgen.cli.rundir import draw, judge
 from deepgen.evaluate import Bracket, Estimate
 from deepgen.progress import compiles
 from tests.data.formats import write_packed

@@ -70,6 +70,22 @@ def test_a_classifier_gives_booleans(dtype):
         attribute_effect(model, codes, vector, lambda x: x[:, 0])
 
 
+def test_what_no_effect_can_be_measured_by_is_told():
+    model = dg.implicit.Autoencoder(nn.Identity(), nn.Identity(), likelihood=dg.implicit.Gaussian())
+    codes, v = torch.tensor([[-0.8], [-0.2]]), torch.tensor([1.0])
+    for strengths in (("a", "b"), ("0", "1"), (False, True), None, "01", (0.0,), 3.0):
+        with pytest.raises(ArgumentError, match="strengths"):
+            attribute_effect(model, codes, v, lambda x: x[:, 0] > 0, strengths)
+    assert attribute_effect(model, codes, v, lambda x: x[:, 0] > 0, torch.tensor([0.0, 1.0])).gain == 1.0
+    for seen in (None, 3):
+        with pytest.raises(ArgumentError, match="seen must be a function"):
+            attribute_effect(model, codes, v, seen)
+    with pytest.raises(ShapeError, match="what seen gives"):
+        attribute_effect(model, codes, v, lambda x: [True, False])
+    with pytest.raises(ArgumentError, match="without a gap"):
+        class_vectors(codes, torch.tensor([0, 10**12]))
+
+
 @pytest.mark.parametrize("n", [2, 30])
 def test_rows_that_all_agree_leave_an_error_as_if_one_more_did_not(n):
     model = dg.implicit.Autoencoder(nn.Identity(), nn.Identity(), likelihood=dg.implicit.Gaussian())

@@ -80,7 +80,7 @@ def test_a_traversal_moves_one_number_of_a_code(stream):
         [[-1, 2, 3], [0, 2, 3]],
     ]
     assert traverse(model, z, values).shape == (3, 2, 3)
-    with pytest.raises(ArgumentError, match="from 0 to 2"):
+    with pytest.raises(ArgumentError, match="from -3 to 2"):
         traverse(model, z, values, units=[3])
     with pytest.raises(ShapeError, match="one code"):
         traverse(model, z.view(1, 3), values)

@@ -1,13 +1,17 @@
 """Arguments around implicit models that are none of what they must be are refused where they are given."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import deepgen as dg
-from deepgen.errors import ArgumentError, DeepgenError, ShapeError
+from deepgen.errors import ArgumentError, DeepgenError, ShapeError, SupportError
 from deepgen.evaluate.collapse import WatchLatents
 from deepgen.implicit.denoising_chain import DenoisingChain
+from deepgen.plot.latent import plane_codes
+
+NOTHING = torch.full((1, 1), torch.nan)
 
 
 def autoencoder():
@@ -24,6 +28,17 @@ def gan(classes=0):
 
 
 REFUSED = {
+    "no noise in an array": (lambda: dg.implicit.GaussianNoise(np.array([])), ArgumentError, "sigma"),
+    "a context of NaN": (lambda: dg.implicit.mlp_cvae(6, [8], latent=2, context=1)(NOTHING), SupportError, "finite"),
+    "one unit": (lambda: dg.implicit.traverse(autoencoder(), torch.zeros(2), torch.ones(3), 1), ArgumentError, "units"),
+    "a unit of a plane": (lambda: plane_codes(3, torch.zeros(2), 1), ArgumentError, "units"),
+    "an array of betas": (
+        lambda: dg.evaluate.latent_ais(
+            dg.implicit.mlp_vae(6, [8], latent=2), torch.zeros(3, 6), temperatures=np.linspace(0, 1, 5)
+        ),
+        ArgumentError,
+        "temperatures",
+    ),
     "no noise": (lambda: dg.implicit.GaussianNoise([]), ArgumentError, "sigma"),
     "no momentum": (lambda: dg.implicit.Gaussian(1.0, "optimal", momentum=0), ArgumentError, "momentum"),
     "no autoencoder": (lambda: DenoisingChain(nn.Identity(), dg.implicit.Masking(0.3)), ArgumentError, "Autoencoder"),

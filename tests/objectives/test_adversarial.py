@@ -436,6 +436,26 @@ def test_the_start_leaves_norms_as_they_are(stream):
     assert all(part.training for part in gan.generator.modules())
 
 
+def test_the_start_leaves_a_memory_as_it_is(stream):
+    """A buffer that grows at every look."""
+
+    class Remembering(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = Dense(2, [8], (), generator=stream)
+            self.register_buffer("seen", torch.zeros(3, 2))
+
+        def forward(self, x):
+            self.seen = torch.cat([self.seen, x.detach()])
+            return self.net(x)
+
+    gan = GAN(Dense(3, [8], 2, generator=stream), Remembering(), latent=3)
+    Adversarial().start(gan, torch.randn(10, 2, generator=stream), generator=stream)
+    assert torch.equal(gan.discriminator.seen, torch.zeros(3, 2))
+    dg.fit(gan, torch.randn(10, 2, generator=stream), Adversarial(), epochs=1, batch_size=10, progress=False)
+    assert len(gan.discriminator.seen) > 3
+
+
 @pytest.mark.parametrize("paid", [lambda rows: rows.flatten(1), lambda rows: rows.sum(), lambda rows: 0.0])
 def test_a_penalty_gives_a_number_a_row(paid, stream):
     gan, x = small(), torch.randn(5, 2, generator=stream)

@@ -152,25 +152,35 @@ def usual(data: Data) -> list[str]:
 
 
 def settled(out: Path, asked: dict[str, Any], *, resume: bool) -> None:
-    """Write down what is asked for in ``out``, or refuse where something else was begun there."""
+    """Write down what is asked for in ``out``, or refuse where something else was begun there.
+
+    A demo asks in the same way, for no models; neither of the two takes the other's folder, whatever ``resume`` is.
+    """
     from deepgen.plot.figures import write
     from deepgen.train.store import MANIFEST
 
     path = out / ASKED
     if (out / MANIFEST).exists():
         raise ArgumentError(
-            f"{out} holds a run or a model of its own, and a comparison needs a folder: choose another --out"
+            f"{out} holds a run or a model of its own, and {_kind(asked)} needs a folder: choose another --out"
         )
-    if resume and path.exists():
-        try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-            differing = [name for name in asked if before.get(name) != asked[name]]
-        except (ValueError, AttributeError, RecursionError) as error:
+    try:
+        before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else asked
+        differing = [name for name in asked if before.get(name) != asked[name]]
+    except (ValueError, AttributeError, RecursionError) as error:
+        if resume:
             raise CheckpointError(f"{path} is damaged ({error}): give another --out, or --fresh") from None
-        if differing:
-            words = "; ".join(f"{name} {before.get(name)}, now {asked[name]}" for name in differing)
-            raise ArgumentError(
-                f"{out} holds a comparison begun with {words}: repeat its command to go on, choose another --out, or "
-                "discard it with --fresh"
-            )
+        before, differing = asked, []
+    if _kind(before) != _kind(asked):
+        raise ArgumentError(f"{out} holds {_kind(before)}, and {_kind(asked)} needs a folder: choose another --out")
+    if resume and differing:
+        words = "; ".join(f"{name} {before.get(name)}, now {asked[name]}" for name in differing)
+        raise ArgumentError(
+            f"{out} holds {_kind(before)} begun with {words}: repeat its command to go on, choose another --out, or "
+            "discard it with --fresh"
+        )
     write(path, (json.dumps(asked, indent=1) + "\n").encode())
+
+
+def _kind(asked: Mapping[str, Any]) -> str:
+    return "a comparison" if "models" in asked else "a demo"

@@ -54,7 +54,8 @@ class Judged:
         updates: steps of the optimizer in that time.
         passes: over the training rows in these, no whole number.
         kept: updates behind the state that was judged: fewer than all where it was better on validation rows.
-        given: ``labels`` where the likelihood is that of rows given their labels.
+        given: ``labels`` of a model that is given them: then its likelihood, if any, is that of rows given their
+            labels, and so are its draws.
         failed: why there is no model, in words; empty of a model that was trained.
         notes: what else must be known, in words: why a figure is missing, what was warned of.
         bits: the likelihood in the unit that the field compares by, where there is one.

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from deepgen.cli.asking import given_labels, judge, rows_of, silent, usual_steps
 from deepgen.cli.classified import classified
 from deepgen.cli.collapse import collapse
 from deepgen.cli.describe import describe
 from deepgen.cli.evaluate import few_draws, weighted
 from deepgen.cli.quality import DRAWN_GIVEN, against, fakes, in_grey, shown, training
 from deepgen.cli.restated import restated
-from deepgen.cli.rundir import given_labels, judge, rows_of, silent, usual_steps
 from deepgen.data import Splits
 from deepgen.errors import ArgumentError
 from deepgen.evaluate import Bracket, Estimate, Quality, sample_quality
@@ -23,7 +23,7 @@ from deepgen.evaluate.feature_maps import default_features
 from deepgen.evaluate.quality import METRICS
 from deepgen.explicit import EnergyModel
 from deepgen.explicit.tokens import TokenModel
-from deepgen.implicit import CVAE, SemiSupervised
+from deepgen.implicit import SemiSupervised
 from deepgen.random import generator
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def judged(one: Judged, model: nn.Module, rows: Data, *, seed: int, source: Mapp
     if told := classified(model, rows, "test", source):
         notes += told[1]
     bits = restated(likelihood[0], rows) if likelihood else None
-    given = "labels" if isinstance(model, CVAE) else ""
+    given = "labels" if given_labels(model) else ""
     title = describe(model, one.model.split()[0])
     found = replace(
         one, title=title, likelihood=likelihood, quality=quality, collapsed=collapsed, given=given, notes=notes,

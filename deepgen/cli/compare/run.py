@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from deepgen import data as datasets
+from deepgen.cli.asking import weights
 from deepgen.cli.begun import ELSEWHERE
 from deepgen.cli.compare import asked, judging
 from deepgen.cli.compare.comparison import Comparison, forget, keep, kept, write_results
@@ -26,7 +27,7 @@ from deepgen.cli.fitting import extras
 from deepgen.cli.options import applying
 from deepgen.cli.progress import told_of_compiling
 from deepgen.cli.recipes import build
-from deepgen.cli.rundir import load_arguments, weights
+from deepgen.cli.rundir import load_arguments
 from deepgen.cli.threads import fitting_threads
 from deepgen.cli.train import absolute
 from deepgen.data import Data
@@ -89,6 +90,8 @@ def compare(
                 "a name or the path of a file, as a later call reads it again" if name == "data" else "a folder's path"
             )
             raise ArgumentError(f"{name} must be {what}, got {type(place).__name__}")
+    if root is not None and not isinstance(root, str | os.PathLike):
+        raise ArgumentError(f"root must be a folder's path, got {type(root).__name__}")
     total = asked.seconds(budget)
     rows = datasets.load(str(data), **load_arguments(binarise, root))
     names, out = asked.chosen(models, rows), Path(out)

@@ -22,7 +22,7 @@ def command(
 ) -> None:
     """Train and judge six models of small scanned digits (3 minutes): one table, one report page.
 
-    Run again, the same command keeps the models that are trained and goes on where it was stopped.
+    Run again, the same command keeps the models that are trained, goes on where it was stopped, and judges all anew.
     """
     from deepgen.cli.demo.run import run
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from deepgen.cli.asking import NO_LIKELIHOOD
 from deepgen.cli.compare.judged import Judged
 from deepgen.cli.compare.training import kept
 from deepgen.cli.describe import describe
@@ -19,7 +20,6 @@ from deepgen.cli.optimizers import fall
 from deepgen.cli.options import settle
 from deepgen.cli.quality import against, fakes
 from deepgen.cli.recipes import annealed, build
-from deepgen.cli.rundir import NO_LIKELIHOOD
 from deepgen.evaluate import Bracket, Estimate, log_likelihood
 from deepgen.explicit import RBM, BernoulliMixture
 from deepgen.objectives import ExpectationMaximisation, PersistentCD

@@ -45,10 +45,12 @@ def run(out: Path, *, seed: int = 0, epochs: int = 300, resume: bool = True) -> 
         out: directory of the page, the picture, the numbers as JSON, and one trained model each.
         seed: of everything drawn, except that the digits are always split the same way.
         epochs: of each RBM, and at most of the others; fewer for a quick look.
-        resume: keep the models that ``out`` holds, and go on with the one that was stopped.
+        resume: keep the models that ``out`` holds, and go on with the one that was stopped. Mixtures, which take a
+            second, are fitted anew, and all models judged anew.
 
     Raises:
         ArgumentError: ``out`` holds a demo of another seed or number of epochs, or something else.
+        CheckpointError: what ``out`` holds is damaged.
         KeyboardInterrupt: Ctrl-C, after what is done was saved.
     """
     with held(out):

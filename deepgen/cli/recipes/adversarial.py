@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 from torch.utils.data import TensorDataset
 
+from deepgen.cli.asking import rows_of
 from deepgen.cli.feed import classes_of
 from deepgen.cli.quality import in_grey
 from deepgen.cli.recipes.columns import varying
 from deepgen.cli.recipes.players import players
 from deepgen.cli.recipes.recipe import Recipe
-from deepgen.cli.rundir import rows_of
 from deepgen.cli.values import as_images, kind, refused
 from deepgen.evaluate import kernel_distance
 from deepgen.evaluate.feature_maps import default_features, mapped

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from deepgen.cli.asking import rows_of
 from deepgen.cli.recipes.recipe import Recipe, by_adam, mean
-from deepgen.cli.rundir import rows_of
 from deepgen.cli.values import kind, refused, whole
 from deepgen.errors import ArgumentError
 from deepgen.evaluate import Bracket, Estimate

@@ -29,7 +29,7 @@ def class_rbm(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
         raise refused(f"{name} takes zeros and ones", data)
     if not isinstance(data.train, Tensor):
         raise ArgumentError(f"{name} takes bits that stay as they are: give --binarise fixed or threshold")
-    model = ClassRBM(data.event_shape.numel(), classes_of(data), options["hidden"], generator=options["seed"])
+    model = ClassRBM(data.event_shape.numel(), classes_of(data, 2), options["hidden"], generator=options["seed"])
     return Recipe(
         model=model,
         objective=Hybrid(k=options["k"], chains=options["chains"]),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from deepgen.cli.rundir import rows_of
+from deepgen.cli.asking import rows_of
 from deepgen.cli.values import column
 from deepgen.errors import ArgumentError
 

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from deepgen.cli.asking import rows_of
 from deepgen.cli.recipes.columns import caution, varying
 from deepgen.cli.recipes.rbm import annealed
 from deepgen.cli.recipes.recipe import Recipe
-from deepgen.cli.rundir import rows_of
 from deepgen.cli.values import kind, refused
 from deepgen.distributions import IndependentBernoulli, MultivariateNormal
 from deepgen.explicit import EnergyModel

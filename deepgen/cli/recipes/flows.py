@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from deepgen.cli.asking import rows_of
 from deepgen.cli.recipes.columns import caution, varying
 from deepgen.cli.recipes.recipe import Recipe, by_adam, mean
-from deepgen.cli.rundir import rows_of
 from deepgen.cli.values import kind, refused, whole
 from deepgen.errors import ArgumentError
 from deepgen.evaluate import Bracket, Estimate, log_likelihood

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from deepgen.cli.rundir import rows_of
+from deepgen.cli.asking import rows_of
 from deepgen.cli.values import kind
 from deepgen.distributions import NormalMixture
 from deepgen.errors import ArgumentError

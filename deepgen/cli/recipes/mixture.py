@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from deepgen.cli.asking import rows_of
 from deepgen.cli.recipes.recipe import Recipe, mean
-from deepgen.cli.rundir import rows_of
 from deepgen.cli.values import kind, refused
 from deepgen.explicit import BernoulliMixture
 from deepgen.objectives import ExpectationMaximisation

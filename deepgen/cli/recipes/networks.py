@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from deepgen.cli.rundir import rows_of
+from deepgen.cli.asking import rows_of
 from deepgen.errors import ArgumentError
 from deepgen.implicit import ConvDecoder, ConvEncoder, Dense, Gaussian
 from deepgen.layers import Reshaped, Restored, Standardised

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from deepgen.cli.asking import rows_of
 from deepgen.cli.recipes.autoregressive import FEW
 from deepgen.cli.recipes.recipe import WATCHED, Recipe
-from deepgen.cli.rundir import rows_of
 from deepgen.cli.units import coded
 from deepgen.cli.values import column, kind, refused, whole
 from deepgen.errors import ArgumentError, DegenerateWeights

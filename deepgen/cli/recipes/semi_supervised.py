@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 def m2(name: str, data: Data, options: Mapping[str, Any]) -> Recipe:
     """``m2``."""
     data, caveat, notes = prepared(name, data)
-    classes, labels = classes_of(data), labels_of(data, "train")
-    kept = options["labelled"]
-    if not classes <= kept <= len(labels):
+    classes, labels = classes_of(data, 2), labels_of(data, "train")
+    kept, kinds = options["labelled"], len(labels.unique())
+    if not kinds <= kept <= len(labels):
         raise ArgumentError(
-            f"--labelled must be from {classes}, one row for each label, to the {len(labels)} training rows of "
+            f"--labelled must be from {kinds}, one row for each label, to the {len(labels)} training rows of "
             f"{data.provenance['name']}, got {kept}"
         )
     cvae: Any = latent_model(data, options, classes)
