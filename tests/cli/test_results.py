@@ -58,7 +58,7 @@ def test_evaluate_json_of_an_interval_brackets_the_exact_value(deepgen, trained)
 
 def test_evaluate_says_when_the_ends_crossed(deepgen, trained, monkeypatch):
     low, high = Estimate(-8.0, 0.1, "below", "reverse AIS", n=99), Estimate(-9.0, 0.1, "above", "AIS", n=99)
-    monkeypatch.setattr("deepgen.cli.rundir.judge", lambda *_, **__: Bracket(low, high))
+    monkeypatch.setattr("deepgen.cli.asking.judge", lambda *_, **__: Bracket(low, high))
     assert "ends crossed" in deepgen("evaluate", trained).out
     assert json.loads(deepgen("evaluate", trained, "--json").out)["crossed"] is True
 
@@ -70,8 +70,8 @@ def test_kernels_are_said_to_be_compiled_once(trained, tmp_path, monkeypatch, ca
     def first(function):
         return lambda *arguments, **options: compiles() or compiles() or function(*arguments, **options)
 
-    monkeypatch.setattr("deepgen.cli.rundir.draw", first(draw))
-    monkeypatch.setattr("deepgen.cli.rundir.judge", first(judge))
+    monkeypatch.setattr("deepgen.cli.asking.draw", first(draw))
+    monkeypatch.setattr("deepgen.cli.asking.judge", first(judge))
     monkeypatch.chdir(tmp_path)
     line = [str(trained) if word == "RUN" else word for word in words.split()]
     assert run(app, line) == 0
