@@ -8,6 +8,7 @@ import os
 import secrets
 import signal
 import zlib
+from functools import partial
 
 import pytest
 import torch
@@ -77,6 +78,14 @@ def stream(seed):
 def alpha():
     """The false-alarm rate that one statistical decision may spend."""
     return FALSE_ALARM
+
+
+@pytest.fixture
+def one_graph():
+    """`torch.compile` in one graph or with an error; it turns off the checks of Distributions, which come back here."""
+    before = torch.distributions.Distribution._validate_args
+    yield partial(torch.compile, backend="eager", fullgraph=True)
+    torch.distributions.Distribution.set_default_validate_args(before)
 
 
 @pytest.fixture

@@ -28,14 +28,14 @@ def small(**options):
 
 
 @pytest.mark.parametrize("kind", [Concatenated, Projected])
-def test_conditional_networks_work_under_vmap_and_in_one_graph(kind, stream):
+def test_conditional_networks_work_under_vmap_and_in_one_graph(kind, one_graph, stream):
     inner = Dense(3, [8], 8, context=4 if kind is Concatenated else 0, generator=stream)
     net = kind(inner, *([8] if kind is Projected else []), classes=4)
     x, labels = torch.randn(5, 3, generator=stream), torch.arange(5) % 4
     expected = net(x, labels)
     mapped = torch.func.vmap(lambda row, label: net(row[None], label[None])[0])(x, labels)
     assert torch.allclose(mapped, expected, atol=1e-6)
-    whole = torch.compile(net, backend="eager", fullgraph=True)
+    whole = one_graph(net)
     assert torch.allclose(whole(x, labels), expected, atol=1e-6)
     with pytest.raises(SupportError, match="labels must be from 0 to 3"):
         net(x, labels - 1)
