@@ -58,10 +58,10 @@ ONE_WAY = {
     "planar, sample given": lambda g: e.PlanarFlow(2, 3, fast="sample", context=CONTEXT, generator=g),
 }
 DISCRETE = {
-    "MADE 10": lambda g: e.MADE(10, [16], generator=g),
-    "MADE 6, orders": lambda g: e.MADE(6, [16], orders=3, generator=g),
+    "MADE 10": lambda g: e.MADE(10, [64], generator=g),  # several units a degree: a rectifier may be dead on all rows
+    "MADE 6, orders": lambda g: e.MADE(6, [40], orders=3, generator=g),
     "MADE 5, categories": lambda g: e.MADE(5, [16, 16], categories=3, residual=True, generator=g),
-    "MADE given": lambda g: e.MADE(6, [16], context=CONTEXT, generator=g),
+    "MADE given": lambda g: e.MADE(6, [40], context=CONTEXT, generator=g),
     "NADE 10": lambda g: e.NADE(10, 8, generator=g),
     "NADE 6, order": lambda g: e.NADE(6, 8, order=[3, 1, 5, 4, 2, 0], generator=g),
     "NADE 40, wide": lambda g: e.NADE(40, 104, generator=g),  # enough for its compiled kernels
