@@ -72,9 +72,7 @@ def run_images(row: Row, task: Task) -> Results:
     colours, held_out = s["data"] == "stacked_mnist", getattr(data, task.judge).view(-1, SIDE, SIDE)
     train = Stacked(data.train, s["rows"], task.seed) if colours else data.train.view(-1, SIDE, SIDE)
     shape = (3, SIDE, SIDE) if colours else (SIDE, SIDE)
-    G = DCGANGenerator(s["latent"], shape, s["width"], norm=s["norms"][0], generator=stream)
-    D = DCGANDiscriminator(shape, s["width"], norm=s["norms"][1], generator=stream)
-    gan = GAN(G, SpectralNorm(D, generator=stream) if s.get("spectral") else D, latent=s["latent"]).to(task.device)
+    gan = convolutional(s, shape, stream).to(task.device)
     cost = fitted(gan, train, s["epochs"], row, task)
     started = time.process_time()
     features = DigitsOf(3 if colours else 1)
@@ -91,7 +89,7 @@ def run_images(row: Row, task: Task) -> Results:
     quality = dg.evaluate.sample_quality(
         real=real, fake=fake, features=features, metrics=["frechet"], generator=task.seed
     )
-    distance, shares = quality["frechet"], digit_shares(data.labels.train)
+    shares = digit_shares(data.labels.train)
     if colours:
         shares = (shares.view(10, 1, 1) * shares.view(1, 10, 1) * shares).flatten()
     found = dg.evaluate.mode_coverage(
@@ -105,16 +103,29 @@ def run_images(row: Row, task: Task) -> Results:
         "stderr of KL": round(found.stderr, 4),
         "KL of exact draws": dg.evaluate.plus_minus(found.kl_floor, found.kl_floor_spread),
         "draws read": found.n_fake,
+        **distances(quality),
+        **cost,
+        "evaluate CPU s": round(time.process_time() - started),
+    }
+
+
+def convolutional(s: Mapping[str, Any], shape: tuple[int, ...], stream: torch.Generator) -> GAN:
+    """The DCGAN of a row's setting, for images of a shape."""
+    G = DCGANGenerator(s["latent"], shape, s["width"], norm=s["norms"][0], generator=stream)
+    D = DCGANDiscriminator(shape, s["width"], norm=s["norms"][1], generator=stream)
+    return GAN(G, SpectralNorm(D, generator=stream) if s.get("spectral") else D, latent=s["latent"])
+
+
+def distances(quality: dg.evaluate.Quality) -> Results:
+    """The Fréchet distance beside its floor, and the same without its bias."""
+    distance, limit = quality["frechet"], quality["frechet_infinity"]
+    return {
         "Fréchet distance": round(distance.value, 3),
         "stderr of Fréchet": round(distance.stderr, 3),
         "real against real": dg.evaluate.plus_minus(distance.floor, distance.floor_spread),
-        "without its bias": dg.evaluate.plus_minus(
-            quality["frechet_infinity"].value, quality["frechet_infinity"].stderr
-        ),
+        "without its bias": dg.evaluate.plus_minus(limit.value, limit.stderr),
         "n real, fake": [distance.n_real, distance.n_fake],
         "features": distance.features,
-        **cost,
-        "evaluate CPU s": round(time.process_time() - started),
     }
 
 

@@ -16,13 +16,12 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from quality_adversarial import LOW, NORMS, WAYS, fitted
+from quality_adversarial import LOW, NORMS, WAYS, convolutional, distances, fitted
 from quality_rows import Results, Row, Task
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import deepgen as dg
-from deepgen.implicit import GAN, DCGANDiscriminator, DCGANGenerator, SpectralNorm
 
 SHAPE, CLASSES, WIDTH = (3, 32, 32), 10, 64
 EPOCHS, BATCH, RATE = 30, 100, 2e-3  # of the network of features
@@ -94,9 +93,7 @@ def run(row: Row, task: Task) -> Results:
         chosen = torch.cat([judge.classes(x) for x in data["test"].split(500)])
     errors = float((chosen != data["test_labels"]).double().mean())
     ready = time.process_time() - started
-    G = DCGANGenerator(s["latent"], SHAPE, s["width"], norm=s["norms"][0], generator=stream)
-    D = DCGANDiscriminator(SHAPE, s["width"], norm=s["norms"][1], generator=stream)
-    gan = GAN(G, SpectralNorm(D, generator=stream) if s.get("spectral") else D, latent=s["latent"]).to(task.device)
+    gan = convolutional(s, SHAPE, stream).to(task.device)
     cost = fitted(gan, data["train"], s["epochs"], row, task)
     draw = dg.random.generator(task.seed, device=task.device)
     real = data["test"]
@@ -104,19 +101,12 @@ def run(row: Row, task: Task) -> Results:
     quality = dg.evaluate.sample_quality(
         real=real, fake=fake, train=data["train"], features=judge, metrics=["frechet", "overlap"], generator=task.seed
     )
-    distance = quality["frechet"]
     return {
         "data": f"subset of CIFAR-10 by JPEG, {len(data['train'])} train, {len(real)} test images held out",
-        "Fréchet distance": round(distance.value, 3),
-        "stderr of Fréchet": round(distance.stderr, 3),
-        "real against real": dg.evaluate.plus_minus(distance.floor, distance.floor_spread),
-        "without its bias": dg.evaluate.plus_minus(
-            quality["frechet_infinity"].value, quality["frechet_infinity"].stderr
-        ),
+        **distances(quality),
+        "features are wrong of": f"{100 * errors:.1f} % of test images",
         **{key: dg.evaluate.plus_minus(quality[key].value, quality[key].stderr) for key in ("precision", "recall")},
         "copies": quality.copies,
-        "n real, fake": [distance.n_real, distance.n_fake],
-        "features": f"{distance.features}, wrong of {100 * errors:.1f} % of test images",
         **cost,
         "features CPU s": round(ready),
     }

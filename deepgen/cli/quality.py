@@ -77,13 +77,13 @@ def against(rows: Data, split: str, fake: Tensor, *, held_out: bool, seed: int) 
 
 
 def training(rows: Data, real: Tensor) -> Tensor | None:
-    """The training rows as `shown`, for the memorisation test; None where the held-out ones are the same, as of sets
+    """The training rows as `shown`, for the memorisation test; None where the held-out ones are among them, as of sets
     that hold all there is (bars and stripes): no draw could be nearer to these than those are."""
     from deepgen.cli.asking import rows_of
-    from deepgen.evaluate.copies import same_rows
+    from deepgen.evaluate.copies import within
 
     train = shown(rows, rows_of(rows.train))
-    return None if same_rows(real, train) else train
+    return None if within(real, train) else train
 
 
 def in_grey(real: Tensor, fake: Tensor) -> Tensor:

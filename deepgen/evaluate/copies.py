@@ -51,14 +51,14 @@ def same_rows(real: Tensor, fake: Tensor) -> bool:
 
 
 def within(real: Tensor, train: Tensor) -> bool:
-    """Whether all rows of ``real`` are rows of ``train`` and chance cannot make that, as more than half of them differ.
+    """Whether ``real`` are rows of ``train``: `same_rows`, or all among them, and more than half of them differ.
 
     >>> x = torch.arange(6.0).view(3, 2)
     >>> within(x[:2], x), within(x, x[:2]), within(torch.zeros(3, 1), torch.zeros(9, 1))
     (True, False, False)
     """
     ours = _keys(real, train)
-    return 2 * len(set(ours)) > len(ours) and set(ours) <= set(_keys(train, real))
+    return same_rows(real, train) or (2 * len(set(ours)) > len(ours) and set(ours) <= set(_keys(train, real)))
 
 
 def in_words(*, real: Tensor, fake: Tensor, train: Tensor | None = None) -> str:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import deepgen as dg
+from deepgen.cli.quality import training
 from deepgen.evaluate import DigitFeatures, digit_features, sample_quality
 from deepgen.evaluate.modes import plug_in_kl
 from deepgen.evaluate.quality_figures import modes
@@ -59,6 +60,10 @@ def test_training_rows_are_recognised(digits):
     for train in (rows, rows.flip(0)):  # no generator could lie nearer to them than the rows themselves
         with pytest.raises(dg.errors.ArgumentError, match="real and train are the same rows: all 360"):
             sample_quality(real=rows, fake=digits.valid, train=train, metrics=[])
+    data = dg.data.load("digits")
+    assert training(data, data.test) is not None
+    both = replace(data, train=torch.cat([data.train, rows]))
+    assert training(both, rows) is None  # the command line judges without that test
     with pytest.raises(dg.errors.ArgumentError, match="all 360 rows of real are rows of train"):
         sample_quality(real=rows, fake=digits.valid, train=torch.cat([digits.train, rows]), metrics=[])
 
